@@ -1,9 +1,39 @@
-"""The settings of a component: the numbers a definition may give to a loss or an optimizer."""
+"""The base of everything a definition may set: frozen, strictly typed, closed to unknown names."""
 
-from pydantic import BaseModel, ConfigDict
+from __future__ import annotations
+
+from typing import Any, Self
+
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    ModelWrapValidatorHandler,
+    ValidationError,
+    model_validator,
+)
+
+from cifar_exp.problems import Problem, problems_of, suggestion, validation_error
 
 
 class Settings(BaseModel):
-    """A frozen set of named, checked values; unknown names are errors."""
+    """A frozen set of named values; wrong types, NaN, infinities and unknown names are errors."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", strict=True, allow_inf_nan=False, use_attribute_docstrings=True
+    )
+
+    @model_validator(mode="wrap")
+    @classmethod
+    def _suggest_names(cls, given: Any, handler: ModelWrapValidatorHandler[Self]) -> Self:
+        """Name the nearest known name beside an unknown one."""
+        try:
+            return handler(given)
+        except ValidationError as error:
+            raise validation_error([cls._with_suggestion(p) for p in problems_of(error)]) from None
+
+    @classmethod
+    def _with_suggestion(cls, problem: Problem) -> Problem:
+        if problem.type != "extra_forbidden":
+            return problem
+        message = f"unknown name{suggestion(str(problem.path[-1]), cls.model_fields)}"
+        return Problem(path=problem.path, type="unknown_name", message=message)

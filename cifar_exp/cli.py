@@ -1,0 +1,288 @@
+"""The command line: each command parses its options, calls one function and prints."""
+
+from __future__ import annotations
+
+import signal
+import sys
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from types import FrameType
+from typing import TYPE_CHECKING, Any, NoReturn
+
+import click
+
+from cifar_exp.errors import BadInput, Unavailable
+
+if TYPE_CHECKING:
+    from cifar_exp.comparison import Ranking
+
+# Commands import what they use: torch and MLflow take seconds, and help must not.
+
+SOME_WITHOUT_RESULT, BAD_INPUT, ENVIRONMENT = 1, 2, 3
+INTERRUPTED, TERMINATED = 130, 143
+
+
+class Terminated(BaseException):
+    """The process was asked to end by SIGTERM."""
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(package_name="cifar_exp")
+@click.option("--debug", is_flag=True, expose_value=False, help="Show tracebacks; goes anywhere.")
+def cli() -> None:
+    """Rank loss functions and optimizers for an image classification task."""
+
+
+tracking_option = click.option(
+    "--tracking-uri",
+    envvar="MLFLOW_TRACKING_URI",
+    help="MLflow store.  [default: mlflow.db in this folder]",
+)
+storage_option = click.option(
+    "--storage",
+    envvar="OPTUNA_STORAGE",
+    help="Optuna storage.  [default: optuna.db in this folder]",
+)
+workers_option = click.option(
+    "--workers", type=click.IntRange(1), default=1, show_default=True, help="Parallel processes."
+)
+threads_option = click.option(
+    "--threads", type=click.IntRange(1), help="Threads of each.  [default: cores / workers]"
+)
+data_dir_option = click.option(
+    "--data-dir", type=click.Path(path_type=Path), help="Where the data set's files are."
+)
+
+
+@cli.command()
+@click.argument("experiment", metavar="EXPERIMENT.toml", type=click.Path(path_type=Path))
+@click.option("--trials", type=click.IntRange(1), help="Trials per combination, in total.")
+@click.option("--epochs", type=click.IntRange(1), help="Epochs per training.")
+@click.option("--seeds", type=click.IntRange(1), help="Confirmations per combination.")
+@click.option("--precision", help="fp32 or bf16.")
+@click.option("--dataset", help="Another data set than the definition's.")
+@data_dir_option
+@workers_option
+@threads_option
+@tracking_option
+@storage_option
+def run(experiment: Path, **options: Any) -> None:
+    """Tune, confirm and rank every combination; again, it goes on and repeats nothing."""
+    from cifar_exp.experiment import definition_text, read
+
+    text = definition_text(experiment, _changes(options))
+    definition = read(text, str(experiment))
+
+    from cifar_exp import console, progress, study, sweep, tracking
+    from cifar_exp.workers import available_cores
+
+    workers = options["workers"]
+    asked = sweep.Sweep(
+        experiment=definition,
+        definition=text,
+        tracking_uri=options["tracking_uri"] or tracking.default_uri(),
+        storage_url=options["storage"] or study.default_url(),
+        workers=workers,
+        threads=options["threads"] or max(1, available_cores() // workers),
+    )
+    screen = console.stdout()
+    with progress.data_progress(screen) as data_watch:
+        data = sweep.prepare(definition, data_watch)
+    with progress.sweep_progress(screen, sweep.num_trainings(definition)) as watch:
+        ranking, page = sweep.run(asked, data, watch)
+    console.print_ranking(screen, ranking)
+    console.print_next_steps(screen, definition, ranking, asked.tracking_uri, page)
+    _exit_for(ranking)
+
+
+@cli.command()
+@click.option("--dataset", default="digits", show_default=True)
+@data_dir_option
+@click.option("--model", default="seed_cnn_relu", show_default=True)
+@click.option("--loss", default="cross_entropy", show_default=True)
+@click.option("--optimizer", default="sgd", show_default=True)
+@click.option("--lr", type=float, default=0.01, show_default=True, help="Learning rate.")
+@click.option("--batch-size", type=int, default=64, show_default=True)
+@click.option("--epochs", type=int, default=20, show_default=True)
+@click.option("--seed", type=int, default=0, show_default=True)
+@click.option("--precision", default="fp32", show_default=True, help="fp32 or bf16.")
+@click.option(
+    "-s",
+    "settings",
+    multiple=True,
+    metavar="SETTING=VALUE",
+    help="A setting of the loss or optimizer, such as optimizer.momentum=0.9.",
+)
+@click.option("--experiment-name", default="train", show_default=True, help="In MLflow.")
+@threads_option
+@tracking_option
+def train(
+    settings: tuple[str, ...],
+    experiment_name: str,
+    threads: int | None,
+    tracking_uri: str | None,
+    **options: Any,
+) -> None:
+    """Train one network and record it in MLflow."""
+    from cifar_exp.experiment import single_definition
+
+    data_dir = options.pop("data_dir")
+    options["dataset"] = _dataset(options["dataset"], data_dir)
+    read = single_definition(options, _settings(settings))
+
+    from cifar_exp import console, progress, tracking
+    from cifar_exp.single import Single
+    from cifar_exp.single import run as run_single
+    from cifar_exp.sweep import prepare
+    from cifar_exp.workers import available_cores
+
+    single = Single(
+        experiment=read,
+        tracking_uri=tracking_uri or tracking.default_uri(),
+        mlflow_experiment=experiment_name,
+        threads=threads or available_cores(),
+    )
+    screen = console.stdout()
+    with progress.data_progress(screen) as watch:
+        data = prepare(read, watch)
+    outcome = run_single(single, data, console.print_epoch(screen, read.epochs))
+    if outcome.state == "FAIL":
+        click.echo(f"no result: {outcome.reason}", err=True)
+        sys.exit(SOME_WITHOUT_RESULT)
+
+
+@cli.command()
+@click.argument("name")
+@click.option(
+    "--format", "form", type=click.Choice(["table", "csv", "json", "md"]), default="table"
+)
+@click.option("--output", type=click.Path(path_type=Path), help="Write all files to this folder.")
+@tracking_option
+def compare(name: str, form: str, output: Path | None, tracking_uri: str | None) -> None:
+    """Print the ranking of experiment NAME, read from MLflow alone."""
+    from cifar_exp.compare import compare as compare_experiment
+
+    _exit_for(compare_experiment(name, form=form, output=output, tracking_uri=tracking_uri))
+
+
+@cli.command()
+@click.argument("experiment", metavar="EXPERIMENT.toml", type=click.Path(path_type=Path))
+@click.option("--trials", type=click.IntRange(1), help="Trials per combination, in total.")
+@click.option("--epochs", type=click.IntRange(1), help="Epochs per training.")
+@click.option("--seeds", type=click.IntRange(1), help="Confirmations per combination.")
+@click.option("--precision", help="fp32 or bf16.")
+@click.option("--dataset", help="Another data set than the definition's.")
+@data_dir_option
+@workers_option
+@threads_option
+def plan(experiment: Path, workers: int, threads: int | None, **options: Any) -> None:
+    """Check a definition, count its trainings, and guess their time and disk space."""
+    from cifar_exp.experiment import definition_text, read
+
+    definition = read(definition_text(experiment, _changes(options)), str(experiment))
+
+    from cifar_exp import console, progress, sweep
+    from cifar_exp.plan import measure
+    from cifar_exp.workers import available_cores
+
+    screen = console.stdout()
+    with progress.data_progress(screen) as watch:
+        data = sweep.prepare(definition, watch)
+    threads = threads or max(1, available_cores() // workers)
+    console.print_plan(screen, definition, measure(definition, data, workers, threads), workers)
+
+
+@cli.command("list")
+@click.argument("kind", type=click.Choice(["losses", "optimizers", "models", "datasets"]))
+def list_(kind: str) -> None:
+    """List what a definition can name, with settings and defaults."""
+    from cifar_exp import console
+
+    console.print_components(console.stdout(), kind)
+
+
+def main() -> NoReturn:
+    """Run the command line; a failure ends in one sentence and its exit code."""
+    signal.signal(signal.SIGTERM, _on_sigterm)
+    debug = "--debug" in sys.argv
+    try:
+        cli.main([a for a in sys.argv[1:] if a != "--debug"], "cifar-exp", standalone_mode=False)
+    except click.exceptions.Exit as end:
+        sys.exit(end.exit_code)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(error.exit_code)
+    except (click.Abort, KeyboardInterrupt, Terminated, Exception) as error:
+        if debug:
+            raise
+        code, sentence = _explain(error)
+        click.echo(sentence, err=True)
+        sys.exit(code)
+    sys.exit(0)
+
+
+def _on_sigterm(_signal: int, _frame: FrameType | None) -> None:
+    raise Terminated
+
+
+def _explain(error: BaseException) -> tuple[int, str]:
+    """Return the exit code and the sentence for what ended a command."""
+    match error:
+        case BadInput():
+            return BAD_INPUT, str(error)
+        case Unavailable():
+            return ENVIRONMENT, str(error)
+        case click.Abort() | KeyboardInterrupt():
+            return INTERRUPTED, "interrupted; the same command goes on from here"
+        case Terminated():
+            return TERMINATED, "terminated; the same command goes on from here"
+    first_line = str(error).strip().partition("\n")[0]
+    return ENVIRONMENT, f"{type(error).__name__}: {first_line} (--debug shows where)"
+
+
+def _exit_for(ranking: Ranking) -> None:
+    if not ranking.complete:
+        without = [row.combination for row in ranking.combinations if row.rank is None]
+        click.echo(f"no result for {', '.join(without)}", err=True)
+        sys.exit(SOME_WITHOUT_RESULT)
+
+
+def _changes(options: Mapping[str, Any]) -> dict[str, Any]:
+    """Name the keys of a definition that options change."""
+    keys = {
+        "trials": "search.trials",
+        "epochs": "epochs",
+        "seeds": "confirm.seeds",
+        "precision": "precision",
+    }
+    changes = {key: options[name] for name, key in keys.items() if options[name] is not None}
+    if options["dataset"] is not None:
+        changes["dataset"] = _dataset(options["dataset"], options["data_dir"])
+    elif options["data_dir"] is not None:
+        changes["dataset.path"] = str(options["data_dir"])
+    return changes
+
+
+def _dataset(name: str, data_dir: Path | None) -> dict[str, str]:
+    return {"type": name} if data_dir is None else {"type": name, "path": str(data_dir)}
+
+
+def _settings(given: tuple[str, ...]) -> dict[str, dict[str, Any]]:
+    """Read `loss.gamma=2` and the like into the settings of each component."""
+    settings: dict[str, dict[str, Any]] = {"loss": {}, "optimizer": {}}
+    for text in given:
+        key, equals, value = text.partition("=")
+        component, dot, name = key.partition(".")
+        if not (equals and dot and component in settings):
+            raise BadInput(f"-s {text}: write loss.NAME=VALUE or optimizer.NAME=VALUE")
+        settings[component][name] = _value(value)
+    return settings
+
+
+def _value(text: str) -> Any:
+    """Read a value as TOML does; what is no TOML is text."""
+    try:
+        return tomllib.loads(f"value = {text}")["value"]
+    except tomllib.TOMLDecodeError:
+        return text

@@ -1,0 +1,46 @@
+"""The comparison of an experiment's combinations, read from MLflow alone."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from cifar_exp import console, report, tracking
+from cifar_exp.comparison import Ranking, rank, to_csv, to_json, to_markdown
+from cifar_exp.errors import BadInput
+
+FORMATS = {"csv": to_csv, "json": to_json, "md": to_markdown}
+
+
+def compare(
+    name: str, *, form: str = "table", output: Path | None = None, tracking_uri: str | None = None
+) -> Ranking:
+    """Print and return the ranking of an experiment's latest sweep.
+
+    Args:
+        name: The experiment's name in its definition.
+        form: `table`, or a format to print: `csv`, `json` or `md`.
+        output: A folder to write the files of the ranking to.
+        tracking_uri: The MLflow store; by default MLFLOW_TRACKING_URI, or `mlflow.db` here.
+
+    Raises:
+        BadInput: The store holds no sweep of that name.
+        StoreError: The store cannot be used.
+    """
+    ranking = read_ranking(name, tracking_uri or tracking.default_uri())
+    screen = console.stdout()
+    if form == "table":
+        console.print_ranking(screen, ranking)
+    else:
+        print(FORMATS[form](ranking), end="")
+    if output is not None:
+        report.write(ranking, output)
+    return ranking
+
+
+def read_ranking(name: str, uri: str) -> Ranking:
+    """Rank the combinations of an experiment's latest sweep in an MLflow store."""
+    records = tracking.read_records(tracking.connect(uri), name)
+    try:
+        return rank(records)
+    except ValueError:
+        raise BadInput(f"MLflow holds no sweep of experiment {name!r}") from None

@@ -1,0 +1,170 @@
+"""What commands print at their end: rankings, plans, lists and where to look next."""
+
+from __future__ import annotations
+
+import shlex
+import sys
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any
+
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from cifar_exp.experiment import Experiment
+from cifar_exp.wording import duration, size
+
+if TYPE_CHECKING:
+    from cifar_exp.comparison import Ranking, Row
+    from cifar_exp.plan import Plan
+    from cifar_exp.settings import Settings
+    from cifar_exp.training import EpochMetrics
+
+PLAIN_WIDTH = 160
+
+
+def stdout() -> Console:
+    """Return the console of standard output; a file or pipe gets wide, plain lines."""
+    return Console() if sys.stdout.isatty() else Console(width=PLAIN_WIDTH)
+
+
+def print_ranking(console: Console, ranking: Ranking) -> None:
+    """Print the table of a ranking."""
+    from cifar_exp.comparison import HEADERS, cells
+
+    table = Table(title=ranking.experiment, title_justify="left")
+    for header in HEADERS:
+        table.add_column(header, justify="left" if header == "combination" else "right")
+    for row in ranking.combinations:
+        table.add_row(*map(escape, cells(row)))
+    console.print(table)
+
+
+def print_epoch(console: Console, epochs: int) -> Callable[[EpochMetrics], bool]:
+    """Return what prints a line an epoch; it never asks for a training to stop."""
+
+    def show(metrics: EpochMetrics) -> bool:
+        console.print(
+            f"epoch {metrics.epoch}/{epochs}: train loss {metrics.train_loss:.4f}, "
+            f"val accuracy {metrics.val.accuracy:.2%}, val nll {metrics.val.nll:.4f}, "
+            f"{metrics.images_per_second:.0f} images/s",
+            highlight=False,
+        )
+        return False
+
+    return show
+
+
+def print_next_steps(
+    console: Console, experiment: Experiment, ranking: Ranking, tracking_uri: str, path: str
+) -> None:
+    """Print where the runs are, and the best setting as a command.
+
+    Args:
+        console: Where to print.
+        experiment: The definition.
+        ranking: Its ranking.
+        tracking_uri: The MLflow store.
+        path: The part of the sweep's address in MLflow's pages after the `#`.
+    """
+    local = not tracking_uri.startswith(("http://", "https://"))
+    server = "http://127.0.0.1:5000" if local else tracking_uri.rstrip("/")
+    if local:
+        _print_line(console, f"All runs: mlflow ui --backend-store-uri {shlex.quote(tracking_uri)}")
+    _print_line(console, f"This sweep: {server}/#{path}?workflowType=machine_learning")
+    best = ranking.combinations[0]
+    if best.rank is not None:
+        _print_line(console, f"Best again: {shlex.join(train_command(experiment, best))}")
+
+
+def train_command(experiment: Experiment, row: Row) -> list[str]:
+    """Return the command that trains a combination's best trial again."""
+    [combination] = [c for c in experiment.combinations() if c.name == row.combination]
+    texts = {"lr": str(row.lr), "batch_size": str(row.batch_size), **row.settings}
+    config = experiment.trial(combination, experiment.parse(combination, texts), experiment.seed)
+    options = {
+        "dataset": experiment.dataset.type,
+        **{
+            "data-dir" if name == "path" else name: value
+            for name, value in experiment.dataset.choice.model_dump(exclude_none=True).items()
+        },
+        "model": config.model,
+        "loss": combination.loss.type,
+        "optimizer": combination.optimizer.type,
+        "lr": config.lr,
+        "batch-size": config.batch_size,
+        "epochs": config.epochs,
+        "seed": config.seed,
+        "precision": config.precision,
+    }
+    words = [word for name, value in options.items() for word in (f"--{name}", str(value))]
+    return [
+        "cifar-exp",
+        "train",
+        *words,
+        *_setting_options("loss", config.loss_settings),
+        *_setting_options("optimizer", config.optimizer_settings),
+    ]
+
+
+def print_plan(console: Console, experiment: Experiment, plan: Plan, workers: int) -> None:
+    """Print what a sweep would cost."""
+    lines = [
+        f"{experiment.name}: {plan.combinations} combinations",
+        f"trials: {plan.trials}, confirmations: {plan.confirmations}",
+        f"epochs in all: {plan.epochs} (fewer where trials are pruned)",
+        *(
+            f"training speed at batch size {batch_size}: {speed:.0f} images/s a worker"
+            for batch_size, speed in plan.images_per_second.items()
+        ),
+        f"time with {workers} workers: about {duration(plan.seconds)}",
+        f"disk: about {size(plan.disk_bytes)}",
+    ]
+    for line in lines:
+        _print_line(console, line)
+
+
+def print_components(console: Console, kind: str) -> None:
+    """Print the losses, optimizers, models or datasets that a definition can name."""
+    from cifar_exp.datasets import DATASETS
+    from cifar_exp.losses import LOSSES
+    from cifar_exp.models import MODELS
+    from cifar_exp.optimizers import OPTIMIZERS
+
+    tables: Mapping[str, Mapping[str, Any]] = {
+        "losses": LOSSES,
+        "optimizers": OPTIMIZERS,
+        "models": MODELS,
+        "datasets": DATASETS,
+    }
+    for name, component in tables[kind].items():
+        summary = (component.__doc__ or "").partition("\n")[0]
+        _print_line(console, f"{name}: {summary}")
+        for line in _setting_lines(component):
+            _print_line(console, f"    {line}")
+    if kind == "models":
+        _print_line(console, "torchvision:NAME: any classification network of torchvision.")
+
+
+def _setting_lines(component: Any) -> list[str]:
+    """Describe the settings of a component; a network has none."""
+    fields = getattr(component, "model_fields", {})
+    return [
+        f"{name} = {'(required)' if field.is_required() else field.default}"
+        f"{'  ' + field.description if field.description else ''}"
+        for name, field in fields.items()
+    ]
+
+
+def _setting_options(component: str, settings: Settings) -> list[str]:
+    changed = settings.model_dump(exclude_defaults=True)
+    words = (("-s", f"{component}.{name}={_toml(value)}") for name, value in changed.items())
+    return [word for pair in words for word in pair]
+
+
+def _toml(value: Any) -> str:
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def _print_line(console: Console, text: str) -> None:
+    console.print(text, markup=False, highlight=False, soft_wrap=True)

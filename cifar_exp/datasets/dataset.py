@@ -1,0 +1,71 @@
+"""A data set as training sees it: tensors that several processes share."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    import torch
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Split:
+    """Images with their labels.
+
+    Attributes:
+        images: uint8, N x C x H x W, in channels_last memory order, mapped from a file.
+            Writing to it changes the copy of this process only.
+        labels: int64, N, each an index into the classes of the data set.
+    """
+
+    images: torch.Tensor
+    labels: torch.Tensor
+
+    def __len__(self) -> int:
+        return self.labels.shape[0]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Dataset:
+    """Images in three disjoint splits, with what is needed to name and normalise them.
+
+    Attributes:
+        name: The name of the data set in `DATASETS`.
+        train: What a network is trained on.
+        val: What settings are chosen by.
+        test: What the chosen settings are judged by.
+        classes: The name of each class; a label is an index into it.
+        fingerprint: SHA-256 (64 hex digits) of images, labels, classes and split.
+        mean: The mean of each channel over the training images, in 0..1.
+        std: The population standard deviation of each channel over the training images, in
+            0..1, and at least 1/255, so that one can divide by it.
+        path: The cache folder it is mapped from, for `open_dataset` in another process.
+    """
+
+    name: str
+    train: Split
+    val: Split
+    test: Split
+    classes: tuple[str, ...]
+    fingerprint: str
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+    path: Path
+
+    @property
+    def num_classes(self) -> int:
+        """The number of classes."""
+        return len(self.classes)
+
+    @property
+    def channels(self) -> int:
+        """The number of channels of an image."""
+        return int(self.train.images.shape[1])
+
+    @property
+    def size(self) -> int:
+        """The height of an image in pixels, which is also its width."""
+        return int(self.train.images.shape[2])

@@ -1,0 +1,42 @@
+"""One image file as an array."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from cifar_exp.datasets.errors import DataError
+from cifar_exp.lazy import LazyModule
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+else:
+    np = LazyModule("numpy")
+
+FORMATS = ("PNG", "JPEG", "BMP", "WEBP")
+
+
+def decoded(path: str, size: int | None) -> NDArray[np.uint8]:
+    """The image in a file as uint8, H x W x 3 (RGB), resized to `size` x `size` if given.
+
+    Raises:
+        DataError: The file cannot be read as an image.
+    """
+    from PIL import Image  # noqa: PLC0415
+
+    try:
+        with Image.open(path, formats=FORMATS) as image:
+            colour = image.convert("RGB")
+    except Exception as error:  # Damaged files make Pillow raise many kinds.
+        raise DataError(
+            f"Cannot read the image {path} ({_reason(error)}): replace or remove it."
+        ) from error
+    if size is not None and colour.size != (size, size):
+        colour = colour.resize((size, size), Image.Resampling.BILINEAR)
+    return np.asarray(colour)
+
+
+def _reason(error: Exception) -> str:
+    # The message of Pillow's commonest error says no more than the path.
+    unknown = type(error).__name__ == "UnidentifiedImageError"
+    return "not a PNG, JPEG, BMP or WebP image" if unknown else str(error) or type(error).__name__

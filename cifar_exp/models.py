@@ -1,0 +1,228 @@
+"""The networks: each entry of the table builds one for images of a given shape."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, cast
+
+from cifar_exp.lazy import LazyModule
+from cifar_exp.problems import suggestion
+
+if TYPE_CHECKING:
+    import torch
+    import torchvision
+else:
+    torch = LazyModule("torch")
+    torchvision = LazyModule("torchvision")
+
+TORCHVISION = "torchvision:"
+
+
+def seed_cnn(*, channels: int, size: int, num_classes: int) -> torch.nn.Module:
+    """The project's original network: three 5 x 5 convolutions, two linear layers, no activations.
+
+    Each convolution is followed by 2 x 2 max-pooling, so images need at least 8 x 8 pixels.
+    Without activations the pooling is all that keeps it from being a linear map.
+    """
+    return _seed_cnn("seed_cnn", torch.nn.Identity, channels, size, num_classes)
+
+
+def seed_cnn_relu(*, channels: int, size: int, num_classes: int) -> torch.nn.Module:
+    """The seed_cnn network with a ReLU after each convolution and after the first linear layer."""
+    return _seed_cnn("seed_cnn_relu", torch.nn.ReLU, channels, size, num_classes)
+
+
+def _seed_cnn(
+    name: str,
+    activation: Callable[[], torch.nn.Module],
+    channels: int,
+    size: int,
+    num_classes: int,
+) -> torch.nn.Module:
+    _require_size(name, size, least=8)
+    nn = torch.nn
+    return nn.Sequential(
+        *(nn.Conv2d(channels, 32, 5, padding=2), activation(), nn.MaxPool2d(2)),
+        *(nn.Conv2d(32, 32, 5, padding=2), activation(), nn.MaxPool2d(2)),
+        *(nn.Conv2d(32, 64, 5, padding=2), activation(), nn.MaxPool2d(2)),
+        nn.Flatten(),
+        *(nn.Linear(64 * (size // 8) ** 2, 64), activation()),
+        nn.Linear(64, num_classes),
+    )
+
+
+def lenet(*, channels: int, size: int, num_classes: int) -> torch.nn.Module:
+    """The small LeNet of PyTorch's 60-minute blitz: two 5 x 5 convolutions, three linear layers.
+
+    ReLU and 2 x 2 max-pooling after each convolution; images need at least 16 x 16 pixels. 62,006
+    parameters for CIFAR-10. Source: PyTorch tutorials, Training a Classifier, after LeCun et al.
+    1998, Gradient-Based Learning Applied to Document Recognition.
+    """
+    _require_size("lenet", size, least=16)
+    nn = torch.nn
+    left = ((size - 4) // 2 - 4) // 2
+    return nn.Sequential(
+        *(nn.Conv2d(channels, 6, 5), nn.ReLU(), nn.MaxPool2d(2)),
+        *(nn.Conv2d(6, 16, 5), nn.ReLU(), nn.MaxPool2d(2)),
+        nn.Flatten(),
+        *(nn.Linear(16 * left**2, 120), nn.ReLU()),
+        *(nn.Linear(120, 84), nn.ReLU()),
+        nn.Linear(84, num_classes),
+    )
+
+
+def cifar10_3c3d(*, channels: int, size: int, num_classes: int) -> torch.nn.Module:
+    """The 3c3d network of DeepOBS: three convolutions and three linear layers with ReLU.
+
+    3 x 3 max-pooling with stride 2 after each convolution, padded on the right and at the bottom
+    as TensorFlow's "same" does for even sizes; images need at least 16 x 16 pixels. Xavier initial
+    weights, zero biases. 895,210 parameters for CIFAR-10. Source: Schneider et al. 2019, DeepOBS:
+    A Deep Learning Optimizer Benchmark Suite.
+    """
+    _require_size("cifar10_3c3d", size, least=16)
+    nn = torch.nn
+    left = ((size - 4) // 2 - 2) // 2 // 2
+    network = nn.Sequential(
+        *(nn.Conv2d(channels, 64, 5), nn.ReLU(), nn.MaxPool2d(3, 2, ceil_mode=True)),
+        *(nn.Conv2d(64, 96, 3), nn.ReLU(), nn.MaxPool2d(3, 2, ceil_mode=True)),
+        *(nn.Conv2d(96, 128, 3, padding=1), nn.ReLU(), nn.MaxPool2d(3, 2, ceil_mode=True)),
+        nn.Flatten(),
+        *(nn.Linear(128 * left**2, 512), nn.ReLU()),
+        *(nn.Linear(512, 256), nn.ReLU()),
+        nn.Linear(256, num_classes),
+    )
+    initialise = {
+        4: nn.init.xavier_normal_,  # convolutions
+        2: nn.init.xavier_uniform_,  # linear layers
+        1: nn.init.zeros_,  # biases
+    }
+    for parameter in network.parameters():
+        initialise[parameter.ndim](parameter)
+    return network
+
+
+def resnet18(*, channels: int, size: int, num_classes: int) -> torch.nn.Module:  # noqa: ARG001
+    """The ResNet-18 for small images: a 3 x 3 stem of stride 1 and no max-pooling.
+
+    11,173,962 parameters for CIFAR-10. Source: He et al. 2016, Deep Residual Learning for Image
+    Recognition; torchvision's network and initial weights.
+    """
+    network = torchvision.models.resnet18(weights=None, num_classes=num_classes)
+    network.conv1 = torch.nn.Conv2d(channels, 64, 3, padding=1, bias=False)
+    torch.nn.init.kaiming_normal_(network.conv1.weight, mode="fan_out", nonlinearity="relu")
+    network.maxpool = torch.nn.Identity()
+    return cast("torch.nn.Module", network)
+
+
+MODELS: dict[str, Callable[..., torch.nn.Module]] = {
+    "seed_cnn": seed_cnn,
+    "seed_cnn_relu": seed_cnn_relu,
+    "lenet": lenet,
+    "cifar10_3c3d": cifar10_3c3d,
+    "resnet18": resnet18,
+}
+
+
+def check_name(name: str) -> None:
+    """Raise ValueError, with the nearest or all choices, unless `build` knows the name."""
+    prefixed = name.startswith(TORCHVISION)
+    known = _torchvision_names() if prefixed else [*MODELS, f"{TORCHVISION}NAME"]
+    if name not in known:
+        raise ValueError(f'unknown model "{name}"{suggestion(name, known)}')
+
+
+def build(
+    name: str,
+    *,
+    mean: Sequence[float],
+    std: Sequence[float],
+    size: int,
+    num_classes: int,
+    seed: int,
+) -> torch.nn.Module:
+    """Build a network that takes raw images and gives logits.
+
+    Args:
+        name: a key of MODELS, or torchvision:NAME for torchvision's classification networks.
+        mean: of each channel over the training images, on the scale 0 to 1.
+        std: the standard deviations, likewise.
+        size: height and width of the images, in pixels.
+        num_classes: number of logits.
+        seed: the only thing the initial weights depend on; global random state stays as it is.
+
+    Returns:
+        A sequence of `standardize` and `network`, from N x C x H x W uint8 to N x num_classes.
+
+    Raises:
+        ValueError: the name is unknown, or the network cannot take images of this shape.
+    """
+    from cifar_exp.standardize import Standardize  # noqa: PLC0415 - it needs torch
+
+    check_name(name)
+    channels = len(mean)
+    with torch.random.fork_rng(devices=[]):
+        # Not torch.manual_seed, which would also reseed the GPUs.
+        torch.default_generator.manual_seed(seed)
+        network = _builder(name)(channels=channels, size=size, num_classes=num_classes)
+    layers = OrderedDict(standardize=Standardize(mean, std), network=network)
+    model = torch.nn.Sequential(layers)
+    check_input(name, model, channels=channels, size=size, num_classes=num_classes)
+    return model
+
+
+def check_input(
+    name: str, model: torch.nn.Module, *, channels: int, size: int, num_classes: int
+) -> None:
+    """Raise ValueError unless the model maps two raw images to two rows of logits."""
+    images = torch.zeros(2, channels, size, size, dtype=torch.uint8)
+    training = model.training
+    try:
+        with torch.no_grad():
+            shape = tuple(model.eval()(images).shape)
+    except (RuntimeError, ValueError, AssertionError) as error:
+        reason = str(error).partition("\n")[0]
+        raise ValueError(
+            f"model {name} cannot take {channels} x {size} x {size} images: {reason}"
+        ) from error
+    finally:
+        model.train(training)
+    if shape != (2, num_classes):
+        raise ValueError(f"model {name} gives outputs of shape {shape}, not {(2, num_classes)}")
+
+
+def _require_size(name: str, size: int, *, least: int) -> None:
+    if size < least:
+        raise ValueError(
+            f"model {name} needs images of at least {least} x {least} pixels, not {size} x {size}"
+        )
+
+
+def _builder(name: str) -> Callable[..., torch.nn.Module]:
+    if name.startswith(TORCHVISION):
+        return _torchvision_builder(name.removeprefix(TORCHVISION))
+    return MODELS[name]
+
+
+# These two give several outputs in training, unless told otherwise.
+_WITHOUT_AUXILIARY_HEADS: dict[str, dict[str, bool]] = {
+    "googlenet": {"aux_logits": False, "init_weights": True},
+    "inception_v3": {"aux_logits": False, "init_weights": True},
+}
+
+
+def _torchvision_builder(architecture: str) -> Callable[..., torch.nn.Module]:
+    options = _WITHOUT_AUXILIARY_HEADS.get(architecture, {})
+
+    def builder(*, channels: int, size: int, num_classes: int) -> torch.nn.Module:  # noqa: ARG001
+        network = torchvision.models.get_model(
+            architecture, weights=None, num_classes=num_classes, **options
+        )
+        return cast("torch.nn.Module", network)
+
+    return builder
+
+
+def _torchvision_names() -> list[str]:
+    names = torchvision.models.list_models(module=torchvision.models)
+    return [f"{TORCHVISION}{name}" for name in names]

@@ -1,0 +1,47 @@
+"""One training by hand, recorded like a trial but part of no sweep."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+
+from cifar_exp import tracking, trial
+from cifar_exp.datasets import Dataset
+from cifar_exp.experiment import Experiment
+from cifar_exp.tracking import Tracker
+from cifar_exp.trial import Outcome, Stop
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Single:
+    """What one training is asked for."""
+
+    experiment: Experiment
+    tracking_uri: str
+    mlflow_experiment: str
+    threads: int
+
+
+def run(single: Single, data: Dataset, after_epoch: Stop) -> Outcome:
+    """Train once and record it in MLflow; see `trial.record`."""
+    experiment = single.experiment
+    torch.set_num_threads(single.threads)
+    [combination] = experiment.combinations()
+    (batch_size,) = experiment.search.batch_size
+    config = experiment.trial(combination, {"batch_size": batch_size}, experiment.seed)
+    client = tracking.connect(single.tracking_uri)
+    inherited = tracking.inherited_run(client)
+    params = trial.params(config, data)
+    if inherited:
+        tracker = Tracker(single.tracking_uri, experiment.name, inherited.info.experiment_id)
+        run_ = tracker.adopt(inherited.info.run_id, {"kind": "train"}, params)
+    else:
+        place = tracking.mlflow_experiment(client, single.mlflow_experiment)
+        tracker = Tracker(single.tracking_uri, experiment.name, place)
+        run_ = tracker.new_run("train", combination.name, tags={}, params=params)
+    try:
+        return trial.record(config, data, run_, stop=after_epoch)
+    except BaseException:
+        run_.end("KILLED")
+        raise

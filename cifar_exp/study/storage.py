@@ -1,0 +1,38 @@
+"""The Optuna storage that holds the studies."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import optuna
+from optuna.storages import BaseStorage, RDBStorage
+
+from cifar_exp.errors import Unavailable
+
+SECONDS_TO_WAIT_FOR_SQLITE = 60
+
+
+class StudyError(Unavailable):
+    """The study storage cannot be reached, read or written."""
+
+
+def default_url() -> str:
+    """Return the database file `optuna.db` in the current folder."""
+    return f"sqlite:///{Path('optuna.db').absolute()}"
+
+
+def connect(url: str) -> BaseStorage:
+    """Open the study storage at `url`, which is created if it is a new database.
+
+    Raises:
+        StudyError: The storage cannot be used.
+    """
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    try:
+        if url.startswith("sqlite"):
+            wait = {"connect_args": {"timeout": SECONDS_TO_WAIT_FOR_SQLITE}}
+            return RDBStorage(url, engine_kwargs=wait)
+        return optuna.storages.get_storage(url)
+    except Exception as error:  # each kind of storage raises its own driver's errors
+        first_line = str(error).strip().partition("\n")[0]
+        raise StudyError(f"the Optuna storage cannot be used: {first_line}") from error

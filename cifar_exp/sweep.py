@@ -1,0 +1,256 @@
+"""One execution of an experiment: every combination tuned, confirmed and ranked.
+
+The same call again goes on from what MLflow and Optuna hold and repeats nothing.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import tempfile
+from collections.abc import Iterator
+from concurrent.futures import FIRST_COMPLETED, Future
+from concurrent.futures import wait as wait_for
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import platformdirs
+from filelock import FileLock, Timeout
+
+from cifar_exp import comparison, models, report, study, tracking
+from cifar_exp.comparison import Ranking, Row
+from cifar_exp.datasets import Dataset, Progress, load, no_progress
+from cifar_exp.errors import Unavailable
+from cifar_exp.event import Watch
+from cifar_exp.experiment import Combination, Experiment
+from cifar_exp.problems import DefinitionError
+from cifar_exp.tracking import Run, Tracker
+from cifar_exp.units import Job, confirm_combination, tune_combination
+from cifar_exp.workers import Submit, pool
+
+
+class SweepError(Unavailable):
+    """The sweep cannot start, or cannot go on."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Sweep:
+    """What one execution is asked for."""
+
+    experiment: Experiment
+    definition: str
+    """The text of the definition."""
+    tracking_uri: str
+    storage_url: str
+    workers: int
+    threads: int
+    """Threads of each worker."""
+
+
+def prepare(experiment: Experiment, progress: Progress = no_progress) -> Dataset:
+    """Load the data of an experiment, and check that the definition fits it.
+
+    Raises:
+        DefinitionError: The network cannot take the images, or a batch is too large.
+        DataError: The data is missing or cannot be read.
+    """
+    data = load(experiment.dataset.choice, progress)
+    check_fit(experiment, data)
+    return data
+
+
+def num_trainings(experiment: Experiment) -> int:
+    """Count the trials and confirmations of a sweep."""
+    each = experiment.search.trials + experiment.confirm.seeds
+    return len(experiment.combinations()) * each
+
+
+def run(sweep: Sweep, data: Dataset, watch: Watch) -> tuple[Ranking, str]:
+    """Tune, confirm and rank all combinations.
+
+    Returns:
+        The ranking, and the path of the sweep's run in MLflow's pages.
+
+    Raises:
+        StoreError, StudyError: A store cannot be used.
+        SweepError: Another process runs the same experiment.
+    """
+    with _alone(sweep):
+        tracker, run_ = _open(sweep, data)
+        try:
+            parents = _open_combinations(sweep.experiment, data, tracker, run_)
+            _train_all(_job(sweep, data, tracker, parents), sweep, watch)
+            return _close(tracker, run_, parents), run_.page
+        except BaseException:
+            tracker.close_running()
+            raise
+
+
+def check_fit(experiment: Experiment, data: Dataset) -> None:
+    """Check that the network takes the images, and that no batch is larger than the split.
+
+    Raises:
+        DefinitionError: One of them does not fit.
+    """
+    available = len(data.train.labels)
+    largest = max(experiment.search.batch_size)
+    if largest > available:
+        message = f"search.batch_size: {largest} is more than the {available} training images"
+        raise DefinitionError(message)
+    try:
+        models.build(
+            experiment.model,
+            mean=data.mean,
+            std=data.std,
+            size=data.size,
+            num_classes=data.num_classes,
+            seed=experiment.seed,
+        )
+    except ValueError as error:
+        raise DefinitionError(f"model: {error}") from None
+
+
+@contextmanager
+def _alone(sweep: Sweep) -> Iterator[None]:
+    """Let no other process on this machine run the same experiment in the same storage."""
+    key = hashlib.sha256(f"{sweep.storage_url} {sweep.experiment.name}".encode()).hexdigest()[:16]
+    folder = platformdirs.user_cache_path("cifar_exp") / "locks"
+    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        with FileLock(folder / f"sweep-{key}.lock", timeout=0):
+            yield
+    except Timeout:
+        name = sweep.experiment.name
+        raise SweepError(f"another process is running experiment {name!r}; wait for it") from None
+
+
+def _open(sweep: Sweep, data: Dataset) -> tuple[Tracker, Run]:
+    """Create the stores before any worker needs them, and open the sweep's run."""
+    client = tracking.connect(sweep.tracking_uri)
+    study.connect(sweep.storage_url)
+    experiment = sweep.experiment
+    inherited = tracking.inherited_run(client)
+    place = (
+        inherited.info.experiment_id
+        if inherited
+        else tracking.mlflow_experiment(client, experiment.name)
+    )
+    tracker = Tracker(sweep.tracking_uri, experiment.name, place)
+    tracker.close_running()
+    tags = {"definition": _definition_hash(experiment, data)}
+    params = _params(experiment, data)
+    if inherited:
+        run_ = tracker.adopt(inherited.info.run_id, {"kind": "sweep", **tags}, params)
+    else:
+        run_ = tracker.open_run("sweep", experiment.name, tags=tags, params=params)
+    run_.log_text(sweep.definition, "experiment.toml")
+    return tracker, run_
+
+
+def _open_combinations(
+    experiment: Experiment, data: Dataset, tracker: Tracker, sweep_run: Run
+) -> dict[str, str]:
+    """Open the run of each combination under the sweep's; return their ids by name."""
+    return {
+        combination.name: tracker.open_run(
+            "combination",
+            combination.name,
+            parent=sweep_run.run_id,
+            tags={
+                "combination": combination.name,
+                "combination_id": experiment.identity(combination, data.fingerprint),
+            },
+            params={"loss": combination.loss.name, "optimizer": combination.optimizer.name},
+        ).run_id
+        for combination in experiment.combinations()
+    }
+
+
+def _job(sweep: Sweep, data: Dataset, tracker: Tracker, parents: dict[str, str]) -> Job:
+    return Job(
+        experiment=sweep.experiment,
+        data_path=data.path,
+        tracking_uri=sweep.tracking_uri,
+        mlflow_experiment_id=tracker.mlflow_experiment_id,
+        storage_url=sweep.storage_url,
+        parents=parents,
+    )
+
+
+def _train_all(job: Job, sweep: Sweep, watch: Watch) -> None:
+    """Tune every combination, and confirm each as soon as it is tuned."""
+    with pool(sweep.workers, sweep.threads, watch) as submit:
+        tuned = {submit(tune_combination, job, c): c for c in job.experiment.combinations()}
+        confirmed: set[Future[None]] = set()
+        while tuned:
+            done, _ = wait_for(tuned, return_when=FIRST_COMPLETED)
+            for future in done:
+                future.result()
+                confirmed |= _confirm(job, tuned.pop(future), submit)
+        for future in confirmed:
+            future.result()
+
+
+def _confirm(job: Job, combination: Combination, submit: Submit) -> set[Future[None]]:
+    seeds = range(1, job.experiment.confirm.seeds + 1)
+    return {submit(confirm_combination, job, combination, number) for number in seeds}
+
+
+def _close(tracker: Tracker, run_: Run, parents: dict[str, str]) -> Ranking:
+    """Rank what MLflow holds now, and write the ranking to the runs it is about."""
+    ranking = comparison.rank(tracker.records(), run_.run_id)
+    for row in ranking.combinations:
+        _close_combination(tracker, parents[row.combination], row)
+    run_.log_metrics(
+        {
+            "combinations": len(ranking.combinations),
+            "trials": sum(row.trials for row in ranking.combinations),
+            "seconds": sum(row.seconds for row in ranking.combinations),
+        }
+    )
+    with tempfile.TemporaryDirectory() as folder:
+        report.write(ranking, Path(folder))
+        run_.log_folder(folder, "comparison")
+    run_.end()
+    return ranking
+
+
+def _close_combination(tracker: Tracker, run_id: str, row: Row) -> None:
+    measured = {
+        "rank": row.rank,
+        "test_accuracy_mean": row.test_accuracy_mean,
+        "test_accuracy_std": row.test_accuracy_std,
+        "seeds": row.seeds,
+        "trials": row.trials,
+        "diverged": row.diverged,
+        "seconds": row.seconds,
+    }
+    best = {"lr": row.lr, "batch_size": row.batch_size}
+    tracker.close_combination(
+        run_id,
+        params={name: value for name, value in best.items() if value is not None},
+        metrics={name: value for name, value in measured.items() if value is not None},
+    )
+
+
+def _definition_hash(experiment: Experiment, data: Dataset) -> str:
+    text = f"{data.fingerprint} {experiment.model_dump_json(exclude={'dataset'})}"
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def _params(experiment: Experiment, data: Dataset) -> dict[str, object]:
+    search = experiment.search
+    return {
+        "dataset": data.name,
+        "model": experiment.model,
+        "epochs": experiment.epochs,
+        "seed": experiment.seed,
+        "precision": experiment.precision,
+        "losses": ", ".join(experiment.losses),
+        "optimizers": ", ".join(experiment.optimizers),
+        "trials": search.trials,
+        "sampler": search.sampler,
+        "pruner": search.pruner,
+        "batch_size": ", ".join(map(str, search.batch_size)),
+        "seeds": experiment.confirm.seeds,
+    }

@@ -1,0 +1,86 @@
+"""What a run holds beside numbers: its model and its data set."""
+
+from __future__ import annotations
+
+import copy
+import json
+import logging
+
+import cloudpickle
+import mlflow
+import mlflow.pytorch
+import numpy as np
+import torch
+from mlflow import entities
+from mlflow.models import Model, ModelSignature
+from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
+from mlflow.types import Schema, TensorSpec
+
+from cifar_exp import standardize
+from cifar_exp.datasets import Dataset
+
+# The artifact then holds this one class of ours too, and loads where cifar_exp is not installed.
+cloudpickle.register_pickle_by_value(standardize)
+logging.getLogger("mlflow.pytorch").setLevel(logging.ERROR)  # it warns of pickle on every call
+
+
+def log_model(
+    client: mlflow.MlflowClient, run: entities.RunInfo, model: torch.nn.Module, data: Dataset
+) -> str:
+    """Store a network as the MLflow model `model` of a run; return the model's id.
+
+    The stored network is on the CPU and in evaluation mode. It takes uint8 images
+    N x C x H x W as they are in the data set and gives float32 logits N x classes.
+    """
+    logged = client.create_logged_model(run.experiment_id, name="model", source_run_id=run.run_id)
+    Model.log(
+        artifact_path=None,
+        flavor=mlflow.pytorch,
+        run_id=run.run_id,
+        model_id=logged.model_id,
+        pytorch_model=copy.deepcopy(model).cpu().eval(),
+        signature=_signature(data),
+        pip_requirements=_requirements(),
+        serialization_format="pickle",
+        pickle_module=mlflow.pytorch.mlflow_pytorch_pickle_module,
+    )
+    return str(logged.model_id)
+
+
+def delete_model(client: mlflow.MlflowClient, model_id: str) -> None:
+    """Delete a stored model with its files: MLflow itself would keep them until `mlflow gc`."""
+    location = client.get_logged_model(model_id).artifact_location
+    client.delete_logged_model(model_id)
+    get_artifact_repository(location).delete_artifacts()
+
+
+def dataset_input(data: Dataset) -> entities.DatasetInput:
+    """Describe a data set for MLflow by its name, fingerprint and sizes, without its images."""
+    profile = {
+        "train": len(data.train.labels),
+        "val": len(data.val.labels),
+        "test": len(data.test.labels),
+        "classes": data.num_classes,
+        "fingerprint": data.fingerprint,
+    }
+    described = entities.Dataset(
+        name=data.name,
+        digest=data.fingerprint[:8],
+        source_type="local",
+        source=json.dumps({"uri": str(data.path)}),
+        profile=json.dumps(profile),
+    )
+    return entities.DatasetInput(described, [entities.InputTag("mlflow.data.context", "training")])
+
+
+def _signature(data: Dataset) -> ModelSignature:
+    images = TensorSpec(np.dtype("uint8"), (-1, data.channels, data.size, data.size), "images")
+    logits = TensorSpec(np.dtype("float32"), (-1, data.num_classes), "logits")
+    return ModelSignature(inputs=Schema([images]), outputs=Schema([logits]))
+
+
+def _requirements() -> list[str]:
+    return [
+        f"torch=={torch.__version__.partition('+')[0]}",
+        f"cloudpickle=={cloudpickle.__version__}",
+    ]

@@ -1,0 +1,86 @@
+"""One MLflow run that is being written."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from typing import Any, Literal
+
+import mlflow
+import torch
+from mlflow.entities import Metric, Param, RunInfo, RunTag
+
+from cifar_exp.datasets import Dataset
+from cifar_exp.record import TrialState
+from cifar_exp.tracking import artifacts
+
+Status = Literal["FINISHED", "KILLED", "FAILED"]
+STATUS_OF: Mapping[str, Status] = {"COMPLETE": "FINISHED", "PRUNED": "KILLED", "FAIL": "FAILED"}
+PARAMS_PER_BATCH = 100  # MLflow's own limit
+
+
+class Run:
+    """A run by its id; every method writes to it."""
+
+    def __init__(self, client: mlflow.MlflowClient, info: RunInfo, logged_epochs: int = 0) -> None:
+        self.client = client
+        self.info = info
+        self.run_id: str = info.run_id
+        self.logged_epochs = logged_epochs
+
+    @property
+    def page(self) -> str:
+        """The run's path in MLflow's pages, after the `#`."""
+        return f"/experiments/{self.info.experiment_id}/runs/{self.run_id}"
+
+    def log_params(self, params: Mapping[str, Any]) -> None:
+        """Write parameters, numbers as Python writes them."""
+        entities = [Param(name, str(value)) for name, value in params.items()]
+        for start in range(0, len(entities), PARAMS_PER_BATCH):
+            self.client.log_batch(self.run_id, params=entities[start : start + PARAMS_PER_BATCH])
+
+    def log_metrics(self, metrics: Mapping[str, float], step: int = 0) -> None:
+        """Write metrics in one request."""
+        self.client.log_batch(self.run_id, metrics=_metrics(metrics, step))
+
+    def log_epoch(self, epoch: int, metrics: Mapping[str, float]) -> None:
+        """Write the metrics of an epoch, unless an interrupted attempt has written them before."""
+        if epoch > self.logged_epochs:
+            self.log_metrics(metrics, step=epoch)
+
+    def log_dataset(self, data: Dataset) -> None:
+        """Record the data set as the run's input, by name and fingerprint."""
+        self.client.log_inputs(self.run_id, [artifacts.dataset_input(data)])
+
+    def log_model(self, model: torch.nn.Module, data: Dataset) -> None:
+        """Store a network that takes uint8 images and gives logits."""
+        artifacts.log_model(self.client, self.info, model, data)
+
+    def log_text(self, text: str, path: str) -> None:
+        """Store a text as an artifact."""
+        self.client.log_text(self.run_id, text, path)
+
+    def log_folder(self, folder: str, path: str) -> None:
+        """Store the files of a folder as artifacts under `path`."""
+        self.client.log_artifacts(self.run_id, folder, path)
+
+    def set_tags(self, tags: Mapping[str, str]) -> None:
+        """Write tags in one request."""
+        self.client.log_batch(self.run_id, tags=[RunTag(*item) for item in tags.items()])
+
+    def end_training(
+        self, state: TrialState, metrics: Mapping[str, float], tags: Mapping[str, str]
+    ) -> None:
+        """Write a training's outcome, its state last, and close the run."""
+        outcome = [RunTag(*item) for item in {**tags, "trial_state": state}.items()]
+        self.client.log_batch(self.run_id, metrics=_metrics(metrics, 0), tags=outcome)
+        self.end(STATUS_OF[state])
+
+    def end(self, status: Status = "FINISHED") -> None:
+        """Close the run."""
+        self.client.set_terminated(self.run_id, status)
+
+
+def _metrics(metrics: Mapping[str, float], step: int) -> list[Metric]:
+    now = int(time.time() * 1000)
+    return [Metric(name, value, now, step) for name, value in metrics.items()]

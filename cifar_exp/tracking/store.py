@@ -1,0 +1,86 @@
+"""The MLflow store: where it is, and whether it can be used."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import os
+import sqlite3
+import urllib.error
+import urllib.request
+from pathlib import Path
+
+import mlflow
+import platformdirs
+import sqlalchemy.exc
+from filelock import FileLock
+from mlflow.exceptions import MlflowException
+
+from cifar_exp.errors import Unavailable
+
+SECONDS_TO_ANSWER = 5
+
+
+class StoreError(Unavailable):
+    """The tracking store cannot be reached, read or written."""
+
+
+def default_uri() -> str:
+    """Return MLFLOW_TRACKING_URI, or else the database file `mlflow.db` in the current folder."""
+    return os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{Path('mlflow.db').absolute()}"
+
+
+def connect(uri: str) -> mlflow.MlflowClient:
+    """Return a client of the store at `uri`, which is created if it is a new database.
+
+    Several processes may call this at once: MLflow makes its tables unguarded, so a lock does.
+
+    Raises:
+        StoreError: The server does not answer, or the database cannot be opened.
+    """
+    for noisy in ("mlflow", "alembic"):
+        logging.getLogger(noisy).setLevel(logging.ERROR)
+    if uri.startswith(("http://", "https://")):
+        _check_server(uri)
+    mlflow.set_tracking_uri(uri)
+    client = mlflow.MlflowClient(uri)
+    try:
+        with FileLock(_lock_path(uri)):
+            client.search_experiments(max_results=1)
+    except (MlflowException, sqlalchemy.exc.SQLAlchemyError, sqlite3.Error, OSError) as error:
+        raise StoreError(
+            f"the MLflow store {_shown(uri)} cannot be used: {_first_line(error)}"
+        ) from error
+    return client
+
+
+def _check_server(uri: str) -> None:
+    """Ask a server for its health, as MLflow itself would retry for minutes."""
+    try:
+        urllib.request.urlopen(f"{uri.rstrip('/')}/health", timeout=SECONDS_TO_ANSWER).close()
+    except urllib.error.HTTPError as error:
+        raise StoreError(
+            f"the MLflow server {_shown(uri)} answers {error.code} to /health; is it MLflow?"
+        ) from None
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "reason", error)
+        raise StoreError(
+            f"the MLflow server {_shown(uri)} does not answer ({reason}); "
+            "start it, or set MLFLOW_TRACKING_URI to another store"
+        ) from None
+
+
+def _lock_path(uri: str) -> Path:
+    folder = platformdirs.user_cache_path("cifar_exp") / "locks"
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder / f"{hashlib.sha256(uri.encode()).hexdigest()[:16]}.lock"
+
+
+def _shown(uri: str) -> str:
+    """Leave user name and password out of a URI."""
+    scheme, separator, rest = uri.partition("://")
+    return f"{scheme}{separator}{rest.rpartition('@')[2]}"
+
+
+def _first_line(error: BaseException) -> str:
+    return str(error).strip().partition("\n")[0]

@@ -1,0 +1,235 @@
+"""The runs of one experiment: opened where they are new, taken up again where they are not."""
+
+from __future__ import annotations
+
+import getpass
+import os
+from collections.abc import Iterator, Mapping
+from typing import Any, cast
+
+import mlflow
+from mlflow.entities import Run as MlflowRun
+from mlflow.exceptions import MlflowException
+
+from cifar_exp import provenance
+from cifar_exp.record import Kind, RunRecord, TrialState
+from cifar_exp.tracking import artifacts
+from cifar_exp.tracking.run import STATUS_OF, Run
+from cifar_exp.tracking.store import StoreError, connect
+
+RUNS_PER_PAGE = 1000
+
+
+class Tracker:
+    """The runs that carry one experiment's name, in one MLflow store.
+
+    Args:
+        uri: The MLflow store.
+        experiment: The definition's name, the tag that all of its runs carry.
+        mlflow_experiment_id: Where new runs are made.
+    """
+
+    def __init__(self, uri: str, experiment: str, mlflow_experiment_id: str) -> None:
+        self.uri = uri
+        self.client = connect(uri)
+        self.experiment = experiment
+        self.mlflow_experiment_id = mlflow_experiment_id
+
+    def records(self, **tags: str) -> list[RunRecord]:
+        """Read the experiment's runs that carry these tags, the oldest first."""
+        return read_records(self.client, self.experiment, **tags)
+
+    def open_run(
+        self,
+        kind: Kind,
+        name: str,
+        *,
+        parent: str | None = None,
+        tags: Mapping[str, str],
+        params: Mapping[str, Any],
+    ) -> Run:
+        """Start a run, or go on with the unfinished one that has these tags and parameters.
+
+        An unfinished run whose parameters differ is deleted: its result would mix two trainings.
+        """
+        texts = {key: str(value) for key, value in params.items()}
+        for record in self.records(kind=kind, **tags):
+            if texts.items() <= record.params.items() or not record.params:
+                return self._take_up(record, parent, texts)
+            self.client.delete_run(record.run_id)
+        return self.new_run(kind, name, parent=parent, tags=tags, params=texts)
+
+    def new_run(
+        self,
+        kind: Kind,
+        name: str,
+        *,
+        parent: str | None = None,
+        tags: Mapping[str, str],
+        params: Mapping[str, Any],
+    ) -> Run:
+        """Start a run, under another one if `parent` names it."""
+        family = {} if parent is None else {"mlflow.parentRunId": parent}
+        source = {"mlflow.user": _user(), "mlflow.source.name": "cifar-exp", **provenance.tags()}
+        created = self.client.create_run(
+            self.mlflow_experiment_id,
+            run_name=name,
+            tags={**self._identity(tags), "kind": kind, **family, **source},
+        )
+        run = Run(self.client, created.info)
+        run.log_params(params)
+        return run
+
+    def adopt(self, run_id: str, tags: Mapping[str, str], params: Mapping[str, Any]) -> Run:
+        """Make a run that exists already, such as `mlflow run`'s, the one for a sweep or training.
+
+        Parameters that the run has already are left as they are: MLflow refuses to change them.
+        """
+        given = self.client.get_run(run_id)
+        run = Run(self.client, given.info)
+        run.set_tags({**self._identity(tags), **provenance.tags()})
+        run.log_params({k: v for k, v in params.items() if k not in given.data.params})
+        return run
+
+    def reparent(self, record: RunRecord, parent: str) -> None:
+        """Move a run under another one."""
+        if record.parent != parent:
+            self.client.set_tag(record.run_id, "mlflow.parentRunId", parent)
+
+    def close_combination(
+        self, run_id: str, params: Mapping[str, Any], metrics: Mapping[str, float]
+    ) -> None:
+        """Write the summary of a combination and close its run.
+
+        MLflow keeps a parameter for ever. Where more trials have found another best setting, a
+        new run takes the place of the old one and its trainings.
+        """
+        old = self.client.get_run(run_id)
+        run = Run(self.client, old.info)
+        texts = {name: str(value) for name, value in params.items()}
+        if any(old.data.params.get(name, text) != text for name, text in texts.items()):
+            run = self._replace(old, {"loss": "", "optimizer": ""})
+        run.log_params(texts)
+        run.log_metrics(metrics)
+        run.end()
+
+    def delete_models(self, run_id: str) -> None:
+        """Delete the stored models of a run with their files."""
+        outputs = self.client.get_run(run_id).outputs
+        for output in outputs.model_outputs if outputs else []:
+            artifacts.delete_model(self.client, output.model_id)
+
+    def close_running(self) -> list[RunRecord]:
+        """Close every run of the experiment that still says RUNNING, and return their records.
+
+        Call it only when no process writes to them: such runs belong to processes that died.
+        """
+        running = [record for record in self.records() if record.status == "RUNNING"]
+        for record in running:
+            status = STATUS_OF.get(record.state or "", "KILLED")
+            self.client.set_terminated(record.run_id, status)
+        return running
+
+    def _replace(self, old: MlflowRun, kept: Mapping[str, str]) -> Run:
+        """Put a new run in place of a combination's, with its tags and the `kept` parameters."""
+        record = _record(old)
+        tags = {name: record.tags[name] for name in ("combination", "combination_id")}
+        params = {name: record.params[name] for name in kept}
+        new = self.new_run(
+            "combination", record.name, parent=record.parent, tags=tags, params=params
+        )
+        for child in self.records(combination_id=tags["combination_id"]):
+            if child.parent == record.run_id:
+                self.reparent(child, new.run_id)
+        self.client.delete_run(record.run_id)
+        return new
+
+    def _identity(self, tags: Mapping[str, str]) -> dict[str, str]:
+        return {"experiment": self.experiment, **tags}
+
+    def _take_up(self, record: RunRecord, parent: str | None, params: Mapping[str, str]) -> Run:
+        self.client.update_run(record.run_id, status="RUNNING")
+        if parent is not None:
+            self.reparent(record, parent)
+        history = self.client.get_metric_history(record.run_id, "val/accuracy")
+        info = self.client.get_run(record.run_id).info
+        run = Run(self.client, info, max((point.step for point in history), default=0))
+        run.log_params(params)
+        return run
+
+
+def mlflow_experiment(client: mlflow.MlflowClient, name: str) -> str:
+    """Return the id of the MLflow experiment of this name, made if it is not there."""
+    found = client.get_experiment_by_name(name)
+    if found is None:
+        return str(client.create_experiment(name))
+    if found.lifecycle_stage == "deleted":
+        raise StoreError(f"the MLflow experiment {name!r} is deleted; restore it or choose a name")
+    return str(found.experiment_id)
+
+
+def inherited_run(client: mlflow.MlflowClient) -> MlflowRun | None:
+    """Return the run that `mlflow run` made for this process, and hide it from child processes."""
+    run_id = os.environ.pop("MLFLOW_RUN_ID", None)
+    if run_id is None:
+        return None
+    try:
+        return client.get_run(run_id)
+    except MlflowException:
+        raise StoreError(
+            f"MLFLOW_RUN_ID names run {run_id}, which this store does not hold"
+        ) from None
+
+
+def read_records(client: mlflow.MlflowClient, experiment: str, **tags: str) -> list[RunRecord]:
+    """Read the runs that carry an experiment's name and these tags, the oldest first."""
+    conditions = {"experiment": experiment, **tags}
+    filter_string = " and ".join(f"tags.`{key}` = '{value}'" for key, value in conditions.items())
+    found = [_record(run) for run in _search(client, filter_string)]
+    return sorted(found, key=lambda record: (record.start_time, record.number or 0))
+
+
+def _search(client: mlflow.MlflowClient, filter_string: str) -> Iterator[MlflowRun]:
+    everywhere = [e.experiment_id for e in client.search_experiments()]
+    token: str | None = None
+    while True:
+        page = client.search_runs(
+            everywhere, filter_string, max_results=RUNS_PER_PAGE, page_token=token
+        )
+        yield from page
+        token = page.token
+        if not token:
+            return
+
+
+def _record(run: MlflowRun) -> RunRecord:
+    tags = run.data.tags
+    return RunRecord(
+        run_id=run.info.run_id,
+        experiment=tags["experiment"],
+        kind=cast(Kind, tags["kind"]),
+        name=run.info.run_name,
+        status=run.info.status,
+        start_time=run.info.start_time,
+        parent=tags.get("mlflow.parentRunId"),
+        combination=tags.get("combination"),
+        combination_id=tags.get("combination_id"),
+        number=_number(tags.get("number")),
+        state=cast(TrialState | None, tags.get("trial_state")),
+        diverged="diverged" in tags,
+        confirms=_number(tags.get("confirms")),
+        params=run.data.params,
+        metrics=run.data.metrics,
+        tags=tags,
+    )
+
+
+def _number(text: str | None) -> int | None:
+    return None if text is None else int(text)
+
+
+def _user() -> str:
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):  # a container's user id may have no name
+        return "unknown"

@@ -1,0 +1,134 @@
+"""One training from its first epoch to its record in MLflow."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+
+from cifar_exp import training
+from cifar_exp.datasets import Dataset
+from cifar_exp.experiment import TrialConfig
+from cifar_exp.record import TrialState
+from cifar_exp.tracking import Run
+from cifar_exp.training import Diverged, EpochMetrics
+
+Stop = Callable[[EpochMetrics], bool]
+Score = Callable[[torch.nn.Module], Mapping[str, float]]
+
+
+class TrainingError(Exception):
+    """A training broke: a network that cannot take the images, memory that ran out, a bug."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Outcome:
+    """How a training ended; `val_accuracy` is that of its last epoch."""
+
+    state: TrialState
+    epochs: int = 0
+    val_accuracy: float | None = None
+    reason: str | None = None
+    diverged: bool = False
+
+
+def record(
+    config: TrialConfig,
+    data: Dataset,
+    run: Run,
+    *,
+    stop: Stop = lambda _: False,
+    score: Score = lambda _: {},
+    keep_model: Callable[[Outcome], bool] = lambda _: True,
+) -> Outcome:
+    """Train a network and record the training, whatever its end, in `run`.
+
+    Args:
+        config: The training.
+        data: The data set.
+        run: The open run; it is closed.
+        stop: Asked after each epoch whether to prune the training there.
+        score: Further final metrics of a network that was trained to the end.
+        keep_model: Asked at the end of a complete training whether to store the network.
+    """
+    started = time.perf_counter()
+    run.log_dataset(data)
+    model = training.build_model(config, data)
+    try:
+        outcome = _follow(training.train(model, config, data), run, stop)
+        scores = _guarded(score, model) if outcome.state == "COMPLETE" else {}
+    except Diverged as error:
+        outcome, scores = Outcome(state="FAIL", reason=str(error), diverged=True), {}
+    except TrainingError as error:
+        outcome, scores = Outcome(state="FAIL", reason=str(error)), {}
+    seconds = time.perf_counter() - started
+    if outcome.state == "COMPLETE" and keep_model(outcome):
+        run.log_model(model, data)
+    run.end_training(
+        outcome.state, {**_final(outcome), **scores, "seconds": seconds}, _tags(outcome)
+    )
+    return outcome
+
+
+def params(config: TrialConfig, data: Dataset) -> dict[str, Any]:
+    """Name all that a training depends on, as it is logged: each setting, its default or not."""
+    return {
+        "dataset": data.name,
+        "model": config.model,
+        "loss": config.loss,
+        **{f"loss.{name}": value for name, value in config.loss_settings},
+        "optimizer": config.optimizer,
+        **{f"optimizer.{name}": value for name, value in config.optimizer_settings},
+        "lr": config.lr,
+        "batch_size": config.batch_size,
+        "epochs": config.epochs,
+        "seed": config.seed,
+        "precision": config.precision,
+        "threads": torch.get_num_threads(),
+        "device": training.device().type,
+    }
+
+
+def epoch_metrics(metrics: EpochMetrics) -> dict[str, float]:
+    """Name what an epoch measured, as it is logged."""
+    return {
+        "train/loss": metrics.train_loss,
+        "val/accuracy": metrics.val.accuracy,
+        "val/nll": metrics.val.nll,
+        "epoch_seconds": metrics.seconds,
+        "images_per_second": metrics.images_per_second,
+    }
+
+
+def _follow(epochs: Iterator[EpochMetrics], run: Run, stop: Stop) -> Outcome:
+    """Log each epoch; end early where `stop` says so."""
+    while (metrics := _guarded(next, epochs, None)) is not None:
+        run.log_epoch(metrics.epoch, epoch_metrics(metrics))
+        outcome = Outcome(state="COMPLETE", epochs=metrics.epoch, val_accuracy=metrics.val.accuracy)
+        if stop(metrics):
+            return Outcome(state="PRUNED", epochs=metrics.epoch, val_accuracy=metrics.val.accuracy)
+    return outcome
+
+
+def _guarded(step: Callable[..., Any], *arguments: Any) -> Any:
+    """Take a step of the training; what breaks there ends this training, not the sweep."""
+    try:
+        return step(*arguments)
+    except Diverged:
+        raise
+    except Exception as error:
+        first_line = str(error).strip().partition("\n")[0]
+        raise TrainingError(f"{type(error).__name__}: {first_line}") from error
+
+
+def _final(outcome: Outcome) -> dict[str, float]:
+    accuracy = {} if outcome.val_accuracy is None else {"val_accuracy": outcome.val_accuracy}
+    return {**accuracy, "epochs_trained": outcome.epochs}
+
+
+def _tags(outcome: Outcome) -> dict[str, str]:
+    reason = {"reason": outcome.reason} if outcome.reason else {}
+    return {**reason, "diverged": "true"} if outcome.diverged else reason

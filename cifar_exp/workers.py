@@ -1,0 +1,99 @@
+"""Who runs the units of work: this process, or a pool of spawned ones."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import signal
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ProcessPoolExecutor
+from contextlib import contextmanager
+from multiprocessing.connection import wait
+from typing import Any
+
+import torch
+
+from cifar_exp.event import Event, Watch
+
+Unit = Callable[..., None]
+"""A unit of work: its last argument is the `Watch` that it tells its progress."""
+Submit = Callable[..., "Future[None]"]
+
+_tell_parent: Watch
+
+
+def available_cores() -> int:
+    """Return the number of processor cores this process may use."""
+    if hasattr(os, "sched_getaffinity"):  # not on macOS and Windows
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+@contextmanager
+def pool(num_workers: int, num_threads: int, watch: Watch) -> Iterator[Submit]:
+    """Give the function that submits units; one worker is this process, more are spawned ones.
+
+    Args:
+        num_workers: Units that run side by side.
+        num_threads: Threads of each of them.
+        watch: Called in this process with what the units tell.
+    """
+    if num_workers == 1:
+        torch.set_num_threads(num_threads)
+        yield lambda unit, *arguments: _run_here(unit, *arguments, watch)
+        return
+    context = multiprocessing.get_context("spawn")
+    events = context.Queue()
+    listener = threading.Thread(target=_listen, args=(events, watch), daemon=True)
+    listener.start()
+    executor = ProcessPoolExecutor(
+        num_workers, context, initializer=_start_worker, initargs=(events, num_threads)
+    )
+    try:
+        yield lambda unit, *arguments: executor.submit(_run_in_worker, unit, *arguments)
+    except BaseException:
+        _kill_workers()
+        raise
+    finally:
+        executor.shutdown(cancel_futures=True)
+        events.put(None)
+        listener.join()
+
+
+def _run_here(unit: Unit, *arguments: Any) -> Future[None]:
+    unit(*arguments)
+    future: Future[None] = Future()
+    future.set_result(None)
+    return future
+
+
+def _run_in_worker(unit: Unit, *arguments: Any) -> None:
+    unit(*arguments, _tell_parent)
+
+
+def _start_worker(events: Any, num_threads: int) -> None:
+    global _tell_parent  # noqa: PLW0603 - a worker has one parent
+    _tell_parent = events.put
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the parent too, which decides
+    threading.Thread(target=_die_with_parent, daemon=True).start()
+    torch.set_num_threads(num_threads)
+
+
+def _die_with_parent() -> None:
+    parent = multiprocessing.parent_process()
+    assert parent is not None
+    wait([parent.sentinel])
+    os._exit(1)
+
+
+def _kill_workers() -> None:
+    """End the workers where they are; what they had not finished is taken up another time."""
+    for worker in multiprocessing.active_children():
+        worker.terminate()
+        worker.join()
+
+
+def _listen(events: Any, watch: Callable[[Event], None]) -> None:
+    while (event := events.get()) is not None:
+        watch(event)
