@@ -112,7 +112,7 @@ def run(experiment: Path, **options: Any) -> None:
     "settings",
     multiple=True,
     metavar="SETTING=VALUE",
-    help="A setting of the loss or optimizer, such as optimizer.momentum=0.9.",
+    help="A setting of the loss, optimizer or dataset, such as optimizer.momentum=0.9.",
 )
 @click.option("--experiment-name", default="train", show_default=True, help="In MLflow.")
 @threads_option
@@ -127,9 +127,10 @@ def train(
     """Train one network and record it in MLflow."""
     from cifar_exp.experiment import single_definition
 
-    data_dir = options.pop("data_dir")
-    options["dataset"] = _dataset(options["dataset"], data_dir)
-    read = single_definition(options, _settings(settings))
+    given = _settings(settings)
+    place = _dataset(options["dataset"], options.pop("data_dir"))
+    options["dataset"] = {**place, **given.pop("dataset")}
+    read = single_definition(options, given)
 
     from cifar_exp import console, progress, tracking
     from cifar_exp.single import Single
@@ -270,12 +271,12 @@ def _dataset(name: str, data_dir: Path | None) -> dict[str, str]:
 
 def _settings(given: tuple[str, ...]) -> dict[str, dict[str, Any]]:
     """Read `loss.gamma=2` and the like into the settings of each component."""
-    settings: dict[str, dict[str, Any]] = {"loss": {}, "optimizer": {}}
+    settings: dict[str, dict[str, Any]] = {"loss": {}, "optimizer": {}, "dataset": {}}
     for text in given:
         key, equals, value = text.partition("=")
         component, dot, name = key.partition(".")
         if not (equals and dot and component in settings):
-            raise BadInput(f"-s {text}: write loss.NAME=VALUE or optimizer.NAME=VALUE")
+            raise BadInput(f"-s {text}: write loss.NAME=VALUE, or optimizer. or dataset.")
         settings[component][name] = _value(value)
     return settings
 

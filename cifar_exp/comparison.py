@@ -155,7 +155,7 @@ def accuracy_text(mean: float | None, std: float | None) -> str:
     """Write an accuracy in percent, with its standard deviation where there is one."""
     if mean is None:
         return "no result"
-    return f"{mean:.2%}" if std is None else f"{100 * mean:.2f} ± {100 * std:.2f} %"
+    return f"{100 * mean:.2f} %" if std is None else f"{100 * mean:.2f} ± {100 * std:.2f} %"
 
 
 def to_markdown(ranking: Ranking) -> str:

@@ -17,7 +17,6 @@ from cifar_exp.wording import duration, size
 if TYPE_CHECKING:
     from cifar_exp.comparison import Ranking, Row
     from cifar_exp.plan import Plan
-    from cifar_exp.settings import Settings
     from cifar_exp.training import EpochMetrics
 
 PLAIN_WIDTH = 160
@@ -34,7 +33,8 @@ def print_ranking(console: Console, ranking: Ranking) -> None:
 
     table = Table(title=ranking.experiment, title_justify="left")
     for header in HEADERS:
-        table.add_column(header, justify="left" if header == "combination" else "right")
+        left = header == "combination"
+        table.add_column(header, justify="left" if left else "right", overflow="fold")
     for row in ranking.combinations:
         table.add_row(*map(escape, cells(row)))
     console.print(table)
@@ -82,12 +82,10 @@ def train_command(experiment: Experiment, row: Row) -> list[str]:
     [combination] = [c for c in experiment.combinations() if c.name == row.combination]
     texts = {"lr": str(row.lr), "batch_size": str(row.batch_size), **row.settings}
     config = experiment.trial(combination, experiment.parse(combination, texts), experiment.seed)
+    dataset = experiment.dataset.choice.model_dump(exclude_defaults=True)
     options = {
         "dataset": experiment.dataset.type,
-        **{
-            "data-dir" if name == "path" else name: value
-            for name, value in experiment.dataset.choice.model_dump(exclude_none=True).items()
-        },
+        **({"data-dir": dataset.pop("path")} if "path" in dataset else {}),
         "model": config.model,
         "loss": combination.loss.type,
         "optimizer": combination.optimizer.type,
@@ -102,8 +100,9 @@ def train_command(experiment: Experiment, row: Row) -> list[str]:
         "cifar-exp",
         "train",
         *words,
-        *_setting_options("loss", config.loss_settings),
-        *_setting_options("optimizer", config.optimizer_settings),
+        *_setting_options("dataset", dataset),
+        *_setting_options("loss", config.loss_settings.model_dump(exclude_defaults=True)),
+        *_setting_options("optimizer", config.optimizer_settings.model_dump(exclude_defaults=True)),
     ]
 
 
@@ -156,8 +155,7 @@ def _setting_lines(component: Any) -> list[str]:
     ]
 
 
-def _setting_options(component: str, settings: Settings) -> list[str]:
-    changed = settings.model_dump(exclude_defaults=True)
+def _setting_options(component: str, changed: Mapping[str, Any]) -> list[str]:
     words = (("-s", f"{component}.{name}={_toml(value)}") for name, value in changed.items())
     return [word for pair in words for word in pair]
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, cast
@@ -129,7 +130,7 @@ def check_name(name: str) -> None:
     prefixed = name.startswith(TORCHVISION)
     known = _torchvision_names() if prefixed else [*MODELS, f"{TORCHVISION}NAME"]
     if name not in known:
-        raise ValueError(f'unknown model "{name}"{suggestion(name, known)}')
+        raise ValueError(f"unknown model {json.dumps(name)}{suggestion(name, known)}")
 
 
 def build(

@@ -61,7 +61,7 @@ def _step_muon(group: Group, state: State) -> None:
     muon = torch.optim.Muon([{**group, "params": matrices}], adjust_lr_fn="match_rms_adamw")
     for weight, matrix in zip(weights, matrices, strict=True):
         muon.state[matrix] = state[weight]
-    muon.step()  # type: ignore[no-untyped-call]
+    muon.step()
     for weight, matrix in zip(weights, matrices, strict=True):
         weight.copy_(matrix.view(weight.shape))
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import difflib
+import json
+import re
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -18,6 +20,15 @@ class DefinitionError(BadInput):
     """A definition, or an option that changes one, that cannot be used as it is."""
 
 
+IN_WORDS_OF_TOML = {
+    "dict_type": "should be a table, { }",
+    "model_type": "should be a table, { }",
+    "tuple_type": "should be a list, [ ]",
+    "path_type": "should be a path in quotes",
+}
+"""What is said of problems that pydantic tells of in the words of Python."""
+
+
 @dataclass(frozen=True, slots=True)
 class Problem:
     """One thing that is wrong, at one place of a definition."""
@@ -28,13 +39,24 @@ class Problem:
 
     def __str__(self) -> str:
         """Write the key path and what is wrong there."""
-        return f"{'.'.join(map(str, self.path))}: {self.message}" if self.path else self.message
+        path = ".".join(map(_key, self.path))
+        return f"{path}: {self.message}" if path else self.message
+
+
+def _key(key: int | str) -> str:
+    """Write a key as TOML does: quoted, and its line breaks escaped, unless it is a plain word."""
+    plain = isinstance(key, int) or re.fullmatch("[A-Za-z0-9_-]+", key)
+    return str(key) if plain else json.dumps(key, ensure_ascii=False)
 
 
 def problems_of(error: ValidationError) -> list[Problem]:
     """List the problems that a failed validation holds."""
     return [
-        Problem(path=line["loc"], type=line["type"], message=line["msg"])
+        Problem(
+            path=line["loc"],
+            type=line["type"],
+            message=IN_WORDS_OF_TOML.get(line["type"], line["msg"]),
+        )
         for line in error.errors(include_url=False)
     ]
 
@@ -84,5 +106,7 @@ class Problems:
 def suggestion(given: str, known: Iterable[str]) -> str:
     """Return the end of a sentence about an unknown name: the nearest known one, or all of them."""
     names = sorted(known)
+    if not names:
+        return "; nothing can be set here"
     near = difflib.get_close_matches(given, names, n=1)
     return f'; did you mean "{near[0]}"?' if near else f"; known are: {', '.join(names)}"

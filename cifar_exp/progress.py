@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -66,7 +65,6 @@ class Lines:
     def __init__(self, console: Console, num_trainings: int) -> None:
         self.console = console
         self.count = Count(num_trainings)
-        self.skipped: Counter[str] = Counter()
 
     def show(self, event: Event) -> None:
         """Write the line of an event that ends a training."""

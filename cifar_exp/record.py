@@ -20,6 +20,7 @@ class RunRecord:
     name: str
     status: str
     start_time: int
+    """Milliseconds since 1970; of a sweep, when it was last gone on with."""
     parent: str | None = None
     combination: str | None = None
     combination_id: str | None = None

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import matplotlib as mpl
 from matplotlib.figure import Figure
 
 from cifar_exp.comparison import Ranking, to_csv, to_json, to_markdown
 
 ROW_INCHES = 0.4
+LETTER_INCHES = 0.14
+AXES_INCHES = 5
 DOTS_PER_INCH = 150
 
 
@@ -20,14 +23,19 @@ def write(ranking: Ranking, folder: Path) -> list[Path]:
         (folder / f"ranking.{suffix}").write_text(to_text(ranking), encoding="utf-8")
     figure = ranking_figure(ranking)
     figure.savefig(folder / "ranking.png", dpi=DOTS_PER_INCH)
-    figure.savefig(folder / "ranking.svg", metadata={"Date": None})
+    # Names stay text that can be searched, and the same ranking gives the same file.
+    with mpl.rc_context({"svg.fonttype": "none", "svg.hashsalt": "cifar_exp"}):
+        figure.savefig(folder / "ranking.svg", metadata={"Date": None})
     return sorted(folder.glob("ranking.*"))
 
 
 def ranking_figure(ranking: Ranking) -> Figure:
     """Draw each combination's test accuracies: a dot a seed, a bar for mean +- std."""
     rows = [row for row in ranking.combinations if row.test_accuracy_mean is not None]
-    figure = Figure(figsize=(7, 1.2 + ROW_INCHES * max(1, len(rows))), layout="constrained")
+    labels = [f"{row.rank}. {row.combination}" for row in rows]
+    width = AXES_INCHES + LETTER_INCHES * max(map(len, labels), default=0)
+    height = 1.2 + ROW_INCHES * max(1, len(rows))
+    figure = Figure(figsize=(width, height), layout="constrained")
     axes = figure.add_subplot()
     for place, row in enumerate(rows):
         accuracies = [100 * value for value in row.test_accuracies]
@@ -41,7 +49,7 @@ def ranking_figure(ranking: Ranking) -> Figure:
             capsize=4,
             color="black",
         )
-    axes.set_yticks(range(len(rows)), [f"{row.rank}. {row.combination}" for row in rows])
+    axes.set_yticks(range(len(rows)), labels)
     axes.invert_yaxis()
     axes.grid(axis="x", alpha=0.3)
     axes.set_xlabel("test accuracy in %: each seed, and mean ± standard deviation")

@@ -35,7 +35,7 @@ def run(single: Single, data: Dataset, after_epoch: Stop) -> Outcome:
     params = trial.params(config, data)
     if inherited:
         tracker = Tracker(single.tracking_uri, experiment.name, inherited.info.experiment_id)
-        run_ = tracker.adopt(inherited.info.run_id, {"kind": "train"}, params)
+        run_ = tracker.adopt(inherited.info.run_id, combination.name, {"kind": "train"}, params)
     else:
         place = tracking.mlflow_experiment(client, single.mlflow_experiment)
         tracker = Tracker(single.tracking_uri, experiment.name, place)

@@ -10,11 +10,11 @@ import tempfile
 from collections.abc import Iterator
 from concurrent.futures import FIRST_COMPLETED, Future
 from concurrent.futures import wait as wait_for
+from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-import platformdirs
 from filelock import FileLock, Timeout
 
 from cifar_exp import comparison, models, report, study, tracking
@@ -23,6 +23,7 @@ from cifar_exp.datasets import Dataset, Progress, load, no_progress
 from cifar_exp.errors import Unavailable
 from cifar_exp.event import Watch
 from cifar_exp.experiment import Combination, Experiment
+from cifar_exp.folders import lock_file
 from cifar_exp.problems import DefinitionError
 from cifar_exp.tracking import Run, Tracker
 from cifar_exp.units import Job, confirm_combination, tune_combination
@@ -113,11 +114,8 @@ def check_fit(experiment: Experiment, data: Dataset) -> None:
 @contextmanager
 def _alone(sweep: Sweep) -> Iterator[None]:
     """Let no other process on this machine run the same experiment in the same storage."""
-    key = hashlib.sha256(f"{sweep.storage_url} {sweep.experiment.name}".encode()).hexdigest()[:16]
-    folder = platformdirs.user_cache_path("cifar_exp") / "locks"
-    folder.mkdir(parents=True, exist_ok=True)
     try:
-        with FileLock(folder / f"sweep-{key}.lock", timeout=0):
+        with FileLock(lock_file(f"sweep {sweep.storage_url} {sweep.experiment.name}"), timeout=0):
             yield
     except Timeout:
         name = sweep.experiment.name
@@ -140,7 +138,9 @@ def _open(sweep: Sweep, data: Dataset) -> tuple[Tracker, Run]:
     tags = {"definition": _definition_hash(experiment, data)}
     params = _params(experiment, data)
     if inherited:
-        run_ = tracker.adopt(inherited.info.run_id, {"kind": "sweep", **tags}, params)
+        run_ = tracker.adopt(
+            inherited.info.run_id, experiment.name, {"kind": "sweep", **tags}, params
+        )
     else:
         run_ = tracker.open_run("sweep", experiment.name, tags=tags, params=params)
     run_.log_text(sweep.definition, "experiment.toml")
@@ -179,7 +179,7 @@ def _job(sweep: Sweep, data: Dataset, tracker: Tracker, parents: dict[str, str])
 
 def _train_all(job: Job, sweep: Sweep, watch: Watch) -> None:
     """Tune every combination, and confirm each as soon as it is tuned."""
-    with pool(sweep.workers, sweep.threads, watch) as submit:
+    with _whole_workers(), pool(sweep.workers, sweep.threads, watch) as submit:
         tuned = {submit(tune_combination, job, c): c for c in job.experiment.combinations()}
         confirmed: set[Future[None]] = set()
         while tuned:
@@ -189,6 +189,15 @@ def _train_all(job: Job, sweep: Sweep, watch: Watch) -> None:
                 confirmed |= _confirm(job, tuned.pop(future), submit)
         for future in confirmed:
             future.result()
+
+
+@contextmanager
+def _whole_workers() -> Iterator[None]:
+    try:
+        yield
+    except BrokenProcessPool:
+        message = "a worker process was killed, or ran out of memory; the same command goes on"
+        raise SweepError(message) from None
 
 
 def _confirm(job: Job, combination: Combination, submit: Submit) -> set[Future[None]]:

@@ -9,17 +9,17 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import torch
 
 from cifar_exp import trial
 from cifar_exp.comparison import best_trial
-from cifar_exp.datasets import Dataset, open_dataset
-from cifar_exp.event import Event, Watch
-from cifar_exp.experiment import Combination, Experiment, TrialConfig
+from cifar_exp.datasets import open_dataset
+from cifar_exp.event import Watch
+from cifar_exp.experiment import Combination, Experiment
 from cifar_exp.record import RunRecord
-from cifar_exp.study import Tuning, tune
+from cifar_exp.study import tune
+from cifar_exp.task import Task
 from cifar_exp.tracking import Tracker
 from cifar_exp.training import EpochMetrics, evaluate
 
@@ -39,7 +39,7 @@ class Job:
 
 def tune_combination(job: Job, combination: Combination, watch: Watch) -> None:
     """Bring the study of a combination to its number of trials."""
-    tune(_tuning(job, combination), watch)
+    tune(_task(job, combination), job.storage_url, watch)
 
 
 def confirm_combination(job: Job, combination: Combination, number: int, watch: Watch) -> None:
@@ -47,76 +47,46 @@ def confirm_combination(job: Job, combination: Combination, number: int, watch: 
 
     Nothing happens where the combination has no complete trial, or the seed is confirmed.
     """
-    tuning = _tuning(job, combination)
-    records = tuning.tracker.records(combination_id=tuning.identity)
+    task = _task(job, combination)
+    records = task.records()
     best = best_trial(r for r in records if r.number in range(job.experiment.search.trials))
     if best is None:
         return
-    done = [r for r in records if _confirms(r, best, number) and r.finished]
+    done = [r for r in records if r.finished and _confirms(r, best, number)]
     if done:
-        accuracy = done[0].metrics.get("val_accuracy")
-        epoch, state = job.experiment.epochs, done[0].state
-        watch(_event(tuning, number, epoch=epoch, val_accuracy=accuracy, state=state, kept=True))
-        return
-    _confirm(tuning, best, number, watch)
+        watch(task.kept(f"seed {number}", done[0]))
+    else:
+        _confirm(task, best, number, watch)
 
 
-def _confirm(tuning: Tuning, best: RunRecord, number: int, watch: Watch) -> None:
-    experiment, combination = tuning.experiment, tuning.combination
-    config = experiment.trial(
-        combination,
-        experiment.parse(combination, best.params),
-        experiment.confirmation_seed(number),
-    )
-    run = tuning.tracker.open_run(
-        "confirmation",
-        f"{combination.name} seed {number}",
-        parent=tuning.parent,
-        tags={
-            "combination": combination.name,
-            "combination_id": tuning.identity,
-            "number": str(number),
-            "confirms": str(best.number),
-        },
-        params=trial.params(config, tuning.data),
-    )
+def _confirm(task: Task, best: RunRecord, number: int, watch: Watch) -> None:
+    experiment, combination = task.experiment, task.combination
+    params = experiment.parse(combination, best.params)
+    config = experiment.trial(combination, params, experiment.confirmation_seed(number))
+    name = f"seed {number}"
+    run = task.open_run("confirmation", name, number, config, confirms=str(best.number))
 
     def after_epoch(metrics: EpochMetrics) -> bool:
-        watch(_event(tuning, number, epoch=metrics.epoch, val_accuracy=metrics.val.accuracy))
+        watch(task.event(name, metrics.epoch, metrics.val.accuracy))
         return False
 
     def test_scores(model: torch.nn.Module) -> dict[str, float]:
-        return _test_scores(model, config, tuning.data)
+        scores = evaluate(model, config.loss_settings, task.data.test, config.precision)
+        return {"test_accuracy": scores.accuracy, "test_nll": scores.nll}
 
-    outcome = trial.record(config, tuning.data, run, stop=after_epoch, score=test_scores)
-    accuracy, state = outcome.val_accuracy, outcome.state
-    watch(_event(tuning, number, epoch=outcome.epochs, val_accuracy=accuracy, state=state))
-
-
-def _test_scores(model: torch.nn.Module, config: TrialConfig, data: Dataset) -> dict[str, float]:
-    scores = evaluate(model, config.loss_settings, data.test, config.precision)
-    return {"test_accuracy": scores.accuracy, "test_nll": scores.nll}
+    outcome = trial.record(config, task.data, run, stop=after_epoch, score=test_scores)
+    watch(task.event(name, outcome.epochs, outcome.val_accuracy, outcome.state))
 
 
 def _confirms(record: RunRecord, best: RunRecord, number: int) -> bool:
     return (record.kind, record.confirms, record.number) == ("confirmation", best.number, number)
 
 
-def _event(tuning: Tuning, number: int, **told: Any) -> Event:
-    return Event(
-        combination=tuning.combination.name,
-        training=f"seed {number}",
-        epochs=tuning.experiment.epochs,
-        **told,
-    )
-
-
-def _tuning(job: Job, combination: Combination) -> Tuning:
-    return Tuning(
+def _task(job: Job, combination: Combination) -> Task:
+    return Task(
         experiment=job.experiment,
         combination=combination,
         data=open_dataset(job.data_path),
         tracker=Tracker(job.tracking_uri, job.experiment.name, job.mlflow_experiment_id),
         parent=job.parents[combination.name],
-        storage_url=job.storage_url,
     )

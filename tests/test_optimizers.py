@@ -131,7 +131,7 @@ def test_settings_reach_torch(name: str) -> None:
 def test_defaults_are_those_of_torch(name: str) -> None:
     built = make(name).build(network(), 0.1)
     own = dict(built.param_groups[0], params=[])
-    reference = type(built)(network().parameters(), lr=0.1)
+    reference = type(built)(network().parameters(), lr=0.1)  # type: ignore[call-arg]
     expected = dict(reference.param_groups[0], params=[])
     if name == "adafactor":  # its None stands for the type's own epsilon
         assert expected["eps"] == (None, 1e-3)

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from cifar_exp import folders
 from cifar_exp.datasets.dataset import Dataset, Split
 from cifar_exp.datasets.errors import DataError
 from cifar_exp.datasets.progress import Progress, no_progress
@@ -28,7 +29,6 @@ if TYPE_CHECKING:
 else:
     np = LazyModule("numpy")
 
-CACHE_VARIABLE = "CIFAR_EXP_CACHE"
 CACHE_FORMAT = 1
 """Goes up whenever the same source would give other files, so that old ones are left alone."""
 
@@ -48,14 +48,6 @@ class Meta(BaseModel):
     std: tuple[float, ...]
 
 
-def cache_root() -> Path:
-    """The folder of all cached data sets: CIFAR_EXP_CACHE, or else the user's cache folder."""
-    from platformdirs import user_cache_path  # noqa: PLC0415
-
-    chosen = os.environ.get(CACHE_VARIABLE)
-    return Path(chosen).absolute() if chosen else user_cache_path("cifar_exp")
-
-
 def load(choice: DatasetChoice, progress: Progress = no_progress) -> Dataset:
     """Open a data set, after downloading and decoding it if that has not been done before.
 
@@ -65,7 +57,7 @@ def load(choice: DatasetChoice, progress: Progress = no_progress) -> Dataset:
         DataError: The data is missing, damaged or unsuitable, or the cache cannot be written.
     """
     source = choice.source()
-    folder = cache_root() / f"{choice.name}-{_digest(source.key)}"
+    folder = folders.cache() / f"{choice.name}-{_digest(source.key)}"
     ready = _opened(folder)
     if ready is not None:
         return ready
@@ -156,7 +148,7 @@ def _sole_writer(folder: Path, progress: Progress) -> Iterator[None]:
     except OSError as error:
         raise DataError(
             f"Cannot write the data cache in {folder.parent} ({error.strerror or error}): "
-            f"make room or give access, or set {CACHE_VARIABLE} to another folder."
+            f"make room or give access, or set {folders.CACHE_VARIABLE} to another folder."
         ) from error
 
 

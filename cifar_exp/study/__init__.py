@@ -1,6 +1,6 @@
 """All of Optuna: the storage, the samplers and pruners, and the study of one combination."""
 
 from cifar_exp.study.storage import StudyError, connect, default_url
-from cifar_exp.study.tuning import Tuning, tune
+from cifar_exp.study.tuning import tune
 
-__all__ = ["StudyError", "Tuning", "connect", "default_url", "tune"]
+__all__ = ["StudyError", "connect", "default_url", "tune"]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import logging
 import os
 import sqlite3
@@ -11,12 +10,12 @@ import urllib.request
 from pathlib import Path
 
 import mlflow
-import platformdirs
 import sqlalchemy.exc
 from filelock import FileLock
 from mlflow.exceptions import MlflowException
 
 from cifar_exp.errors import Unavailable
+from cifar_exp.folders import lock_file
 
 SECONDS_TO_ANSWER = 5
 
@@ -42,10 +41,10 @@ def connect(uri: str) -> mlflow.MlflowClient:
         logging.getLogger(noisy).setLevel(logging.ERROR)
     if uri.startswith(("http://", "https://")):
         _check_server(uri)
-    mlflow.set_tracking_uri(uri)
-    client = mlflow.MlflowClient(uri)
     try:
-        with FileLock(_lock_path(uri)):
+        with FileLock(lock_file(uri)):
+            mlflow.set_tracking_uri(uri)
+            client = mlflow.MlflowClient(uri)
             client.search_experiments(max_results=1)
     except (MlflowException, sqlalchemy.exc.SQLAlchemyError, sqlite3.Error, OSError) as error:
         raise StoreError(
@@ -68,12 +67,6 @@ def _check_server(uri: str) -> None:
             f"the MLflow server {_shown(uri)} does not answer ({reason}); "
             "start it, or set MLFLOW_TRACKING_URI to another store"
         ) from None
-
-
-def _lock_path(uri: str) -> Path:
-    folder = platformdirs.user_cache_path("cifar_exp") / "locks"
-    folder.mkdir(parents=True, exist_ok=True)
-    return folder / f"{hashlib.sha256(uri.encode()).hexdigest()[:16]}.lock"
 
 
 def _shown(uri: str) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import getpass
 import os
+import time
 from collections.abc import Iterator, Mapping
 from typing import Any, cast
 
@@ -80,13 +81,16 @@ class Tracker:
         run.log_params(params)
         return run
 
-    def adopt(self, run_id: str, tags: Mapping[str, str], params: Mapping[str, Any]) -> Run:
+    def adopt(
+        self, run_id: str, name: str, tags: Mapping[str, str], params: Mapping[str, Any]
+    ) -> Run:
         """Make a run that exists already, such as `mlflow run`'s, the one for a sweep or training.
 
         Parameters that the run has already are left as they are: MLflow refuses to change them.
         """
         given = self.client.get_run(run_id)
         run = Run(self.client, given.info)
+        self.client.update_run(run_id, name=name)
         run.set_tags({**self._identity(tags), **provenance.tags()})
         run.log_params({k: v for k, v in params.items() if k not in given.data.params})
         return run
@@ -149,6 +153,7 @@ class Tracker:
 
     def _take_up(self, record: RunRecord, parent: str | None, params: Mapping[str, str]) -> Run:
         self.client.update_run(record.run_id, status="RUNNING")
+        self.client.set_tag(record.run_id, "resumed", str(int(time.time() * 1000)))
         if parent is not None:
             self.reparent(record, parent)
         history = self.client.get_metric_history(record.run_id, "val/accuracy")
@@ -210,7 +215,7 @@ def _record(run: MlflowRun) -> RunRecord:
         kind=cast(Kind, tags["kind"]),
         name=run.info.run_name,
         status=run.info.status,
-        start_time=run.info.start_time,
+        start_time=int(tags.get("resumed", run.info.start_time)),
         parent=tags.get("mlflow.parentRunId"),
         combination=tags.get("combination"),
         combination_id=tags.get("combination_id"),

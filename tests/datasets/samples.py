@@ -36,7 +36,7 @@ def noise(rows: int, size: int, seed: int) -> NDArray[np.uint8]:
 
 
 def digits(_: Path) -> Sample:
-    from sklearn.datasets import load_digits  # noqa: PLC0415
+    from sklearn.datasets import load_digits
 
     values, labels = load_digits(return_X_y=True)
     gray = np.rint(values.reshape(-1, 8, 8) * 255 / 16).astype(np.uint8)

@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 import torch
 
+from cifar_exp import folders
 from cifar_exp.datasets import DataError, Digits, load, open_dataset
-from cifar_exp.datasets.cache import cache_root
 from cifar_exp.datasets.statistics import mean_and_std
 
 from .samples import folder, noise, write_image
@@ -174,8 +174,8 @@ def test_fingerprint_ignores_the_place(tmp_path: Path) -> None:
 
 def test_cache_root_without_the_variable(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("CIFAR_EXP_CACHE")
-    assert cache_root().name == "cifar_exp"
-    assert cache_root().is_absolute()
+    assert folders.cache().name == "cifar_exp"
+    assert folders.cache().is_absolute()
 
 
 def test_mean_and_std_of_more_rows_than_are_read_at_once() -> None:

@@ -336,7 +336,7 @@ def test_official_tables_are_whole(choice: type[Cifar10]) -> None:
 
 
 def test_official_tables_are_those_of_torchvision() -> None:
-    from torchvision import datasets  # noqa: PLC0415
+    from torchvision import datasets
 
     for ours, theirs in ((Cifar10, datasets.CIFAR10), (Cifar100, datasets.CIFAR100)):
         archive = ours.archive

@@ -1,0 +1,46 @@
+# make run    the quickstart: installs into .venv, then `mlflow run .`
+# make test   the whole suite
+# make check  lint, format, types, import layers
+# make bench  the benchmarks, see benchmarks/README.md
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(CURDIR)/$(VENV)/bin
+INSTALL = $(BIN)/pip install --quiet --constraint constraints.txt --editable
+export MLFLOW_TRACKING_URI ?= sqlite:///$(CURDIR)/mlflow.db
+
+.PHONY: run test check bench format schema clean
+
+run: $(VENV)/.installed
+	PATH="$(BIN):$$PATH" mlflow run . --env-manager=local --experiment-name quickstart
+
+test: $(VENV)/.installed-test
+	$(BIN)/pytest
+
+check: $(VENV)/.installed-test
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports --no-cache
+
+bench: $(VENV)/.installed-test
+	$(BIN)/python -m benchmarks
+
+format: $(VENV)/.installed-test
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+schema: $(VENV)/.installed
+	$(BIN)/python -m cifar_exp.schema > cifar_exp/experiment.schema.json
+
+clean:
+	rm -rf $(VENV)
+
+$(VENV)/.installed: pyproject.toml constraints.txt
+	$(PYTHON) -m venv $(VENV)
+	$(INSTALL) .
+	touch $@
+
+$(VENV)/.installed-test: $(VENV)/.installed
+	$(INSTALL) '.[test]'
+	touch $@

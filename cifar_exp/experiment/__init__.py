@@ -1,0 +1,42 @@
+"""The definition of an experiment: what is compared, on which data, with which search.
+
+A definition is a TOML file. It is read into frozen models that accept nothing unknown, and all of
+its problems are reported at once. `Experiment.combinations()` crosses its losses and optimizers.
+"""
+
+from cifar_exp.experiment.definition import Combination, Experiment, Precision, TrialConfig
+from cifar_exp.experiment.file import (
+    definition_text,
+    load,
+    read,
+    read_document,
+    single_definition,
+)
+from cifar_exp.experiment.space import Choices, Range, Space
+from cifar_exp.experiment.variant import (
+    LEARNING_RATE,
+    DatasetVariant,
+    OptimizerVariant,
+    Value,
+    Variant,
+)
+
+__all__ = [
+    "LEARNING_RATE",
+    "Choices",
+    "Combination",
+    "DatasetVariant",
+    "Experiment",
+    "OptimizerVariant",
+    "Precision",
+    "Range",
+    "Space",
+    "TrialConfig",
+    "Value",
+    "Variant",
+    "definition_text",
+    "load",
+    "read",
+    "read_document",
+    "single_definition",
+]

@@ -1,0 +1,209 @@
+"""The definition of an experiment as frozen models: what is compared, and how it is searched."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, SerializeAsAny, field_validator
+from pydantic_core import PydanticCustomError
+
+from cifar_exp import models
+from cifar_exp.experiment.space import Choices, Range, Space, parse
+from cifar_exp.experiment.variant import (
+    DatasetVariant,
+    Name,
+    OptimizerVariant,
+    Value,
+    Variant,
+    read_dataset,
+    read_each,
+    read_loss,
+    read_optimizer,
+)
+from cifar_exp.losses import LOSSES, Loss
+from cifar_exp.optimizers import OPTIMIZERS, Optimizer
+from cifar_exp.settings import Settings
+
+Precision = Literal["fp32", "bf16"]
+BatchSize = Annotated[int, Field(ge=1)]
+Seed = Annotated[int, Field(ge=0, lt=2**32)]
+
+
+class Search(Settings):
+    """How each combination is tuned; the same for all of them."""
+
+    trials: int = Field(default=20, ge=1)
+    """Trainings per combination, in total."""
+    sampler: Literal["random", "qmc", "tpe", "gp"] = "tpe"
+    """How settings are chosen: at random, quasi-random, or from the trials so far."""
+    pruner: Literal["none", "median", "hyperband"] = "median"
+    """When a trial is given up early, against the other trials of its combination."""
+    batch_size: tuple[BatchSize, ...] = Field(
+        default=(32, 64, 128, 256),
+        strict=False,
+        json_schema_extra={"minItems": 1, "uniqueItems": True},
+    )
+    """Batch sizes to choose from."""
+
+    @field_validator("batch_size")
+    @classmethod
+    def _all_different(cls, given: tuple[int, ...]) -> tuple[int, ...]:
+        if not given:
+            raise PydanticCustomError("batch_size", "should hold at least one batch size")
+        if len(set(given)) < len(given):
+            raise PydanticCustomError("batch_size", "a batch size stands here twice")
+        return given
+
+
+class Confirm(Settings):
+    """How the best setting of each combination is confirmed."""
+
+    seeds: int = Field(default=5, ge=1)
+    """Trainings on fresh seeds, each scored once on the test set."""
+
+
+class Combination(Settings):
+    """One loss with one optimizer: what is tuned by one study and ranked as one row."""
+
+    loss: Variant
+    optimizer: OptimizerVariant
+
+    @property
+    def name(self) -> str:
+        """The name in the ranking, `<loss>+<optimizer>`."""
+        return f"{self.loss.name}+{self.optimizer.name}"
+
+
+class TrialConfig(Settings):
+    """All that one training depends on, but for the data; nothing in it is searched any more."""
+
+    model: str
+    loss: str
+    loss_settings: SerializeAsAny[Loss]
+    optimizer: str
+    optimizer_settings: SerializeAsAny[Optimizer]
+    lr: float = Field(gt=0)
+    batch_size: BatchSize
+    epochs: int = Field(ge=1)
+    seed: int = Field(ge=0)
+    precision: Precision = "fp32"
+
+
+class Experiment(Settings):
+    """One definition: data, network and search, and the losses and optimizers compared."""
+
+    name: Name
+    """Name of the experiment, also in MLflow."""
+    dataset: DatasetVariant
+    """A data set's name, or a table with its `type` and settings."""
+    model: str
+    """A network's name, or `torchvision:<name>`."""
+    epochs: int = Field(ge=1)
+    """Passes over the training split in each training."""
+    seed: Seed = 0
+    """Seed of the tuning; the confirmations use the seeds after it."""
+    precision: Precision = "fp32"
+    """Arithmetic of the network: float32, or bfloat16 with float32 weights."""
+    keep_models: Literal["all", "best"] = "all"
+    """Keep the model of every trial, or of each combination's best trial and confirmations only."""
+    search: Search = Search()
+    confirm: Confirm = Confirm()
+    losses: dict[Name, Variant] = Field(min_length=1)
+    """Losses to compare: `name = {settings}`; a variant has another name and a `type`."""
+    optimizers: dict[Name, OptimizerVariant] = Field(min_length=1)
+    """Optimizers to compare, each with `lr` as a number or a range."""
+
+    @field_validator("model")
+    @classmethod
+    def _known_model(cls, name: str) -> str:
+        try:
+            models.check_name(name)
+        except ValueError as error:
+            raise PydanticCustomError("model", "{text}", {"text": str(error)}) from None
+        return name
+
+    @field_validator("dataset", mode="before")
+    @classmethod
+    def _read_dataset(cls, given: Any) -> Any:
+        return read_dataset(given)
+
+    @field_validator("losses", mode="before")
+    @classmethod
+    def _read_losses(cls, given: Any) -> Any:
+        return read_each(given, read_loss)
+
+    @field_validator("optimizers", mode="before")
+    @classmethod
+    def _read_optimizers(cls, given: Any) -> Any:
+        return read_each(given, read_optimizer)
+
+    def combinations(self) -> list[Combination]:
+        """Cross the losses with the optimizers, in the order of the definition."""
+        return [
+            Combination(loss=loss, optimizer=optimizer)
+            for loss in self.losses.values()
+            for optimizer in self.optimizers.values()
+        ]
+
+    def space(self, combination: Combination) -> Space:
+        """Name everything that the study of a combination searches."""
+        ranges = {f"loss.{name}": value for name, value in combination.loss.ranges().items()}
+        for name, value in combination.optimizer.ranges().items():
+            ranges[f"optimizer.{name}"] = value
+        lr = combination.optimizer.lr
+        searched = {"lr": lr} if isinstance(lr, Range) else {}
+        return {**searched, "batch_size": Choices(values=self.search.batch_size), **ranges}
+
+    def trial(
+        self, combination: Combination, params: Mapping[str, Value], seed: int
+    ) -> TrialConfig:
+        """Return the training of a combination with the sampled `params` (named as in `space`)."""
+        loss, optimizer = combination.loss, combination.optimizer
+        return TrialConfig.model_validate(
+            {
+                "model": self.model,
+                "loss": loss.name,
+                "loss_settings": _build(LOSSES, loss, params, "loss."),
+                "optimizer": optimizer.name,
+                "optimizer_settings": _build(OPTIMIZERS, optimizer, params, "optimizer."),
+                "lr": optimizer.lr,
+                **{name: params[name] for name in ("lr", "batch_size") if name in params},
+                "epochs": self.epochs,
+                "seed": seed,
+                "precision": self.precision,
+            }
+        )
+
+    def parse(self, combination: Combination, texts: Mapping[str, str]) -> dict[str, Value]:
+        """Read the sampled values of a combination from the texts that a run's record holds."""
+        return {**parse(self.space(combination), texts)}
+
+    def identity(self, combination: Combination, fingerprint: str) -> str:
+        """Hash all that the results of a combination depend on, with the data's `fingerprint`.
+
+        The number of trials and seeds is left out: more of them add to the results.
+        """
+        settings = {
+            "data": fingerprint,
+            "search": self.search.model_dump(mode="json", exclude={"trials"}),
+            "combination": combination.model_dump(mode="json"),
+            **self.model_dump(mode="json", include={"model", "epochs", "seed", "precision"}),
+        }
+        return hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()[:16]
+
+    def confirmation_seed(self, number: int) -> int:
+        """Return the seed of a confirmation, numbered from 1; no trial has used it."""
+        return self.seed + number
+
+
+def _build(
+    table: Mapping[str, type[Settings]],
+    variant: Variant,
+    params: Mapping[str, Value],
+    prefix: str,
+) -> Any:
+    sampled = {name: params[f"{prefix}{name}"] for name in variant.ranges()}
+    return table[variant.type].model_validate({**variant.settings, **sampled})

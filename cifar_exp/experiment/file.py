@@ -1,0 +1,112 @@
+"""Definition files: TOML text read strictly, with all of its problems at once."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import tomli_w
+from pydantic import ValidationError
+
+from cifar_exp.experiment.definition import Experiment
+from cifar_exp.problems import DefinitionError, problems_of
+
+
+def read(text: str, source: str = "definition") -> Experiment:
+    """Read a definition from TOML text.
+
+    Raises:
+        DefinitionError: The text is no TOML, or the definition has problems: all of them, one a
+            line, each with `source` and key path.
+    """
+    return read_document(_parse(text, source), source)
+
+
+def read_document(document: Mapping[str, Any], source: str) -> Experiment:
+    """Read a definition from its parsed form; see `read`."""
+    try:
+        return Experiment.model_validate(document)
+    except ValidationError as error:
+        lines = [f"{source}: {problem}" for problem in problems_of(error)]
+        raise DefinitionError("\n".join(lines)) from None
+
+
+def single_definition(
+    options: Mapping[str, Any], settings: Mapping[str, Mapping[str, Any]]
+) -> Experiment:
+    """Read the options of one training as a definition of one combination without a search.
+
+    Args:
+        options: The values of a definition's keys, `loss`, `optimizer`, `lr` and `batch_size`.
+        settings: The settings of the `loss` and of the `optimizer`.
+
+    Raises:
+        DefinitionError: An option or setting is wrong.
+    """
+    given = dict(options)
+    loss, optimizer, lr = given.pop("loss"), given.pop("optimizer"), given.pop("lr")
+    search = {"trials": 1, "batch_size": [given.pop("batch_size")]}
+    document = {
+        "name": "train",
+        "search": search,
+        "losses": {loss: settings.get("loss", {})},
+        "optimizers": {optimizer: {"lr": lr, **settings.get("optimizer", {})}},
+        **given,
+    }
+    return read_document(document, "train")
+
+
+def definition_text(path: Path, changes: Mapping[str, Any]) -> str:
+    """Return the text of a definition file, with `changes` of it, keyed like `search.trials`.
+
+    Raises:
+        DefinitionError: The file cannot be read, or the changed text is no TOML.
+    """
+    text = _file_text(path)
+    if not changes:
+        return text
+    document = _parse(text, str(path))
+    for key, value in changes.items():
+        _change(document, key, value)
+    return tomli_w.dumps(document)
+
+
+def _change(document: dict[str, Any], key: str, value: Any) -> None:
+    *tables, name = key.split(".")
+    table = document
+    for table_name in tables:
+        held = table.get(table_name, {})
+        if table_name == "dataset" and isinstance(held, str):
+            held = {"type": held}
+        if not isinstance(held, dict):
+            return  # it is wrong as it stands, and the models will say so
+        table[table_name] = held
+        table = held
+    table[name] = value
+
+
+def load(path: Path) -> Experiment:
+    """Read a definition file; see `read`."""
+    return read(_file_text(path), str(path))
+
+
+def _parse(text: str, source: str) -> dict[str, Any]:
+    try:
+        return tomllib.loads(text)
+    except ValueError as error:  # no TOML, or a number of thousands of digits
+        raise DefinitionError(f"{source}: {error}") from None
+    except RecursionError:
+        raise DefinitionError(f"{source}: its values are nested too deeply") from None
+
+
+def _file_text(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8-sig")
+    except FileNotFoundError:
+        raise DefinitionError(f"{path}: there is no such file") from None
+    except UnicodeDecodeError:
+        raise DefinitionError(f"{path}: a definition is UTF-8 text; this file is not") from None
+    except OSError as error:
+        raise DefinitionError(f"{path}: cannot be read ({error.strerror})") from None

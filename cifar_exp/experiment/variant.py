@@ -1,0 +1,147 @@
+"""Losses, optimizers and data sets as a definition names them, read from their tables."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Annotated, Any, TypeVar
+
+from pydantic import Field, SerializeAsAny, TypeAdapter
+from pydantic_core import PydanticCustomError
+
+from cifar_exp.datasets import DATASETS, DatasetChoice
+from cifar_exp.experiment.space import Range
+from cifar_exp.losses import LOSSES
+from cifar_exp.optimizers import OPTIMIZERS
+from cifar_exp.problems import Problem, Problems, suggestion, validation_error
+from cifar_exp.settings import Settings
+
+Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$", max_length=64)]
+Value = bool | int | float | str
+LEARNING_RATE = TypeAdapter[float](Annotated[float, Field(gt=0, strict=True, allow_inf_nan=False)])
+
+Component = TypeVar("Component")
+
+
+class Variant(Settings):
+    """A component under the name it has in the ranking, its settings fixed or searched."""
+
+    name: Name
+    type: str
+    settings: dict[str, Value | Range]
+
+    def ranges(self) -> dict[str, Range]:
+        """Return the settings that are searched."""
+        return {name: value for name, value in self.settings.items() if isinstance(value, Range)}
+
+
+class OptimizerVariant(Variant):
+    """An optimizer under the name it has in the ranking, with its learning rate or their range."""
+
+    lr: float | Range
+
+
+class DatasetVariant(Settings):
+    """The data set of an experiment."""
+
+    type: str
+    choice: SerializeAsAny[DatasetChoice]
+
+
+def read_dataset(given: Any) -> DatasetVariant:
+    """Read a data set's name, or a table with its `type` and settings."""
+    table = {"type": given} if isinstance(given, str) else given
+    if not isinstance(table, dict) or "type" not in table:
+        raise PydanticCustomError("dataset", "should be a name, or a table with its `type`")
+    settings = {name: value for name, value in table.items() if name != "type"}
+    choice = _known("dataset", table["type"], DATASETS).model_validate(settings)
+    return DatasetVariant(type=table["type"], choice=choice)
+
+
+def read_each(given: Any, read: Callable[[str, Any], Variant]) -> Any:
+    """Read every table under its name; other things are left for the model to refuse."""
+    if not isinstance(given, dict):
+        return given
+    variants: dict[str, Variant] = {}
+    with Problems() as problems:
+        for name, table in given.items():
+            with problems.at(name):
+                variants[name] = read(name, table)
+    return variants
+
+
+def read_loss(name: str, table: Any) -> Variant:
+    """Read the table of a loss."""
+    return _read_variant("loss", name, _table(table), LOSSES)
+
+
+def read_optimizer(name: str, table: Any) -> OptimizerVariant:
+    """Read the table of an optimizer, with its learning rate."""
+    given = dict(_table(table))
+    lr = given.pop("lr", None)
+    with Problems() as problems:
+        with problems.at("lr"):
+            lr = _read_lr(lr)
+        with problems.at():
+            variant = _read_variant("optimizer", name, given, OPTIMIZERS)
+    return OptimizerVariant(lr=lr, **dict(variant))
+
+
+def _read_lr(given: Any) -> float | Range:
+    if given is None:
+        raise validation_error([Problem(path=(), message="the learning rate is missing")])
+    if not isinstance(given, dict):
+        return LEARNING_RATE.validate_python(given)
+    values = Range.model_validate({"log": True, **given})
+    ends: dict[str, float] = {}
+    with Problems() as problems:
+        for end in ("low", "high"):
+            with problems.at(end):
+                ends[end] = LEARNING_RATE.validate_python(getattr(values, end))
+    return Range(**ends, log=values.log)
+
+
+def _read_variant(
+    kind: str, name: str, table: Mapping[str, Any], components: Mapping[str, type[Settings]]
+) -> Variant:
+    """Read a component's table and check its settings at both ends of every range.
+
+    Settings that are not given are filled in, so that a definition says what it means.
+    """
+    given = {"type": name, **table}
+    type_name = given.pop("type")
+    component = _known(kind, type_name, components)
+    ranges = _read_ranges(given)
+    ends: list[Settings] = []
+    with Problems() as problems:
+        for end in ("low", "high"):
+            with problems.at():
+                fixed = {key: getattr(values, end) for key, values in ranges.items()}
+                ends.append(component.model_validate({**given, **fixed}))
+    typed = {  # by the component: whole numbers stay whole only where they must be
+        key: Range(low=getattr(ends[0], key), high=getattr(ends[1], key), log=values.log)
+        for key, values in ranges.items()
+    }
+    return Variant(name=name, type=type_name, settings={**dict(ends[0]), **typed})
+
+
+def _read_ranges(settings: Mapping[str, Any]) -> dict[str, Range]:
+    ranges: dict[str, Range] = {}
+    with Problems() as problems:
+        for name, value in settings.items():
+            if isinstance(value, dict):
+                with problems.at(name):
+                    ranges[name] = Range.model_validate(value)
+    return ranges
+
+
+def _table(given: Any) -> dict[str, Any]:
+    if not isinstance(given, dict):
+        raise validation_error([Problem(path=(), message="should be a table of settings, { }")])
+    return given
+
+
+def _known(kind: str, name: Any, table: Mapping[str, Component]) -> Component:
+    if not isinstance(name, str) or name not in table:
+        message = f"unknown {kind} {name!r}{suggestion(str(name), table)}"
+        raise validation_error([Problem(path=("type",), message=message)])
+    return table[name]

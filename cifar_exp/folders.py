@@ -1,0 +1,24 @@
+"""The folders of the user's machine that the package writes to, beside the current one."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from pathlib import Path
+
+CACHE_VARIABLE = "CIFAR_EXP_CACHE"
+
+
+def cache() -> Path:
+    """Return the folder of decoded data sets and locks: CIFAR_EXP_CACHE, or the user's cache."""
+    from platformdirs import user_cache_path  # noqa: PLC0415 - --help does without
+
+    chosen = os.environ.get(CACHE_VARIABLE)
+    return Path(chosen).absolute() if chosen else user_cache_path("cifar_exp")
+
+
+def lock_file(purpose: str) -> Path:
+    """Return the file that processes lock which share a purpose; its folder is made."""
+    folder = cache() / "locks"
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder / f"{hashlib.sha256(purpose.encode()).hexdigest()[:16]}.lock"

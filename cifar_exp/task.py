@@ -1,0 +1,77 @@
+"""One combination to work on: its definition, the data, and where its runs are recorded."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from cifar_exp import trial
+from cifar_exp.datasets import Dataset
+from cifar_exp.event import Event
+from cifar_exp.experiment import Combination, Experiment, TrialConfig
+from cifar_exp.record import Kind, RunRecord, TrialState
+from cifar_exp.tracking import Run, Tracker
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Task:
+    """What tuning or confirming one combination needs."""
+
+    experiment: Experiment
+    combination: Combination
+    data: Dataset
+    tracker: Tracker
+    parent: str
+    """Run id of the combination."""
+
+    @property
+    def identity(self) -> str:
+        """The hash of all that the combination's results depend on."""
+        return self.experiment.identity(self.combination, self.data.fingerprint)
+
+    def records(self) -> list[RunRecord]:
+        """Read the combination's runs."""
+        return self.tracker.records(combination_id=self.identity)
+
+    def open_run(self, kind: Kind, name: str, number: int, config: TrialConfig, **tags: str) -> Run:
+        """Open the run of a training, named after the combination and `name`."""
+        return self.tracker.open_run(
+            kind,
+            f"{self.combination.name} {name}",
+            parent=self.parent,
+            tags={
+                "combination": self.combination.name,
+                "combination_id": self.identity,
+                "number": str(number),
+                **tags,
+            },
+            params=trial.params(config, self.data),
+        )
+
+    def event(
+        self,
+        training: str,
+        epoch: int,
+        val_accuracy: float | None,
+        state: TrialState | None = None,
+    ) -> Event:
+        """Tell of a training that is under way, or has just ended."""
+        return Event(
+            combination=self.combination.name,
+            training=training,
+            epoch=epoch,
+            epochs=self.experiment.epochs,
+            val_accuracy=val_accuracy,
+            state=state,
+        )
+
+    def kept(self, training: str, record: RunRecord) -> Event:
+        """Tell of a training that an earlier execution has finished."""
+        return Event(
+            combination=self.combination.name,
+            training=training,
+            epoch=self.experiment.epochs,
+            epochs=self.experiment.epochs,
+            val_accuracy=record.metrics.get("val_accuracy"),
+            state=record.state,
+            kept=True,
+        )

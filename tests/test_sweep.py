@@ -1,0 +1,492 @@
+from __future__ import annotations
+
+import csv
+import io
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+
+import mlflow
+import optuna
+import pytest
+
+from cifar_exp import sweep
+from cifar_exp.comparison import Ranking, rank
+from cifar_exp.datasets import Dataset
+from cifar_exp.event import Event
+from cifar_exp.experiment import read
+from cifar_exp.losses import LOSSES
+from cifar_exp.optimizers import OPTIMIZERS
+from cifar_exp.problems import DefinitionError
+from cifar_exp.record import RunRecord
+from cifar_exp.tracking import connect, read_records
+from tests import tiny
+
+ROOT = Path(__file__).parent.parent
+CLI = [sys.executable, "-c", "from cifar_exp.cli import main; main()"]
+
+
+class Bench:
+    """Runs sweeps in one pair of stores and looks at what they hold."""
+
+    def __init__(self, tracking_uri: str, storage_url: str) -> None:
+        self.tracking_uri = tracking_uri
+        self.storage_url = storage_url
+        self.events: list[Event] = []
+
+    def run(self, definition: str, workers: int = 1) -> Ranking:
+        experiment = read(definition)
+        self.events = []
+        asked = sweep.Sweep(
+            experiment=experiment,
+            definition=definition,
+            tracking_uri=self.tracking_uri,
+            storage_url=self.storage_url,
+            workers=workers,
+            threads=1,
+        )
+        ranking, self.page = sweep.run(asked, sweep.prepare(experiment), self.events.append)
+        return ranking
+
+    def records(self, kind: str | None = None, name: str = "tiny") -> list[RunRecord]:
+        found = read_records(connect(self.tracking_uri), name)
+        return [record for record in found if kind in (None, record.kind)]
+
+    def results(self) -> dict[str, tuple[object, ...]]:
+        """All that a training is known by, without times and ids."""
+        client = connect(self.tracking_uri)
+        return {
+            record.name: (
+                record.state,
+                dict(record.params),
+                [
+                    [(p.step, p.value) for p in client.get_metric_history(record.run_id, name)]
+                    for name in ("train/loss", "val/accuracy", "val/nll")
+                ],
+                record.metrics.get("test_accuracy"),
+                record.metrics.get("test_nll"),
+            )
+            for record in self.records()
+            if record.kind in ("trial", "confirmation")
+        }
+
+
+@pytest.fixture
+def bench(tracking_uri: str, storage_url: str, data: Dataset) -> Bench:
+    del data  # decoded once for all
+    return Bench(tracking_uri, storage_url)
+
+
+def scores(ranking: Ranking) -> list[tuple[object, ...]]:
+    return [(r.combination, r.test_accuracies, r.lr, r.batch_size) for r in ranking.combinations]
+
+
+def test_a_sweep_leaves_the_runs_that_the_design_names(bench: Bench, images: Path) -> None:
+    definition = tiny.definition(images)
+    ranking = bench.run(definition)
+    [top] = bench.records("sweep")
+    combinations = bench.records("combination")
+    assert (top.name, top.parent, top.status) == ("tiny", None, "FINISHED")
+    assert {c.name for c in combinations} == {"cross_entropy+sgd", "mse+sgd"}
+    assert {(c.parent, c.status) for c in combinations} == {(top.run_id, "FINISHED")}
+    for combination in combinations:
+        children = [r for r in bench.records() if r.parent == combination.run_id]
+        assert Counter(r.kind for r in children) == {"trial": 3, "confirmation": 2}
+        assert {r.combination for r in children} == {combination.name}
+        trials = [r.name for r in children if r.kind == "trial"]
+        assert trials == [f"{combination.name} #{number}" for number in range(3)]
+        seeds = sorted(r.name for r in children if r.kind == "confirmation")
+        assert seeds == [f"{combination.name} seed {number}" for number in (1, 2)]
+    assert top.metrics.keys() >= {"combinations", "trials", "seconds"}
+    assert (top.metrics["combinations"], top.metrics["trials"]) == (2, 6)
+    for row in ranking.combinations:
+        [run] = [c for c in combinations if c.name == row.combination]
+        assert run.metrics["rank"] == row.rank
+        assert run.metrics["test_accuracy_mean"] == row.test_accuracy_mean
+        assert run.metrics["test_accuracy_std"] == row.test_accuracy_std
+        assert (run.metrics["seeds"], run.metrics["trials"], run.metrics["diverged"]) == (2, 3, 0)
+        assert run.params["lr"] == str(row.lr)
+        assert run.params["batch_size"] == str(row.batch_size)
+
+
+def test_only_confirmations_see_the_test_set_on_fresh_seeds(bench: Bench, images: Path) -> None:
+    bench.run(tiny.definition(images))
+    trials, confirmations = bench.records("trial"), bench.records("confirmation")
+    assert not [r for r in trials if any(name.startswith("test") for name in r.metrics)]
+    assert all({"test_accuracy", "test_nll"} <= set(r.metrics) for r in confirmations)
+    assert {r.params["seed"] for r in trials} == {"0"}
+    assert {r.params["seed"] for r in confirmations} == {"1", "2"}
+
+
+def test_the_setting_confirmed_is_that_of_the_best_trial(bench: Bench, images: Path) -> None:
+    bench.run(tiny.definition(images))
+    for name in ("cross_entropy+sgd", "mse+sgd"):
+        trials = [r for r in bench.records("trial") if r.combination == name]
+        best = max(trials, key=lambda r: (r.metrics["val_accuracy"], -(r.number or 0)))
+        for record in bench.records("confirmation"):
+            if record.combination == name:
+                assert record.confirms == best.number
+                assert {**record.params, "seed": "0"} == best.params
+
+
+def test_the_sweeps_run_holds_the_definition_and_the_comparison(
+    bench: Bench, images: Path, tmp_path: Path
+) -> None:
+    definition = tiny.definition(images)
+    ranking = bench.run(definition)
+    [top] = bench.records("sweep")
+    fetched = Path(mlflow.artifacts.download_artifacts(run_id=top.run_id, dst_path=str(tmp_path)))
+    assert (fetched / "experiment.toml").read_text() == definition
+    held = json.loads((fetched / "comparison" / "ranking.json").read_text())
+    assert held["experiment"] == "tiny"
+    assert [row["combination"] for row in held["combinations"]] == [
+        row.combination for row in ranking.combinations
+    ]
+    rows = list(csv.DictReader(io.StringIO((fetched / "comparison" / "ranking.csv").read_text())))
+    assert [row["rank"] for row in rows] == ["1", "2"]
+    assert bench.page == f"/experiments/1/runs/{top.run_id}"
+
+
+def test_the_same_sweep_again_repeats_nothing(bench: Bench, images: Path) -> None:
+    first = bench.run(tiny.definition(images))
+    before = {record.run_id for record in bench.records()}
+    second = bench.run(tiny.definition(images))
+    assert {record.run_id for record in bench.records()} == before
+    assert second == first
+    assert len(bench.events) == 10
+    assert all(event.kept for event in bench.events)
+
+
+def test_more_trials_and_seeds_add_to_what_is_there(bench: Bench, images: Path) -> None:
+    bench.run(tiny.definition(images))
+    before = {r.run_id for r in bench.records() if r.kind in ("trial", "confirmation")}
+    more = (
+        tiny.definition(images)
+        .replace("trials = 3", "trials = 5")
+        .replace("seeds = 2", "seeds = 3")
+    )
+    ranking = bench.run(more)
+    assert [row.trials for row in ranking.combinations] == [5, 5]
+    assert [row.seeds for row in ranking.combinations] == [3, 3]
+    assert before < {r.run_id for r in bench.records()}
+    assert len(bench.records("combination")) == 2
+    assert len(bench.records("trial")) == 10
+    parents = {r.run_id for r in bench.records("combination")}
+    assert {r.parent for r in bench.records("trial")} == parents
+
+
+def test_more_trials_end_where_a_sweep_of_that_size_does(
+    bench: Bench, images: Path, tmp_path: Path
+) -> None:
+    more = tiny.definition(images).replace("trials = 3", "trials = 5")
+    bench.run(tiny.definition(images))
+    grown = scores(bench.run(more))
+    other = Bench(f"sqlite:///{tmp_path / 'other.db'}", f"sqlite:///{tmp_path / 'other-optuna.db'}")
+    assert scores(other.run(more)) == grown
+
+
+def test_fewer_trials_are_ranked_as_if_the_others_had_not_been(bench: Bench, images: Path) -> None:
+    small = tiny.definition(images)
+    first = bench.run(small)
+    bench.run(small.replace("trials = 3", "trials = 5"))
+    again = bench.run(small)
+    assert scores(again) == scores(first)
+    assert [row.trials for row in again.combinations] == [3, 3]
+
+
+def test_a_new_loss_tunes_its_own_combinations_alone(bench: Bench, images: Path) -> None:
+    bench.run(tiny.definition(images))
+    before = {record.run_id for record in bench.records("trial")}
+    wider = tiny.definition(images, losses="cross_entropy = {}\nmse = {}\nbrier = {}")
+    ranking = bench.run(wider)
+    new = [r for r in bench.records("trial") if r.run_id not in before]
+    assert len(ranking.combinations) == 3
+    assert {record.combination for record in new} == {"brier+sgd"}
+
+
+def test_a_changed_setting_starts_anew_and_leaves_the_old_in_place(
+    bench: Bench, images: Path
+) -> None:
+    bench.run(tiny.definition(images))
+    before = {record.run_id for record in bench.records()}
+    changed = bench.run(tiny.definition(images, epochs="1"))
+    assert before < {record.run_id for record in bench.records()}
+    assert [row.trials for row in changed.combinations] == [3, 3]
+    assert rank(bench.records()) == changed  # the latest sweep is what is compared
+
+
+def test_the_earlier_sweep_comes_back_when_the_file_does(bench: Bench, images: Path) -> None:
+    first = bench.run(tiny.definition(images))
+    bench.run(tiny.definition(images, epochs="1"))
+    again = bench.run(tiny.definition(images))
+    assert again == first
+    assert len(bench.records("sweep")) == 2
+    assert rank(bench.records()) == first
+
+
+def test_one_and_two_workers_give_the_same_trials_and_metrics(
+    bench: Bench, images: Path, tmp_path: Path
+) -> None:
+    definition = tiny.definition(images, search=tiny_search("tpe", "median"))
+    alone = bench.run(definition)
+    other = Bench(f"sqlite:///{tmp_path / 'other.db'}", f"sqlite:///{tmp_path / 'other-optuna.db'}")
+    together = other.run(definition, workers=2)
+    assert scores(together) == scores(alone)
+    assert other.results() == bench.results()
+    assert Counter(e.state for e in other.events if e.state) == {"COMPLETE": 10}
+
+
+def tiny_search(sampler: str, pruner: str) -> str:
+    return f'trials = 3\nsampler = "{sampler}"\npruner = "{pruner}"\nbatch_size = [8, 16]'
+
+
+def test_every_loss_and_every_optimizer_comes_through(bench: Bench, images: Path) -> None:
+    rates = "{ lr = { low = 1e-3, high = 1e-2 } }"
+    for losses, optimizers in (
+        ("\n".join(f"{name} = {{}}" for name in LOSSES), f"sgd = {rates}"),
+        ("cross_entropy = {}", "\n".join(f"{name} = {rates}" for name in OPTIMIZERS)),
+    ):
+        ranking = bench.run(
+            tiny.definition(
+                images,
+                epochs="1",
+                seeds="1",
+                search="trials = 1\nbatch_size = [16]",
+                losses=losses,
+                optimizers=optimizers,
+            )
+        )
+        assert ranking.complete
+        assert len(ranking.combinations) in (len(LOSSES), len(OPTIMIZERS))
+
+
+def test_a_combination_that_only_diverges_is_listed_last(bench: Bench, images: Path) -> None:
+    wild = "sgd = { lr = 0.05 }\nwild = { type = 'sgd', lr = 1e30 }"
+    ranking = bench.run(tiny.definition(images, losses="cross_entropy = {}", optimizers=wild))
+    assert not ranking.complete
+    last = ranking.combinations[-1]
+    assert (last.combination, last.rank, last.diverged) == ("cross_entropy+wild", None, 3)
+    [run] = [r for r in bench.records("combination") if r.name == last.combination]
+    assert run.status == "FINISHED"
+    assert "rank" not in run.metrics
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"search": "batch_size = [8, 1000]"}, "1000 is more than the 54 training images"),
+        ({"top": "", "epochs": "1\nprecision = 'fp32'", "model": "lenet"}, "lenet"),
+    ],
+)
+def test_a_definition_that_does_not_fit_the_data_starts_nothing(
+    images: Path, tmp_path: Path, change: dict[str, str], message: str
+) -> None:
+    model = change.pop("model", "seed_cnn_relu")
+    definition = tiny.definition(images, **change).replace("seed_cnn_relu", model)
+    with pytest.raises(DefinitionError, match=message):
+        sweep.prepare(read(definition))
+    assert not list(tmp_path.iterdir())
+
+
+def test_another_process_that_runs_the_experiment_is_waited_for_by_hand(
+    bench: Bench, images: Path
+) -> None:
+    definition = tiny.definition(images)
+    asked = sweep.Sweep(
+        experiment=read(definition),
+        definition=definition,
+        tracking_uri=bench.tracking_uri,
+        storage_url=bench.storage_url,
+        workers=1,
+        threads=1,
+    )
+    with sweep._alone(asked), pytest.raises(sweep.SweepError, match="another process is running"):
+        bench.run(definition)
+    assert bench.records() == []
+
+
+# Whole processes: what is killed, and what `mlflow run` starts.
+
+Start = Callable[..., "subprocess.Popen[str]"]
+
+
+@pytest.fixture
+def start(bench: Bench, images: Path, tmp_path: Path) -> Start:
+    """Start a sweep of some 20 trainings as a process of its own group."""
+    definition = tmp_path / "tiny.toml"
+    long = tiny.definition(images, epochs="12", search=tiny_search("random", "none"))
+    definition.write_text(long)
+
+    def start_(workers: int = 1, **environment: str) -> subprocess.Popen[str]:
+        options = ["--storage", bench.storage_url, "--workers", str(workers), "--threads", "1"]
+        return subprocess.Popen(
+            [*CLI, "run", str(definition), *options],
+            env={**os.environ, **environment},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            start_new_session=True,
+        )
+
+    return start_
+
+
+def wait_until(condition: Callable[[], bool], seconds: float = 60) -> None:
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, "it did not come to pass"
+        time.sleep(0.05)
+
+
+def trained(bench: Bench, number: int) -> Callable[[], bool]:
+    """Whether a number of trainings are done and another one is under way."""
+
+    def look() -> bool:
+        trainings = [r for r in bench.records() if r.kind in ("trial", "confirmation")]
+        under_way = [r for r in trainings if r.status == "RUNNING" and "val/accuracy" in r.metrics]
+        return sum(r.finished for r in trainings) >= number and bool(under_way)
+
+    return look
+
+
+@pytest.mark.parametrize(
+    ("number", "workers", "code"),
+    [
+        (signal.SIGKILL, 1, -signal.SIGKILL),
+        (signal.SIGKILL, 2, -signal.SIGKILL),
+        (signal.SIGINT, 2, 130),
+        (signal.SIGTERM, 1, 143),
+        (signal.SIGTERM, 2, 143),
+    ],
+)
+def test_an_interrupted_sweep_ends_where_an_undisturbed_one_does(
+    bench: Bench, start: Start, tmp_path: Path, number: signal.Signals, workers: int, code: int
+) -> None:
+    process = start(workers)
+    wait_until(trained(bench, 2))
+    os.killpg(process.pid, number) if number == signal.SIGINT else process.send_signal(number)
+    _, errors = process.communicate(timeout=60)
+    assert process.returncode == code
+    if code > 0:
+        assert errors.strip().splitlines()[-1].endswith("the same command goes on from here")
+        assert "Traceback" not in errors
+        assert not [record for record in bench.records() if record.status == "RUNNING"]
+    definition = (tmp_path / "tiny.toml").read_text()
+    kept = {r.run_id for r in bench.records() if r.finished}
+    resumed = bench.run(definition)
+    assert kept <= {record.run_id for record in bench.records()}
+    assert not [record for record in bench.records() if record.status == "RUNNING"]
+    other = Bench(f"sqlite:///{tmp_path / 'other.db'}", f"sqlite:///{tmp_path / 'other-optuna.db'}")
+    assert scores(resumed) == scores(other.run(definition))
+    assert bench.results() == other.results()
+    assert len([r for r in bench.records() if r.kind in ("trial", "confirmation")]) == 10
+    states = {t.state.name for s in studies(bench) for t in s.trials}
+    assert states == {"COMPLETE"}
+
+
+def studies(bench: Bench) -> list[optuna.Study]:
+    names = optuna.get_all_study_names(bench.storage_url)
+    return [optuna.load_study(study_name=name, storage=bench.storage_url) for name in names]
+
+
+def test_a_killed_worker_ends_the_sweep_in_one_sentence(bench: Bench, start: Start) -> None:
+    process = start(2)
+    wait_until(trained(bench, 1))
+    listed = subprocess.run(
+        ["pgrep", "-f", "-P", str(process.pid), "spawn_main"],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    os.kill(int(listed.stdout.split()[0]), signal.SIGKILL)
+    _, errors = process.communicate(timeout=60)
+    assert process.returncode == 3
+    assert "a worker process was killed" in errors.strip().splitlines()[-1]
+    assert not [record for record in bench.records() if record.status == "RUNNING"]
+
+
+def test_workers_end_with_their_parent(bench: Bench, start: Start) -> None:
+    process = start(2)
+    wait_until(trained(bench, 1))
+    process.kill()
+    process.wait()
+
+    def gone() -> bool:
+        return subprocess.run(["pgrep", "-g", str(process.pid)], check=False).returncode == 1
+
+    wait_until(gone, seconds=10)
+
+
+def mlflow_run(*arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "mlflow", "run", str(ROOT), "--env-manager=local", *arguments]
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    return subprocess.run(
+        command,
+        cwd=cwd,
+        env={**os.environ, "PATH": path},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def test_mlflow_run_makes_one_sweep_run_and_compares_it(
+    bench: Bench, images: Path, tmp_path: Path
+) -> None:
+    definition = tmp_path / "tiny.toml"
+    definition.write_text(tiny.definition(images))
+    given = [
+        "-P",
+        f"experiment={definition}",
+        "-P",
+        "trials=2",
+        "-P",
+        f"storage={bench.storage_url}",
+    ]
+    done = mlflow_run(*given, "-P", "workers=2", "--experiment-name", "mine", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    client = connect(bench.tracking_uri)
+    place = client.get_experiment_by_name("mine")
+    assert place is not None
+    runs = client.search_runs([place.experiment_id], max_results=100)
+    tops = [run for run in runs if "mlflow.parentRunId" not in run.data.tags]
+    assert [run.data.tags["kind"] for run in tops] == ["sweep"]
+    [top] = tops
+    assert (top.info.run_name, top.info.status) == ("tiny", "FINISHED")
+    assert top.data.tags["mlflow.source.type"] == "PROJECT"
+    assert top.data.params["trials"] == "2"
+    assert top.data.params["experiment"] == str(definition)
+    assert top.data.params["epochs"] == "2"
+    assert Counter(run.data.tags["kind"] for run in runs) == {
+        "sweep": 1,
+        "combination": 2,
+        "trial": 4,
+        "confirmation": 4,
+    }
+    assert client.search_runs(["0"]) == []
+    compared = mlflow_run(
+        "-e", "compare", "-P", "name=tiny", "--experiment-name", "x", cwd=tmp_path
+    )
+    by_script = subprocess.run(
+        [sys.executable, str(ROOT / "scripts" / "compare.py"), "tiny"],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert by_script.stdout in compared.stdout
+    assert "cross_entropy+sgd" in by_script.stdout
+
+
+def test_mlflow_run_trains_once(tracking_uri: str, tmp_path: Path) -> None:
+    done = mlflow_run("-e", "train", "-P", "epochs=1", "-P", "lr=0.05", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    [run] = connect(tracking_uri).search_runs(["0"])
+    assert (run.data.tags["kind"], run.info.status) == ("train", "FINISHED")
+    assert run.data.params["loss.label_smoothing"] == "0.0"
+    assert 0 < run.data.metrics["val_accuracy"] < 1

@@ -1,0 +1,198 @@
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+
+from cifar_exp import training, trial
+from cifar_exp.datasets import Dataset
+from cifar_exp.experiment import TrialConfig
+from cifar_exp.record import RunRecord
+from cifar_exp.tracking import Run, Tracker, mlflow_experiment
+from cifar_exp.tracking.store import connect
+from tests import tiny
+
+
+@pytest.fixture
+def tracker(tracking_uri: str) -> Tracker:
+    return Tracker(tracking_uri, "tiny", mlflow_experiment(connect(tracking_uri), "tiny"))
+
+
+@pytest.fixture
+def config(images: Path) -> TrialConfig:
+    return tiny.trial_config(images)
+
+
+Open = Callable[[TrialConfig], Run]
+
+
+@pytest.fixture
+def open_run(tracker: Tracker, data: Dataset) -> Open:
+    def open_(config: TrialConfig) -> Run:
+        return tracker.new_run("trial", "it", tags={}, params=trial.params(config, data))
+
+    return open_
+
+
+def only(tracker: Tracker) -> RunRecord:
+    [record] = tracker.records()
+    return record
+
+
+def stored(tracker: Tracker) -> list[str]:
+    """The ids of the models that the run has stored."""
+    outputs = tracker.client.get_run(only(tracker).run_id).outputs
+    assert outputs is not None
+    return [output.model_id for output in outputs.model_outputs]
+
+
+def test_a_complete_training_is_recorded(
+    config: TrialConfig, data: Dataset, tracker: Tracker, open_run: Open
+) -> None:
+    outcome = trial.record(config, data, open_run(config))
+    record = only(tracker)
+    assert (record.state, record.status) == ("COMPLETE", "FINISHED")
+    assert record.metrics["val_accuracy"] == outcome.val_accuracy == record.metrics["val/accuracy"]
+    assert record.metrics["epochs_trained"] == config.epochs
+    assert record.metrics["seconds"] > 0
+    assert not {"test_accuracy", "test_nll"} & set(record.metrics)
+
+
+def test_every_epoch_is_one_point_of_every_metric(
+    config: TrialConfig, data: Dataset, tracker: Tracker, open_run: Open
+) -> None:
+    run = open_run(config)
+    trial.record(config, data, run)
+    expected = list(training.train(training.build_model(config, data), config, data))
+    for name, values in {
+        "train/loss": [e.train_loss for e in expected],
+        "val/accuracy": [e.val.accuracy for e in expected],
+        "val/nll": [e.val.nll for e in expected],
+    }.items():
+        history = tracker.client.get_metric_history(run.run_id, name)
+        assert [(point.step, point.value) for point in history] == list(enumerate(values, start=1))
+    for name in ("epoch_seconds", "images_per_second"):
+        assert len(tracker.client.get_metric_history(run.run_id, name)) == config.epochs
+
+
+def test_params_name_all_that_the_training_depends_on(
+    config: TrialConfig, tracker: Tracker, open_run: Open
+) -> None:
+    open_run(config)
+    params = only(tracker).params
+    assert params["lr"] == "0.05"
+    assert params["batch_size"] == "8"
+    assert params["loss.label_smoothing"] == "0.0"
+    assert params["optimizer.momentum"] == "0.0"
+    assert params["threads"] == str(torch.get_num_threads())
+    assert set(params) >= {"dataset", "model", "loss", "optimizer", "epochs", "seed", "device"}
+    assert params["precision"] == "fp32"
+
+
+def test_a_pruned_training_ends_where_it_is_told_to(
+    config: TrialConfig, data: Dataset, tracker: Tracker, open_run: Open
+) -> None:
+    outcome = trial.record(config, data, open_run(config), stop=lambda m: m.epoch == 1)
+    record = only(tracker)
+    assert (outcome.state, outcome.epochs) == ("PRUNED", 1)
+    assert (record.state, record.status) == ("PRUNED", "KILLED")
+    assert stored(tracker) == []
+
+
+def test_a_diverged_training_is_an_outcome_without_infinite_metrics(
+    config: TrialConfig, data: Dataset, tracker: Tracker, open_run: Open
+) -> None:
+    wild = config.model_copy(update={"lr": 1e30})
+    outcome = trial.record(wild, data, open_run(wild))
+    record = only(tracker)
+    assert outcome.diverged
+    assert (record.state, record.status, record.diverged) == ("FAIL", "FAILED", True)
+    assert "not finite" in record.tags["reason"]
+    assert all(abs(value) < 1e300 for value in record.metrics.values())
+
+
+def test_a_training_that_breaks_is_recorded_with_its_reason(
+    config: TrialConfig, data: Dataset, tracker: Tracker, open_run: Open
+) -> None:
+    broken = replace(data, train=replace(data.train, labels=data.train.labels + 100))
+    outcome = trial.record(config, broken, open_run(config))
+    record = only(tracker)
+    assert (outcome.state, outcome.diverged) == ("FAIL", False)
+    assert (record.status, record.diverged) == ("FAILED", False)
+    assert record.tags["reason"].startswith("IndexError: ")
+
+
+def test_final_scores_are_added(
+    config: TrialConfig, data: Dataset, tracker: Tracker, open_run: Open
+) -> None:
+    trial.record(config, data, open_run(config), score=lambda _: {"test_accuracy": 0.5})
+    assert only(tracker).metrics["test_accuracy"] == 0.5
+
+
+def test_a_model_can_be_left_out(
+    config: TrialConfig, data: Dataset, tracker: Tracker, open_run: Open
+) -> None:
+    trial.record(config, data, open_run(config), keep_model=lambda _: False)
+    assert stored(tracker) == []
+
+
+LOAD = """
+import json, sys
+sys.modules["cifar_exp"] = None  # the artifact must load where the package is not installed
+import mlflow, numpy as np, torch
+model = mlflow.pytorch.load_model(f"models:/{sys.argv[1]}")
+images, labels = np.load(sys.argv[2]), np.load(sys.argv[3])
+with torch.no_grad():
+    logits = model(torch.from_numpy(images))
+print(json.dumps((logits.argmax(1).numpy() == labels).mean()))
+"""
+
+
+@pytest.mark.parametrize("model", ["seed_cnn_relu", "torchvision:squeezenet1_1"])
+def test_the_stored_model_reproduces_the_validation_accuracy_in_a_fresh_process(
+    config: TrialConfig, tracker: Tracker, open_run: Open, tmp_path: Path, model: str
+) -> None:
+    import numpy as np
+
+    data = tiny.dataset(tiny.write_images(tmp_path / "images", size=32))
+    chosen = config.model_copy(update={"model": model, "epochs": 1})
+    outcome = trial.record(chosen, data, open_run(chosen))
+    [model_id] = stored(tracker)
+    np.save(tmp_path / "images.npy", data.val.images.numpy())
+    np.save(tmp_path / "labels.npy", data.val.labels.numpy())
+    arguments = [model_id, str(tmp_path / "images.npy"), str(tmp_path / "labels.npy")]
+    shown = subprocess.run(
+        [sys.executable, "-c", LOAD, *arguments], capture_output=True, text=True, check=True
+    )
+    assert json.loads(shown.stdout) == outcome.val_accuracy
+
+
+def test_the_stored_model_says_what_it_takes_and_needs(
+    config: TrialConfig, data: Dataset, tracker: Tracker, open_run: Open
+) -> None:
+    import mlflow
+
+    trial.record(config, data, open_run(config))
+    [model_id] = stored(tracker)
+    info = mlflow.models.get_model_info(f"models:/{model_id}")
+    [images], [logits] = info.signature.inputs, info.signature.outputs
+    assert (images.type, images.shape) == ("uint8", (-1, 3, 8, 8))
+    assert (logits.type, logits.shape) == ("float32", (-1, 3))
+
+
+def test_the_data_set_is_the_runs_input(
+    config: TrialConfig, data: Dataset, tracker: Tracker, open_run: Open
+) -> None:
+    trial.record(config, data, open_run(config))
+    inputs = tracker.client.get_run(only(tracker).run_id).inputs
+    assert inputs is not None
+    [given] = inputs.dataset_inputs
+    assert given.dataset.name == "folder"
+    assert data.fingerprint.startswith(given.dataset.digest)
+    assert json.loads(given.dataset.profile or "")["train"] == len(data.train)
