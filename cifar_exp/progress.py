@@ -24,11 +24,14 @@ from cifar_exp.wording import duration
 @contextmanager
 def sweep_progress(console: Console, num_trainings: int) -> Iterator[Watch]:
     """Show how far a sweep is: a live display in a terminal, a line a training elsewhere."""
-    if not console.is_terminal:
-        yield Lines(console, num_trainings).show
-        return
-    with _display(console) as progress:
-        yield Live(progress, num_trainings).show
+    count = Count(num_trainings)
+    if console.is_terminal:
+        with _display(console) as progress:
+            yield Live(progress, count).show
+    else:
+        yield Lines(console, count).show
+    if count.kept:
+        console.print(f"{count.kept} of {num_trainings} trainings were there already")
 
 
 class Count:
@@ -62,9 +65,9 @@ class Count:
 class Lines:
     """Writes one plain line for every training that ends."""
 
-    def __init__(self, console: Console, num_trainings: int) -> None:
+    def __init__(self, console: Console, count: Count) -> None:
         self.console = console
-        self.count = Count(num_trainings)
+        self.count = count
 
     def show(self, event: Event) -> None:
         """Write the line of an event that ends a training."""
@@ -83,31 +86,31 @@ class Lines:
 
 
 class Live:
-    """Shows a bar for the sweep and a line for every combination at work."""
+    """Shows a bar for the sweep and a line for every training under way."""
 
-    def __init__(self, progress: Progress, num_trainings: int) -> None:
+    def __init__(self, progress: Progress, count: Count) -> None:
         self.progress = progress
-        self.count = Count(num_trainings)
-        self.total = progress.add_task("sweep", total=num_trainings, note="")
-        self.tasks: dict[str, TaskID] = {}
+        self.count = count
+        self.total = progress.add_task("sweep", total=count.num_trainings, note="")
+        self.tasks: dict[tuple[str, str], TaskID] = {}
 
     def show(self, event: Event) -> None:
         """Bring the display up to date with an event."""
         self.count.add(event)
         note = self.count.time_left()
         self.progress.update(self.total, completed=self.count.ended, note=note)
+        training = (event.combination, event.training)
         if event.state is None:
-            self._advance(event)
-        elif event.combination in self.tasks:
-            self.progress.remove_task(self.tasks.pop(event.combination))
+            self._advance(training, event)
+        elif training in self.tasks:
+            self.progress.remove_task(self.tasks.pop(training))
 
-    def _advance(self, event: Event) -> None:
-        task = self.tasks.get(event.combination)
-        if task is None:
-            task = self.progress.add_task(event.combination, total=event.epochs, note="")
-            self.tasks[event.combination] = task
-        words = [event.training, _result(event), _best(self.count, event.combination)]
-        self.progress.update(task, completed=event.epoch, note=" ".join(filter(None, words)))
+    def _advance(self, training: tuple[str, str], event: Event) -> None:
+        if training not in self.tasks:
+            name = " ".join(training)
+            self.tasks[training] = self.progress.add_task(name, total=event.epochs, note="")
+        note = " ".join(filter(None, [_result(event), _best(self.count, event.combination)]))
+        self.progress.update(self.tasks[training], completed=event.epoch, note=note)
 
 
 def _display(console: Console) -> Progress:
@@ -119,6 +122,7 @@ def _display(console: Console) -> Progress:
         TextColumn("{task.fields[note]}"),
         console=console,
         transient=True,
+        disable=not console.is_terminal,
     )
 
 
@@ -135,13 +139,15 @@ def _best(count: Count, combination: str) -> str:
 
 @contextmanager
 def data_progress(console: Console) -> Iterator[DataProgress]:
-    """Show a bar for each step of preparing a data set, once it takes notable time."""
+    """Show how far the preparation of a data set is: bars in a terminal, else a line a step."""
+    steps: dict[str, TaskID] = {}
     with _display(console) as progress:
-        tasks: dict[str, TaskID] = {}
 
         def show(what: str, done: int, total: int) -> None:
-            if what not in tasks:
-                tasks[what] = progress.add_task(what, total=total, note="")
-            progress.update(tasks[what], completed=done, total=total)
+            if what not in steps:
+                steps[what] = progress.add_task(what, total=total, note="")
+                if not console.is_terminal:
+                    console.print(what, markup=False, highlight=False)
+            progress.update(steps[what], completed=done, total=total)
 
         yield show

@@ -96,7 +96,7 @@ def check_fit(experiment: Experiment, data: Dataset) -> None:
     available = len(data.train.labels)
     largest = max(experiment.search.batch_size)
     if largest > available:
-        message = f"search.batch_size: {largest} is more than the {available} training images"
+        message = f"batch_size: {largest} is more than the {available} training images"
         raise DefinitionError(message)
     try:
         models.build(

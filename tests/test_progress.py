@@ -130,19 +130,20 @@ def test_a_line_for_every_training_that_ends(clock: Clock) -> None:
         "[3/5] mse+sgd trial 2: val 30.00%, pruned at epoch 3 (best 50.00%) 60 s left",
         "[4/5] mse+sgd trial 3: no result (best 50.00%) 20 s left",
         "[5/5] mse+sgd seed 1: val 75.00% (best 75.00%)",
+        "1 of 5 trainings were there already",
     ]
 
 
 def test_plain_lines_hold_no_control_characters() -> None:
     screen = plain()
-    lines = Lines(screen, 2)
+    lines = Lines(screen, Count(2))
     lines.show(end())
     assert printed(screen).rstrip("\n").isprintable()
 
 
 def test_names_are_not_taken_for_markup() -> None:
     screen = plain()
-    Lines(screen, 2).show(end(training="[bold]"))
+    Lines(screen, Count(2)).show(end(training="[bold]"))
     assert "[1/2] mse+sgd [bold]:" in printed(screen)
 
 
@@ -166,16 +167,16 @@ def test_the_live_display_shows_the_sweep_and_what_is_at_work() -> None:
 
 def test_a_combination_leaves_the_live_display_when_its_training_ends() -> None:
     with progress._display(terminal()) as display:
-        live = progress.Live(display, 4)
+        live = progress.Live(display, Count(4))
         live.show(epoch(1))
-        assert [task.description for task in display.tasks] == ["sweep", "mse+sgd"]
+        assert [task.description for task in display.tasks] == ["sweep", "mse+sgd trial 0"]
         assert (display.tasks[1].completed, display.tasks[1].total) == (1, 4)
-        assert display.tasks[1].fields["note"] == "trial 0 val 25.00%"
+        assert display.tasks[1].fields["note"] == "val 25.00%"
         live.show(end())
         assert [task.description for task in display.tasks] == ["sweep"]
         assert (display.tasks[0].completed, display.tasks[0].total) == (1, 4)
         live.show(epoch(2, "trial 1"))
-        assert display.tasks[1].fields["note"] == "trial 1 val 25.00% (best 50.00%)"
+        assert display.tasks[1].fields["note"] == "val 25.00% (best 50.00%)"
 
 
 def test_the_live_display_goes_away_on_an_error() -> None:
@@ -189,12 +190,12 @@ def test_the_live_display_goes_away_on_an_error() -> None:
 # Preparing data.
 
 
-def test_data_progress_writes_nothing_to_a_pipe() -> None:
+def test_data_progress_writes_a_line_a_step_to_a_pipe() -> None:
     screen = plain()
     with data_progress(screen) as show:
         show("decoding images", 256, 1000)
         show("decoding images", 1000, 1000)
-    assert printed(screen).strip() == ""
+    assert printed(screen) == "decoding images\n"
 
 
 def test_data_progress_shows_each_step_in_a_terminal() -> None:

@@ -44,11 +44,18 @@ def downloaded(url: str, sha256: str, folder: Path, progress: Progress) -> Path:
                 url, f"sha256:{sha256}", file.name, folder, downloader=_downloader(progress)
             )
     except RequestException as error:
-        raise _failure(url, file, str(error)) from error
+        raise _failure(url, file, _cause(error)) from error
     except ValueError as error:
         # The sentences after the checksums speak of pooch's own affairs.
         raise _failure(url, file, str(error).partition(". Deleted")[0]) from error
     return file
+
+
+def _cause(error: BaseException) -> str:
+    """The text of the innermost error: those around it repeat the address and it."""
+    while (inner := error.__cause__ or error.__context__) is not None:
+        error = inner
+    return str(error)
 
 
 def _failure(url: str, file: Path, reason: str) -> DataError:

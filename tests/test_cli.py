@@ -1,0 +1,323 @@
+from __future__ import annotations
+
+import csv
+import io
+import json
+import shlex
+import shutil
+import signal
+import socket
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+
+from cifar_exp.cli import main
+from cifar_exp.datasets import DATASETS
+from cifar_exp.losses import LOSSES
+from cifar_exp.models import MODELS
+from cifar_exp.optimizers import OPTIMIZERS
+from cifar_exp.tracking import connect, read_records
+from tests import tiny
+
+
+class Shown(NamedTuple):
+    code: int
+    out: str
+    err: str
+
+    @property
+    def last(self) -> str:
+        """The last line on standard error."""
+        return self.err.strip().splitlines()[-1]
+
+
+Cli = Callable[..., Shown]
+
+
+@pytest.fixture
+def cli(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Iterator[Cli]:
+    """Run a command as a user would, in this process."""
+    handler = signal.getsignal(signal.SIGTERM)
+
+    def run(*arguments: object) -> Shown:
+        monkeypatch.setattr(sys, "argv", ["cifar-exp", *map(str, arguments)])
+        capsys.readouterr()
+        with pytest.raises(SystemExit) as ended:
+            main()
+        return Shown(int(ended.value.code or 0), *capsys.readouterr())
+
+    yield run
+    signal.signal(signal.SIGTERM, handler)
+
+
+@pytest.fixture
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty current folder."""
+    folder = tmp_path / "here"
+    folder.mkdir()
+    monkeypatch.chdir(folder)
+    return folder
+
+
+@pytest.fixture
+def definition(tmp_path: Path, images: Path) -> Path:
+    path = tmp_path / "tiny.toml"
+    path.write_text(tiny.definition(images))
+    return path
+
+
+# A sweep and what follows it.
+
+
+def test_run_compare_and_train_the_best_again(
+    cli: Cli, definition: Path, tracking_uri: str, tmp_path: Path
+) -> None:
+    ran = cli("run", definition, "--trials", 2, "--threads", 1)
+    assert ran.code == 0, ran.err
+    for text in ("[1/8] cross_entropy+sgd trial 0: val", "mse+sgd", "mlflow ui", "/#/experiments/"):
+        assert text in ran.out
+
+    table = cli("compare", "tiny")
+    assert table.code == 0
+    assert table.out in ran.out
+
+    output = tmp_path / "files"
+    held = json.loads(cli("compare", "tiny", "--format", "json", "--output", output).out)
+    best = held["combinations"][0]
+    assert json.loads((output / "ranking.json").read_text()) == held
+    rows = list(csv.DictReader(io.StringIO(cli("compare", "tiny", "--format", "csv").out)))
+    assert [row["combination"] for row in rows] == [c["combination"] for c in held["combinations"]]
+    assert cli("compare", "tiny", "--format", "md").out == (output / "ranking.md").read_text()
+    assert sorted(path.suffix for path in output.iterdir()) == [
+        ".csv",
+        ".json",
+        ".md",
+        ".png",
+        ".svg",
+    ]
+
+    [line] = [line for line in ran.out.splitlines() if line.startswith("Best again: ")]
+    program, *command = shlex.split(line.removeprefix("Best again: "))
+    assert program == "cifar-exp"
+    again = cli(*command, "--threads", 1)
+    assert again.code == 0, again.err
+    [trained] = read_records(connect(tracking_uri), "train")
+    assert trained.metrics["val_accuracy"] == best["val_accuracy"]
+
+
+def test_run_again_says_what_was_there(cli: Cli, definition: Path, tracking_uri: str) -> None:
+    del tracking_uri
+    cli("run", definition, "--threads", 1)
+    again = cli("run", definition, "--threads", 1)
+    assert "10 of 10 trainings were there already" in again.out
+
+
+def test_options_change_the_definition_that_is_kept(
+    cli: Cli, definition: Path, tracking_uri: str, tmp_path: Path
+) -> None:
+    ran = cli("run", definition, "--epochs", 1, "--seeds", 1, "--trials", 1, "--precision", "bf16")
+    assert ran.code == 0, ran.err
+    client = connect(tracking_uri)
+    [sweep] = [r for r in read_records(client, "tiny") if r.kind == "sweep"]
+    params = sweep.params
+    assert [params[name] for name in ("epochs", "seeds", "trials", "precision")] == [
+        "1",
+        "1",
+        "1",
+        "bf16",
+    ]
+    kept = Path(client.download_artifacts(sweep.run_id, "experiment.toml", str(tmp_path)))
+    assert "seeds = 1" in kept.read_text()
+
+
+def test_a_combination_without_a_result_gives_code_1(
+    cli: Cli, tmp_path: Path, images: Path, tracking_uri: str
+) -> None:
+    del tracking_uri
+    wild = tmp_path / "wild.toml"
+    wild.write_text(
+        tiny.definition(images, losses="mse = {}", optimizers="sgd = { lr = 1e30 }", epochs="1")
+    )
+    ran = cli("run", wild, "--threads", 1)
+    assert ran.code == 1
+    assert ran.last == "no result for mse+sgd"
+    assert "no result" in ran.out
+    assert cli("compare", "tiny").code == 1
+
+
+def test_train_takes_settings_and_says_how_it_went(
+    cli: Cli, images: Path, tracking_uri: str
+) -> None:
+    ran = cli(
+        *("train", "--dataset", "folder", "--data-dir", images, "--loss", "focal"),
+        *("-s", "loss.gamma=1.5", "-s", "optimizer.momentum=0.9", "-s", "optimizer.nesterov=true"),
+        *("--epochs", 2, "--lr", 0.02, "--batch-size", 8, "--threads", 1),
+    )
+    assert ran.code == 0, ran.err
+    assert [line.split(":")[0] for line in ran.out.splitlines()][-2:] == ["epoch 1/2", "epoch 2/2"]
+    [record] = read_records(connect(tracking_uri), "train")
+    assert record.params["loss.gamma"] == "1.5"
+    assert record.params["optimizer.nesterov"] == "True"
+    assert (record.kind, record.state) == ("train", "COMPLETE")
+    assert "test_accuracy" not in record.metrics
+
+
+def test_a_training_that_diverges_gives_code_1(cli: Cli, images: Path, tracking_uri: str) -> None:
+    del tracking_uri
+    folder = ("--dataset", "folder", "--data-dir", images)
+    ran = cli("train", *folder, "--lr", 1e30, "--batch-size", 8, "--threads", 1)
+    assert ran.code == 1
+    assert ran.last.startswith("no result: ")
+
+
+# Looking without training.
+
+
+def test_plan_counts_and_records_nothing(cli: Cli, definition: Path, here: Path) -> None:
+    shown = cli("plan", definition, "--workers", 2, "--threads", 1)
+    assert shown.code == 0, shown.err
+    for text in (
+        "tiny: 2 combinations",
+        "trials: 6, confirmations: 4",
+        "epochs in all: 20",
+        "at batch size 16",
+        "time with 2 workers",
+        "disk",
+    ):
+        assert text in shown.out
+    assert not list(here.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("kind", "table"),
+    [("losses", LOSSES), ("optimizers", OPTIMIZERS), ("models", MODELS), ("datasets", DATASETS)],
+)
+def test_list_names_everything_with_its_settings(
+    cli: Cli, kind: str, table: dict[str, object]
+) -> None:
+    shown = cli("list", kind)
+    assert shown.code == 0
+    for name, component in table.items():
+        [line] = [line for line in shown.out.splitlines() if line.startswith(f"{name}: ")]
+        assert len(line) > len(name) + 10
+        for setting in getattr(component, "model_fields", {}):
+            assert f"    {setting} = " in shown.out
+
+
+def test_version_and_help(cli: Cli) -> None:
+    assert "cifar-exp, version" in cli("--version").out
+    for command in ("run", "train", "compare", "plan", "list"):
+        assert command in cli("--help").out
+        assert "Usage: cifar-exp " in cli(command, "--help").out
+
+
+# Bad input: code 2, one sentence, nothing made.
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("run",),
+        ("run", "missing.toml"),
+        ("run", "missing.toml", "--workers", 0),
+        ("run", "missing.toml", "--trials", 0),
+        ("plan", "missing.toml"),
+        ("compare", "nothing"),
+        ("compare", "x", "--format", "pdf"),
+        ("list", "planets"),
+        ("train", "--loss", "crossentropy"),
+        ("train", "--optimizer", "sdg"),
+        ("train", "--model", "seed_cn"),
+        ("train", "--dataset", "digit"),
+        ("train", "--lr", "-1"),
+        ("train", "--lr", "nan"),
+        ("train", "--batch-size", "0"),
+        ("train", "--epochs", "0"),
+        ("train", "--seed", "-1"),
+        ("train", "--precision", "fp8"),
+        ("train", "-s", "momentum=0.9"),
+        ("train", "-s", "optimizer.momentun=0.9"),
+        ("train", "-s", "optimizer.momentum=fast"),
+        ("train", "--batch-size", "5000"),
+        ("nonsense",),
+    ],
+)
+def test_bad_input_is_one_sentence(cli: Cli, here: Path, arguments: tuple[object, ...]) -> None:
+    shown = cli(*arguments)
+    assert shown.code == 2
+    assert shown.err.strip()
+    assert "Traceback" not in shown.err
+    assert [path for path in here.iterdir() if path.name != "mlflow.db"] == []
+
+
+def test_a_wrong_definition_lists_all_its_problems(cli: Cli, definition: Path, here: Path) -> None:
+    text = definition.read_text()
+    definition.write_text(text.replace("epochs", "epoch").replace("mse", "msee"))
+    shown = cli("run", definition)
+    assert shown.code == 2
+    assert "losses.msee.type: unknown loss 'msee'; did you mean \"mse\"?" in shown.err
+    assert 'epoch: unknown name; did you mean "epochs"?' in shown.err
+    assert not list(here.iterdir())
+
+
+def test_a_batch_larger_than_the_training_split_starts_nothing(
+    cli: Cli, definition: Path, here: Path
+) -> None:
+    definition.write_text(definition.read_text().replace("[8, 16]", "[8, 1000]"))
+    shown = cli("run", definition)
+    assert (shown.code, shown.last) == (
+        2,
+        "batch_size: 1000 is more than the 54 training images",
+    )
+    assert not list(here.iterdir())
+
+
+# What is not there: code 3, one sentence, nothing made.
+
+
+def test_missing_data_starts_nothing(cli: Cli, definition: Path, here: Path) -> None:
+    shown = cli("run", definition, "--dataset", "folder", "--data-dir", here / "none")
+    assert shown.code == 3
+    assert str(here / "none") in shown.last
+    assert not list(here.iterdir())
+
+
+def test_an_unreadable_image_starts_nothing(
+    cli: Cli, definition: Path, here: Path, tmp_path: Path, images: Path
+) -> None:
+    broken = shutil.copytree(images, tmp_path / "broken")
+    (broken / "train" / "red" / "0000.png").write_bytes(b"this is no image")
+    shown = cli("run", definition, "--dataset", "folder", "--data-dir", broken)
+    assert shown.code == 3
+    assert "0000.png" in shown.last
+    assert not list(here.iterdir())
+
+
+def test_a_tracking_server_that_is_not_there_starts_nothing(
+    cli: Cli, definition: Path, here: Path
+) -> None:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        uri = f"http://127.0.0.1:{free.getsockname()[1]}"
+    shown = cli("run", definition, "--tracking-uri", uri)
+    assert shown.code == 3
+    assert f"{uri} does not answer" in shown.last
+    assert not list(here.iterdir())
+
+
+def test_a_storage_that_cannot_be_used_starts_no_sweep(
+    cli: Cli, definition: Path, tracking_uri: str
+) -> None:
+    shown = cli("run", definition, "--storage", "sqlite:////proc/none/optuna.db")
+    assert shown.code == 3
+    assert "the Optuna storage cannot be used" in shown.last
+    assert read_records(connect(tracking_uri), "tiny") == []
+
+
+def test_debug_shows_the_traceback(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "argv", ["cifar-exp", "run", "missing.toml", "--debug"])
+    with pytest.raises(Exception, match="there is no such file"):
+        main()
