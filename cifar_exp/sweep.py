@@ -77,8 +77,9 @@ def run(sweep: Sweep, data: Dataset, watch: Watch) -> tuple[Ranking, str]:
         SweepError: Another process runs the same experiment.
     """
     with _alone(sweep):
-        tracker, run_ = _open(sweep, data)
+        tracker, inherited = _connect(sweep)
         try:
+            run_ = _open(sweep, data, tracker, inherited)
             parents = _open_combinations(sweep.experiment, data, tracker, run_)
             _train_all(_job(sweep, data, tracker, parents), sweep, watch)
             return _close(tracker, run_, parents), run_.page
@@ -122,29 +123,32 @@ def _alone(sweep: Sweep) -> Iterator[None]:
         raise SweepError(f"another process is running experiment {name!r}; wait for it") from None
 
 
-def _open(sweep: Sweep, data: Dataset) -> tuple[Tracker, Run]:
-    """Create the stores before any worker needs them, and open the sweep's run."""
+def _connect(sweep: Sweep) -> tuple[Tracker, str | None]:
+    """Create the stores before any worker needs them, and close what dead processes left open.
+
+    Returns the tracker, and the id of the run that `mlflow run` made for this process.
+    """
     client = tracking.connect(sweep.tracking_uri)
     study.connect(sweep.storage_url)
-    experiment = sweep.experiment
+    name = sweep.experiment.name
     inherited = tracking.inherited_run(client)
-    place = (
-        inherited.info.experiment_id
-        if inherited
-        else tracking.mlflow_experiment(client, experiment.name)
-    )
-    tracker = Tracker(sweep.tracking_uri, experiment.name, place)
+    place = inherited.info.experiment_id if inherited else tracking.mlflow_experiment(client, name)
+    tracker = Tracker(sweep.tracking_uri, name, place)
     tracker.close_running()
-    tags = {"definition": _definition_hash(experiment, data)}
-    params = _params(experiment, data)
-    if inherited:
-        run_ = tracker.adopt(
-            inherited.info.run_id, experiment.name, {"kind": "sweep", **tags}, params
-        )
+    return tracker, inherited.info.run_id if inherited else None
+
+
+def _open(sweep: Sweep, data: Dataset, tracker: Tracker, inherited: str | None) -> Run:
+    """Open the sweep's run: the one that `mlflow run` made, an earlier one, or a new one."""
+    name = sweep.experiment.name
+    tags = {"definition": _definition_hash(sweep.experiment, data)}
+    params = _params(sweep.experiment, data)
+    if inherited is None:
+        run_ = tracker.open_run("sweep", name, tags=tags, params=params)
     else:
-        run_ = tracker.open_run("sweep", experiment.name, tags=tags, params=params)
+        run_ = tracker.adopt(inherited, name, {"kind": "sweep", **tags}, params)
     run_.log_text(sweep.definition, "experiment.toml")
-    return tracker, run_
+    return run_
 
 
 def _open_combinations(

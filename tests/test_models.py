@@ -259,3 +259,23 @@ def test_models_are_described_in_one_line(name: str) -> None:
     first = (models.MODELS[name].__doc__ or "").partition("\n")[0]
     assert first.endswith(".")
     assert len(first) > 20
+
+
+@pytest.mark.parametrize("name", ["seed_cnn_relu", "lenet", "cifar10_3c3d"])
+def test_pooling_before_the_activation_is_the_textbook_network(name: str) -> None:
+    network = build(name).get_submodule("network")
+    layers = list(network.children())
+    for place, layer in enumerate(list(layers)):
+        if isinstance(layer, torch.nn.MaxPool2d):
+            layers[place], layers[place + 1] = layers[place + 1], layer
+            assert isinstance(layers[place], torch.nn.ReLU)
+    textbook = torch.nn.Sequential(*layers)  # the same weights, each ReLU before its pooling
+    given = torch.randn(4, 3, 32, 32)
+    gradients = []
+    for form in (network, textbook):
+        form.zero_grad()
+        torch.nn.functional.cross_entropy(form(given), torch.tensor([0, 1, 2, 3])).backward()
+        gradients.append([parameter.grad for parameter in network.parameters()])
+    assert torch.equal(network(given), textbook(given))
+    for one, other in zip(*gradients, strict=True):
+        torch.testing.assert_close(one, other, rtol=0, atol=0)

@@ -7,6 +7,7 @@ from pathlib import Path
 import optuna
 from optuna.storages import BaseStorage, RDBStorage
 
+from cifar_exp import sqlite
 from cifar_exp.errors import Unavailable
 
 SECONDS_TO_WAIT_FOR_SQLITE = 60
@@ -27,6 +28,7 @@ def connect(url: str) -> BaseStorage:
     Raises:
         StudyError: The storage cannot be used.
     """
+    sqlite.share_files()
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     try:
         if url.startswith("sqlite"):

@@ -14,6 +14,7 @@ import sqlalchemy.exc
 from filelock import FileLock
 from mlflow.exceptions import MlflowException
 
+from cifar_exp import sqlite
 from cifar_exp.errors import Unavailable
 from cifar_exp.folders import lock_file
 
@@ -39,6 +40,7 @@ def connect(uri: str) -> mlflow.MlflowClient:
     """
     for noisy in ("mlflow", "alembic"):
         logging.getLogger(noisy).setLevel(logging.ERROR)
+    sqlite.share_files()
     if uri.startswith(("http://", "https://")):
         _check_server(uri)
     try:
