@@ -1,4 +1,5 @@
 # make run    the quickstart: installs into .venv, then `mlflow run .`
+# make ui     MLflow's pages of the runs in this folder, at http://127.0.0.1:5000
 # make test   the whole suite
 # make check  lint, format, types, import layers
 # make bench  the benchmarks, see benchmarks/README.md
@@ -9,10 +10,14 @@ BIN := $(CURDIR)/$(VENV)/bin
 INSTALL = $(BIN)/pip install --quiet --constraint constraints.txt --editable
 export MLFLOW_TRACKING_URI ?= sqlite:///$(CURDIR)/mlflow.db
 
-.PHONY: run test check bench format schema clean
+.PHONY: run ui test check bench format schema clean
 
 run: $(VENV)/.installed
 	PATH="$(BIN):$$PATH" mlflow run . --env-manager=local --experiment-name quickstart
+	@echo "To look at the runs: make ui.  To use the commands above: . $(VENV)/bin/activate"
+
+ui: $(VENV)/.installed
+	MLFLOW_SERVER_ENABLE_JOB_EXECUTION=false $(BIN)/mlflow ui --workers 1
 
 test: $(VENV)/.installed-test
 	$(BIN)/pytest
