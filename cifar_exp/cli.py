@@ -45,10 +45,12 @@ storage_option = click.option(
     help="Optuna storage.  [default: optuna.db in this folder]",
 )
 workers_option = click.option(
-    "--workers", type=click.IntRange(1), default=1, show_default=True, help="Parallel processes."
+    "--workers",
+    type=click.IntRange(1),
+    help="Processes side by side.  [default: one a core, at most one a combination; 1 on a GPU]",
 )
 threads_option = click.option(
-    "--threads", type=click.IntRange(1), help="Threads of each.  [default: cores / workers]"
+    "--threads", type=click.IntRange(1), help="Threads of each process.  [default: cores / workers]"
 )
 data_dir_option = click.option(
     "--data-dir", type=click.Path(path_type=Path), help="Where the data set's files are."
@@ -75,16 +77,17 @@ def run(experiment: Path, **options: Any) -> None:
     definition = read(text, str(experiment))
 
     from cifar_exp import console, progress, study, sweep, tracking
-    from cifar_exp.workers import available_cores
+    from cifar_exp.workers import allotment
 
-    workers = options["workers"]
+    combinations = len(definition.combinations())
+    workers, threads = allotment(combinations, options["workers"], options["threads"])
     asked = sweep.Sweep(
         experiment=definition,
         definition=text,
         tracking_uri=options["tracking_uri"] or tracking.default_uri(),
         storage_url=options["storage"] or study.default_url(),
         workers=workers,
-        threads=options["threads"] or max(1, available_cores() // workers),
+        threads=threads,
     )
     screen = console.stdout()
     with progress.data_progress(screen) as data_watch:
@@ -177,7 +180,7 @@ def compare(name: str, form: str, output: Path | None, tracking_uri: str | None)
 @data_dir_option
 @workers_option
 @threads_option
-def plan(experiment: Path, workers: int, threads: int | None, **options: Any) -> None:
+def plan(experiment: Path, workers: int | None, threads: int | None, **options: Any) -> None:
     """Check a definition, count its trainings, and guess their time and disk space."""
     from cifar_exp.experiment import definition_text, read
 
@@ -185,12 +188,12 @@ def plan(experiment: Path, workers: int, threads: int | None, **options: Any) ->
 
     from cifar_exp import console, progress, sweep
     from cifar_exp.plan import measure
-    from cifar_exp.workers import available_cores
+    from cifar_exp.workers import allotment
 
     screen = console.stdout()
     with progress.data_progress(screen) as watch:
         data = sweep.prepare(definition, watch)
-    threads = threads or max(1, available_cores() // workers)
+    workers, threads = allotment(len(definition.combinations()), workers, threads)
     console.print_plan(screen, definition, measure(definition, data, workers, threads), workers)
 
 

@@ -45,6 +45,8 @@ class Row:
     """Trials that broke for another reason than divergence."""
     seeds_failed: int
     """Confirmations that diverged or broke; they are not in the mean."""
+    threads: int | None = None
+    """Threads of the best trial: with another number its result is the same only nearly."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -200,6 +202,7 @@ def _row(combination: RunRecord, children: Sequence[RunRecord]) -> Row:
         pruned=sum(r.state == "PRUNED" for r in trials),
         failed=sum(not r.diverged for r in failed),
         seeds_failed=len(confirmed) - len(scored),
+        threads=int(best.params["threads"]) if best else None,
     )
 
 

@@ -94,6 +94,7 @@ def train_command(experiment: Experiment, row: Row) -> list[str]:
         "epochs": config.epochs,
         "seed": config.seed,
         "precision": config.precision,
+        **({} if row.threads is None else {"threads": row.threads}),
     }
     words = [word for name, value in options.items() for word in (f"--{name}", str(value))]
     return [

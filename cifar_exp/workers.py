@@ -30,6 +30,20 @@ def available_cores() -> int:
     return os.cpu_count() or 1
 
 
+def allotment(
+    num_combinations: int, workers: int | None = None, threads: int | None = None
+) -> tuple[int, int]:
+    """Return how many workers there are, and the threads of each, where one is not given.
+
+    By default every core has a worker of one thread: side by side they train more than one
+    training on all cores, and results then do not depend on the number of cores. A GPU has one.
+    """
+    cores = available_cores()
+    if workers is None:
+        workers = 1 if torch.cuda.is_available() else min(cores, num_combinations)
+    return workers, threads or max(1, cores // workers)
+
+
 @contextmanager
 def pool(num_workers: int, num_threads: int, watch: Watch) -> Iterator[Submit]:
     """Give the function that submits units; one worker is this process, more are spawned ones.

@@ -87,7 +87,12 @@ def trial(name: str, number: int, accuracy: float | None, **changes: Any) -> Run
         "parent": f"s/{name}",
         "number": number,
         "state": "FAIL" if accuracy is None else "COMPLETE",
-        "params": {"lr": f"0.{number + 1}", "batch_size": str(2**number), "loss.gamma": "1.5"},
+        "params": {
+            "lr": f"0.{number + 1}",
+            "batch_size": str(2**number),
+            "loss.gamma": "1.5",
+            "threads": "1",
+        },
         "metrics": metrics,
     }
     return RunRecord(**{**values, **changes})

@@ -7,12 +7,14 @@ import os
 import sqlite3
 import urllib.error
 import urllib.request
+from contextlib import closing
 from pathlib import Path
 
 import mlflow
 import sqlalchemy.exc
 from filelock import FileLock
 from mlflow.exceptions import MlflowException
+from sqlalchemy.engine import make_url
 
 from cifar_exp import sqlite
 from cifar_exp.errors import Unavailable
@@ -41,6 +43,8 @@ def connect(uri: str) -> mlflow.MlflowClient:
     for noisy in ("mlflow", "alembic"):
         logging.getLogger(noisy).setLevel(logging.ERROR)
     sqlite.share_files()
+    if uri.startswith("sqlite:"):
+        _check_file(uri)
     if uri.startswith(("http://", "https://")):
         _check_server(uri)
     try:
@@ -69,6 +73,15 @@ def _check_server(uri: str) -> None:
             f"the MLflow server {_shown(uri)} does not answer ({reason}); "
             "start it, or set MLFLOW_TRACKING_URI to another store"
         ) from None
+
+
+def _check_file(uri: str) -> None:
+    """Open a database file once, as MLflow itself would try for more than a minute."""
+    try:
+        with closing(sqlite3.connect(make_url(uri).database or ":memory:")) as connection:
+            connection.execute("PRAGMA schema_version")
+    except sqlite3.Error as error:
+        raise StoreError(f"the MLflow store {_shown(uri)} cannot be used: {error}") from None
 
 
 def _shown(uri: str) -> str:
