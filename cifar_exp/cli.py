@@ -5,7 +5,7 @@ from __future__ import annotations
 import signal
 import sys
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, Any, NoReturn
@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from cifar_exp.comparison import Ranking
 
 # Commands import what they use: torch and MLflow take seconds, and help must not.
+
+Command = Callable[..., None]
 
 SOME_WITHOUT_RESULT, BAD_INPUT, ENVIRONMENT = 1, 2, 3
 INTERRUPTED, TERMINATED = 130, 143
@@ -57,16 +59,26 @@ data_dir_option = click.option(
 )
 
 
+def definition_options(command: Command) -> Command:
+    """Add what `run` and `plan` take: a definition, changes of it, and how many work on it."""
+    options = [
+        click.argument("experiment", metavar="EXPERIMENT.toml", type=click.Path(path_type=Path)),
+        click.option("--trials", type=click.IntRange(1), help="Trials per combination, in total."),
+        click.option("--epochs", type=click.IntRange(1), help="Epochs per training."),
+        click.option("--seeds", type=click.IntRange(1), help="Confirmations per combination."),
+        click.option("--precision", help="fp32 or bf16."),
+        click.option("--dataset", help="Another data set than the definition's."),
+        data_dir_option,
+        workers_option,
+        threads_option,
+    ]
+    for option in reversed(options):
+        command = option(command)
+    return command
+
+
 @cli.command()
-@click.argument("experiment", metavar="EXPERIMENT.toml", type=click.Path(path_type=Path))
-@click.option("--trials", type=click.IntRange(1), help="Trials per combination, in total.")
-@click.option("--epochs", type=click.IntRange(1), help="Epochs per training.")
-@click.option("--seeds", type=click.IntRange(1), help="Confirmations per combination.")
-@click.option("--precision", help="fp32 or bf16.")
-@click.option("--dataset", help="Another data set than the definition's.")
-@data_dir_option
-@workers_option
-@threads_option
+@definition_options
 @tracking_option
 @storage_option
 def run(experiment: Path, **options: Any) -> None:
@@ -89,6 +101,7 @@ def run(experiment: Path, **options: Any) -> None:
         workers=workers,
         threads=threads,
     )
+    tracking.check_server(asked.tracking_uri)
     screen = console.stdout()
     with progress.data_progress(screen) as data_watch:
         data = sweep.prepare(definition, data_watch)
@@ -171,15 +184,7 @@ def compare(name: str, form: str, output: Path | None, tracking_uri: str | None)
 
 
 @cli.command()
-@click.argument("experiment", metavar="EXPERIMENT.toml", type=click.Path(path_type=Path))
-@click.option("--trials", type=click.IntRange(1), help="Trials per combination, in total.")
-@click.option("--epochs", type=click.IntRange(1), help="Epochs per training.")
-@click.option("--seeds", type=click.IntRange(1), help="Confirmations per combination.")
-@click.option("--precision", help="fp32 or bf16.")
-@click.option("--dataset", help="Another data set than the definition's.")
-@data_dir_option
-@workers_option
-@threads_option
+@definition_options
 def plan(experiment: Path, workers: int | None, threads: int | None, **options: Any) -> None:
     """Check a definition, count its trainings, and guess their time and disk space."""
     from cifar_exp.experiment import definition_text, read

@@ -7,6 +7,7 @@ from pathlib import Path
 from cifar_exp import console, report, tracking
 from cifar_exp.comparison import Ranking, rank, to_csv, to_json, to_markdown
 from cifar_exp.errors import BadInput
+from cifar_exp.wording import without_credentials
 
 FORMATS = {"csv": to_csv, "json": to_json, "md": to_markdown}
 
@@ -39,8 +40,11 @@ def compare(
 
 def read_ranking(name: str, uri: str) -> Ranking:
     """Rank the combinations of an experiment's latest sweep in an MLflow store."""
+    if not tracking.exists(uri):
+        raise BadInput(f"there is no {uri.removeprefix('sqlite:///')}; name the MLflow store")
     records = tracking.read_records(tracking.connect(uri), name)
     try:
         return rank(records)
     except ValueError:
-        raise BadInput(f"MLflow holds no sweep of experiment {name!r}") from None
+        store = without_credentials(uri)
+        raise BadInput(f"the MLflow store {store} holds no sweep of experiment {name!r}") from None

@@ -211,9 +211,10 @@ def _component_settings(record: RunRecord) -> dict[str, str]:
     return {name: record.params[name] for name in names}
 
 
-def _order(row: Row) -> tuple[float, str]:
+def _order(row: Row) -> tuple[bool, float, str]:
+    """Put the highest mean first, but behind all others what has lost a seed: it had luck."""
     mean = -math.inf if row.test_accuracy_mean is None else row.test_accuracy_mean
-    return (-mean, row.combination)
+    return (row.seeds_failed > 0, -mean, row.combination)
 
 
 def _ranked(row: Row, place: int) -> Row:

@@ -12,7 +12,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from cifar_exp.experiment import Experiment
-from cifar_exp.wording import duration, size
+from cifar_exp.wording import duration, size, without_credentials
 
 if TYPE_CHECKING:
     from cifar_exp.comparison import Ranking, Row
@@ -68,9 +68,10 @@ def print_next_steps(
         path: The part of the sweep's address in MLflow's pages after the `#`.
     """
     local = not tracking_uri.startswith(("http://", "https://"))
-    server = "http://127.0.0.1:5000" if local else tracking_uri.rstrip("/")
+    server = "http://127.0.0.1:5000" if local else without_credentials(tracking_uri).rstrip("/")
     if local:
-        _print_line(console, f"All runs: mlflow ui --backend-store-uri {shlex.quote(tracking_uri)}")
+        store = shlex.quote(without_credentials(tracking_uri))
+        _print_line(console, f"All runs: mlflow ui --backend-store-uri {store}")
     _print_line(console, f"This sweep: {server}/#{path}?workflowType=machine_learning")
     best = ranking.combinations[0]
     if best.rank is not None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import statistics
 import time
 from dataclasses import dataclass, replace
@@ -11,6 +12,7 @@ import torch
 from cifar_exp import training
 from cifar_exp.datasets import Dataset, Split
 from cifar_exp.experiment import Combination, Experiment, Range, TrialConfig
+from cifar_exp.memory import keep_freed_memory
 
 MEASURED_STEPS = 12
 BYTES_PER_RUN = 40_000  # rows in the two databases, and a model's metadata
@@ -36,6 +38,7 @@ def measure(experiment: Experiment, data: Dataset, workers: int, threads: int) -
 
     Nothing is recorded. The guess takes batch sizes as equally frequent.
     """
+    keep_freed_memory()
     torch.set_num_threads(threads)
     combinations = experiment.combinations()
     trials = len(combinations) * experiment.search.trials
@@ -44,12 +47,14 @@ def measure(experiment: Experiment, data: Dataset, workers: int, threads: int) -
     seconds_per_image = statistics.fmean(1 / speed for speed in speeds.values())
     epoch = len(data.train.labels) * seconds_per_image + _validation_seconds(experiment, data)
     epochs = (trials + confirmations) * experiment.epochs
+    tuning = math.ceil(len(combinations) / workers) * experiment.search.trials
+    confirming = math.ceil(confirmations / workers)
     return Plan(
         combinations=len(combinations),
         trials=trials,
         confirmations=confirmations,
         epochs=epochs,
-        seconds=epochs * epoch / workers,
+        seconds=epoch * experiment.epochs * (tuning + confirming),
         disk_bytes=_disk_bytes(experiment, data),
         images_per_second=speeds,
     )

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from concurrent.futures import FIRST_COMPLETED, Future
 from concurrent.futures import wait as wait_for
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -84,7 +84,8 @@ def run(sweep: Sweep, data: Dataset, watch: Watch) -> tuple[Ranking, str]:
             _train_all(_job(sweep, data, tracker, parents), sweep, watch)
             return _close(tracker, run_, parents), run_.page
         except BaseException:
-            tracker.close_running()
+            with suppress(Exception):  # where the store itself has failed, that is what to tell
+                tracker.close_running()
             raise
 
 
@@ -97,7 +98,7 @@ def check_fit(experiment: Experiment, data: Dataset) -> None:
     available = len(data.train.labels)
     largest = max(experiment.search.batch_size)
     if largest > available:
-        message = f"batch_size: {largest} is more than the {available} training images"
+        message = f"search.batch_size: {largest} is more than the {available} training images"
         raise DefinitionError(message)
     try:
         models.build(
@@ -114,12 +115,16 @@ def check_fit(experiment: Experiment, data: Dataset) -> None:
 
 @contextmanager
 def _alone(sweep: Sweep) -> Iterator[None]:
-    """Let no other process on this machine run the same experiment in the same storage."""
+    """Let no other process on this machine run the same experiment in one of the same stores."""
+    name = sweep.experiment.name
+    locks = [
+        FileLock(lock_file(f"sweep {store} {name}"), timeout=0)
+        for store in (sweep.tracking_uri, sweep.storage_url)
+    ]
     try:
-        with FileLock(lock_file(f"sweep {sweep.storage_url} {sweep.experiment.name}"), timeout=0):
+        with locks[0], locks[1]:
             yield
     except Timeout:
-        name = sweep.experiment.name
         raise SweepError(f"another process is running experiment {name!r}; wait for it") from None
 
 
@@ -156,14 +161,10 @@ def _open_combinations(
 ) -> dict[str, str]:
     """Open the run of each combination under the sweep's; return their ids by name."""
     return {
-        combination.name: tracker.open_run(
-            "combination",
+        combination.name: tracker.open_combination(
             combination.name,
             parent=sweep_run.run_id,
-            tags={
-                "combination": combination.name,
-                "combination_id": experiment.identity(combination, data.fingerprint),
-            },
+            combination_id=experiment.identity(combination, data.fingerprint),
             params={"loss": combination.loss.name, "optimizer": combination.optimizer.name},
         ).run_id
         for combination in experiment.combinations()
@@ -182,7 +183,7 @@ def _job(sweep: Sweep, data: Dataset, tracker: Tracker, parents: dict[str, str])
 
 
 def _train_all(job: Job, sweep: Sweep, watch: Watch) -> None:
-    """Tune every combination, and confirm each as soon as it is tuned."""
+    """Tune every combination, and confirm each one that is tuned."""
     with _whole_workers(), pool(sweep.workers, sweep.threads, watch) as submit:
         tuned = {submit(tune_combination, job, c): c for c in job.experiment.combinations()}
         confirmed: set[Future[None]] = set()

@@ -1,4 +1,4 @@
-"""Times and sizes written for people."""
+"""Times, sizes and addresses written for people."""
 
 
 def duration(seconds: float) -> str:
@@ -11,3 +11,9 @@ def duration(seconds: float) -> str:
 def size(num_bytes: float) -> str:
     """Write a number of bytes for people: `40 MB`, `3.5 GB`."""
     return f"{num_bytes / 1e6:.0f} MB" if num_bytes < 1e9 else f"{num_bytes / 1e9:.1f} GB"
+
+
+def without_credentials(uri: str) -> str:
+    """Leave user name and password out of a URI."""
+    scheme, separator, rest = uri.partition("://")
+    return f"{scheme}{separator}{rest.rpartition('@')[2]}"

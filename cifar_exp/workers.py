@@ -15,6 +15,7 @@ from typing import Any
 import torch
 
 from cifar_exp.event import Event, Watch
+from cifar_exp.memory import keep_freed_memory
 
 Unit = Callable[..., None]
 """A unit of work: its last argument is the `Watch` that it tells its progress."""
@@ -35,8 +36,8 @@ def allotment(
 ) -> tuple[int, int]:
     """Return how many workers there are, and the threads of each, where one is not given.
 
-    By default every core has a worker of one thread: side by side they train more than one
-    training on all cores, and results then do not depend on the number of cores. A GPU has one.
+    By default there is a worker a core, at most one a combination, and the cores are shared out:
+    side by side, trainings of one thread do more than one training of many. A GPU has one worker.
     """
     cores = available_cores()
     if workers is None:
@@ -54,6 +55,7 @@ def pool(num_workers: int, num_threads: int, watch: Watch) -> Iterator[Submit]:
         watch: Called in this process with what the units tell.
     """
     if num_workers == 1:
+        keep_freed_memory()
         torch.set_num_threads(num_threads)
         yield lambda unit, *arguments: _run_here(unit, *arguments, watch)
         return
@@ -68,11 +70,11 @@ def pool(num_workers: int, num_threads: int, watch: Watch) -> Iterator[Submit]:
         yield lambda unit, *arguments: executor.submit(_run_in_worker, unit, *arguments)
     except BaseException:
         _kill_workers()
-        raise
-    finally:
         executor.shutdown(cancel_futures=True)
-        events.put(None)
-        listener.join()
+        raise  # the listener is a daemon: a killed worker may have left its queue locked
+    executor.shutdown()
+    events.put(None)
+    listener.join()
 
 
 def _run_here(unit: Unit, *arguments: Any) -> Future[None]:
@@ -91,6 +93,7 @@ def _start_worker(events: Any, num_threads: int) -> None:
     _tell_parent = events.put
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the parent too, which decides
     threading.Thread(target=_die_with_parent, daemon=True).start()
+    keep_freed_memory()
     torch.set_num_threads(num_threads)
 
 

@@ -254,6 +254,18 @@ def test_failed_confirmations_are_counted_apart() -> None:
     assert (only.seeds, only.seeds_failed, only.test_accuracy_mean) == (2, 1, 0.5)
 
 
+def test_what_has_lost_a_seed_ranks_behind_what_has_not() -> None:
+    lucky = [
+        *scored("l1+sgd", 0.9),
+        confirmation("l1+sgd", 2, None, diverged=True),
+    ]
+    ranking = rank([sweep(), *lucky, *scored("mse+sgd", 0.5, 0.5)])
+    assert [(r.combination, r.rank) for r in ranking.combinations] == [
+        ("mse+sgd", 1),
+        ("l1+sgd", 2),
+    ]
+
+
 def test_confirmations_come_in_the_order_of_their_seeds() -> None:
     only = only_row(
         trial("mse+sgd", 0, 0.5),

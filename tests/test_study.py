@@ -7,7 +7,12 @@ from pathlib import Path
 import numpy as np
 import optuna
 import pytest
-from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
+from optuna.distributions import (
+    BaseDistribution,
+    CategoricalDistribution,
+    FloatDistribution,
+    IntDistribution,
+)
 from optuna.trial import TrialState
 
 from cifar_exp import training
@@ -267,6 +272,19 @@ def test_a_study_prunes_what_falls_behind(
     assert states == [record.state for record in records]
 
 
+def test_a_rebuilt_study_knows_every_epoch(bench_of: BenchOf, images: Path) -> None:
+    """Pruners compare trials epoch by epoch."""
+    bench = bench_of(search=search(2))
+    longer = tiny.experiment(images, epochs="3", search=search(2))
+    bench.task = replace(bench.task, experiment=longer)
+    run(bench)
+    expected = [trial.intermediate_values for trial in study_of(bench).trials]
+    optuna.delete_study(study_name=study_of(bench).study_name, storage=bench.storage_url)
+    run(bench)
+    assert [trial.intermediate_values for trial in study_of(bench).trials] == expected
+    assert [sorted(values) for values in expected] == [[1, 2, 3]] * 2
+
+
 def test_only_the_best_model_is_kept_when_asked(bench_of: BenchOf) -> None:
     bench = bench_of(search=search(5), top='keep_models = "best"')
     run(bench)
@@ -311,6 +329,21 @@ def test_the_sobol_points_fill_the_space_evenly() -> None:
     )
     steps = [params["optimizer.ns_steps"] for params in drawn]
     assert {step: steps.count(step) for step in (3, 4, 5, 6)} == dict.fromkeys((3, 4, 5, 6), 4)
+
+
+def test_whole_numbers_on_a_log_scale_are_drawn_on_it() -> None:
+    space: dict[str, BaseDistribution] = {"n": IntDistribution(1, 1023, log=True)}
+    drawn = []
+    for number in range(20):
+        study = optuna.create_study()
+        for _ in range(number):
+            study.add_trial(
+                optuna.trial.create_trial(state=TrialState.FAIL, params={}, distributions={})
+            )
+        study.sampler = make("qmc", space, (0, "a+b"), number)
+        drawn.append(study.ask(space).params["n"])
+    assert all(isinstance(value, int) and 1 <= value <= 1023 for value in drawn)
+    assert 8 <= sum(value < 32 for value in drawn) <= 12  # half of the decades, half of the draws
 
 
 def test_every_pruner_can_be_built() -> None:

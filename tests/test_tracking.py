@@ -140,6 +140,34 @@ def test_a_combination_whose_best_setting_changes_gets_a_new_run(
     assert (moved.run_id, moved.parent) == (child.run_id, new.run_id)
 
 
+def test_trainings_left_elsewhere_are_brought_under_the_one_run_of_their_combination(
+    tracker: Tracker, open_trial: Open
+) -> None:
+    """As after an interruption between two moves, or a combination deleted by hand."""
+    params = {"loss": "a", "optimizer": "b"}
+    tags = {"combination": "a+b", "combination_id": "x"}
+    for _ in range(2):
+        tracker.new_run("combination", "a+b", parent="s", tags=tags, params=params)
+    open_trial(0, parent="gone").end_training("COMPLETE", {}, {})
+    run = tracker.open_combination("a+b", parent="t", combination_id="x", params=params)
+    [combination] = tracker.records(kind="combination")
+    [child] = tracker.records(kind="trial")
+    assert (combination.run_id, combination.parent) == (run.run_id, "t")
+    assert child.parent == run.run_id
+
+
+def test_runs_of_other_programs_are_left_alone(tracker: Tracker) -> None:
+    tags = {"experiment": "tiny"}
+    foreign = tracker.client.create_run(tracker.mlflow_experiment_id, tags=tags)
+    assert tracker.records() == []
+    assert tracker.close_running() == []
+    assert tracker.client.get_run(foreign.info.run_id).info.status == "RUNNING"
+
+
+def test_names_with_quotes_are_looked_for_not_obeyed(tracker: Tracker) -> None:
+    assert read_records(tracker.client, "it's") == []
+
+
 def test_runs_say_which_code_made_them(tracker: Tracker, open_trial: Open) -> None:
     import torch
 

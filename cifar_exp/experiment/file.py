@@ -48,6 +48,8 @@ def single_definition(
     given = dict(options)
     loss, optimizer, lr = given.pop("loss"), given.pop("optimizer"), given.pop("lr")
     search = {"trials": 1, "batch_size": [given.pop("batch_size")]}
+    if "lr" in settings.get("optimizer", {}):
+        raise DefinitionError("-s optimizer.lr: the learning rate is given by --lr")
     document = {
         "name": "train",
         "search": search,
@@ -55,7 +57,12 @@ def single_definition(
         "optimizers": {optimizer: {"lr": lr, **settings.get("optimizer", {})}},
         **given,
     }
-    return read_document(document, "train")
+    experiment = read_document(document, "train")
+    [combination] = experiment.combinations()
+    searched = set(experiment.space(combination)) - {"batch_size"}
+    if searched:
+        raise DefinitionError(f"-s {min(searched)}: one training takes one value, not a range")
+    return experiment
 
 
 def definition_text(path: Path, changes: Mapping[str, Any]) -> str:

@@ -65,6 +65,8 @@ def _quantile(distribution: BaseDistribution, share: float) -> Any:
             return float(loguniform(low, high).ppf(share))
         case FloatDistribution(low=low, high=high):
             return float(uniform(low, high - low).ppf(share))
+        case IntDistribution(low=low, high=high, log=True):
+            return min(high, int(loguniform(low, high + 1).ppf(share)))
         case IntDistribution(low=low, high=high):
             return min(high, low + int(share * (high - low + 1)))
         case CategoricalDistribution(choices=choices):

@@ -57,7 +57,8 @@ def tune(task: Task, storage_url: str, watch: Watch) -> None:
             _train(task, study, frozen, number, space, watch)
             continue
         if frozen is None or not frozen.state.is_finished():
-            _tell_recorded(study, frozen, recorded[number], space)
+            held = recorded[number]
+            _tell_recorded(study, frozen, held, space, task.tracker.accuracies(held.run_id))
         watch(task.kept(f"trial {number}", recorded[number]))
 
 
@@ -123,8 +124,9 @@ def _train(
         task.data,
         run,
         stop=_pruning(task, study, trial, watch),
-        keep_model=_keep_model(task),
+        keep_model=lambda outcome: experiment.keep_models == "all" or _is_best(task, outcome),
     )
+    _drop_other_models(task)
     accuracy = outcome.val_accuracy
     study.tell(trial, accuracy if outcome.state == "COMPLETE" else None, TrialState[outcome.state])
     watch(task.event(f"trial {number}", outcome.epochs, accuracy, outcome.state))
@@ -133,13 +135,15 @@ def _train(
 def _pruning(task: Task, study: optuna.Study, trial: Trial, watch: Watch) -> Stop:
     """Return what tells the study of each epoch, and asks it whether to prune the trial."""
     frozen = study._storage.get_trial(trial._trial_id)
-    reported = set(frozen.intermediate_values)  # before an interruption
+    last_reported = max(frozen.intermediate_values, default=0)  # before an interruption
 
     def after_epoch(metrics: EpochMetrics) -> bool:
         accuracy = metrics.val.accuracy
         watch(task.event(f"trial {trial.number}", metrics.epoch, accuracy))
-        if metrics.epoch not in reported:
+        if metrics.epoch > last_reported:
             trial.report(accuracy, metrics.epoch)
+        if metrics.epoch < last_reported:
+            return False  # it was not pruned here before the interruption
         return metrics.epoch < task.experiment.epochs and trial.should_prune()
 
     return after_epoch
@@ -162,7 +166,11 @@ def _draw(trial: Trial, name: str, distribution: BaseDistribution) -> Any:
 
 
 def _tell_recorded(
-    study: optuna.Study, frozen: FrozenTrial | None, held: RunRecord, space: Distributions
+    study: optuna.Study,
+    frozen: FrozenTrial | None,
+    held: RunRecord,
+    space: Distributions,
+    accuracies: Mapping[int, float],
 ) -> None:
     """Give the study a trial that MLflow holds: end its own copy, or add one."""
     assert held.state is not None
@@ -172,15 +180,13 @@ def _tell_recorded(
     if frozen is not None:
         study.tell(held.number, value, state=state)
         return
-    reported = held.metrics.get("val_accuracy")
-    last_epoch = int(held.metrics.get("epochs_trained", 0))
     study.add_trial(
         optuna.trial.create_trial(
             state=state,
             value=value,
             params={name: _parse(space[name], held.params[name]) for name in space},
             distributions=dict(space),
-            intermediate_values={} if reported is None else {last_epoch: reported},
+            intermediate_values=dict(accuracies),
             user_attrs={"mlflow_run_id": held.run_id},
         )
     )
@@ -190,18 +196,19 @@ def _parse(distribution: BaseDistribution, text: str) -> float | int:
     return float(text) if isinstance(distribution, FloatDistribution) else int(text)
 
 
-def _keep_model(task: Task) -> Callable[[Outcome], bool]:
-    """Keep every model, or the best one so far in place of the one that was best before."""
+def _is_best(task: Task, outcome: Outcome) -> bool:
+    """Say whether a trial that has just ended is better than all before it."""
+    best = best_trial(task.records())
+    accuracy = outcome.val_accuracy
+    return best is None or (accuracy is not None and accuracy > best.metrics["val_accuracy"])
+
+
+def _drop_other_models(task: Task) -> None:
+    """Delete the models of all trials but the best, where only that is to be kept."""
     if task.experiment.keep_models == "all":
-        return lambda _: True
-
-    def better(outcome: Outcome) -> bool:
-        best = best_trial(task.records())
-        if best is None:
-            return True
-        if outcome.val_accuracy is None or outcome.val_accuracy <= best.metrics["val_accuracy"]:
-            return False
-        task.tracker.delete_models(best.run_id)
-        return True
-
-    return better
+        return
+    records = task.records()
+    best = best_trial(records)
+    for record_ in records:
+        if record_.kind == "trial" and record_.state == "COMPLETE" and record_ != best:
+            task.tracker.delete_models(record_.run_id)

@@ -12,6 +12,7 @@ import mlflow.pytorch
 import numpy as np
 import torch
 from mlflow import entities
+from mlflow.exceptions import MlflowException
 from mlflow.models import Model, ModelSignature
 from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
 from mlflow.types import Schema, TensorSpec
@@ -49,7 +50,10 @@ def log_model(
 
 def delete_model(client: mlflow.MlflowClient, model_id: str) -> None:
     """Delete a stored model with its files: MLflow itself would keep them until `mlflow gc`."""
-    location = client.get_logged_model(model_id).artifact_location
+    try:
+        location = client.get_logged_model(model_id).artifact_location
+    except MlflowException:
+        return  # it was deleted before
     client.delete_logged_model(model_id)
     get_artifact_repository(location).delete_artifacts()
 

@@ -19,6 +19,7 @@ from sqlalchemy.engine import make_url
 from cifar_exp import sqlite
 from cifar_exp.errors import Unavailable
 from cifar_exp.folders import lock_file
+from cifar_exp.wording import without_credentials
 
 SECONDS_TO_ANSWER = 5
 
@@ -45,8 +46,7 @@ def connect(uri: str) -> mlflow.MlflowClient:
     sqlite.share_files()
     if uri.startswith("sqlite:"):
         _check_file(uri)
-    if uri.startswith(("http://", "https://")):
-        _check_server(uri)
+    check_server(uri)
     try:
         with FileLock(lock_file(uri)):
             mlflow.set_tracking_uri(uri)
@@ -54,25 +54,38 @@ def connect(uri: str) -> mlflow.MlflowClient:
             client.search_experiments(max_results=1)
     except (MlflowException, sqlalchemy.exc.SQLAlchemyError, sqlite3.Error, OSError) as error:
         raise StoreError(
-            f"the MLflow store {_shown(uri)} cannot be used: {_first_line(error)}"
+            f"the MLflow store {without_credentials(uri)} cannot be used: {_first_line(error)}"
         ) from error
     return client
 
 
-def _check_server(uri: str) -> None:
-    """Ask a server for its health, as MLflow itself would retry for minutes."""
+def check_server(uri: str) -> None:
+    """Ask the server at `uri`, if it is one, for its health: MLflow itself retries for minutes.
+
+    Raises:
+        StoreError: The server does not answer.
+    """
+    if not uri.startswith(("http://", "https://")):
+        return
     try:
         urllib.request.urlopen(f"{uri.rstrip('/')}/health", timeout=SECONDS_TO_ANSWER).close()
     except urllib.error.HTTPError as error:
         raise StoreError(
-            f"the MLflow server {_shown(uri)} answers {error.code} to /health; is it MLflow?"
+            f"the MLflow server {without_credentials(uri)} answers {error.code} to /health; "
+            "is it MLflow?"
         ) from None
     except (OSError, ValueError) as error:
         reason = getattr(error, "reason", error)
         raise StoreError(
-            f"the MLflow server {_shown(uri)} does not answer ({reason}); "
+            f"the MLflow server {without_credentials(uri)} does not answer ({reason}); "
             "start it, or set MLFLOW_TRACKING_URI to another store"
         ) from None
+
+
+def exists(uri: str) -> bool:
+    """Say whether a store is there already; of a server, its answer will tell."""
+    path = make_url(uri).database if uri.startswith("sqlite:") else None
+    return path is None or Path(path).exists()
 
 
 def _check_file(uri: str) -> None:
@@ -81,13 +94,9 @@ def _check_file(uri: str) -> None:
         with closing(sqlite3.connect(make_url(uri).database or ":memory:")) as connection:
             connection.execute("PRAGMA schema_version")
     except sqlite3.Error as error:
-        raise StoreError(f"the MLflow store {_shown(uri)} cannot be used: {error}") from None
-
-
-def _shown(uri: str) -> str:
-    """Leave user name and password out of a URI."""
-    scheme, separator, rest = uri.partition("://")
-    return f"{scheme}{separator}{rest.rpartition('@')[2]}"
+        raise StoreError(
+            f"the MLflow store {without_credentials(uri)} cannot be used: {error}"
+        ) from None
 
 
 def _first_line(error: BaseException) -> str:

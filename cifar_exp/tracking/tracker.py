@@ -5,8 +5,8 @@ from __future__ import annotations
 import getpass
 import os
 import time
-from collections.abc import Iterator, Mapping
-from typing import Any, cast
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, cast, get_args
 
 import mlflow
 from mlflow.entities import Run as MlflowRun
@@ -100,6 +100,22 @@ class Tracker:
         if record.parent != parent:
             self.client.set_tag(record.run_id, "mlflow.parentRunId", parent)
 
+    def open_combination(
+        self, name: str, *, parent: str, combination_id: str, params: Mapping[str, Any]
+    ) -> Run:
+        """Open the one run of a combination, with all of its trainings under it.
+
+        What an interruption or a deletion has left elsewhere is brought together.
+        """
+        tags = {"combination": name, "combination_id": combination_id}
+        run = self.open_run("combination", name, parent=parent, tags=tags, params=params)
+        for record in self.records(combination_id=combination_id):
+            if record.kind != "combination":
+                self.reparent(record, run.run_id)
+            elif record.run_id != run.run_id:
+                self.client.delete_run(record.run_id)
+        return run
+
     def close_combination(
         self, run_id: str, params: Mapping[str, Any], metrics: Mapping[str, float]
     ) -> None:
@@ -112,7 +128,7 @@ class Tracker:
         run = Run(self.client, old.info)
         texts = {name: str(value) for name, value in params.items()}
         if any(old.data.params.get(name, text) != text for name, text in texts.items()):
-            run = self._replace(old, {"loss": "", "optimizer": ""})
+            run = self._replace(_record(old))
         run.log_params(texts)
         run.log_metrics(metrics)
         run.end()
@@ -122,6 +138,11 @@ class Tracker:
         outputs = self.client.get_run(run_id).outputs
         for output in outputs.model_outputs if outputs else []:
             artifacts.delete_model(self.client, output.model_id)
+
+    def accuracies(self, run_id: str) -> dict[int, float]:
+        """Read the validation accuracy of every epoch of a run."""
+        history = self.client.get_metric_history(run_id, "val/accuracy")
+        return {point.step: point.value for point in history}
 
     def close_running(self) -> list[RunRecord]:
         """Close every run of the experiment that still says RUNNING, and return their records.
@@ -134,11 +155,10 @@ class Tracker:
             self.client.set_terminated(record.run_id, status)
         return running
 
-    def _replace(self, old: MlflowRun, kept: Mapping[str, str]) -> Run:
-        """Put a new run in place of a combination's, with its tags and the `kept` parameters."""
-        record = _record(old)
+    def _replace(self, record: RunRecord) -> Run:
+        """Put a new run in place of a combination's, with its tags and what does not change."""
         tags = {name: record.tags[name] for name in ("combination", "combination_id")}
-        params = {name: record.params[name] for name in kept}
+        params = {name: record.params[name] for name in ("loss", "optimizer")}
         new = self.new_run(
             "combination", record.name, parent=record.parent, tags=tags, params=params
         )
@@ -156,9 +176,8 @@ class Tracker:
         self.client.set_tag(record.run_id, "resumed", str(int(time.time() * 1000)))
         if parent is not None:
             self.reparent(record, parent)
-        history = self.client.get_metric_history(record.run_id, "val/accuracy")
         info = self.client.get_run(record.run_id).info
-        run = Run(self.client, info, max((point.step for point in history), default=0))
+        run = Run(self.client, info, max(self.accuracies(record.run_id), default=0))
         run.log_params(params)
         return run
 
@@ -189,22 +208,42 @@ def inherited_run(client: mlflow.MlflowClient) -> MlflowRun | None:
 def read_records(client: mlflow.MlflowClient, experiment: str, **tags: str) -> list[RunRecord]:
     """Read the runs that carry an experiment's name and these tags, the oldest first."""
     conditions = {"experiment": experiment, **tags}
-    filter_string = " and ".join(f"tags.`{key}` = '{value}'" for key, value in conditions.items())
-    found = [_record(run) for run in _search(client, filter_string)]
+    filter_string = " and ".join(
+        f"tags.`{key}` = {_quoted(value)}" for key, value in conditions.items()
+    )
+    found = [_record(run) for run in _search(client, filter_string) if _is_ours(run)]
     return sorted(found, key=lambda record: (record.start_time, record.number or 0))
 
 
+def _quoted(value: str) -> str:
+    """Quote a value for a filter, which knows no escapes."""
+    return f'"{value}"' if "'" in value else f"'{value}'"
+
+
 def _search(client: mlflow.MlflowClient, filter_string: str) -> Iterator[MlflowRun]:
-    everywhere = [e.experiment_id for e in client.search_experiments()]
+    everywhere = [e.experiment_id for e in _pages(client.search_experiments)]
+    return _pages(
+        client.search_runs,
+        experiment_ids=everywhere,
+        filter_string=filter_string,
+        max_results=RUNS_PER_PAGE,
+    )
+
+
+def _pages(search: Callable[..., Any], **query: Any) -> Iterator[Any]:
+    """Give the results of a search one after another, from all of its pages."""
     token: str | None = None
     while True:
-        page = client.search_runs(
-            everywhere, filter_string, max_results=RUNS_PER_PAGE, page_token=token
-        )
+        page = search(**query, page_token=token)
         yield from page
         token = page.token
         if not token:
             return
+
+
+def _is_ours(run: MlflowRun) -> bool:
+    """Say whether a run that carries the experiment's name was made by this program."""
+    return run.data.tags.get("kind") in get_args(Kind)
 
 
 def _record(run: MlflowRun) -> RunRecord:

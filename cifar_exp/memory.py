@@ -1,0 +1,25 @@
+"""How this process gets memory from the system."""
+
+from __future__ import annotations
+
+import ctypes
+import sys
+
+# The names and numbers of glibc's malloc.h
+M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3
+ONE_GIB = 2**30
+
+
+def keep_freed_memory() -> None:
+    """Keep freed memory for the next training step instead of giving it back to the system.
+
+    glibc maps and unmaps every tensor of some megabytes anew, and the system clears each page
+    again: at batch size 256 that is a tenth of the training time and more. Elsewhere than on
+    glibc nothing happens.
+    """
+    if sys.platform != "linux":
+        return
+    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
+    if mallopt is not None:
+        mallopt(M_MMAP_THRESHOLD, ONE_GIB)
+        mallopt(M_TRIM_THRESHOLD, 2 * ONE_GIB - 1)
