@@ -13,7 +13,10 @@ from cifar_exp.problems import suggestion
 if TYPE_CHECKING:
     import torch
     import torchvision
+
+    from cifar_exp import blocked
 else:
+    blocked = LazyModule("cifar_exp.blocked")  # it defines layers, so it needs torch
     torch = LazyModule("torch")
     torchvision = LazyModule("torchvision")
 
@@ -46,10 +49,13 @@ def _seed_cnn(
 ) -> torch.nn.Module:
     _require_size(name, size, least=8)
     nn = torch.nn
-    return nn.Sequential(
+    features = blocked.BlockedSequential(
         *(nn.Conv2d(channels, 32, 5, padding=2), nn.MaxPool2d(2), activation()),
         *(nn.Conv2d(32, 32, 5, padding=2), nn.MaxPool2d(2), activation()),
         *(nn.Conv2d(32, 64, 5, padding=2), nn.MaxPool2d(2), activation()),
+    )
+    return nn.Sequential(
+        features,
         nn.Flatten(),
         *(nn.Linear(64 * (size // 8) ** 2, 64), activation()),
         nn.Linear(64, num_classes),

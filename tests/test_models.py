@@ -264,7 +264,7 @@ def test_models_are_described_in_one_line(name: str) -> None:
 @pytest.mark.parametrize("name", ["seed_cnn_relu", "lenet", "cifar10_3c3d"])
 def test_pooling_before_the_activation_is_the_textbook_network(name: str) -> None:
     network = build(name).get_submodule("network")
-    layers = list(network.children())
+    layers = [layer for layer in network.modules() if not list(layer.children())]
     for place, layer in enumerate(list(layers)):
         if isinstance(layer, torch.nn.MaxPool2d):
             layers[place], layers[place + 1] = layers[place + 1], layer

@@ -17,11 +17,12 @@ from mlflow.models import Model, ModelSignature
 from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
 from mlflow.types import Schema, TensorSpec
 
-from cifar_exp import standardize
+from cifar_exp import blocked, standardize
 from cifar_exp.datasets import Dataset
 
-# The artifact then holds this one class of ours too, and loads where cifar_exp is not installed.
-cloudpickle.register_pickle_by_value(standardize)
+# The artifact then holds our layers too, and loads where cifar_exp is not installed.
+for layers in (blocked, standardize):
+    cloudpickle.register_pickle_by_value(layers)
 logging.getLogger("mlflow.pytorch").setLevel(logging.ERROR)  # it warns of pickle on every call
 
 
