@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import torch
 
+HAS_ONEDNN = torch.backends.mkldnn.is_available()
+
 
 class BlockedSequential(torch.nn.Sequential):
     """Convolutions, poolings and ReLUs that stay in oneDNN's blocked layout from end to end.
@@ -23,6 +25,6 @@ class BlockedSequential(torch.nn.Sequential):
 
 
 def _is_plain_float32(images: torch.Tensor) -> bool:
-    """Say whether nothing but float32 arithmetic is asked for."""
+    """Say whether nothing but float32 arithmetic is asked for, of a torch that has oneDNN."""
     autocast = torch.is_autocast_enabled("cpu")
-    return images.dtype == torch.float32 and not autocast and torch.backends.mkldnn.is_available()
+    return HAS_ONEDNN and images.dtype == torch.float32 and not autocast
