@@ -7,6 +7,7 @@ import sys
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
+from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
     from cifar_exp.training import EpochMetrics
 
 PLAIN_WIDTH = 160
+LONG_NAME = 24  # letters; with a longer one, anything may be folded in a narrow terminal
+NEVER_FOLDED = ("combination", "test accuracy", "best lr")
 
 
 def stdout() -> Console:
@@ -31,10 +34,22 @@ def print_ranking(console: Console, ranking: Ranking) -> None:
     """Print the table of a ranking."""
     from cifar_exp.comparison import HEADERS, cells
 
-    table = Table(title=ranking.experiment, title_justify="left")
+    table = Table(
+        title=ranking.experiment,
+        title_justify="left",
+        box=SIMPLE_HEAD,
+        pad_edge=False,
+        collapse_padding=True,
+    )
+    longest = max((len(row.combination) for row in ranking.combinations), default=0)
+    whole = NEVER_FOLDED if longest <= LONG_NAME else ()
     for header in HEADERS:
-        left = header == "combination"
-        table.add_column(header, justify="left" if left else "right", overflow="fold")
+        table.add_column(
+            header,
+            justify="left" if header == "combination" else "right",
+            overflow="fold",
+            no_wrap=header in whole,
+        )
     for row in ranking.combinations:
         table.add_row(*map(escape, cells(row)))
     console.print(table)
