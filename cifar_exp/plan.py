@@ -7,12 +7,10 @@ import statistics
 import time
 from dataclasses import dataclass, replace
 
-import torch
-
 from cifar_exp import training
 from cifar_exp.datasets import Dataset, Split
 from cifar_exp.experiment import Combination, Experiment, Range, TrialConfig
-from cifar_exp.memory import keep_freed_memory
+from cifar_exp.workers import prepare_process
 
 MEASURED_STEPS = 12
 BYTES_PER_RUN = 40_000  # rows in the two databases, and a model's metadata
@@ -38,8 +36,7 @@ def measure(experiment: Experiment, data: Dataset, workers: int, threads: int) -
 
     Nothing is recorded. The guess takes batch sizes as equally frequent.
     """
-    keep_freed_memory()
-    torch.set_num_threads(threads)
+    prepare_process(threads)
     combinations = experiment.combinations()
     trials = len(combinations) * experiment.search.trials
     confirmations = len(combinations) * experiment.confirm.seeds

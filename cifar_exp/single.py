@@ -4,14 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import torch
-
 from cifar_exp import tracking, trial
 from cifar_exp.datasets import Dataset
 from cifar_exp.experiment import Experiment
-from cifar_exp.memory import keep_freed_memory
 from cifar_exp.tracking import Tracker
 from cifar_exp.trial import Outcome, Stop
+from cifar_exp.workers import prepare_process
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -27,8 +25,7 @@ class Single:
 def run(single: Single, data: Dataset, after_epoch: Stop) -> Outcome:
     """Train once and record it in MLflow; see `trial.record`."""
     experiment = single.experiment
-    keep_freed_memory()
-    torch.set_num_threads(single.threads)
+    prepare_process(single.threads)
     [combination] = experiment.combinations()
     (batch_size,) = experiment.search.batch_size
     config = experiment.trial(combination, {"batch_size": batch_size}, experiment.seed)

@@ -17,7 +17,7 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-from cifar_exp import comparison, models, report, study, tracking
+from cifar_exp import comparison, report, study, tracking
 from cifar_exp.comparison import Ranking, Row
 from cifar_exp.datasets import Dataset, Progress, load, no_progress
 from cifar_exp.errors import Unavailable
@@ -26,6 +26,7 @@ from cifar_exp.experiment import Combination, Experiment
 from cifar_exp.folders import lock_file
 from cifar_exp.problems import DefinitionError
 from cifar_exp.tracking import Run, Tracker
+from cifar_exp.training import initial_model
 from cifar_exp.units import Job, confirm_combination, tune_combination
 from cifar_exp.workers import Submit, pool
 
@@ -101,14 +102,7 @@ def check_fit(experiment: Experiment, data: Dataset) -> None:
         message = f"search.batch_size: {largest} is more than the {available} training images"
         raise DefinitionError(message)
     try:
-        models.build(
-            experiment.model,
-            mean=data.mean,
-            std=data.std,
-            size=data.size,
-            num_classes=data.num_classes,
-            seed=experiment.seed,
-        )
+        initial_model(experiment.model, data, experiment.seed)
     except ValueError as error:
         raise DefinitionError(f"model: {error}") from None
 

@@ -51,15 +51,24 @@ def device() -> torch.device:
 
 def build_model(config: TrialConfig, data: Dataset) -> torch.nn.Module:
     """Return the untrained network of a training; its weights depend on the seed alone."""
-    model = models.build(
-        config.model,
+    model = initial_model(config.model, data, config.seed)
+    return model.to(device()).to(memory_format=torch.channels_last)
+
+
+def initial_model(name: str, data: Dataset, seed: int) -> torch.nn.Module:
+    """Return a network for the images and classes of a data set, on the CPU.
+
+    Raises:
+        ValueError: The network cannot take such images.
+    """
+    return models.build(
+        name,
         mean=data.mean,
         std=data.std,
         size=data.size,
         num_classes=data.num_classes,
-        seed=config.seed,
+        seed=seed,
     )
-    return model.to(device()).to(memory_format=torch.channels_last)
 
 
 def train(model: torch.nn.Module, config: TrialConfig, data: Dataset) -> Iterator[EpochMetrics]:

@@ -45,6 +45,12 @@ def allotment(
     return workers, threads or max(1, cores // workers)
 
 
+def prepare_process(num_threads: int) -> None:
+    """Set this process up for training on so many threads."""
+    keep_freed_memory()
+    torch.set_num_threads(num_threads)
+
+
 @contextmanager
 def pool(num_workers: int, num_threads: int, watch: Watch) -> Iterator[Submit]:
     """Give the function that submits units; one worker is this process, more are spawned ones.
@@ -55,8 +61,7 @@ def pool(num_workers: int, num_threads: int, watch: Watch) -> Iterator[Submit]:
         watch: Called in this process with what the units tell.
     """
     if num_workers == 1:
-        keep_freed_memory()
-        torch.set_num_threads(num_threads)
+        prepare_process(num_threads)
         yield lambda unit, *arguments: _run_here(unit, *arguments, watch)
         return
     context = multiprocessing.get_context("spawn")
@@ -93,8 +98,7 @@ def _start_worker(events: Any, num_threads: int) -> None:
     _tell_parent = events.put
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the parent too, which decides
     threading.Thread(target=_die_with_parent, daemon=True).start()
-    keep_freed_memory()
-    torch.set_num_threads(num_threads)
+    prepare_process(num_threads)
 
 
 def _die_with_parent() -> None:
