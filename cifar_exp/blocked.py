@@ -12,19 +12,31 @@ class BlockedSequential(torch.nn.Sequential):
 
     oneDNN, which computes them on CPUs, lays images out in blocks of channels. Between layers of
     an ordinary network it converts back and forth; here it converts once at either end. That is
-    for float32 training on a CPU: elsewhere, and in evaluation, this is a plain Sequential.
+    for training on a CPU: elsewhere, and in evaluation, this is a plain Sequential.
     """
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
         """Map images N x C x H x W to features, as the layers one after another do."""
-        blocked = self.training and images.device.type == "cpu" and _is_plain_float32(images)
-        features = images.to_mkldnn() if blocked else images
+        blocked = self.training and HAS_ONEDNN and images.device.type == "cpu"
+        features = images.to_mkldnn(_dtype(images)) if blocked else images
         for layer in self:
             features = layer(features)
         return features.to_dense() if blocked else features
 
 
-def _is_plain_float32(images: torch.Tensor) -> bool:
-    """Say whether nothing but float32 arithmetic is asked for, of a torch that has oneDNN."""
+class BlockedConv2d(torch.nn.Conv2d):
+    """A convolution for BlockedSequential: its weights follow the precision of its input."""
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        """Map N x C x H x W images, blocked or not, to features in the same layout."""
+        if not images.is_mkldnn:
+            return super().forward(images)
+        weight, bias = (parameter.to(images.dtype) for parameter in (self.weight, self.bias))
+        geometry = (self.padding, self.stride, self.dilation, self.groups)
+        return torch.mkldnn_convolution(images, weight, bias, *geometry)
+
+
+def _dtype(images: torch.Tensor) -> torch.dtype:
+    """Return the precision that the convolutions would have without this layout."""
     autocast = torch.is_autocast_enabled("cpu")
-    return HAS_ONEDNN and images.dtype == torch.float32 and not autocast
+    return torch.get_autocast_dtype("cpu") if autocast else images.dtype

@@ -49,10 +49,11 @@ def _seed_cnn(
 ) -> torch.nn.Module:
     _require_size(name, size, least=8)
     nn = torch.nn
+    conv = blocked.BlockedConv2d
     features = blocked.BlockedSequential(
-        *(nn.Conv2d(channels, 32, 5, padding=2), nn.MaxPool2d(2), activation()),
-        *(nn.Conv2d(32, 32, 5, padding=2), nn.MaxPool2d(2), activation()),
-        *(nn.Conv2d(32, 64, 5, padding=2), nn.MaxPool2d(2), activation()),
+        *(conv(channels, 32, 5, padding=2), nn.MaxPool2d(2), activation()),
+        *(conv(32, 32, 5, padding=2), nn.MaxPool2d(2), activation()),
+        *(conv(32, 64, 5, padding=2), nn.MaxPool2d(2), activation()),
     )
     return nn.Sequential(
         features,
