@@ -15,15 +15,15 @@ class BlockedSequential(torch.nn.Sequential):
 
     oneDNN, which computes them on CPUs, lays images out in blocks of channels. Between layers of
     an ordinary network it converts back and forth; here it converts once at either end. That is
-    for training on a CPU: elsewhere, and in evaluation, this is a plain Sequential. Its
-    convolutions are BlockedConv2d.
+    for training on a CPU: elsewhere, in evaluation and for torch.compile, which has layouts of its
+    own, this is a plain Sequential. Its convolutions are BlockedConv2d.
     """
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
         """Map images N x C x H x W to features, as the layers one after another do."""
         dtype = _convolution_dtype(images)
-        on_cpu = IS_AVAILABLE and images.device.type == "cpu"
-        blocked = self.training and on_cpu and dtype in PRECISIONS
+        here = IS_AVAILABLE and images.device.type == "cpu" and not torch.compiler.is_compiling()
+        blocked = here and self.training and dtype in PRECISIONS
         features = images.to_mkldnn(dtype) if blocked else images
         for layer in self:
             features = layer(features)

@@ -110,6 +110,7 @@ def train_command(experiment: Experiment, row: Row) -> list[str]:
         "epochs": config.epochs,
         "seed": config.seed,
         "precision": config.precision,
+        **({} if config.augment == "none" else {"augment": config.augment}),
         **({} if row.threads is None else {"threads": row.threads}),
     }
     words = [word for name, value in options.items() for word in (f"--{name}", str(value))]
@@ -117,6 +118,7 @@ def train_command(experiment: Experiment, row: Row) -> list[str]:
         "cifar-exp",
         "train",
         *words,
+        *(["--compile"] if config.compile else []),
         *_setting_options("dataset", dataset),
         *_setting_options("loss", config.loss_settings.model_dump(exclude_defaults=True)),
         *_setting_options("optimizer", config.optimizer_settings.model_dump(exclude_defaults=True)),

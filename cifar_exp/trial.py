@@ -87,6 +87,8 @@ def params(config: TrialConfig, data: Dataset) -> dict[str, Any]:
         "epochs": config.epochs,
         "seed": config.seed,
         "precision": config.precision,
+        "augment": config.augment,
+        "compile": config.compile,
         "threads": torch.get_num_threads(),
         "device": training.device().type,
     }
