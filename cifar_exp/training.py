@@ -12,8 +12,9 @@ from dataclasses import dataclass
 
 import torch
 
-from cifar_exp import metrics, models, seeds
+from cifar_exp import models, seeds
 from cifar_exp.datasets import Dataset, Split
+from cifar_exp.evaluation import Evaluation, Scores, examine
 from cifar_exp.experiment import Precision, TrialConfig
 from cifar_exp.losses import Loss
 
@@ -23,14 +24,6 @@ STEPS_BETWEEN_CHECKS = 50  # a check waits for the device, so not every step has
 
 class Diverged(Exception):  # noqa: N818 - an outcome of training, not a fault
     """The training loss or the network's outputs are no finite numbers any more."""
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Scores:
-    """What a network reaches on one split."""
-
-    accuracy: float
-    nll: float
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -88,7 +81,7 @@ def train(model: torch.nn.Module, config: TrialConfig, data: Dataset) -> Iterato
         batches = _batches(data.train, order, config.batch_size)
         train_loss = _train_epoch(model, loss, optimizer, batches, config.precision)
         trained = time.perf_counter()
-        val = evaluate(model, loss, data.val, config.precision)
+        val = evaluate(model, loss, data.val, config.precision).scores
         yield EpochMetrics(
             epoch=epoch,
             train_loss=train_loss,
@@ -107,8 +100,8 @@ def epoch_order(num_images: int, seed: int, epoch: int) -> torch.Tensor:
 @torch.no_grad()
 def evaluate(
     model: torch.nn.Module, loss: Loss, split: Split, precision: Precision = "fp32"
-) -> Scores:
-    """Score a network on a whole split, with the loss's map from logits to probabilities.
+) -> Evaluation:
+    """Pass a whole split once through a network and score it, with the loss's probabilities.
 
     Raises:
         Diverged: An output is not finite.
@@ -121,10 +114,7 @@ def evaluate(
     logits = torch.cat(outputs)
     if not logits.isfinite().all():
         raise Diverged("an output of the network is not finite")
-    return Scores(
-        accuracy=metrics.accuracy(logits, split.labels),
-        nll=metrics.nll(loss.probabilities(logits.double()), split.labels),
-    )
+    return examine(logits, split.labels, loss)
 
 
 def _train_epoch(
