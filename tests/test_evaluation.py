@@ -49,14 +49,19 @@ def test_all_yardsticks_are_finite_and_in_range(name: str, num_classes: int, sca
         assert 0 <= value <= HIGHEST[yardstick] * (1 + 1e-12), yardstick
 
 
+def normalised(weights: Floats) -> Floats:
+    scaled: Floats = weights / weights.sum(axis=1, keepdims=True)
+    return scaled
+
+
 def softmax(logits: Floats) -> Floats:
     powers: Floats = np.exp(logits - logits.max(axis=1, keepdims=True))
-    return powers / powers.sum(axis=1, keepdims=True)
+    return normalised(powers)
 
 
 def scaled_sigmoids(logits: Floats) -> Floats:
     sigmoids: Floats = 1 / (1 + np.exp(-logits))
-    return sigmoids / sigmoids.sum(axis=1, keepdims=True)
+    return normalised(sigmoids)
 
 
 def reference(probabilities: Floats, labels: npt.NDArray[np.int64]) -> dict[str, float]:

@@ -192,7 +192,7 @@ def slow_ece_adaptive(predictions: Predictions) -> float:
     """The share of examples with less confidence decides the bin, so equals are never parted."""
 
     def bin_of(confidence: np.float32) -> int:
-        return 15 * sum(value < confidence for value in values) // len(values)
+        return 15 * int(sum(value < confidence for value in values)) // len(values)
 
     values: list[float] = predictions.confidence.tolist()
     return slow_error(predictions, bin_of)
