@@ -105,7 +105,7 @@ def macro_f1(predictions: Predictions, num_classes: int) -> float:
 
 
 def _calibration_error(predictions: Predictions, upper_edges: npt.NDArray[np.float32]) -> float:
-    """Return the calibration error over bins that hold their upper edges, of which none is left."""
+    """Return the calibration error over bins with these upper edges, which belong to the bins."""
     bins = np.searchsorted(upper_edges, predictions.confidence, side="left")
     gaps: npt.NDArray[np.float64] = predictions.correct - predictions.confidence.astype(np.float64)
     totals = np.bincount(bins, weights=gaps)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import fields
 from pathlib import Path
 
 import numpy as np
@@ -78,5 +79,4 @@ def trial_config(
 
 def scores(**changes: float) -> Scores:
     """Return scores that no training has reached."""
-    names = ("accuracy", "nll", "top5", "brier", "ece", "ece_adaptive", "macro_f1")
-    return Scores(**{**dict.fromkeys(names, 0.5), **changes})
+    return Scores(**{**dict.fromkeys((field.name for field in fields(Scores)), 0.5), **changes})
