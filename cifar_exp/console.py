@@ -62,6 +62,7 @@ def print_epoch(console: Console, epochs: int) -> Callable[[EpochMetrics], bool]
         console.print(
             f"epoch {metrics.epoch}/{epochs}: train loss {metrics.train_loss:.4f}, "
             f"val accuracy {metrics.val.accuracy:.2%}, val nll {metrics.val.nll:.4f}, "
+            f"val ece {metrics.val.ece:.4f}, "
             f"{metrics.images_per_second:.0f} images/s",
             highlight=False,
         )

@@ -9,13 +9,15 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from typing import cast
 
 import torch
 
-from cifar_exp import metrics, models, seeds
+from cifar_exp import models, seeds
 from cifar_exp.augmentations import AUGMENTATIONS
 from cifar_exp.batches import Batch, batches
 from cifar_exp.datasets import Dataset, Split
+from cifar_exp.evaluation import Evaluation, Scores, examine
 from cifar_exp.experiment import TrialConfig
 from cifar_exp.losses import Loss
 from cifar_exp.precision import Precision
@@ -26,14 +28,6 @@ STEPS_BETWEEN_CHECKS = 50
 
 class Diverged(Exception):  # noqa: N818 - an outcome of training, not a fault
     """The training loss or the network's outputs are no finite numbers any more."""
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Scores:
-    """What a network reaches on one split."""
-
-    accuracy: float
-    nll: float
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -86,9 +80,7 @@ def train(model: torch.nn.Module, config: TrialConfig, data: Dataset) -> Iterato
     loss = config.loss_settings
     augment = AUGMENTATIONS[config.augment]
     optimizer = config.optimizer_settings.build(model, config.lr)
-    forward = (
-        torch.compile(model, mode="reduce-overhead", dynamic=False) if config.compile else model
-    )
+    forward = _compiled(model) if config.compile else model
     train_split, val_split = on_device(data.train), on_device(data.val)
     for epoch in range(1, config.epochs + 1):
         started = time.perf_counter()
@@ -97,7 +89,7 @@ def train(model: torch.nn.Module, config: TrialConfig, data: Dataset) -> Iterato
         model.train()
         train_loss = _train_epoch(forward, loss, optimizer, each, config.precision)
         trained = time.perf_counter()
-        val = evaluate(model, loss, val_split, config.precision)
+        val = evaluate(model, loss, val_split, config.precision).scores
         yield EpochMetrics(
             epoch=epoch,
             train_loss=train_loss,
@@ -115,8 +107,8 @@ def on_device(split: Split) -> Split:
 @torch.no_grad()
 def evaluate(
     model: torch.nn.Module, loss: Loss, split: Split, precision: Precision = "fp32"
-) -> Scores:
-    """Score a network on a whole split, with the loss's map from logits to probabilities.
+) -> Evaluation:
+    """Pass a whole split once through a network and score it, with the loss's probabilities.
 
     Raises:
         Diverged: An output is not finite.
@@ -129,10 +121,12 @@ def evaluate(
     logits = torch.cat(outputs).cpu()
     if not logits.isfinite().all():
         raise Diverged("an output of the network is not finite")
-    return Scores(
-        accuracy=metrics.accuracy(logits, split.labels),
-        nll=metrics.nll(loss.probabilities(logits.double()), split.labels),
-    )
+    return examine(logits, split.labels.cpu(), loss)
+
+
+def _compiled(model: torch.nn.Module) -> torch.nn.Module:
+    """Return the network compiled, on a GPU into CUDA graphs: one for each size of batch."""
+    return cast("torch.nn.Module", torch.compile(model, mode="reduce-overhead", dynamic=False))
 
 
 def _train_epoch(

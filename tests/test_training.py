@@ -109,7 +109,7 @@ def test_evaluation_scores_the_whole_split_at_any_batch_size(
 ) -> None:
     model = training.build_model(config, data)
     monkeypatch.setattr(training, "EVALUATION_BATCH", batch_size)
-    scores = training.evaluate(model, LOSSES["cross_entropy"](), data.test)
+    scores = training.evaluate(model, LOSSES["cross_entropy"](), data.test).scores
     with torch.no_grad():
         probabilities = model(data.test.images).double().softmax(1).numpy()
     assert scores.accuracy == accuracy_score(data.test.labels, probabilities.argmax(1))
