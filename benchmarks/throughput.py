@@ -1,116 +1,109 @@
-"""How many images a second a training takes in, against the loop that courses teach."""
+"""How many images a second trainings take in, against the course notes' loop and Lightning."""
 
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator, Mapping
+from functools import partial
 from statistics import median
 
-import torch
-
-from benchmarks import notes_loop, synthetic
+from benchmarks import contestants
 from benchmarks.figure import Figure, show
-from cifar_exp import training
-from cifar_exp.datasets import Dataset
-from cifar_exp.experiment import TrialConfig
-from cifar_exp.losses import LOSSES
-from cifar_exp.optimizers import OPTIMIZERS
-from cifar_exp.precision import Precision
+from benchmarks.lightning_loop import LOADERS
+from benchmarks.notes_loop import BATCH_SIZE
+from benchmarks.race import Contestant, Speeds, race
+from cifar_exp.precision import Precision, resolve
 from cifar_exp.workers import available_cores
 
-NETWORKS = ("seed_cnn", "seed_cnn_relu")
-BOUND = 1.8
-LARGE_BATCH = 256
-NOTES = "the notes' loop"
-
-Speeds = Mapping[str, list[float]]
-"""Images per second of each contestant, round by round."""
-
-
-def measure(num_images: int = 6_400, rounds: int = 7) -> list[Figure]:
-    """Race this project against the notes' loop, on both forms of the original network."""
-    torch.set_num_threads(available_cores())
-    data = synthetic.dataset(num_images)
-    races = {network: _race(_contestants(network, data, rounds), rounds) for network in NETWORKS}
-    return [figure for network, speeds in races.items() for figure in _figures(network, speeds)]
+NETWORK = "seed_cnn_relu"
+BATCH_SIZES = (BATCH_SIZE, 256)
+TRIAL_BOUNDS: dict[Precision, float] = {"fp32": 1.8, "bf16": 4.5}
+SWEEP_BOUNDS: dict[Precision, float] = {"fp32": 2.2, "bf16": 6.0}
+LIGHTNING_BOUNDS: dict[Precision, float] = {"fp32": 2.0, "bf16": 2.8}
+KERNEL_BOUNDS: dict[Precision, float] = {"fp32": 0.78, "bf16": 0.57}
 
 
-def _contestants(network: str, data: Dataset, rounds: int) -> dict[str, Iterator[float]]:
-    """Return everything that is raced, each an iterator over the speeds of its epochs."""
-    relu = network == "seed_cnn_relu"
-    ours: dict[str, tuple[int, Precision]] = {
-        f"{network}, batch {notes_loop.BATCH_SIZE}": (notes_loop.BATCH_SIZE, "fp32"),
-        f"{network}, batch {LARGE_BATCH}": (LARGE_BATCH, "fp32"),
+def measure(rounds: int = 7) -> list[Figure]:
+    """Race everything in one interleaved run; bf16 only where the processor computes in it."""
+    precisions = dict.fromkeys([resolve("fp32"), resolve("auto")])
+    figures = [_without_activations(rounds)]
+    for precision in precisions:
+        speeds = race(_contestants(precision, _best_loader(precision)), rounds)
+        figures += [figure for size in BATCH_SIZES for figure in _figures(precision, size, speeds)]
+    return figures
+
+
+def _without_activations(rounds: int) -> Figure:
+    """Compare a trial of the original network without activations with the notes' own training."""
+    cores = available_cores()
+    programs = {
+        "ours": Contestant(start=partial(contestants.ours, "seed_cnn", "fp32", BATCH_SIZE, cores)),
+        "notes": Contestant(start=partial(contestants.notes, "seed_cnn", cores)),
     }
-    if _has_native_bf16():
-        ours[f"{network}, batch {notes_loop.BATCH_SIZE}, bf16"] = (notes_loop.BATCH_SIZE, "bf16")
-    return {
-        NOTES: notes_loop.epochs(_as_in_the_notes(data), relu=relu),
-        **{name: _epochs(_config(network, *how, rounds), data) for name, how in ours.items()},
+    name = f"trial, seed_cnn, fp32, batch {BATCH_SIZE} / notes' loop"
+    return _ratio(name, race(programs, rounds), "ours", "notes", TRIAL_BOUNDS["fp32"])
+
+
+def _best_loader(precision: Precision, rounds: int = 3) -> str:
+    """Return the loader with which Lightning is fastest here."""
+    fits = {loader: _lightning(precision, loader) for loader in LOADERS}
+    speeds = race(fits, rounds)
+    return max(speeds, key=lambda loader: median(speeds[loader]))
+
+
+def _lightning(precision: Precision, loader: str) -> Contestant:
+    return Contestant(start=partial(contestants.lightning, precision, loader, available_cores()))
+
+
+def _contestants(precision: Precision, loader: str) -> dict[str, Contestant]:
+    """Return all programs of one precision; the notes' loop computes in fp32 always."""
+    cores = available_cores()
+    programs = {
+        "notes": Contestant(start=partial(contestants.notes, NETWORK, cores)),
+        f"Lightning ({loader})": _lightning(precision, loader),
     }
+    for batch_size in BATCH_SIZES:
+        trial = partial(contestants.ours, NETWORK, precision, batch_size)
+        kernels = partial(contestants.bare_kernels, precision, batch_size)
+        programs |= {
+            f"trial {batch_size}": Contestant(start=partial(trial, cores)),
+            f"thread {batch_size}": Contestant(start=partial(trial, 1)),
+            f"sweep {batch_size}": Contestant(start=partial(trial, 1), num_processes=cores),
+            f"kernels {batch_size}": Contestant(start=kernels),
+        }
+    return programs
 
 
-def _race(contestants: Mapping[str, Iterator[float]], rounds: int) -> Speeds:
-    """Let the contestants take turns, so that whatever else the machine does hits all of them."""
-    for contestant in contestants.values():
-        next(contestant)  # warm-up: memory, threads, kernels chosen at the first call
-    turns = [{name: next(it) for name, it in contestants.items()} for _ in range(rounds)]
-    return {name: [turn[name] for turn in turns] for name in contestants}
-
-
-def _figures(network: str, speeds: Speeds) -> list[Figure]:
-    """Compare each of ours with the notes' loop; the same batch size in fp32 has the bound."""
-    judged = f"{network}, batch {notes_loop.BATCH_SIZE}"
-    baseline = median(speeds[NOTES])
+def _figures(precision: Precision, batch_size: int, speeds: Speeds) -> list[Figure]:
+    """Make the ratios of one precision and batch size."""
+    trial, thread, sweep, kernels = (
+        f"{what} {batch_size}" for what in ("trial", "thread", "sweep", "kernels")
+    )
+    [lightning] = (name for name in speeds if name.startswith("Lightning"))
+    how = f"{precision}, batch {batch_size}"
+    notes = "notes"
+    rows = [
+        (f"trial, {how} / notes' loop", trial, notes, TRIAL_BOUNDS),
+        (f"sweep, {how} / notes' loop", sweep, notes, SWEEP_BOUNDS),
+        (f"sweep, {how} / {lightning}", sweep, lightning, LIGHTNING_BOUNDS),
+        (f"one thread, {how} / its convolutions alone", thread, kernels, KERNEL_BOUNDS),
+    ]
     return [
-        Figure(
-            name=name,
-            value=median(ours) / baseline,
-            unit="x",
-            at_least=BOUND if name == judged else None,
-            detail=f"{median(ours):,.0f} against {baseline:,.0f} images/s; "
-            f"rounds {_spread(ours, speeds[NOTES])}",
-        )
-        for name, ours in speeds.items()
-        if name != NOTES
+        _ratio(name, speeds, one, other, bounds[precision]) for name, one, other, bounds in rows
     ]
 
 
-def _spread(ours: list[float], notes: list[float]) -> str:
-    ratios = [a / b for a, b in zip(ours, notes, strict=True)]
-    return f"{min(ratios):.2f} to {max(ratios):.2f}"
-
-
-def _epochs(config: TrialConfig, data: Dataset) -> Iterator[float]:
-    """Train; yield the images per second of each epoch, its validation left out."""
-    model = training.build_model(config, data)
-    for metrics in training.train(model, config, data):
-        yield metrics.images_per_second
-
-
-def _config(network: str, batch_size: int, precision: Precision, rounds: int) -> TrialConfig:
-    return TrialConfig(
-        model=network,
-        loss="cross_entropy",
-        loss_settings=LOSSES["cross_entropy"](),
-        optimizer="sgd",
-        optimizer_settings=OPTIMIZERS["sgd"](),
-        lr=notes_loop.LEARNING_RATE,
-        batch_size=batch_size,
-        epochs=rounds + 1,
-        seed=0,
-        precision=precision,
+def _ratio(name: str, speeds: Speeds, one: str, other: str, at_least: float) -> Figure:
+    """Divide two medians over the rounds; the detail has both, and the range within rounds."""
+    ratios = [a / b for a, b in zip(speeds[one], speeds[other], strict=True)]
+    upper, lower = median(speeds[one]), median(speeds[other])
+    return Figure(
+        name=name,
+        value=upper / lower,
+        unit="x",
+        at_least=at_least,
+        detail=f"{upper:,.0f} / {lower:,.0f} images/s; "
+        f"rounds {min(ratios):.2f} to {max(ratios):.2f}",
     )
-
-
-def _as_in_the_notes(data: Dataset) -> notes_loop.ImageDataset:
-    images = data.train.images.permute(0, 2, 3, 1).numpy()
-    return notes_loop.ImageDataset(images, data.train.labels.tolist())
-
-
-def _has_native_bf16() -> bool:
-    """Say whether the processor computes in bfloat16; elsewhere it is only emulated, and slow."""
-    return torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()
 
 
 if __name__ == "__main__":

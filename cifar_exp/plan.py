@@ -2,19 +2,29 @@
 
 from __future__ import annotations
 
+import heapq
 import math
+import multiprocessing
 import statistics
 import time
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 from cifar_exp import training
-from cifar_exp.datasets import Dataset, Split
+from cifar_exp.datasets import Dataset, Split, open_dataset
 from cifar_exp.experiment import Combination, Experiment, Range, TrialConfig
 from cifar_exp.workers import prepare_process
 
-MEASURED_STEPS = 12
-BYTES_PER_RUN = 40_000  # rows in the two databases, and a model's metadata
+MEASURED_SECONDS = 0.5
+MOST_STEPS = 50
 BYTES_PER_PREDICTION = 6  # uncompressed; two bytes more with over 256 classes
+BYTES_PER_RUN = 40_000  # rows in the two databases, and a model's metadata
+
+# As `make bench` measures them: beside training, for each trial, and once for each sweep
+SECONDS_PER_RUN = 0.15
+SECONDS_PER_SWEEP = 6.0
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -29,59 +39,161 @@ class Plan:
     seconds: float
     disk_bytes: int
     images_per_second: dict[int, float]
-    """Training speed by batch size."""
+    """Training speed of each worker by batch size, with the first loss and optimizer."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Speed:
+    """What a worker measured while all others did the same."""
+
+    started: float
+    """Seconds since 1970 at which the worker was ready."""
+    step_seconds: Mapping[int, float]
+    """A training step by batch size, with the first loss and optimizer."""
+    optimizer_seconds: Mapping[str, float]
+    """What a step with each optimizer takes more than with the first."""
+    evaluation_seconds: float
+    """Evaluation of one image."""
 
 
 def measure(experiment: Experiment, data: Dataset, workers: int, threads: int) -> Plan:
-    """Plan a sweep, with its time guessed from a few training steps of every optimizer.
+    """Plan a sweep from a few training steps, taken by as many processes as will work on it.
 
-    Nothing is recorded. The guess takes batch sizes as equally frequent.
+    Nothing is recorded. The guess takes all batch sizes as equally frequent.
     """
-    prepare_process(threads)
-    combinations = experiment.combinations()
-    trials = len(combinations) * experiment.search.trials
-    confirmations = len(combinations) * experiment.confirm.seeds
-    speeds = {size: _speed(experiment, data, size) for size in experiment.search.batch_size}
-    seconds_per_image = statistics.fmean(1 / speed for speed in speeds.values())
-    epoch = len(data.train.labels) * seconds_per_image + _validation_seconds(experiment, data)
-    epochs = (trials + confirmations) * experiment.epochs
-    tuning = math.ceil(len(combinations) / workers) * experiment.search.trials
-    confirming = math.ceil(confirmations / workers)
+    asked = time.time()
+    speeds = _measure_side_by_side(experiment, data, workers, threads)
+    start_seconds = max(speed.started for speed in speeds) - asked
+    training_seconds = {
+        c.name: _mean([_training_seconds(experiment, data, c, speed) for speed in speeds])
+        for c in experiment.combinations()
+    }
+    test_seconds = _mean([speed.evaluation_seconds for speed in speeds]) * len(data.test)
+    busy = makespan(
+        tuning=[experiment.search.trials * seconds for seconds in training_seconds.values()],
+        confirming=[seconds + test_seconds for seconds in training_seconds.values()],
+        seeds=experiment.confirm.seeds,
+        workers=workers,
+    )
+    return _plan(experiment, data, SECONDS_PER_SWEEP + start_seconds + busy, speeds)
+
+
+def makespan(
+    tuning: Sequence[float], confirming: Sequence[float], seeds: int, workers: int
+) -> float:
+    """Return when the last worker is done, in seconds from the start.
+
+    Args:
+        tuning: What tuning each combination takes, in their order.
+        confirming: What one confirmation of each takes; they wait for the tuning.
+        seeds: Confirmations of each combination.
+        workers: Units of work that run side by side; each takes the first that waits.
+    """
+    free = [0.0] * workers
+    tuned = []
+    for seconds, confirmation in zip(tuning, confirming, strict=True):
+        end = heapq.heappop(free) + seconds
+        heapq.heappush(free, end)
+        tuned.append((end, confirmation))
+    for ready, seconds in sorted(tuned):
+        for _ in range(seeds):
+            heapq.heappush(free, max(heapq.heappop(free), ready) + seconds)
+    return max(free)
+
+
+def _plan(experiment: Experiment, data: Dataset, seconds: float, speeds: Sequence[Speed]) -> Plan:
+    combinations = len(experiment.combinations())
+    trials = combinations * experiment.search.trials
+    confirmations = combinations * experiment.confirm.seeds
     return Plan(
-        combinations=len(combinations),
+        combinations=combinations,
         trials=trials,
         confirmations=confirmations,
-        epochs=epochs,
-        seconds=epoch * experiment.epochs * (tuning + confirming),
+        epochs=(trials + confirmations) * experiment.epochs,
+        seconds=seconds,
         disk_bytes=_disk_bytes(experiment, data),
-        images_per_second=speeds,
+        images_per_second={
+            size: size / _mean([speed.step_seconds[size] for speed in speeds])
+            for size in experiment.search.batch_size
+        },
     )
 
 
-def _speed(experiment: Experiment, data: Dataset, batch_size: int) -> float:
-    """Return the training speed at a batch size, over all optimizers with the first loss."""
-    seconds = [
-        _seconds_per_image(_config(experiment, combination, batch_size), data)
-        for combination in experiment.combinations()[: len(experiment.optimizers)]
+def _measure_side_by_side(
+    experiment: Experiment, data: Dataset, workers: int, threads: int
+) -> list[Speed]:
+    """Measure in as many processes as a sweep has: side by side they slow each other down."""
+    if workers == 1:
+        prepare_process(threads)
+        return [_measure(experiment, data)]
+    spawn = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(workers, spawn, prepare_process, (threads,)) as executor:
+        jobs = [executor.submit(_measure_cached, experiment, data.path) for _ in range(workers)]
+        return [job.result() for job in jobs]
+
+
+def _measure_cached(experiment: Experiment, data_path: Path) -> Speed:
+    return _measure(experiment, open_dataset(data_path))
+
+
+def _measure(experiment: Experiment, data: Dataset) -> Speed:
+    started = time.time()
+    combinations = experiment.combinations()[: len(experiment.optimizers)]
+    sizes = experiment.search.batch_size
+    # An optimizer's step does not depend on the batch, so one size shows what each adds.
+    steps = {
+        c.optimizer.name: _step_seconds(_config(experiment, c, min(sizes)), data)
+        for c in combinations
+    }
+    first = steps[combinations[0].optimizer.name]
+    others = (size for size in sizes if size != min(sizes))
+    return Speed(
+        started=started,
+        step_seconds={
+            min(sizes): first,
+            **{s: _step_seconds(_config(experiment, combinations[0], s), data) for s in others},
+        },
+        optimizer_seconds={name: seconds - first for name, seconds in steps.items()},
+        evaluation_seconds=_evaluation_seconds(experiment, data),
+    )
+
+
+def _training_seconds(
+    experiment: Experiment, data: Dataset, combination: Combination, speed: Speed
+) -> float:
+    """Return what one training of a combination takes, with its run in MLflow."""
+    added = speed.optimizer_seconds[combination.optimizer.name]
+    epochs = [
+        math.ceil(len(data.train) / size) * (seconds + added)
+        for size, seconds in speed.step_seconds.items()
     ]
-    return 1 / statistics.fmean(seconds)
+    validation = speed.evaluation_seconds * len(data.val)
+    return experiment.epochs * (_mean(epochs) + validation) + SECONDS_PER_RUN
 
 
-def _seconds_per_image(config: TrialConfig, data: Dataset) -> float:
-    """Time one short epoch after another that warms up."""
-    num_images = min(len(data.train.labels), MEASURED_STEPS * config.batch_size)
+def _step_seconds(config: TrialConfig, data: Dataset) -> float:
+    """Time some training steps after one that warms up: fewer where they are slow."""
+    warm_up = _steps(config, data, 1)
+    return _steps(config, data, min(MOST_STEPS, math.ceil(MEASURED_SECONDS / warm_up)))
+
+
+def _steps(config: TrialConfig, data: Dataset, num_steps: int) -> float:
+    """Return what each of so many training steps takes, or as many as the data allows."""
+    num_images = min(len(data.train), num_steps * config.batch_size)
     few = replace(data, train=_first(data.train, num_images), val=_first(data.val, 1))
-    epochs = list(training.train(training.build_model(config, few), config, few))
-    return 1 / epochs[-1].images_per_second
+    [epoch] = training.train(training.build_model(config, few), config, few)
+    return config.batch_size / epoch.images_per_second
 
 
-def _validation_seconds(experiment: Experiment, data: Dataset) -> float:
+def _evaluation_seconds(experiment: Experiment, data: Dataset) -> float:
+    """Time the evaluation of an image, after a batch that warms up."""
     config = _config(experiment, experiment.combinations()[0], experiment.search.batch_size[0])
     model = training.build_model(config, data)
     few = _first(data.val, 2 * training.EVALUATION_BATCH)
-    started = time.perf_counter()
-    training.evaluate(model, config.loss_settings, few, config.precision)
-    return (time.perf_counter() - started) * len(data.val.labels) / len(few.labels)
+    for split in (_first(few, training.EVALUATION_BATCH), few):
+        started = time.perf_counter()
+        training.evaluate(model, config.loss_settings, split, config.precision)
+    return (time.perf_counter() - started) / len(few)
 
 
 def _config(experiment: Experiment, combination: Combination, batch_size: int) -> TrialConfig:
@@ -92,11 +204,15 @@ def _config(experiment: Experiment, combination: Combination, batch_size: int) -
         if isinstance(values, Range)
     }
     config = experiment.trial(combination, {**low, "batch_size": batch_size}, experiment.seed)
-    return config.model_copy(update={"epochs": 2})
+    return config.model_copy(update={"epochs": 1})
 
 
 def _first(split: Split, num_images: int) -> Split:
     return Split(images=split.images[:num_images], labels=split.labels[:num_images])
+
+
+def _mean(values: Sequence[float]) -> float:
+    return statistics.fmean(values)
 
 
 def _disk_bytes(experiment: Experiment, data: Dataset) -> int:

@@ -1,0 +1,71 @@
+"""What is raced: this project's trainings, the course notes' loop, Lightning, bare kernels.
+
+All train the same layers with cross-entropy and SGD at learning rate 0.01 on the same random
+images of CIFAR-10's shape. Each function starts one of them in a process of its own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import torch
+
+from benchmarks import kernels, lightning_loop, notes_loop, synthetic
+from cifar_exp import training
+from cifar_exp.experiment import TrialConfig
+from cifar_exp.losses import LOSSES
+from cifar_exp.optimizers import OPTIMIZERS
+from cifar_exp.precision import Precision
+from cifar_exp.workers import prepare_process
+
+NUM_IMAGES = 3_200
+MANY_EPOCHS = 1_000_000  # more than any race takes
+
+
+def ours(network: str, precision: Precision, batch_size: int, threads: int) -> Iterator[float]:
+    """Train as a worker of a sweep does; an epoch's speed leaves its validation out."""
+    prepare_process(threads)
+    data = synthetic.dataset(NUM_IMAGES)
+    config = trial_config(network, precision, batch_size)
+    for metrics in training.train(training.build_model(config, data), config, data):
+        yield metrics.images_per_second
+
+
+def notes(network: str, threads: int) -> Iterator[float]:
+    """Train with the loop of the course notes, in fp32 at batch 64."""
+    torch.set_num_threads(threads)
+    yield from notes_loop.epochs(image_dataset(), relu=network == "seed_cnn_relu")
+
+
+def lightning(precision: Precision, loader: str, threads: int) -> Iterator[float]:
+    """Train `seed_cnn_relu` at batch 64 with Lightning's Trainer and one of its loaders."""
+    torch.set_num_threads(threads)
+    yield from lightning_loop.epochs(image_dataset(), precision, loader)
+
+
+def bare_kernels(precision: Precision, batch_size: int) -> Iterator[float]:
+    """Compute the convolutions of `seed_cnn_relu` and nothing else, on one thread."""
+    prepare_process(1)
+    yield from kernels.epochs(precision, batch_size, NUM_IMAGES)
+
+
+def trial_config(network: str, precision: Precision, batch_size: int) -> TrialConfig:
+    """Return the training that everything here does."""
+    return TrialConfig(
+        model=network,
+        loss="cross_entropy",
+        loss_settings=LOSSES["cross_entropy"](),
+        optimizer="sgd",
+        optimizer_settings=OPTIMIZERS["sgd"](),
+        lr=notes_loop.LEARNING_RATE,
+        batch_size=batch_size,
+        epochs=MANY_EPOCHS,
+        seed=0,
+        precision=precision,
+    )
+
+
+def image_dataset() -> notes_loop.ImageDataset:
+    """Return the random images as the notes' loop and Lightning read them."""
+    train = synthetic.dataset(NUM_IMAGES).train
+    return notes_loop.ImageDataset(train.images.permute(0, 2, 3, 1).numpy(), train.labels.tolist())

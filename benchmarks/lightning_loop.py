@@ -1,0 +1,100 @@
+"""The same training by Lightning's Trainer, everything that is not training switched off."""
+
+from __future__ import annotations
+
+import logging
+import time
+import warnings
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import lightning
+import torch
+from torch.utils.data import BatchSampler, DataLoader, RandomSampler, TensorDataset
+
+from benchmarks.notes_loop import BATCH_SIZE, LEARNING_RATE, ImageDataset, Network
+from cifar_exp.precision import Precision
+
+TRAINER_PRECISION = {"fp32": "32-true", "bf16": "bf16-mixed"}
+
+
+def epochs(images: ImageDataset, precision: Precision, loader: str) -> Iterator[float]:
+    """Fit without end, an epoch at a time; yield the images per second of each epoch."""
+    warnings.filterwarnings("ignore")
+    logging.getLogger("lightning.pytorch").setLevel(logging.ERROR)
+    lightning.seed_everything(0, verbose=False)
+    classifier, clock, data = Classifier(), Clock(), LOADERS[loader](images)
+    while True:
+        _trainer(precision, clock).fit(classifier, data)
+        yield len(images) / clock.seconds
+
+
+class Classifier(lightning.LightningModule):
+    """The network of the notes with cross-entropy and SGD."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.network = Network(relu=True).to(memory_format=torch.channels_last)
+
+    def training_step(self, batch: tuple[torch.Tensor, torch.Tensor], _: int) -> torch.Tensor:
+        """Return the loss of a batch."""
+        images, labels = batch
+        logits = self.network(images.contiguous(memory_format=torch.channels_last))
+        return torch.nn.functional.cross_entropy(logits, labels)
+
+    def configure_optimizers(self) -> torch.optim.Optimizer:
+        """Return SGD."""
+        return torch.optim.SGD(self.parameters(), lr=LEARNING_RATE)
+
+
+class Clock(lightning.Callback):
+    """Times the training epoch, without what the Trainer does before and after it."""
+
+    seconds = 0.0
+
+    def on_train_epoch_start(self, *_: Any) -> None:
+        """Start the clock."""
+        self.started = time.perf_counter()
+
+    def on_train_epoch_end(self, *_: Any) -> None:
+        """Stop the clock."""
+        self.seconds = time.perf_counter() - self.started
+
+
+def _trainer(precision: Precision, clock: Clock) -> lightning.Trainer:
+    return lightning.Trainer(
+        accelerator="cpu",
+        devices=1,
+        precision=TRAINER_PRECISION[precision],  # type: ignore[arg-type]
+        max_epochs=1,
+        callbacks=[clock],
+        logger=False,
+        enable_checkpointing=False,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+    )
+
+
+def _images(images: ImageDataset, **options: Any) -> DataLoader[Any]:
+    return DataLoader(images, batch_size=BATCH_SIZE, shuffle=True, **options)
+
+
+def _tensors(images: ImageDataset) -> TensorDataset:
+    floats = torch.stack([images[i][0] for i in range(len(images))])
+    return TensorDataset(floats, torch.tensor(images.labels))
+
+
+def _whole_batches(images: ImageDataset) -> DataLoader[Any]:
+    """Take each batch out of the tensors at once, instead of image by image."""
+    tensors = _tensors(images)
+    batches = BatchSampler(RandomSampler(tensors), BATCH_SIZE, drop_last=False)
+    return DataLoader(tensors, sampler=batches, batch_size=None)
+
+
+LOADERS: dict[str, Callable[[ImageDataset], DataLoader[Any]]] = {
+    "images": _images,
+    "images, 1 process": lambda images: _images(images, num_workers=1, persistent_workers=True),
+    "images, 2 processes": lambda images: _images(images, num_workers=2, persistent_workers=True),
+    "tensors": lambda images: DataLoader(_tensors(images), batch_size=BATCH_SIZE, shuffle=True),
+    "tensors, whole batches": _whole_batches,
+}

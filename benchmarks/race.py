@@ -1,0 +1,71 @@
+"""Several programs that take turns, each in processes of its own, so that all meet the same noise.
+
+A shared machine is slow for minutes at a time, and what one program does to its process (threads,
+allocator, chosen kernels) must not reach the others.
+"""
+
+from __future__ import annotations
+
+import math
+import multiprocessing
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import dataclass
+from multiprocessing.connection import Connection
+
+Start = Callable[[], Iterator[float]]
+"""Starts a program in its process; each `next` is a turn, and gives its images per second."""
+
+Speeds = Mapping[str, list[float]]
+"""Images per second of each contestant, round by round."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Contestant:
+    """A program; in more than one process at once, its speed is that of all of them together."""
+
+    start: Start
+    num_processes: int = 1
+
+
+def race(contestants: Mapping[str, Contestant], rounds: int) -> Speeds:
+    """Let the contestants take turns for some rounds, after one turn each to warm up."""
+    with ExitStack() as stack:
+        teams = {name: stack.enter_context(_team(c)) for name, c in contestants.items()}
+        turns = [{name: _turn(team) for name, team in teams.items()} for _ in range(1 + rounds)]
+    return {name: [turn[name] for turn in turns[1:]] for name in contestants}
+
+
+@contextmanager
+def _team(contestant: Contestant) -> Iterator[list[Connection]]:
+    """Start a contestant's processes, which wait; end them afterwards."""
+    context = multiprocessing.get_context("spawn")
+    ends = [context.Pipe() for _ in range(contestant.num_processes)]
+    members = [context.Process(target=_run, args=(contestant.start, theirs)) for _, theirs in ends]
+    for member in members:
+        member.start()
+    for _, theirs in ends:
+        theirs.close()  # so that reading from a member that died fails instead of waiting
+    try:
+        yield [ours for ours, _ in ends]
+    finally:
+        for ours, _ in ends:
+            ours.close()  # there are no more turns
+        for member in members:
+            member.join()
+
+
+def _turn(team: list[Connection]) -> float:
+    """Let all members of a team run at once; return the sum of their speeds."""
+    for member in team:
+        member.send(None)
+    return math.fsum(member.recv() for member in team)
+
+
+def _run(start: Start, turns: Connection) -> None:
+    """Take a turn whenever one is given, in a process of its own."""
+    program = start()
+    with suppress(EOFError):
+        while True:
+            turns.recv()
+            turns.send(next(program))
