@@ -15,17 +15,18 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cifar_exp.comparison import (
-    HEADERS,
+    Ranking,
     Row,
-    accuracy_text,
     best_trial,
     cells,
     confirmations,
+    headers,
     rank,
     to_csv,
     to_json,
     to_markdown,
 )
+from cifar_exp.comparison.table import mean_text
 from cifar_exp.record import RunRecord
 from tests.rankings import ranking, row
 
@@ -376,29 +377,37 @@ def test_numbers_are_written_in_full() -> None:
 
 
 def test_markdown_is_a_table() -> None:
-    header, rule, *lines = to_markdown(WRITTEN).splitlines()
-    assert [cell.strip() for cell in header.strip("|").split("|")] == list(HEADERS)
+    table, _, sentences = to_markdown(WRITTEN).partition("\n\n")
+    header, rule, *lines = table.splitlines()
+    names = headers(WRITTEN)
+    assert [cell.strip() for cell in header.strip("|").split("|")] == list(names)
     assert set(rule) <= set("|-: ")
-    assert {line.count("|") for line in (header, rule, *lines)} == {len(HEADERS) + 1}
+    assert {line.count("|") for line in (header, rule, *lines)} == {len(names) + 1}
+    assert all(line.startswith("- ") for line in sentences.splitlines())
     assert [line.split("|")[2].strip() for line in lines] == ["focal+m", "mse+sgd", "l1+sgd"]
 
 
 def test_cells_for_people() -> None:
-    assert [cells(r) for r in WRITTEN.combinations] == [
-        ("1", "focal+m", "52.00 ± 2.00 %", "3", "0.013", "64", "6", "0", "42"),
-        ("2", "mse+sgd", "52.00 %", "1 of 3", "0.013", "64", "6", "0", "42"),
-        ("-", "l1+sgd", "no result", "0", "-", "-", "6", "6", "42"),
+    assert [cells(WRITTEN, r) for r in WRITTEN.combinations] == [
+        ("1", "focal+m", "52.00 ± 4.97 %", "yes", "1.00", "1", "0.013", "64", "42 s"),
+        ("2", "mse+sgd", "52.00 %", "-", "-", "-", "0.013", "64", "42 s"),
+        ("-", "l1+sgd", "no result", "-", "-", "-", "-", "-", "42 s"),
     ]
 
 
 @pytest.mark.parametrize(
-    ("mean", "std", "text"),
+    ("yardstick", "mean", "half", "text"),
     [
-        (0.98765, 0.00123, "98.77 ± 0.12 %"),
-        (1.0, 0.0, "100.00 ± 0.00 %"),
-        (0.5, None, "50.00 %"),
-        (None, None, "no result"),
+        ("test_accuracy", 0.98765, 0.00123, "98.77 ± 0.12 %"),
+        ("test_accuracy", 1.0, None, "100.00 %"),
+        ("test_nll", 1.23456, 0.01, "1.2346 ± 0.0100"),
+        ("test_ece", 0.0312, None, "0.0312"),
+        ("test_accuracy", None, None, "no result"),
     ],
 )
-def test_accuracy_text(mean: float | None, std: float | None, text: str) -> None:
-    assert accuracy_text(mean, std) == text
+def test_means_for_people(
+    yardstick: str, mean: float | None, half: float | None, text: str
+) -> None:
+    high = None if half is None or mean is None else mean + half
+    only = row(1, "mse+sgd", mean=mean, interval_high=high)
+    assert mean_text(Ranking(experiment="x", combinations=(), yardstick=yardstick), only) == text
