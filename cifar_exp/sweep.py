@@ -154,18 +154,17 @@ def _open_combinations(
     experiment: Experiment, data: Dataset, tracker: Tracker, sweep_run: Run
 ) -> dict[str, str]:
     """Open the run of each combination under the sweep's; return their ids by name."""
-    opened = {
-        combination: tracker.open_combination(
+    parents = {}
+    for combination in experiment.combinations():
+        run_ = tracker.open_combination(
             combination.name,
             parent=sweep_run.run_id,
             combination_id=experiment.identity(combination, data.fingerprint),
             params={"loss": combination.loss.name, "optimizer": combination.optimizer.name},
         )
-        for combination in experiment.combinations()
-    }
-    for combination, run_ in opened.items():
-        run_.log_params(_lr_range(combination.optimizer.lr))
-    return {combination.name: run_.run_id for combination, run_ in opened.items()}
+        run_.log_params(_lr_range(combination.optimizer.lr))  # also where an older version made it
+        parents[combination.name] = run_.run_id
+    return parents
 
 
 def _lr_range(lr: float | Range) -> dict[str, float]:

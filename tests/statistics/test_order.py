@@ -15,7 +15,7 @@ from statsmodels.stats.power import TTestIndPower
 from cifar_exp.statistics.estimate import Estimates, estimate
 from cifar_exp.statistics.order import differences_to_best, holm, welch_dofs, worse_than_best
 from cifar_exp.statistics.power import detectable_shift, minimum_detectable_difference
-from tests.statistics.simulation import claims
+from tests.statistics.simulation import NOISE, claims
 
 ALPHA = 0.05
 ALIKE = [[0.70, 0.72, 0.74], [0.60, 0.63, 0.66], [0.50, 0.51, 0.55, 0.52], [0.69, 0.71]]
@@ -102,6 +102,12 @@ def test_equal_combinations_are_told_apart_in_at_most_alpha_of_sweeps(
         [0.7] * num_combinations, [0.01] * num_combinations, num_seeds=num_seeds, num_sweeps=4000
     )
     assert stats.binomtest(false, 4000, ALPHA, alternative="greater").pvalue > 1e-4
+
+
+@pytest.mark.parametrize("noise", [name for name in NOISE if name != "normal"])
+def test_other_noise_than_normal_makes_claims_rarer(noise: str) -> None:
+    false = claims([0.0] * 5, [1.0] * 5, num_seeds=3, num_sweeps=2000, noise=noise)
+    assert stats.binomtest(false, 2000, ALPHA, alternative="greater").pvalue > 1e-4
 
 
 def test_the_level_is_used_up() -> None:
