@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from cifar_exp.record import RunRecord
@@ -63,8 +63,8 @@ def _tags(name: str) -> Callable[[Trainings], str]:
     return lambda records: _joined(r.tags.get(name) for r in records)
 
 
-def _joined(values: object) -> str:
-    different = {value for value in values if value is not None}  # type: ignore[attr-defined]
+def _joined(values: Iterable[str | None]) -> str:
+    different = {value for value in values if value is not None}
     return ", ".join(sorted(different, key=lambda text: (len(text), text)))
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import statistics
 from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
 from cifar_exp.comparison.row import ConfirmationResult, Row
 from cifar_exp.comparison.tuning import trial_results, tuning_fields
@@ -51,14 +52,10 @@ def row(
     trials = [r for r in trainings if r.kind == "trial"]
     confirmed = [r for r in trainings if r.kind == "confirmation"]
     scored = [r for r in confirmed if r.state == "COMPLETE"]
+    failed = [r for r in trials if r.state == "FAIL"]
     best = best_trial(trials)
     accuracies = _metric(scored, "test_accuracy")
-    values = _metric(scored, yardstick)
-    failed = [r for r in trials if r.state == "FAIL"]
-    val_accuracy = best.metrics["val_accuracy"] if best else None
-    val_confirmed = _mean(_metric(scored, "val_accuracy"))
     lr = float(best.params["lr"]) if best else None
-    names = sorted({name for r in scored for name in r.metrics if name.startswith("test_")})
     return Row(
         rank=None,
         combination=combination.combination or combination.name,
@@ -72,32 +69,48 @@ def row(
         trials=len(trials),
         diverged=sum(r.diverged for r in failed),
         seconds=math.fsum(r.metrics["seconds"] for r in trials),
-        val_accuracy=val_accuracy,
+        val_accuracy=best.metrics["val_accuracy"] if best else None,
         test_accuracies=accuracies,
         settings=_component_settings(best.params) if best else {},
         pruned=sum(r.state == "PRUNED" for r in trials),
         failed=sum(not r.diverged for r in failed),
         seeds_failed=len(confirmed) - len(scored),
         threads=int(best.params["threads"]) if best else None,
-        values=values,
-        value_seeds=tuple(r.number or 0 for r in scored if yardstick in r.metrics),
-        mean=_mean(values),
-        std=_std(values),
-        metric_means={name: statistics.fmean(_metric(scored, name)) for name in names},
-        metric_stds={
-            name: statistics.stdev(found)
-            for name in names
-            if len(found := _metric(scored, name)) > 1
-        },
-        val_accuracy_confirmed=val_confirmed,
-        winners_curse=(
-            val_accuracy - val_confirmed
-            if val_accuracy is not None and val_confirmed is not None
-            else None
-        ),
         confirmation_results=tuple(map(_confirmation_result, confirmed)),
+        **_yardstick_fields(scored, yardstick),
+        **_test_metrics(scored),
+        **_winners_curse(best, scored),
         **tuning_fields(trial_results(trials), lr, combination.params, sampler),
     )
+
+
+def _yardstick_fields(scored: Sequence[RunRecord], yardstick: str) -> dict[str, Any]:
+    values = _metric(scored, yardstick)
+    return {
+        "values": values,
+        "value_seeds": tuple(r.number or 0 for r in scored if yardstick in r.metrics),
+        "mean": _mean(values),
+        "std": _std(values),
+    }
+
+
+def _test_metrics(scored: Sequence[RunRecord]) -> dict[str, Any]:
+    names = sorted({name for r in scored for name in r.metrics if name.startswith("test_")})
+    values = {name: _metric(scored, name) for name in names}
+    return {
+        "metric_means": {name: statistics.fmean(found) for name, found in values.items()},
+        "metric_stds": {
+            name: statistics.stdev(found) for name, found in values.items() if len(found) > 1
+        },
+    }
+
+
+def _winners_curse(best: RunRecord | None, scored: Sequence[RunRecord]) -> dict[str, Any]:
+    again = _mean(_metric(scored, "val_accuracy"))
+    if best is None or again is None:
+        return {"val_accuracy_confirmed": again}
+    gap = best.metrics["val_accuracy"] - again
+    return {"val_accuracy_confirmed": again, "winners_curse": gap}
 
 
 def _confirmation_result(record: RunRecord) -> ConfirmationResult:

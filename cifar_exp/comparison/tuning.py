@@ -54,7 +54,6 @@ def tuning_fields(
     complete = [t for t in trials if t.state == "COMPLETE" and t.val_accuracy is not None]
     rates, accuracies = [t.lr for t in complete], [t.val_accuracy or 0.0 for t in complete]
     low, high = (float(ranges[n]) if n in ranges else None for n in ("lr_low", "lr_high"))
-    within = low is not None and high is not None and best_lr is not None
     _, curve = BUDGET_CURVES.get(sampler, SO_FAR)
     return {
         "trial_results": tuple(trials),
@@ -62,8 +61,14 @@ def tuning_fields(
         "expected_best": tuple(curve([t.val_accuracy or 0.0 for t in trials])),
         "lr_low": low,
         "lr_high": high,
-        "lr_edge": edge_of_range(best_lr, low, high) if within else None,  # type: ignore[arg-type]
+        "lr_edge": _edge(best_lr, low, high),
         "lr_response": tuple(sorted(zip(rates, accuracies, strict=True))),
         "accuracy_lost_lr_times_3": accuracy_lost(rates, accuracies, 3),
         "accuracy_lost_lr_third": accuracy_lost(rates, accuracies, 1 / 3),
     }
+
+
+def _edge(best: float | None, low: float | None, high: float | None) -> str | None:
+    if best is None or low is None or high is None:
+        return None
+    return edge_of_range(best, low, high)
