@@ -50,7 +50,7 @@ def test_comparisons_with_own_spreads_by_scipy_and_statsmodels() -> None:
 
 
 @given(st.lists(st.floats(1e-9, 1), min_size=1, max_size=12))
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=15, deadline=None)
 def test_holm_by_statsmodels(p_values: list[float]) -> None:
     _, expected, *_ = multipletests(p_values, method="holm")
     assert holm(np.array(p_values)) == pytest.approx(expected)
