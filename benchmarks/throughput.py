@@ -12,9 +12,10 @@ from benchmarks import notes_loop, synthetic
 from benchmarks.figure import Figure, show
 from cifar_exp import training
 from cifar_exp.datasets import Dataset
-from cifar_exp.experiment import Precision, TrialConfig
+from cifar_exp.experiment import TrialConfig
 from cifar_exp.losses import LOSSES
 from cifar_exp.optimizers import OPTIMIZERS
+from cifar_exp.precision import Precision
 from cifar_exp.workers import available_cores
 
 NETWORKS = ("seed_cnn", "seed_cnn_relu")

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from typing import cast
+
 import torch
 
-HAS_ONEDNN = torch.backends.mkldnn.is_available()
+IS_AVAILABLE = torch.backends.mkldnn.is_available()
+PRECISIONS = (torch.float32, torch.bfloat16)
 
 
 class BlockedSequential(torch.nn.Sequential):
@@ -12,31 +15,36 @@ class BlockedSequential(torch.nn.Sequential):
 
     oneDNN, which computes them on CPUs, lays images out in blocks of channels. Between layers of
     an ordinary network it converts back and forth; here it converts once at either end. That is
-    for training on a CPU: elsewhere, and in evaluation, this is a plain Sequential.
+    for training on a CPU: elsewhere, in evaluation and for torch.compile, which has layouts of its
+    own, this is a plain Sequential. Its convolutions are BlockedConv2d.
     """
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
         """Map images N x C x H x W to features, as the layers one after another do."""
-        blocked = self.training and HAS_ONEDNN and images.device.type == "cpu"
-        features = images.to_mkldnn(_dtype(images)) if blocked else images
+        dtype = _convolution_dtype(images)
+        here = IS_AVAILABLE and images.device.type == "cpu" and not torch.compiler.is_compiling()
+        blocked = here and self.training and dtype in PRECISIONS
+        features = images.to_mkldnn(dtype) if blocked else images
         for layer in self:
             features = layer(features)
         return features.to_dense() if blocked else features
 
 
 class BlockedConv2d(torch.nn.Conv2d):
-    """A convolution for BlockedSequential: its weights follow the precision of its input."""
+    """A convolution that takes blocked images, too; its padding is in numbers."""
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
-        """Map N x C x H x W images, blocked or not, to features in the same layout."""
+        """Map N x C x H x W images, blocked or not, to features of their layout and precision."""
         if not images.is_mkldnn:
             return super().forward(images)
-        weight, bias = (parameter.to(images.dtype) for parameter in (self.weight, self.bias))
-        geometry = (self.padding, self.stride, self.dilation, self.groups)
+        weight = self.weight.to(images.dtype)
+        bias = None if self.bias is None else self.bias.to(images.dtype)
+        padding = cast("tuple[int, int]", self.padding)
+        geometry = (padding, self.stride, self.dilation, self.groups)
         return torch.mkldnn_convolution(images, weight, bias, *geometry)
 
 
-def _dtype(images: torch.Tensor) -> torch.dtype:
-    """Return the precision that the convolutions would have without this layout."""
+def _convolution_dtype(images: torch.Tensor) -> torch.dtype:
+    """Return the precision that a plain convolution would compute these images in."""
     autocast = torch.is_autocast_enabled("cpu")
     return torch.get_autocast_dtype("cpu") if autocast else images.dtype

@@ -66,7 +66,7 @@ def definition_options(command: Command) -> Command:
         click.option("--trials", type=click.IntRange(1), help="Trials per combination, in total."),
         click.option("--epochs", type=click.IntRange(1), help="Epochs per training."),
         click.option("--seeds", type=click.IntRange(1), help="Confirmations per combination."),
-        click.option("--precision", help="fp32 or bf16."),
+        click.option("--precision", help="fp32, bf16 or auto."),
         click.option("--dataset", help="Another data set than the definition's."),
         data_dir_option,
         workers_option,
@@ -122,7 +122,11 @@ def run(experiment: Path, **options: Any) -> None:
 @click.option("--batch-size", type=int, default=64, show_default=True)
 @click.option("--epochs", type=int, default=20, show_default=True)
 @click.option("--seed", type=int, default=0, show_default=True)
-@click.option("--precision", default="fp32", show_default=True, help="fp32 or bf16.")
+@click.option("--precision", default="fp32", show_default=True, help="fp32, bf16 or auto.")
+@click.option(
+    "--augment", default="none", show_default=True, help="none, flip, crop_flip, deepobs."
+)
+@click.option("--compile/--no-compile", help="Train through torch.compile.")
 @click.option(
     "-s",
     "settings",

@@ -69,6 +69,7 @@ def print_epoch(console: Console, epochs: int) -> Callable[[EpochMetrics], bool]
         console.print(
             f"epoch {metrics.epoch}/{epochs}: train loss {metrics.train_loss:.4f}, "
             f"val accuracy {metrics.val.accuracy:.2%}, val nll {metrics.val.nll:.4f}, "
+            f"val ece {metrics.val.ece:.4f}, "
             f"{metrics.images_per_second:.0f} images/s",
             highlight=False,
         )
@@ -117,6 +118,7 @@ def train_command(experiment: Experiment, row: Row) -> list[str]:
         "epochs": config.epochs,
         "seed": config.seed,
         "precision": config.precision,
+        **({} if config.augment == "none" else {"augment": config.augment}),
         **({} if row.threads is None else {"threads": row.threads}),
     }
     words = [word for name, value in options.items() for word in (f"--{name}", str(value))]
@@ -124,6 +126,7 @@ def train_command(experiment: Experiment, row: Row) -> list[str]:
         "cifar-exp",
         "train",
         *words,
+        *(["--compile"] if config.compile else []),
         *_setting_options("dataset", dataset),
         *_setting_options("loss", config.loss_settings.model_dump(exclude_defaults=True)),
         *_setting_options("optimizer", config.optimizer_settings.model_dump(exclude_defaults=True)),

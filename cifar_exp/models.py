@@ -48,15 +48,13 @@ def _seed_cnn(
     num_classes: int,
 ) -> torch.nn.Module:
     _require_size(name, size, least=8)
-    nn = torch.nn
-    conv = blocked.BlockedConv2d
-    features = blocked.BlockedSequential(
-        *(conv(channels, 32, 5, padding=2), nn.MaxPool2d(2), activation()),
-        *(conv(32, 32, 5, padding=2), nn.MaxPool2d(2), activation()),
-        *(conv(32, 64, 5, padding=2), nn.MaxPool2d(2), activation()),
-    )
+    nn, conv = torch.nn, blocked.BlockedConv2d
     return nn.Sequential(
-        features,
+        blocked.BlockedSequential(
+            *(conv(channels, 32, 5, padding=2), nn.MaxPool2d(2), activation()),
+            *(conv(32, 32, 5, padding=2), nn.MaxPool2d(2), activation()),
+            *(conv(32, 64, 5, padding=2), nn.MaxPool2d(2), activation()),
+        ),
         nn.Flatten(),
         *(nn.Linear(64 * (size // 8) ** 2, 64), activation()),
         nn.Linear(64, num_classes),
@@ -71,11 +69,13 @@ def lenet(*, channels: int, size: int, num_classes: int) -> torch.nn.Module:
     1998, Gradient-Based Learning Applied to Document Recognition.
     """
     _require_size("lenet", size, least=16)
-    nn = torch.nn
+    nn, conv = torch.nn, blocked.BlockedConv2d
     left = ((size - 4) // 2 - 4) // 2
     return nn.Sequential(
-        *(nn.Conv2d(channels, 6, 5), nn.MaxPool2d(2), nn.ReLU()),
-        *(nn.Conv2d(6, 16, 5), nn.MaxPool2d(2), nn.ReLU()),
+        blocked.BlockedSequential(
+            *(conv(channels, 6, 5), nn.MaxPool2d(2), nn.ReLU()),
+            *(conv(6, 16, 5), nn.MaxPool2d(2), nn.ReLU()),
+        ),
         nn.Flatten(),
         *(nn.Linear(16 * left**2, 120), nn.ReLU()),
         *(nn.Linear(120, 84), nn.ReLU()),
@@ -92,12 +92,14 @@ def cifar10_3c3d(*, channels: int, size: int, num_classes: int) -> torch.nn.Modu
     A Deep Learning Optimizer Benchmark Suite.
     """
     _require_size("cifar10_3c3d", size, least=16)
-    nn = torch.nn
+    nn, conv = torch.nn, blocked.BlockedConv2d
     left = ((size - 4) // 2 - 2) // 2 // 2
     network = nn.Sequential(
-        *(nn.Conv2d(channels, 64, 5), nn.MaxPool2d(3, 2, ceil_mode=True), nn.ReLU()),
-        *(nn.Conv2d(64, 96, 3), nn.MaxPool2d(3, 2, ceil_mode=True), nn.ReLU()),
-        *(nn.Conv2d(96, 128, 3, padding=1), nn.MaxPool2d(3, 2, ceil_mode=True), nn.ReLU()),
+        blocked.BlockedSequential(
+            *(conv(channels, 64, 5), nn.MaxPool2d(3, 2, ceil_mode=True), nn.ReLU()),
+            *(conv(64, 96, 3), nn.MaxPool2d(3, 2, ceil_mode=True), nn.ReLU()),
+            *(conv(96, 128, 3, padding=1), nn.MaxPool2d(3, 2, ceil_mode=True), nn.ReLU()),
+        ),
         nn.Flatten(),
         *(nn.Linear(128 * left**2, 512), nn.ReLU()),
         *(nn.Linear(512, 256), nn.ReLU()),

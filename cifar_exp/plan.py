@@ -14,6 +14,7 @@ from cifar_exp.workers import prepare_process
 
 MEASURED_STEPS = 12
 BYTES_PER_RUN = 40_000  # rows in the two databases, and a model's metadata
+BYTES_PER_PREDICTION = 6  # uncompressed; two bytes more with over 256 classes
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -102,5 +103,7 @@ def _disk_bytes(experiment: Experiment, data: Dataset) -> int:
     model = training.build_model(_config(experiment, experiment.combinations()[0], 1), data)
     model_bytes = sum(p.numel() * p.element_size() for p in model.parameters())
     kept_trials = experiment.search.trials if experiment.keep_models == "all" else 1
-    models = len(experiment.combinations()) * (kept_trials + experiment.confirm.seeds)
-    return models * (model_bytes + BYTES_PER_RUN)
+    confirmations = len(experiment.combinations()) * experiment.confirm.seeds
+    models = len(experiment.combinations()) * kept_trials + confirmations
+    predictions = confirmations * len(data.test.labels) * BYTES_PER_PREDICTION
+    return models * (model_bytes + BYTES_PER_RUN) + predictions

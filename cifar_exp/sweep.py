@@ -249,7 +249,8 @@ def _close_combination(tracker: Tracker, run_id: str, row: Row) -> None:
 
 
 def _definition_hash(experiment: Experiment, data: Dataset) -> str:
-    text = f"{data.fingerprint} {experiment.model_dump_json(exclude={'dataset'})}"
+    definition = experiment.model_dump_json(exclude={"dataset", "precision"})
+    text = f"{data.fingerprint} {experiment.arithmetic} {definition}"
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
@@ -260,7 +261,9 @@ def _params(experiment: Experiment, data: Dataset) -> dict[str, object]:
         "model": experiment.model,
         "epochs": experiment.epochs,
         "seed": experiment.seed,
-        "precision": experiment.precision,
+        "precision": experiment.arithmetic,
+        "augment": experiment.augment,
+        "compile": experiment.compile,
         "losses": ", ".join(experiment.losses),
         "optimizers": ", ".join(experiment.optimizers),
         "trials": search.trials,

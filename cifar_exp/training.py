@@ -7,30 +7,27 @@ log and when to stop. Images stay uint8 until a whole batch of them enters the n
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from typing import cast
 
 import torch
 
-from cifar_exp import metrics, models, seeds
+from cifar_exp import models, seeds
+from cifar_exp.augmentations import AUGMENTATIONS
+from cifar_exp.batches import Batch, batches
 from cifar_exp.datasets import Dataset, Split
-from cifar_exp.experiment import Precision, TrialConfig
+from cifar_exp.evaluation import Evaluation, Scores, examine
+from cifar_exp.experiment import TrialConfig
 from cifar_exp.losses import Loss
+from cifar_exp.precision import Precision
 
 EVALUATION_BATCH = 500
-STEPS_BETWEEN_CHECKS = 50  # a check waits for the device, so not every step has one
+STEPS_BETWEEN_CHECKS = 50
 
 
 class Diverged(Exception):  # noqa: N818 - an outcome of training, not a fault
     """The training loss or the network's outputs are no finite numbers any more."""
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Scores:
-    """What a network reaches on one split."""
-
-    accuracy: float
-    nll: float
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -74,41 +71,44 @@ def initial_model(name: str, data: Dataset, seed: int) -> torch.nn.Module:
 def train(model: torch.nn.Module, config: TrialConfig, data: Dataset) -> Iterator[EpochMetrics]:
     """Train a network in place and yield the metrics of each epoch, validated at its end.
 
+    The images stay on the device from start to end, and within an epoch nothing waits for a GPU.
     Seconds and images per second are wall time on this machine.
 
     Raises:
         Diverged: The loss or the validation outputs are not finite.
     """
     loss = config.loss_settings
+    augment = AUGMENTATIONS[config.augment]
     optimizer = config.optimizer_settings.build(model, config.lr)
+    forward = _compiled(model) if config.compile else model
+    train_split, val_split = on_device(data.train), on_device(data.val)
     for epoch in range(1, config.epochs + 1):
         started = time.perf_counter()
-        order = epoch_order(len(data.train.labels), config.seed, epoch)
         torch.manual_seed(seeds.derive("epoch", config.seed, epoch))  # dropout's draws
-        batches = _batches(data.train, order, config.batch_size)
-        train_loss = _train_epoch(model, loss, optimizer, batches, config.precision)
+        each = batches(train_split, augment, config.batch_size, config.seed, epoch)
+        model.train()
+        train_loss = _train_epoch(forward, loss, optimizer, each, config.precision)
         trained = time.perf_counter()
-        val = evaluate(model, loss, data.val, config.precision)
+        val = evaluate(model, loss, val_split, config.precision).scores
         yield EpochMetrics(
             epoch=epoch,
             train_loss=train_loss,
             val=val,
             seconds=time.perf_counter() - started,
-            images_per_second=len(order) / (trained - started),
+            images_per_second=len(data.train) / (trained - started),
         )
 
 
-def epoch_order(num_images: int, seed: int, epoch: int) -> torch.Tensor:
-    """Return the order of the training images, a function of seed and epoch alone."""
-    generator = torch.Generator().manual_seed(seeds.derive("order", seed, epoch))
-    return torch.randperm(num_images, generator=generator)
+def on_device(split: Split) -> Split:
+    """Return a split whose tensors are where training takes place; on a CPU that is itself."""
+    return Split(images=split.images.to(device()), labels=split.labels.to(device()))
 
 
 @torch.no_grad()
 def evaluate(
     model: torch.nn.Module, loss: Loss, split: Split, precision: Precision = "fp32"
-) -> Scores:
-    """Score a network on a whole split, with the loss's map from logits to probabilities.
+) -> Evaluation:
+    """Pass a whole split once through a network and score it, with the loss's probabilities.
 
     Raises:
         Diverged: An output is not finite.
@@ -117,53 +117,41 @@ def evaluate(
     outputs = []
     for images in split.images.split(EVALUATION_BATCH):
         with _autocast(precision):
-            outputs.append(model(images.to(device())).float().cpu())
-    logits = torch.cat(outputs)
+            outputs.append(model(images.to(device())).float())
+    logits = torch.cat(outputs).cpu()
     if not logits.isfinite().all():
         raise Diverged("an output of the network is not finite")
-    return Scores(
-        accuracy=metrics.accuracy(logits, split.labels),
-        nll=metrics.nll(loss.probabilities(logits.double()), split.labels),
-    )
+    return examine(logits, split.labels.cpu(), loss)
+
+
+def _compiled(model: torch.nn.Module) -> torch.nn.Module:
+    """Return the network compiled, on a GPU into CUDA graphs: one for each size of batch."""
+    return cast("torch.nn.Module", torch.compile(model, mode="reduce-overhead", dynamic=False))
 
 
 def _train_epoch(
-    model: torch.nn.Module,
+    forward: Callable[[torch.Tensor], torch.Tensor],
     loss: Loss,
     optimizer: torch.optim.Optimizer,
-    batches: Iterator[tuple[torch.Tensor, torch.Tensor]],
+    each: Iterator[Batch],
     precision: Precision,
 ) -> float:
     """Take one pass over the batches; return the mean loss over all of their examples."""
-    model.train()
     total = torch.zeros((), device=device())
     num_images = 0
-    for step, (images, labels) in enumerate(batches, start=1):
+    for step, (images, labels) in enumerate(each, start=1):
         with _autocast(precision):
-            logits = model(images)
+            logits = forward(images)
         batch_loss = loss(logits.float(), labels)
         optimizer.zero_grad()
         batch_loss.backward()
         optimizer.step()
         total += batch_loss.detach() * len(labels)
         num_images += len(labels)
-        if step % STEPS_BETWEEN_CHECKS == 0:
-            _check_finite(total)
+        if step % STEPS_BETWEEN_CHECKS == 0 and total.device.type == "cpu":
+            _check_finite(total)  # elsewhere, reading the total would wait for the device
     _check_finite(total)
     return total.item() / num_images
-
-
-def _batches(
-    split: Split, order: torch.Tensor, batch_size: int
-) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
-    """Yield the split's images (uint8, channels last in memory) and labels in this order."""
-    rows = split.images.permute(0, 2, 3, 1)  # contiguous: a batch is copied row by row
-    for chosen in order.split(batch_size):
-        if len(chosen) == 1 < batch_size:
-            continue  # batch normalisation cannot work on one image left over
-        images = rows.index_select(0, chosen).permute(0, 3, 1, 2)
-        labels = split.labels.index_select(0, chosen)
-        yield images.to(device()), labels.to(device())
 
 
 def _autocast(precision: Precision) -> torch.autocast:

@@ -3,21 +3,21 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
 import torch
 
 from cifar_exp import training
-from cifar_exp.datasets import Dataset
+from cifar_exp.datasets import Dataset, Split
+from cifar_exp.evaluation import Evaluation
 from cifar_exp.experiment import TrialConfig
 from cifar_exp.record import TrialState
 from cifar_exp.tracking import Run
 from cifar_exp.training import Diverged, EpochMetrics
 
 Stop = Callable[[EpochMetrics], bool]
-Score = Callable[[torch.nn.Module], Mapping[str, float]]
 
 
 class TrainingError(Exception):
@@ -41,7 +41,7 @@ def record(
     run: Run,
     *,
     stop: Stop = lambda _: False,
-    score: Score = lambda _: {},
+    test: Split | None = None,
     keep_model: Callable[[Outcome], bool] = lambda _: True,
 ) -> Outcome:
     """Train a network and record the training, whatever its end, in `run`.
@@ -51,25 +51,28 @@ def record(
         data: The data set.
         run: The open run; it is closed.
         stop: Asked after each epoch whether to prune the training there.
-        score: Further final metrics of a network that was trained to the end.
+        test: Scored once with a network that was trained to the end; its predictions are stored.
         keep_model: Asked at the end of a complete training whether to store the network.
     """
     started = time.perf_counter()
     run.log_dataset(data)
     model = training.build_model(config, data)
+    tested: Evaluation | None = None
     try:
         outcome = _follow(training.train(model, config, data), run, stop)
-        scores = _guarded(score, model) if outcome.state == "COMPLETE" else {}
+        if test is not None and outcome.state == "COMPLETE":
+            loss, precision = config.loss_settings, config.precision
+            tested = _guarded(training.evaluate, model, loss, test, precision)
     except Diverged as error:
-        outcome, scores = Outcome(state="FAIL", reason=str(error), diverged=True), {}
+        outcome = Outcome(state="FAIL", reason=str(error), diverged=True)
     except TrainingError as error:
-        outcome, scores = Outcome(state="FAIL", reason=str(error)), {}
-    seconds = time.perf_counter() - started
+        outcome = Outcome(state="FAIL", reason=str(error))
+    final = {**_final(outcome, tested), "seconds": time.perf_counter() - started}
+    if tested:
+        run.log_predictions(tested.predictions)
     if outcome.state == "COMPLETE" and keep_model(outcome):
         run.log_model(model, data)
-    run.end_training(
-        outcome.state, {**_final(outcome), **scores, "seconds": seconds}, _tags(outcome)
-    )
+    run.end_training(outcome.state, final, _tags(outcome))
     return outcome
 
 
@@ -87,6 +90,8 @@ def params(config: TrialConfig, data: Dataset) -> dict[str, Any]:
         "epochs": config.epochs,
         "seed": config.seed,
         "precision": config.precision,
+        "augment": config.augment,
+        "compile": config.compile,
         "threads": torch.get_num_threads(),
         "device": training.device().type,
     }
@@ -96,8 +101,7 @@ def epoch_metrics(metrics: EpochMetrics) -> dict[str, float]:
     """Name what an epoch measured, as it is logged."""
     return {
         "train/loss": metrics.train_loss,
-        "val/accuracy": metrics.val.accuracy,
-        "val/nll": metrics.val.nll,
+        **metrics.val.named("val/"),
         "epoch_seconds": metrics.seconds,
         "images_per_second": metrics.images_per_second,
     }
@@ -124,9 +128,10 @@ def _guarded(step: Callable[..., Any], *arguments: Any) -> Any:
         raise TrainingError(f"{type(error).__name__}: {first_line}") from error
 
 
-def _final(outcome: Outcome) -> dict[str, float]:
+def _final(outcome: Outcome, tested: Evaluation | None) -> dict[str, float]:
     accuracy = {} if outcome.val_accuracy is None else {"val_accuracy": outcome.val_accuracy}
-    return {**accuracy, "epochs_trained": outcome.epochs}
+    scores = tested.scores.named("test_") if tested else {}
+    return {**accuracy, "epochs_trained": outcome.epochs, **scores}
 
 
 def _tags(outcome: Outcome) -> dict[str, str]:

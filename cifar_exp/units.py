@@ -10,8 +10,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-import torch
-
 from cifar_exp import trial
 from cifar_exp.comparison import best_trial
 from cifar_exp.datasets import open_dataset
@@ -21,7 +19,7 @@ from cifar_exp.record import RunRecord
 from cifar_exp.study import tune
 from cifar_exp.task import Task
 from cifar_exp.tracking import Tracker
-from cifar_exp.training import EpochMetrics, evaluate
+from cifar_exp.training import EpochMetrics
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -70,11 +68,7 @@ def _confirm(task: Task, best: RunRecord, number: int, watch: Watch) -> None:
         watch(task.event(name, metrics.epoch, metrics.val.accuracy))
         return False
 
-    def test_scores(model: torch.nn.Module) -> dict[str, float]:
-        scores = evaluate(model, config.loss_settings, task.data.test, config.precision)
-        return {"test_accuracy": scores.accuracy, "test_nll": scores.nll}
-
-    outcome = trial.record(config, task.data, run, stop=after_epoch, score=test_scores)
+    outcome = trial.record(config, task.data, run, stop=after_epoch, test=task.data.test)
     watch(task.event(name, outcome.epochs, outcome.val_accuracy, outcome.state))
 
 

@@ -100,7 +100,7 @@ WRONG: dict[str, Wrong] = {
     "unknown pruner": Wrong(
         {"search/pruner": "asha"}, ("search.pruner", "'none', 'median' or 'hyperband'")
     ),
-    "unknown precision": Wrong({"precision": "fp16"}, ("precision", "'fp32' or 'bf16'")),
+    "unknown precision": Wrong({"precision": "fp16"}, ("precision", "'fp32', 'bf16' or 'auto'")),
     "unknown keep_models": Wrong({"keep_models": "none"}, ("keep_models", "'all' or 'best'")),
     "unknown dataset setting": Wrong(
         {"dataset": {"type": "folder", "path": "x", "sise": 3}}, ("dataset.sise", '"size"?')

@@ -4,46 +4,82 @@ import pytest
 import torch
 from torch import nn
 
-from cifar_exp.blocked import BlockedSequential
+from cifar_exp.blocked import BlockedConv2d, BlockedSequential
+
+FORMATS = [torch.contiguous_format, torch.channels_last]
 
 
-def layers() -> list[nn.Module]:
+def layers(conv: type[nn.Conv2d]) -> list[nn.Module]:
     torch.manual_seed(0)
     return [
-        *(nn.Conv2d(3, 8, 5, padding=2), nn.MaxPool2d(2), nn.ReLU()),
-        *(nn.Conv2d(8, 16, 5, padding=2), nn.MaxPool2d(2), nn.ReLU()),
+        *(conv(3, 8, 5, padding=2), nn.MaxPool2d(2), nn.ReLU()),
+        *(conv(8, 16, 3, stride=2, bias=False), nn.MaxPool2d(3, 2, ceil_mode=True), nn.ReLU()),
     ]
+
+
+def blocked() -> nn.Module:
+    return BlockedSequential(*layers(BlockedConv2d))
+
+
+def plain() -> nn.Module:
+    return nn.Sequential(*layers(nn.Conv2d))
 
 
 def results(module: nn.Module, images: torch.Tensor) -> list[torch.Tensor]:
     """The features, and the gradients of a function of them."""
     features = module(images)
-    features.square().mean().backward()
+    features.float().square().mean().backward()
     gradients = [parameter.grad for parameter in module.parameters()]
     return [features.detach(), *(gradient for gradient in gradients if gradient is not None)]
 
 
-@pytest.mark.parametrize("memory_format", [torch.contiguous_format, torch.channels_last])
+@pytest.mark.parametrize("memory_format", FORMATS)
 def test_it_trains_like_plain_layers(memory_format: torch.memory_format) -> None:
     images = torch.randn(4, 3, 16, 16).to(memory_format=memory_format)
-    given = results(BlockedSequential(*layers()).to(memory_format=memory_format), images)
-    expected = results(nn.Sequential(*layers()), images)
-    assert len(given) == len(expected) == 5
+    given = results(blocked().to(memory_format=memory_format), images)
+    expected = results(plain(), images)
+    assert len(given) == len(expected) == 4
     for one, other in zip(given, expected, strict=True):
         torch.testing.assert_close(one, other, rtol=1e-5, atol=1e-6)
 
 
+@pytest.mark.parametrize("memory_format", FORMATS)
+def test_under_autocast_it_rounds_where_plain_layers_round(
+    memory_format: torch.memory_format,
+) -> None:
+    images = torch.randn(4, 3, 16, 16).to(memory_format=memory_format)
+    with torch.autocast("cpu", torch.bfloat16):
+        given = results(blocked().to(memory_format=memory_format), images)
+        expected = results(plain().to(memory_format=memory_format), images)
+    assert given[0].dtype == expected[0].dtype == torch.bfloat16
+    assert all(gradient.dtype == torch.float32 for gradient in given[1:])
+    eps = torch.finfo(torch.bfloat16).eps
+    for one, other in zip(given, expected, strict=True):
+        torch.testing.assert_close(one, other, rtol=eps, atol=eps * other.abs().max().item())
+
+
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 def test_in_evaluation_it_is_plain_layers(dtype: torch.dtype) -> None:
-    module = BlockedSequential(*layers()).to(dtype).eval()
     images = torch.randn(4, 3, 16, 16, dtype=dtype)
-    assert torch.equal(module(images), nn.Sequential(*layers()).to(dtype)(images))
+    assert torch.equal(blocked().to(dtype).eval()(images), plain().to(dtype)(images))
 
 
-def test_other_arithmetic_than_float32_is_left_to_plain_layers() -> None:
-    images = torch.randn(4, 3, 16, 16)
-    with torch.autocast("cpu", torch.bfloat16):
-        given = BlockedSequential(*layers())(images)
-        expected = nn.Sequential(*layers())(images)
-    assert given.dtype == torch.bfloat16
-    assert torch.equal(given, expected)
+@pytest.fixture
+def seen(monkeypatch: pytest.MonkeyPatch) -> list[bool]:
+    """Whether each convolution's input was blocked."""
+    seen: list[bool] = []
+    forward = BlockedConv2d.forward
+
+    def watched(self: BlockedConv2d, images: torch.Tensor) -> torch.Tensor:
+        seen.append(images.is_mkldnn)
+        return forward(self, images)
+
+    monkeypatch.setattr(BlockedConv2d, "forward", watched)
+    return seen
+
+
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+def test_it_trains_in_the_blocked_layout(seen: list[bool], precision: str) -> None:
+    with torch.autocast("cpu", torch.bfloat16, enabled=precision == "bf16"):
+        blocked()(torch.randn(4, 3, 16, 16))
+    assert seen == [True, True]

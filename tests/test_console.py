@@ -22,7 +22,8 @@ from cifar_exp.losses import LOSSES
 from cifar_exp.models import MODELS
 from cifar_exp.optimizers import OPTIMIZERS
 from cifar_exp.plan import Plan
-from cifar_exp.training import EpochMetrics, Scores
+from cifar_exp.training import EpochMetrics
+from tests import tiny
 from tests.definitions import changed, every_shipped_one
 from tests.rankings import ranking, row
 
@@ -282,13 +283,14 @@ def test_an_epoch_is_a_line(screen: Console) -> None:
     metrics = EpochMetrics(
         epoch=2,
         train_loss=0.123456,
-        val=Scores(accuracy=0.9876, nll=0.04567),
+        val=tiny.scores(accuracy=0.9876, nll=0.04567, ece=0.01234),
         seconds=1.5,
         images_per_second=1234.4,
     )
     assert show(metrics) is False
     assert printed(screen) == (
-        "epoch 2/5: train loss 0.1235, val accuracy 98.76%, val nll 0.0457, 1234 images/s\n"
+        "epoch 2/5: train loss 0.1235, val accuracy 98.76%, val nll 0.0457, val ece 0.0123, "
+        "1234 images/s\n"
     )
 
 

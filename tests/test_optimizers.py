@@ -133,10 +133,34 @@ def test_defaults_are_those_of_torch(name: str) -> None:
     own = dict(built.param_groups[0], params=[])
     reference = type(built)(network().parameters(), lr=0.1)  # type: ignore[call-arg]
     expected = dict(reference.param_groups[0], params=[])
+    own.pop("fused", None)  # how a step is computed, not what it is
+    expected.pop("fused", None)
     if name == "adafactor":  # its None stands for the type's own epsilon
         assert expected["eps"] == (None, 1e-3)
         expected["eps"] = (torch.finfo(torch.float32).eps, 1e-3)
     assert own == expected
+
+
+def is_fused(name: str) -> bool:
+    return bool(make(name).build(network(), 0.1).param_groups[0].get("fused"))
+
+
+@pytest.mark.parametrize("name", [name for name in NAMES if is_fused(name)])
+@pytest.mark.parametrize("defaults", [True, False])
+def test_fused_steps_are_the_plain_ones(name: str, defaults: bool) -> None:
+    given_settings = {} if defaults else REACHES_TORCH[name][0]
+    fused_model, plain_model = network(), network()
+    fused = make(name, given_settings).build(fused_model, 0.01)
+    groups = make(name, given_settings).build(plain_model, 0.01).param_groups
+    plain = type(fused)([{**group, "fused": False} for group in groups])  # type: ignore[call-arg]
+    random = torch.Generator().manual_seed(2)
+    for _ in range(50):
+        for one, other in zip(fused_model.parameters(), plain_model.parameters(), strict=True):
+            one.grad = other.grad = torch.randn(one.shape, generator=random)
+        fused.step()
+        plain.step()
+    for one, other in zip(fused_model.parameters(), plain_model.parameters(), strict=True):
+        torch.testing.assert_close(one, other, rtol=1e-5, atol=1e-6)
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -15,8 +15,9 @@ from pathlib import Path
 import mlflow
 import optuna
 import pytest
+from sklearn.metrics import accuracy_score, f1_score
 
-from cifar_exp import sweep
+from cifar_exp import metrics, sweep
 from cifar_exp.comparison import Ranking, rank
 from cifar_exp.datasets import Dataset
 from cifar_exp.event import Event
@@ -25,10 +26,12 @@ from cifar_exp.losses import LOSSES
 from cifar_exp.optimizers import OPTIMIZERS
 from cifar_exp.problems import DefinitionError
 from cifar_exp.record import RunRecord
-from cifar_exp.tracking import connect, read_records
+from cifar_exp.tracking import connect, read_predictions, read_records
 from tests import tiny
 
 ROOT = Path(__file__).parent.parent
+SCORES = {"accuracy", "nll", "brier", "ece", "ece_adaptive", "macro_f1"}  # of three classes
+SCORES_BY_EPOCH = sorted(f"val/{name}" for name in SCORES)
 CLI = [sys.executable, "-c", "from cifar_exp.cli import main; main()"]
 
 
@@ -67,10 +70,9 @@ class Bench:
                 dict(record.params),
                 [
                     [(p.step, p.value) for p in client.get_metric_history(record.run_id, name)]
-                    for name in ("train/loss", "val/accuracy", "val/nll")
+                    for name in ("train/loss", *SCORES_BY_EPOCH)
                 ],
-                record.metrics.get("test_accuracy"),
-                record.metrics.get("test_nll"),
+                {k: v for k, v in record.metrics.items() if k.startswith("test_")},
             )
             for record in self.records()
             if record.kind in ("trial", "confirmation")
@@ -141,9 +143,29 @@ def test_only_confirmations_see_the_test_set_on_fresh_seeds(bench: Bench, images
     bench.run(tiny.definition(images))
     trials, confirmations = bench.records("trial"), bench.records("confirmation")
     assert not [r for r in trials if any(name.startswith("test") for name in r.metrics)]
-    assert all({"test_accuracy", "test_nll"} <= set(r.metrics) for r in confirmations)
+    scores = {f"test_{name}" for name in SCORES}
+    assert all(scores | set(SCORES_BY_EPOCH) <= set(r.metrics) for r in confirmations)
     assert {r.params["seed"] for r in trials} == {"0"}
     assert {r.params["seed"] for r in confirmations} == {"1", "2"}
+
+
+def test_the_predictions_of_a_confirmation_give_its_scores(bench: Bench, images: Path) -> None:
+    bench.run(tiny.definition(images))
+    client = connect(bench.tracking_uri)
+    for record in bench.records("confirmation"):
+        predictions = read_predictions(client, record.run_id)
+        label, predicted = predictions.label, predictions.predicted
+        assert len(label) == len(predictions.confidence) == 30
+        kinds = [array.dtype.name for array in (label, predicted, predictions.confidence)]
+        assert kinds == ["uint8", "uint8", "float32"]
+        assert record.metrics["test_accuracy"] == accuracy_score(label, predicted)
+        assert record.metrics["test_ece"] == metrics.ece(predictions)
+        assert record.metrics["test_ece_adaptive"] == metrics.ece_adaptive(predictions)
+        assert record.metrics["test_macro_f1"] == pytest.approx(
+            f1_score(label, predicted, average="macro")
+        )
+    for record in bench.records("trial"):
+        assert "predictions.npz" not in [a.path for a in client.list_artifacts(record.run_id)]
 
 
 def test_the_setting_confirmed_is_that_of_the_best_trial(bench: Bench, images: Path) -> None:

@@ -5,9 +5,11 @@ import socket
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from cifar_exp import provenance
+from cifar_exp.predictions import Predictions
 from cifar_exp.tracking import (
     Run,
     StoreError,
@@ -16,6 +18,7 @@ from cifar_exp.tracking import (
     default_uri,
     inherited_run,
     mlflow_experiment,
+    read_predictions,
     read_records,
 )
 
@@ -109,6 +112,33 @@ def test_a_run_killed_before_its_parameters_were_written_is_taken_up(
     assert first.run_id == second.run_id
     [record] = tracker.records()
     assert record.params == {"lr": "0.1"}
+
+
+def test_predictions_come_back_as_they_were(
+    tracker: Tracker, open_trial: Open, capfd: pytest.CaptureFixture[str]
+) -> None:
+    run = open_trial()
+    written = Predictions(
+        label=np.array([0, 255], dtype=np.uint8),
+        predicted=np.array([255, 255], dtype=np.uint8),
+        confidence=np.array([1 / 3, 1], dtype=np.float32),
+    )
+    run.log_predictions(written)
+    read = read_predictions(tracker.client, run.run_id)
+    for name in ("label", "predicted", "confidence"):
+        one, other = getattr(written, name), getattr(read, name)
+        assert other.dtype == one.dtype
+        assert np.array_equal(one, other)
+    assert capfd.readouterr().err == ""  # MLflow shows a bar for a file by default
+
+
+@pytest.mark.parametrize("missing", ["file", "run"])
+def test_predictions_that_are_not_there_are_one_sentence(
+    tracker: Tracker, open_trial: Open, missing: str
+) -> None:
+    run_id = open_trial().run_id if missing == "file" else "0" * 32
+    with pytest.raises(StoreError, match=f"run {run_id} holds no predictions.npz"):
+        read_predictions(tracker.client, run_id)
 
 
 def test_closing_gives_each_run_the_status_of_its_state(tracker: Tracker, open_trial: Open) -> None:

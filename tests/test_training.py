@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-import itertools
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,6 +10,8 @@ from sklearn.metrics import accuracy_score, log_loss
 from torch.nn import functional
 
 from cifar_exp import training
+from cifar_exp.augmentations import AUGMENTATIONS
+from cifar_exp.batches import epoch_order
 from cifar_exp.datasets import Dataset, Split
 from cifar_exp.experiment import TrialConfig
 from cifar_exp.losses import LOSSES
@@ -38,7 +40,7 @@ def plain_losses(config: TrialConfig, data: Dataset, epochs: int) -> list[float]
     optimizer = torch.optim.SGD(model.parameters(), lr=config.lr)
     losses = []
     for epoch in range(1, epochs + 1):
-        order = training.epoch_order(len(images), config.seed, epoch).tolist()
+        order = epoch_order(len(images), config.seed, epoch).tolist()
         total = 0.0
         for start in range(0, len(order), config.batch_size):
             chosen = order[start : start + config.batch_size]
@@ -94,18 +96,6 @@ def test_another_seed_is_another_training(config: TrialConfig, data: Dataset) ->
     assert one[0].train_loss != other[0].train_loss
 
 
-def test_the_order_of_images_depends_on_seed_and_epoch_alone() -> None:
-    orders = {
-        (seed, epoch): training.epoch_order(100, seed, epoch)
-        for seed, epoch in itertools.product((0, 1), (1, 2))
-    }
-    for one, other in itertools.combinations(orders.values(), 2):
-        assert not torch.equal(one, other)
-    for (seed, epoch), order in orders.items():
-        assert torch.equal(order, training.epoch_order(100, seed, epoch))
-        assert torch.equal(order.sort().values, torch.arange(100))
-
-
 def test_the_test_split_is_never_touched(config: TrialConfig, data: Dataset) -> None:
     poisoned = Split(images=data.test.images, labels=torch.full_like(data.test.labels, 10_000))
     _, expected = train(config, data)
@@ -119,7 +109,7 @@ def test_evaluation_scores_the_whole_split_at_any_batch_size(
 ) -> None:
     model = training.build_model(config, data)
     monkeypatch.setattr(training, "EVALUATION_BATCH", batch_size)
-    scores = training.evaluate(model, LOSSES["cross_entropy"](), data.test)
+    scores = training.evaluate(model, LOSSES["cross_entropy"](), data.test).scores
     with torch.no_grad():
         probabilities = model(data.test.images).double().softmax(1).numpy()
     assert scores.accuracy == accuracy_score(data.test.labels, probabilities.argmax(1))
@@ -154,6 +144,28 @@ def test_batches_of_one_image_train(config: TrialConfig, data: Dataset) -> None:
         config.model_copy(update={"batch_size": 1, "epochs": 1}), replace(data, train=few)
     )
     assert epoch.train_loss > 0
+
+
+@pytest.mark.parametrize("augment", sorted(AUGMENTATIONS))
+def test_augmented_training_learns_and_repeats_to_the_bit(
+    config: TrialConfig, data: Dataset, augment: str
+) -> None:
+    augmented = config.model_copy(update={"augment": augment, "epochs": 8})
+    _, epochs = train(augmented, data)
+    _, again = train(augmented, data)
+    _, plain = train(config.model_copy(update={"epochs": 8}), data)
+    assert epochs[-1].train_loss < epochs[0].train_loss
+    assert [e.train_loss for e in epochs] == [e.train_loss for e in again]
+    assert ([e.train_loss for e in epochs] == [e.train_loss for e in plain]) == (augment == "none")
+
+
+@pytest.mark.skipif(shutil.which("g++") is None, reason="torch.compile needs a C++ compiler")
+def test_a_compiled_training_is_the_plain_one(config: TrialConfig, data: Dataset) -> None:
+    whole = config.model_copy(update={"batch_size": len(data.train)})  # each size is compiled anew
+    _, epochs = train(whole.model_copy(update={"compile": True}), data)
+    _, expected = train(whole, data)
+    given = [e.train_loss for e in epochs]
+    assert given == pytest.approx([e.train_loss for e in expected], rel=1e-5)
 
 
 def test_bfloat16_stays_near_float32(config: TrialConfig, data: Dataset) -> None:

@@ -4,17 +4,20 @@ import json
 import subprocess
 import sys
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
 import torch
 
 from cifar_exp import training, trial
 from cifar_exp.datasets import Dataset
+from cifar_exp.evaluation import Evaluation
 from cifar_exp.experiment import TrialConfig
 from cifar_exp.record import RunRecord
-from cifar_exp.tracking import Run, Tracker, mlflow_experiment
+from cifar_exp.tracking import Run, StoreError, Tracker, mlflow_experiment, read_predictions
 from cifar_exp.tracking.store import connect
 from tests import tiny
 
@@ -61,7 +64,9 @@ def test_a_complete_training_is_recorded(
     assert record.metrics["val_accuracy"] == outcome.val_accuracy == record.metrics["val/accuracy"]
     assert record.metrics["epochs_trained"] == config.epochs
     assert record.metrics["seconds"] > 0
-    assert not {"test_accuracy", "test_nll"} & set(record.metrics)
+    assert not [name for name in record.metrics if name.startswith("test")]
+    with pytest.raises(StoreError, match="holds no predictions"):
+        read_predictions(tracker.client, record.run_id)
 
 
 def test_every_epoch_is_one_point_of_every_metric(
@@ -74,11 +79,16 @@ def test_every_epoch_is_one_point_of_every_metric(
         "train/loss": [e.train_loss for e in expected],
         "val/accuracy": [e.val.accuracy for e in expected],
         "val/nll": [e.val.nll for e in expected],
+        "val/brier": [e.val.brier for e in expected],
+        "val/ece": [e.val.ece for e in expected],
+        "val/ece_adaptive": [e.val.ece_adaptive for e in expected],
+        "val/macro_f1": [e.val.macro_f1 for e in expected],
     }.items():
         history = tracker.client.get_metric_history(run.run_id, name)
         assert [(point.step, point.value) for point in history] == list(enumerate(values, start=1))
     for name in ("epoch_seconds", "images_per_second"):
         assert len(tracker.client.get_metric_history(run.run_id, name)) == config.epochs
+    assert "val/top5" not in only(tracker).metrics  # three classes
 
 
 def test_params_name_all_that_the_training_depends_on(
@@ -128,11 +138,107 @@ def test_a_training_that_breaks_is_recorded_with_its_reason(
     assert record.tags["reason"].startswith("IndexError: ")
 
 
-def test_final_scores_are_added(
+def test_the_test_split_is_passed_once_and_gives_scores_and_predictions(
+    config: TrialConfig,
+    data: Dataset,
+    tracker: Tracker,
+    open_run: Open,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    passed: list[int] = []
+
+    def watched(*arguments: Any) -> torch.nn.Module:
+        model = build_model(*arguments)
+        model.register_forward_hook(
+            lambda module, inputs, _: passed.append(0 if module.training else len(inputs[0]))
+        )
+        return model
+
+    build_model = training.build_model
+    monkeypatch.setattr(training, "build_model", watched)
+    trial.record(config, data, open_run(config), test=data.test, keep_model=lambda _: False)
+    assert sum(passed) == config.epochs * len(data.val) + len(data.test)
+    record = only(tracker)
+    predictions = read_predictions(tracker.client, record.run_id)
+    assert predictions.label.tolist() == data.test.labels.tolist()
+    assert record.metrics["test_accuracy"] == predictions.correct.mean()
+    names = {"accuracy", "nll", "brier", "ece", "ece_adaptive", "macro_f1"}
+    assert {name for name in record.metrics if name.startswith("test")} == {
+        f"test_{name}" for name in names
+    }
+
+
+def test_six_classes_have_a_top_five(
     config: TrialConfig, data: Dataset, tracker: Tracker, open_run: Open
 ) -> None:
-    trial.record(config, data, open_run(config), score=lambda _: {"test_accuracy": 0.5})
-    assert only(tracker).metrics["test_accuracy"] == 0.5
+    six = replace(data, classes=tuple("abcdef"))
+    trial.record(config, six, open_run(config), test=data.test)
+    metrics = only(tracker).metrics
+    assert metrics["val/accuracy"] <= metrics["val/top5"] <= 1
+    assert metrics["test_accuracy"] <= metrics["test_top5"] <= 1
+
+
+def test_predictions_are_there_before_the_state_is(
+    config: TrialConfig,
+    data: Dataset,
+    tracker: Tracker,
+    open_run: Open,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def killed(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Run, "end_training", killed)
+    with pytest.raises(KeyboardInterrupt):
+        trial.record(config, data, open_run(config), test=data.test)
+    assert not only(tracker).finished
+    first = read_predictions(tracker.client, only(tracker).run_id)
+
+    monkeypatch.undo()
+    taken_up = Run(tracker.client, tracker.client.get_run(only(tracker).run_id).info, 2)
+    trial.record(config, data, taken_up, test=data.test)
+    assert only(tracker).finished
+    second = read_predictions(tracker.client, only(tracker).run_id)
+    for name, values in asdict(first).items():
+        assert np.array_equal(values, asdict(second)[name])
+
+
+def test_predictions_that_cannot_be_stored_are_no_outcome_of_the_training(
+    config: TrialConfig,
+    data: Dataset,
+    tracker: Tracker,
+    open_run: Open,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def full(*_: object) -> None:
+        raise OSError("no space left")
+
+    monkeypatch.setattr(Run, "log_predictions", full)
+    with pytest.raises(OSError, match="no space left"):
+        trial.record(config, data, open_run(config), test=data.test)
+    assert not only(tracker).finished
+
+
+def test_a_test_split_that_diverges_fails_the_training(
+    config: TrialConfig,
+    data: Dataset,
+    tracker: Tracker,
+    open_run: Open,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def only_validates(*arguments: Any) -> Evaluation:
+        if arguments[2] is data.test:
+            raise training.Diverged("an output of the network is not finite")
+        return evaluate(*arguments)
+
+    evaluate = training.evaluate
+    monkeypatch.setattr(training, "evaluate", only_validates)
+    outcome = trial.record(config, data, open_run(config), test=data.test)
+    record = only(tracker)
+    assert (outcome.state, outcome.diverged, record.diverged) == ("FAIL", True, True)
+    assert not [name for name in record.metrics if name.startswith("test")]
+    with pytest.raises(StoreError):
+        read_predictions(tracker.client, record.run_id)
 
 
 def test_a_model_can_be_left_out(
@@ -158,8 +264,6 @@ print(json.dumps((logits.argmax(1).numpy() == labels).mean()))
 def test_the_stored_model_reproduces_the_validation_accuracy_in_a_fresh_process(
     config: TrialConfig, tracker: Tracker, open_run: Open, tmp_path: Path, model: str
 ) -> None:
-    import numpy as np
-
     data = tiny.dataset(tiny.write_images(tmp_path / "images", size=32))
     chosen = config.model_copy(update={"model": model, "epochs": 1})
     outcome = trial.record(chosen, data, open_run(chosen))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import fields
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +10,7 @@ from PIL import Image
 
 from cifar_exp import datasets
 from cifar_exp.datasets import Dataset
+from cifar_exp.evaluation import Scores
 from cifar_exp.experiment import Experiment, TrialConfig, read
 
 COLORS = {"blue": (40, 60, 200), "green": (40, 200, 60), "red": (200, 60, 40)}
@@ -73,3 +75,8 @@ def trial_config(
     """Return one training of the tiny sweep's first combination."""
     tiny = experiment(root, **changes)
     return tiny.trial(tiny.combinations()[0], {"lr": lr, "batch_size": batch_size}, seed)
+
+
+def scores(**changes: float) -> Scores:
+    """Return scores that no training has reached."""
+    return Scores(**{**dict.fromkeys((field.name for field in fields(Scores)), 0.5), **changes})

@@ -77,6 +77,7 @@ READ: Mapping[str, Callable[[Trainings], str]] = {
     "data set": _params("dataset"),
     "data and split": lambda records: _joined(r.data_digest for r in records),
     "network": _params("model"),
+    "augmentation": _params("augment"),
     "precision": _params("precision"),
     "device": _params("device"),
     "threads": _params("threads"),

@@ -4,7 +4,7 @@ A definition is a TOML file. It is read into frozen models that accept nothing u
 its problems are reported at once. `Experiment.combinations()` crosses its losses and optimizers.
 """
 
-from cifar_exp.experiment.definition import Combination, Experiment, Precision, TrialConfig
+from cifar_exp.experiment.definition import Combination, Experiment, TrialConfig
 from cifar_exp.experiment.file import (
     definition_text,
     load,
@@ -28,7 +28,6 @@ __all__ = [
     "DatasetVariant",
     "Experiment",
     "OptimizerVariant",
-    "Precision",
     "Range",
     "Space",
     "TrialConfig",

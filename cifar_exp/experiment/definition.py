@@ -11,6 +11,7 @@ from pydantic import Field, SerializeAsAny, field_validator
 from pydantic_core import PydanticCustomError
 
 from cifar_exp import models
+from cifar_exp.augmentations import AUGMENTATIONS
 from cifar_exp.experiment.space import Choices, Range, Space, parse
 from cifar_exp.experiment.variant import (
     DatasetVariant,
@@ -25,9 +26,10 @@ from cifar_exp.experiment.variant import (
 )
 from cifar_exp.losses import LOSSES, Loss
 from cifar_exp.optimizers import OPTIMIZERS, Optimizer
+from cifar_exp.precision import Precision, PrecisionChoice, resolve
+from cifar_exp.problems import suggestion
 from cifar_exp.settings import Settings
 
-Precision = Literal["fp32", "bf16"]
 BatchSize = Annotated[int, Field(ge=1)]
 Seed = Annotated[int, Field(ge=0, lt=2**32)]
 
@@ -90,6 +92,8 @@ class TrialConfig(Settings):
     epochs: int = Field(ge=1)
     seed: int = Field(ge=0)
     precision: Precision = "fp32"
+    augment: str = "none"
+    compile: bool = False
 
 
 class Experiment(Settings):
@@ -105,8 +109,13 @@ class Experiment(Settings):
     """Passes over the training split in each training."""
     seed: Seed = 0
     """Seed of the tuning; the confirmations use the seeds after it."""
-    precision: Precision = "fp32"
-    """Arithmetic of the network: float32, or bfloat16 with float32 weights."""
+    precision: PrecisionChoice = "fp32"
+    """Arithmetic of the network: float32, bfloat16 with float32 weights, or "auto": bfloat16 only
+    where the processor or GPU multiplies it natively."""
+    augment: str = Field(default="none", json_schema_extra={"enum": list(AUGMENTATIONS)})
+    """How training images are varied: "none", "flip", "crop_flip" or "deepobs"."""
+    compile: bool = False
+    """Train through torch.compile, on a GPU with CUDA graphs; it takes a minute before it saves."""
     keep_models: Literal["all", "best"] = "all"
     """Keep the model of every trial, or of each combination's best trial and confirmations only."""
     search: Search = Search()
@@ -125,6 +134,15 @@ class Experiment(Settings):
             raise PydanticCustomError("model", "{text}", {"text": str(error)}) from None
         return name
 
+    @field_validator("augment")
+    @classmethod
+    def _known_augmentation(cls, name: str) -> str:
+        if name not in AUGMENTATIONS:
+            hint = suggestion(name, list(AUGMENTATIONS))
+            text = f"unknown augmentation {json.dumps(name)}{hint}"
+            raise PydanticCustomError("augment", "{text}", {"text": text})
+        return name
+
     @field_validator("dataset", mode="before")
     @classmethod
     def _read_dataset(cls, given: Any) -> Any:
@@ -139,6 +157,11 @@ class Experiment(Settings):
     @classmethod
     def _read_optimizers(cls, given: Any) -> Any:
         return read_each(given, read_optimizer)
+
+    @property
+    def arithmetic(self) -> Precision:
+        """The precision that this machine computes in."""
+        return resolve(self.precision)
 
     def combinations(self) -> list[Combination]:
         """Cross the losses with the optimizers, in the order of the definition."""
@@ -173,7 +196,9 @@ class Experiment(Settings):
                 **{name: params[name] for name in ("lr", "batch_size") if name in params},
                 "epochs": self.epochs,
                 "seed": seed,
-                "precision": self.precision,
+                "precision": self.arithmetic,
+                "augment": self.augment,
+                "compile": self.compile,
             }
         )
 
@@ -190,7 +215,8 @@ class Experiment(Settings):
             "data": fingerprint,
             "search": self.search.model_dump(mode="json", exclude={"trials"}),
             "combination": combination.model_dump(mode="json"),
-            **self.model_dump(mode="json", include={"model", "epochs", "seed", "precision"}),
+            "precision": self.arithmetic,
+            **self.model_dump(include={"model", "epochs", "seed", "augment", "compile"}),
         }
         return hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()[:16]
 

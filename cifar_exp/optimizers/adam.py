@@ -37,7 +37,9 @@ class Adam(DecayingOptimizer):
 
     def _make(self, groups: list[Group], lr: float) -> torch.optim.Optimizer:
         betas = (self.beta1, self.beta2)
-        return torch.optim.Adam(groups, lr=lr, betas=betas, eps=self.eps, amsgrad=self.amsgrad)
+        return torch.optim.Adam(
+            groups, lr=lr, betas=betas, eps=self.eps, amsgrad=self.amsgrad, fused=True
+        )
 
 
 class AdamW(DecayingOptimizer):
@@ -54,7 +56,9 @@ class AdamW(DecayingOptimizer):
 
     def _make(self, groups: list[Group], lr: float) -> torch.optim.Optimizer:
         betas = (self.beta1, self.beta2)
-        return torch.optim.AdamW(groups, lr=lr, betas=betas, eps=self.eps, amsgrad=self.amsgrad)
+        return torch.optim.AdamW(
+            groups, lr=lr, betas=betas, eps=self.eps, amsgrad=self.amsgrad, fused=True
+        )
 
 
 class NAdam(DecayingOptimizer):

@@ -43,6 +43,7 @@ class SGD(DecayingOptimizer):
             momentum=self.momentum,
             dampening=self.dampening,
             nesterov=self.nesterov,
+            fused=True,
         )
 
 

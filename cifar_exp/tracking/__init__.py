@@ -1,5 +1,6 @@
 """All of MLflow: the store, the runs written to it, and the records read from it."""
 
+from cifar_exp.tracking.predictions import read_predictions
 from cifar_exp.tracking.run import Run
 from cifar_exp.tracking.store import (
     StoreError,
@@ -20,5 +21,6 @@ __all__ = [
     "exists",
     "inherited_run",
     "mlflow_experiment",
+    "read_predictions",
     "read_records",
 ]

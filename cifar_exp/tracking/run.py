@@ -11,8 +11,10 @@ import torch
 from mlflow.entities import Metric, Param, RunInfo, RunTag
 
 from cifar_exp.datasets import Dataset
+from cifar_exp.predictions import Predictions
 from cifar_exp.record import TrialState
 from cifar_exp.tracking import artifacts
+from cifar_exp.tracking.predictions import log_predictions
 
 Status = Literal["FINISHED", "KILLED", "FAILED"]
 STATUS_OF: Mapping[str, Status] = {"COMPLETE": "FINISHED", "PRUNED": "KILLED", "FAIL": "FAILED"}
@@ -55,6 +57,10 @@ class Run:
     def log_model(self, model: torch.nn.Module, data: Dataset) -> None:
         """Store a network that takes uint8 images and gives logits."""
         artifacts.log_model(self.client, self.info, model, data)
+
+    def log_predictions(self, predictions: Predictions) -> None:
+        """Store what a network says of each example of the test set."""
+        log_predictions(self.client, self.run_id, predictions)
 
     def log_text(self, text: str, path: str) -> None:
         """Store a text as an artifact."""

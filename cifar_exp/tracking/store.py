@@ -43,6 +43,7 @@ def connect(uri: str) -> mlflow.MlflowClient:
     """
     for noisy in ("mlflow", "alembic"):
         logging.getLogger(noisy).setLevel(logging.ERROR)
+    os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")  # a bar a file
     sqlite.share_files()
     if uri.startswith("sqlite:"):
         _check_file(uri)
