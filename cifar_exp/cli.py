@@ -179,12 +179,38 @@ def train(
     "--format", "form", type=click.Choice(["table", "csv", "json", "md"]), default="table"
 )
 @click.option("--output", type=click.Path(path_type=Path), help="Write all files to this folder.")
+@click.option(
+    "--yardstick",
+    default="test_accuracy",
+    show_default=True,
+    help="What to rank by: test_accuracy, test_nll or another final test metric.",
+)
+@click.option(
+    "--alpha",
+    type=click.FloatRange(0, 0.5, min_open=True),
+    default=0.05,
+    show_default=True,
+    help="Probability of any false claim that a combination is worse than the best.",
+)
+@click.option(
+    "--rope",
+    type=click.FloatRange(0),
+    default=0.5,
+    show_default=True,
+    help="Difference that does not matter in practice, in points (hundredths of the yardstick).",
+)
 @tracking_option
-def compare(name: str, form: str, output: Path | None, tracking_uri: str | None) -> None:
+def compare(
+    name: str, form: str, output: Path | None, tracking_uri: str | None, **options: Any
+) -> None:
     """Print the ranking of experiment NAME, read from MLflow alone."""
     from cifar_exp.compare import compare as compare_experiment
+    from cifar_exp.comparison import Method
 
-    _exit_for(compare_experiment(name, form=form, output=output, tracking_uri=tracking_uri))
+    method = Method(**options)
+    _exit_for(
+        compare_experiment(name, form=form, output=output, tracking_uri=tracking_uri, method=method)
+    )
 
 
 @cli.command()

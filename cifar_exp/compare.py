@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from cifar_exp import console, report, tracking
-from cifar_exp.comparison import Ranking, rank, to_csv, to_json, to_markdown
+from cifar_exp.comparison import Method, Ranking, rank, to_csv, to_json, to_markdown
 from cifar_exp.errors import BadInput
 from cifar_exp.wording import without_credentials
 
@@ -13,7 +13,12 @@ FORMATS = {"csv": to_csv, "json": to_json, "md": to_markdown}
 
 
 def compare(
-    name: str, *, form: str = "table", output: Path | None = None, tracking_uri: str | None = None
+    name: str,
+    *,
+    form: str = "table",
+    output: Path | None = None,
+    tracking_uri: str | None = None,
+    method: Method | None = None,
 ) -> Ranking:
     """Print and return the ranking of an experiment's latest sweep.
 
@@ -22,12 +27,13 @@ def compare(
         form: `table`, or a format to print: `csv`, `json` or `md`.
         output: A folder to write the files of the ranking to.
         tracking_uri: The MLflow store; by default MLFLOW_TRACKING_URI, or `mlflow.db` here.
+        method: The yardstick and how sure to be; by default test accuracy at level 0.05.
 
     Raises:
-        BadInput: The store holds no sweep of that name.
+        BadInput: The store holds no sweep of that name, or no confirmation has the yardstick.
         StoreError: The store cannot be used.
     """
-    ranking = read_ranking(name, tracking_uri or tracking.default_uri())
+    ranking = read_ranking(name, tracking_uri or tracking.default_uri(), method)
     screen = console.stdout()
     if form == "table":
         console.print_ranking(screen, ranking)
@@ -38,13 +44,13 @@ def compare(
     return ranking
 
 
-def read_ranking(name: str, uri: str) -> Ranking:
+def read_ranking(name: str, uri: str, method: Method | None = None) -> Ranking:
     """Rank the combinations of an experiment's latest sweep in an MLflow store."""
     if not tracking.exists(uri):
         raise BadInput(f"there is no {uri.removeprefix('sqlite:///')}; name the MLflow store")
     records = tracking.read_records(tracking.connect(uri), name)
     try:
-        return rank(records)
+        return rank(records, method=method)
     except ValueError:
         store = without_credentials(uri)
         raise BadInput(f"the MLflow store {store} holds no sweep of experiment {name!r}") from None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shlex
 import sys
+import textwrap
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -22,7 +23,8 @@ if TYPE_CHECKING:
 
 PLAIN_WIDTH = 160
 LONG_NAME = 24  # letters; with a longer one, anything may be folded in a narrow terminal
-NEVER_FOLDED = ("combination", "test accuracy", "best lr")
+NEVER_FOLDED = (1, 2, 5, 6)  # columns: combination, its mean, ranks, lr
+TEXT_WIDTH = 100
 
 
 def stdout() -> Console:
@@ -31,19 +33,21 @@ def stdout() -> Console:
 
 
 def print_ranking(console: Console, ranking: Ranking) -> None:
-    """Print the table of a ranking."""
-    from cifar_exp.comparison import HEADERS, cells
+    """Print the table of a ranking, and what it says."""
+    from cifar_exp.comparison import cells, headers
+    from cifar_exp.comparison.sentences import sentences
 
     table = Table(
         title=ranking.experiment,
         title_justify="left",
         box=SIMPLE_HEAD,
         pad_edge=False,
-        collapse_padding=True,
+        padding=0,
     )
     longest = max((len(row.combination) for row in ranking.combinations), default=0)
-    whole = NEVER_FOLDED if longest <= LONG_NAME else ()
-    for header in HEADERS:
+    names = headers(ranking)
+    whole = [names[place] for place in NEVER_FOLDED] if longest <= LONG_NAME else []
+    for header in names:
         table.add_column(
             header,
             justify="left" if header == "combination" else "right",
@@ -51,8 +55,11 @@ def print_ranking(console: Console, ranking: Ranking) -> None:
             no_wrap=header in whole,
         )
     for row in ranking.combinations:
-        table.add_row(*map(escape, cells(row)))
+        table.add_row(*map(escape, cells(ranking, row)))
     console.print(table)
+    for sentence in sentences(ranking):
+        for line in textwrap.wrap(sentence, min(console.width, TEXT_WIDTH)):
+            _print_line(console, line)
 
 
 def print_epoch(console: Console, epochs: int) -> Callable[[EpochMetrics], bool]:

@@ -29,6 +29,8 @@ class RunRecord:
     diverged: bool = False
     confirms: int | None = None
     """The number of the trial whose setting a confirmation trains again."""
+    data_digest: str | None = None
+    """Digest of images, labels and split that a training saw."""
     params: Mapping[str, str] = field(default_factory=dict)
     metrics: Mapping[str, float] = field(default_factory=dict)
     tags: Mapping[str, str] = field(default_factory=dict)

@@ -22,7 +22,7 @@ from cifar_exp.comparison import Ranking, Row
 from cifar_exp.datasets import Dataset, Progress, load, no_progress
 from cifar_exp.errors import Unavailable
 from cifar_exp.event import Watch
-from cifar_exp.experiment import Combination, Experiment
+from cifar_exp.experiment import Combination, Experiment, Range
 from cifar_exp.folders import lock_file
 from cifar_exp.problems import DefinitionError
 from cifar_exp.tracking import Run, Tracker
@@ -154,15 +154,22 @@ def _open_combinations(
     experiment: Experiment, data: Dataset, tracker: Tracker, sweep_run: Run
 ) -> dict[str, str]:
     """Open the run of each combination under the sweep's; return their ids by name."""
-    return {
-        combination.name: tracker.open_combination(
+    parents = {}
+    for combination in experiment.combinations():
+        run_ = tracker.open_combination(
             combination.name,
             parent=sweep_run.run_id,
             combination_id=experiment.identity(combination, data.fingerprint),
             params={"loss": combination.loss.name, "optimizer": combination.optimizer.name},
-        ).run_id
-        for combination in experiment.combinations()
-    }
+        )
+        run_.log_params(_lr_range(combination.optimizer.lr))  # also where an older version made it
+        parents[combination.name] = run_.run_id
+    return parents
+
+
+def _lr_range(lr: float | Range) -> dict[str, float]:
+    """Name the ends of the range that a learning rate is searched in; a fixed one has none."""
+    return {"lr_low": lr.low, "lr_high": lr.high} if isinstance(lr, Range) else {}
 
 
 def _job(sweep: Sweep, data: Dataset, tracker: Tracker, parents: dict[str, str]) -> Job:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import fields
 from typing import Any
 
-from cifar_exp.comparison import Ranking, Row
+from cifar_exp.comparison import Method, Ranking, Row
+from cifar_exp.comparison.inference import infer
 
 
 def row(rank: int | None, combination: str, **changes: Any) -> Row:
@@ -31,9 +33,18 @@ def row(rank: int | None, combination: str, **changes: Any) -> Row:
         "failed": 0,
         "seeds_failed": 0,
     }
-    return Row(**{**values, **changes})
+    values |= changes
+    by_yardstick = {
+        "values": values["test_accuracies"],
+        "value_seeds": tuple(range(1, 1 + len(values["test_accuracies"]))),
+        "mean": values["test_accuracy_mean"],
+        "std": values["test_accuracy_std"],
+    }
+    return Row(**{**by_yardstick, **values})
 
 
 def ranking(*rows: Row) -> Ranking:
-    """Return the ranking of an experiment named `small`."""
-    return Ranking(experiment="small", combinations=rows)
+    """Return the ranking of an experiment named `small`, its rows compared."""
+    told, inference = infer(rows, Method())
+    found = {field.name: getattr(inference, field.name) for field in fields(inference)}
+    return Ranking(experiment="small", combinations=tuple(told), **found)

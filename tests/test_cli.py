@@ -109,6 +109,17 @@ def test_run_compare_and_train_the_best_again(
     assert trained.metrics["val_accuracy"] == best["val_accuracy"]
 
 
+def test_compare_by_another_yardstick(cli: Cli, definition: Path, tracking_uri: str) -> None:
+    del tracking_uri
+    cli("run", definition, "--trials", 1, "--workers", 1)
+    options = ("--yardstick", "test_nll", "--alpha", 0.1, "--rope", 2)
+    held = json.loads(cli("compare", "tiny", "--format", "json", *options).out)
+    assert (held["yardstick"], held["alpha"], held["rope"]) == ("test_nll", 0.1, 2.0)
+    means = [row["metric_means"]["test_nll"] for row in held["combinations"]]
+    assert means == sorted(means)
+    assert "test NLL" in cli("compare", "tiny", *options).out
+
+
 def test_run_again_says_what_was_there(cli: Cli, definition: Path, tracking_uri: str) -> None:
     del tracking_uri
     cli("run", definition, "--workers", 1)
@@ -241,6 +252,9 @@ def test_version_and_help(cli: Cli) -> None:
         ("plan", "missing.toml"),
         ("compare", "nothing"),
         ("compare", "x", "--format", "pdf"),
+        ("compare", "x", "--yardstick", "accuracy"),
+        ("compare", "x", "--alpha", "1.5"),
+        ("compare", "x", "--rope", "-1"),
         ("list", "planets"),
         ("train", "--loss", "crossentropy"),
         ("train", "--optimizer", "sdg"),

@@ -7,7 +7,6 @@ import io
 import json
 import random
 from dataclasses import replace
-from typing import Any
 
 import numpy as np
 import pytest
@@ -15,19 +14,21 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cifar_exp.comparison import (
-    HEADERS,
+    Ranking,
     Row,
-    accuracy_text,
     best_trial,
     cells,
     confirmations,
+    headers,
     rank,
     to_csv,
     to_json,
     to_markdown,
 )
+from cifar_exp.comparison.table import mean_text
 from cifar_exp.record import RunRecord
 from tests.rankings import ranking, row
+from tests.records import combination, confirmation, scored, sweep, trial
 
 # What every reader of ranking.json and ranking.csv may count on.
 FIELDS = [
@@ -44,84 +45,6 @@ FIELDS = [
     "diverged",
     "seconds",
 ]
-
-
-def sweep(run_id: str = "s", *, start: int = 0, trials: int = 9, seeds: int = 9) -> RunRecord:
-    return RunRecord(
-        run_id=run_id,
-        experiment="small",
-        kind="sweep",
-        name="small",
-        status="FINISHED",
-        start_time=start,
-        params={"trials": str(trials), "seeds": str(seeds)},
-    )
-
-
-def combination(name: str, parent: str = "s") -> RunRecord:
-    loss, _, optimizer = name.partition("+")
-    return RunRecord(
-        run_id=f"{parent}/{name}",
-        experiment="small",
-        kind="combination",
-        name=name,
-        combination=name,
-        status="FINISHED",
-        start_time=1,
-        parent=parent,
-        params={"loss": loss, "optimizer": optimizer},
-    )
-
-
-def trial(name: str, number: int, accuracy: float | None, **changes: Any) -> RunRecord:
-    """Return a trial of 10 seconds: complete, or failed if it has no accuracy."""
-    metrics = {"seconds": 10.0} | ({} if accuracy is None else {"val_accuracy": accuracy})
-    values: dict[str, Any] = {
-        "run_id": f"{name} #{number}",
-        "experiment": "small",
-        "kind": "trial",
-        "name": f"{name} #{number}",
-        "combination": name,
-        "status": "FINISHED",
-        "start_time": 2,
-        "parent": f"s/{name}",
-        "number": number,
-        "state": "FAIL" if accuracy is None else "COMPLETE",
-        "params": {
-            "lr": f"0.{number + 1}",
-            "batch_size": str(2**number),
-            "loss.gamma": "1.5",
-            "threads": "1",
-        },
-        "metrics": metrics,
-    }
-    return RunRecord(**{**values, **changes})
-
-
-def confirmation(
-    name: str, number: int, accuracy: float | None, *, confirms: int = 0, **changes: Any
-) -> RunRecord:
-    values: dict[str, Any] = {
-        "run_id": f"{name} seed {number} of {confirms}",
-        "experiment": "small",
-        "kind": "confirmation",
-        "name": f"{name} seed {number}",
-        "combination": name,
-        "status": "FINISHED",
-        "start_time": 3,
-        "parent": f"s/{name}",
-        "number": number,
-        "state": "FAIL" if accuracy is None else "COMPLETE",
-        "confirms": confirms,
-        "metrics": {} if accuracy is None else {"test_accuracy": accuracy},
-    }
-    return RunRecord(**{**values, **changes})
-
-
-def scored(name: str, *accuracies: float) -> list[RunRecord]:
-    """Return a combination of one trial with these test accuracies."""
-    confirmed = [confirmation(name, i, value) for i, value in enumerate(accuracies, start=1)]
-    return [combination(name), trial(name, 0, 0.5), *confirmed]
 
 
 def only_row(*records: RunRecord, trials: int = 9, seeds: int = 9) -> Row:
@@ -266,6 +189,12 @@ def test_what_has_lost_a_seed_ranks_behind_what_has_not() -> None:
     ]
 
 
+def test_what_has_no_result_comes_behind_what_has_lost_a_seed() -> None:
+    lost = [*scored("l1+sgd", 0.9), confirmation("l1+sgd", 2, None, diverged=True)]
+    ranking = rank([sweep(), combination("a+x"), *lost])
+    assert [(r.combination, r.rank) for r in ranking.combinations] == [("l1+sgd", 1), ("a+x", None)]
+
+
 def test_confirmations_come_in_the_order_of_their_seeds() -> None:
     only = only_row(
         trial("mse+sgd", 0, 0.5),
@@ -376,29 +305,37 @@ def test_numbers_are_written_in_full() -> None:
 
 
 def test_markdown_is_a_table() -> None:
-    header, rule, *lines = to_markdown(WRITTEN).splitlines()
-    assert [cell.strip() for cell in header.strip("|").split("|")] == list(HEADERS)
+    table, _, sentences = to_markdown(WRITTEN).partition("\n\n")
+    header, rule, *lines = table.splitlines()
+    names = headers(WRITTEN)
+    assert [cell.strip() for cell in header.strip("|").split("|")] == list(names)
     assert set(rule) <= set("|-: ")
-    assert {line.count("|") for line in (header, rule, *lines)} == {len(HEADERS) + 1}
+    assert {line.count("|") for line in (header, rule, *lines)} == {len(names) + 1}
+    assert all(line.startswith("- ") for line in sentences.splitlines())
     assert [line.split("|")[2].strip() for line in lines] == ["focal+m", "mse+sgd", "l1+sgd"]
 
 
 def test_cells_for_people() -> None:
-    assert [cells(r) for r in WRITTEN.combinations] == [
-        ("1", "focal+m", "52.00 ± 2.00 %", "3", "0.013", "64", "6", "0", "42"),
-        ("2", "mse+sgd", "52.00 %", "1 of 3", "0.013", "64", "6", "0", "42"),
-        ("-", "l1+sgd", "no result", "0", "-", "-", "6", "6", "42"),
+    assert [cells(WRITTEN, r) for r in WRITTEN.combinations] == [
+        ("1", "focal+m", "52.00 ± 4.97 %", "yes", "1.00", "1", "0.013", "64", "42 s"),
+        ("2", "mse+sgd", "52.00 %", "-", "-", "-", "0.013", "64", "42 s"),
+        ("-", "l1+sgd", "no result", "-", "-", "-", "-", "-", "42 s"),
     ]
 
 
 @pytest.mark.parametrize(
-    ("mean", "std", "text"),
+    ("yardstick", "mean", "half", "text"),
     [
-        (0.98765, 0.00123, "98.77 ± 0.12 %"),
-        (1.0, 0.0, "100.00 ± 0.00 %"),
-        (0.5, None, "50.00 %"),
-        (None, None, "no result"),
+        ("test_accuracy", 0.98765, 0.00123, "98.77 ± 0.12 %"),
+        ("test_accuracy", 1.0, None, "100.00 %"),
+        ("test_nll", 1.23456, 0.01, "1.2346 ± 0.0100"),
+        ("test_ece", 0.0312, None, "0.0312"),
+        ("test_accuracy", None, None, "no result"),
     ],
 )
-def test_accuracy_text(mean: float | None, std: float | None, text: str) -> None:
-    assert accuracy_text(mean, std) == text
+def test_means_for_people(
+    yardstick: str, mean: float | None, half: float | None, text: str
+) -> None:
+    high = None if half is None or mean is None else mean + half
+    only = row(1, "mse+sgd", mean=mean, interval_high=high)
+    assert mean_text(Ranking(experiment="x", combinations=(), yardstick=yardstick), only) == text

@@ -15,7 +15,7 @@ import pytest
 from rich.console import Console
 
 from cifar_exp import cli, console, experiment
-from cifar_exp.comparison import HEADERS
+from cifar_exp.comparison import headers
 from cifar_exp.datasets import DATASETS
 from cifar_exp.experiment import Combination, Experiment, TrialConfig, load, read_document
 from cifar_exp.losses import LOSSES
@@ -56,13 +56,14 @@ def test_a_pipe_gets_wide_lines_without_colours(capsys: pytest.CaptureFixture[st
 
 
 def test_a_ranking_is_printed_with_every_row(screen: Console) -> None:
-    console.print_ranking(screen, ranking(row(1, "mse+sgd"), row(None, "l1+sgd")))
+    shown = ranking(row(1, "mse+sgd"), row(None, "l1+sgd"))
+    console.print_ranking(screen, shown)
     lines = printed(screen).splitlines()
     assert lines[0].strip() == "small"
-    assert all(header in lines[2] for header in HEADERS)
-    [first] = [line for line in lines if "mse+sgd" in line]
-    [last] = [line for line in lines if "l1+sgd" in line]
-    assert "52.00 ± 2.00 %" in first
+    assert all(header in lines[2] for header in headers(shown))
+    [first] = [line for line in lines if "1 mse+sgd" in line]
+    [last] = [line for line in lines if "- l1+sgd" in line]
+    assert "52.00 ± 4.97 %" in first
     assert "no result" in last
 
 
@@ -72,6 +73,26 @@ def test_the_longest_names_are_printed_in_full(screen: Console) -> None:
     assert "…" not in printed(screen)
     for letter in "abAB":
         assert printed(screen).count(letter) >= 64
+
+
+@pytest.mark.parametrize("width", [80, 100])
+def test_a_terminal_of_usual_width_folds_no_row(width: int) -> None:
+    screen = Console(file=io.StringIO(), width=width)
+    names = ["cross_entropy+momentum", "smoothed+adamw"]
+    console.print_ranking(screen, ranking(*(row(k, name) for k, name in enumerate(names, 1))))
+    lines = printed(screen).splitlines()
+    rule = next(k for k, line in enumerate(lines) if "──" in line)
+    assert [line.split()[:2] for line in lines[rule + 1 : rule + 3]] == [
+        [str(k), name] for k, name in enumerate(names, 1)
+    ]
+    assert max(map(len, lines)) <= width
+
+
+def test_what_a_ranking_says_stands_below_its_table(screen: Console) -> None:
+    shown = ranking(row(1, "mse+sgd"), row(2, "l1+sgd"))
+    console.print_ranking(screen, shown)
+    text = " ".join(printed(screen).split())
+    assert "mse+sgd is first; not distinguishable from it at level 0.05: l1+sgd." in text
 
 
 def test_a_narrow_terminal_loses_nothing() -> None:

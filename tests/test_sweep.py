@@ -117,6 +117,28 @@ def test_a_sweep_leaves_the_runs_that_the_design_names(bench: Bench, images: Pat
         assert run.params["batch_size"] == str(row.batch_size)
 
 
+def test_the_range_of_the_learning_rate_is_recorded_and_stays(bench: Bench, images: Path) -> None:
+    optimizers = "sgd = { lr = { low = 0.01, high = 1.0 } }\nfixed = { type = 'sgd', lr = 0.05 }"
+    definition = tiny.definition(images, losses="mse = {}", optimizers=optimizers)
+    bench.run(definition)
+    more = definition.replace("trials = 3", "trials = 6")  # may find another best setting
+    ranking = bench.run(more)
+    rows = {row.combination: row for row in ranking.combinations}
+    assert (rows["mse+sgd"].lr_low, rows["mse+sgd"].lr_high) == (0.01, 1.0)
+    assert (rows["mse+fixed"].lr_low, rows["mse+fixed"].lr_high) == (None, None)
+    [run] = [r for r in bench.records("combination") if r.name == "mse+sgd"]
+    assert (run.params["lr_low"], run.params["lr_high"]) == ("0.01", "1.0")
+
+
+def test_the_conditions_of_a_real_sweep_are_the_same_for_all(bench: Bench, images: Path) -> None:
+    ranking = bench.run(tiny.definition(images))
+    held = {condition.name: condition for condition in ranking.fairness}
+    assert all(condition.same for condition in ranking.fairness)
+    assert (held["trials"].value, held["confirmation seeds"].value) == ("3", "1, 2")
+    assert held["data and split"].value == tiny.dataset(images).fingerprint[:8]
+    assert held.keys() >= {"epochs", "precision", "device", "threads", "tuning seed", "torch"}
+
+
 def test_only_confirmations_see_the_test_set_on_fresh_seeds(bench: Bench, images: Path) -> None:
     bench.run(tiny.definition(images))
     trials, confirmations = bench.records("trial"), bench.records("confirmation")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import getpass
 import os
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Set
 from typing import Any, cast, get_args
 
 import mlflow
@@ -128,7 +128,7 @@ class Tracker:
         run = Run(self.client, old.info)
         texts = {name: str(value) for name, value in params.items()}
         if any(old.data.params.get(name, text) != text for name, text in texts.items()):
-            run = self._replace(_record(old))
+            run = self._replace(_record(old), set(texts))
         run.log_params(texts)
         run.log_metrics(metrics)
         run.end()
@@ -155,10 +155,10 @@ class Tracker:
             self.client.set_terminated(record.run_id, status)
         return running
 
-    def _replace(self, record: RunRecord) -> Run:
-        """Put a new run in place of a combination's, with its tags and what does not change."""
+    def _replace(self, record: RunRecord, changed: Set[str]) -> Run:
+        """Put a new run in place of a combination's, with its tags and the unchanged parameters."""
         tags = {name: record.tags[name] for name in ("combination", "combination_id")}
-        params = {name: record.params[name] for name in ("loss", "optimizer")}
+        params = {name: text for name, text in record.params.items() if name not in changed}
         new = self.new_run(
             "combination", record.name, parent=record.parent, tags=tags, params=params
         )
@@ -262,10 +262,17 @@ def _record(run: MlflowRun) -> RunRecord:
         state=cast(TrialState | None, tags.get("trial_state")),
         diverged="diverged" in tags,
         confirms=_number(tags.get("confirms")),
+        data_digest=_data_digest(run),
         params=run.data.params,
         metrics=run.data.metrics,
         tags=tags,
     )
+
+
+def _data_digest(run: MlflowRun) -> str | None:
+    """Return the digest of the data set that a run names as its input, if it does."""
+    inputs = run.inputs.dataset_inputs if run.inputs else []
+    return next((given.dataset.digest for given in inputs), None)
 
 
 def _number(text: str | None) -> int | None:

@@ -1,0 +1,141 @@
+"""The combinations of an experiment in their order, and what is known of that order."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+
+from cifar_exp.comparison.fairness import Condition, conditions
+from cifar_exp.comparison.inference import RANK_LEVEL, Inference, infer
+from cifar_exp.comparison.records import row as row_of
+from cifar_exp.comparison.records import trainings_of
+from cifar_exp.comparison.row import Row
+from cifar_exp.comparison.tuning import BUDGET_CURVES, SO_FAR
+from cifar_exp.comparison.yardstick import Method
+from cifar_exp.errors import BadInput
+from cifar_exp.record import RunRecord
+from cifar_exp.statistics.variance import Source
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Ranking:
+    """The combinations of an experiment, in rank order, those without a result last."""
+
+    experiment: str
+    combinations: tuple[Row, ...]
+    yardstick: str = "test_accuracy"
+    smaller_is_better: bool = False
+    alpha: float = 0.05
+    rope: float = 0.5
+    """Hundredths of the yardstick."""
+    rank_level: float = RANK_LEVEL
+    """Level of the interval `rank_low` to `rank_high` of each row."""
+    compared: int = 0
+    """Number of combinations that are compared: those with a result that lost no seed."""
+    spread_pooled: bool | None = None
+    """Whether all share one variance; None where the seeds show no spread at all."""
+    spread_p: float | None = None
+    """P-value of equal spreads (Breusch-Pagan, null distribution simulated)."""
+    minimum_detectable_difference: float | None = None
+    """True difference of two combinations that this number of seeds finds in 80 of 100 sweeps."""
+    two_way: tuple[Source, ...] = ()
+    """Variance by loss, optimizer, interaction, seed; empty where it cannot be split."""
+    pairwise: tuple[tuple[float | None, ...], ...] = ()
+    """P(row better than column) on common seeds, in the order of `combinations`."""
+    budget_curve: str = ""
+    """What `expected_best` of the rows is."""
+    fairness: tuple[Condition, ...] = ()
+    definition: Mapping[str, str] = field(default_factory=dict)
+    """Parameters of the sweep, as in MLflow."""
+
+    @property
+    def complete(self) -> bool:
+        """Whether every combination has a result."""
+        return all(row.rank is not None for row in self.combinations)
+
+    @property
+    def method(self) -> Method:
+        """How the combinations were compared."""
+        return Method(yardstick=self.yardstick, alpha=self.alpha, rope=self.rope)
+
+
+def rank(
+    records: Sequence[RunRecord],
+    sweep_run_id: str | None = None,
+    method: Method | None = None,
+) -> Ranking:
+    """Rank the combinations of a sweep by the mean of a yardstick over its confirmations.
+
+    Args:
+        records: The runs of an experiment.
+        sweep_run_id: The run of the sweep; by default the latest sweep.
+        method: The yardstick and the level; by default test accuracy at 0.05.
+
+    Raises:
+        ValueError: There is no such sweep among the records.
+        BadInput: No confirmation has the yardstick.
+    """
+    method = method or Method()
+    sweep = _sweep(records, sweep_run_id)
+    sampler = sweep.params.get("sampler", "")
+    members = [r for r in records if r.kind == "combination" and r.parent == sweep.run_id]
+    trainings = {r.run_id: trainings_of(r, records, sweep) for r in members}
+    rows = [row_of(r, trainings[r.run_id], sampler, method.yardstick) for r in members]
+    _check_yardstick(rows, method.yardstick)
+    ordered = sorted(rows, key=lambda row: _order(row, method))
+    told, inference = infer(ordered, method)
+    named = {r.combination or r.name: trainings[r.run_id] for r in members}
+    return _ranking(sweep, told, method, inference, conditions(dict(sorted(named.items()))))
+
+
+def _ranking(
+    sweep: RunRecord,
+    rows: Sequence[Row],
+    method: Method,
+    inference: Inference,
+    fairness: tuple[Condition, ...],
+) -> Ranking:
+    name, _ = BUDGET_CURVES.get(sweep.params.get("sampler", ""), SO_FAR)
+    return Ranking(
+        experiment=sweep.experiment,
+        combinations=tuple(_ranked(row, place) for place, row in enumerate(rows, start=1)),
+        yardstick=method.yardstick,
+        smaller_is_better=method.measure.smaller_is_better,
+        alpha=method.alpha,
+        rope=method.rope,
+        compared=inference.compared,
+        spread_pooled=inference.spread_pooled,
+        spread_p=inference.spread_p,
+        minimum_detectable_difference=inference.minimum_detectable_difference,
+        two_way=inference.two_way,
+        pairwise=inference.pairwise,
+        budget_curve=name,
+        fairness=fairness,
+        definition=dict(sweep.params),
+    )
+
+
+def _sweep(records: Sequence[RunRecord], run_id: str | None) -> RunRecord:
+    sweeps = [r for r in records if r.kind == "sweep" and run_id in (None, r.run_id)]
+    if not sweeps:
+        raise ValueError("there is no such sweep among these runs")
+    return max(sweeps, key=lambda r: r.start_time)
+
+
+def _check_yardstick(rows: Sequence[Row], yardstick: str) -> None:
+    """Check that a sweep with confirmations has the yardstick in some of them."""
+    measured = sorted({name for row in rows for name in row.metric_means})
+    if measured and yardstick not in measured:
+        raise BadInput(f"no confirmation has {yardstick}; there are {', '.join(measured)}")
+
+
+def _order(row: Row, method: Method) -> tuple[bool, bool, float, str]:
+    """Put the best mean first, but behind all others what has lost a seed: it had luck."""
+    sign = 1 if method.measure.smaller_is_better else -1
+    mean = math.inf if row.mean is None else sign * row.mean
+    return (row.mean is None, row.seeds_failed > 0, mean, row.combination)
+
+
+def _ranked(row: Row, place: int) -> Row:
+    return row if row.mean is None else replace(row, rank=place)

@@ -1,0 +1,118 @@
+"""What the seeds say of each combination's mean: its value, its spread, and how well that is known.
+
+Combinations that spread alike share one variance, which many seeds estimate; else each has its own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+
+import numpy as np
+from numpy.typing import NDArray
+
+Floats = NDArray[np.float64]
+
+POOLING_LEVEL = (
+    0.1  # lenient: pooling unequal spreads does harm, not pooling equal ones costs power
+)
+NUM_NULL_DRAWS = 10_000
+NULL_SEED = 1979
+
+
+@dataclass(frozen=True, slots=True)
+class Estimates:
+    """The means of K groups of values, each with the variance and degrees of freedom to use.
+
+    `variances` are those of single values, all NaN where the seeds show no spread. `p_equal` is
+    the p-value of equal spreads, None where that could not be tested.
+    """
+
+    means: Floats
+    sizes: Floats
+    variances: Floats
+    dofs: Floats
+    pooled: bool
+    p_equal: float | None
+
+    @property
+    def known(self) -> bool:
+        """Whether there is any spread to judge differences by."""
+        return bool(np.isfinite(self.variances).all())
+
+    def standard_errors(self) -> Floats:
+        """Return the standard error of the difference of every pair of means, K x K."""
+        squares = self.variances / self.sizes
+        return np.sqrt(squares[:, None] + squares[None, :])
+
+
+def estimate(groups: Sequence[Sequence[float]]) -> Estimates:
+    """Estimate means and spreads of groups of independent values, none of them empty.
+
+    The variance is pooled unless `equal_spread_p` is below `POOLING_LEVEL`. Where it is not
+    pooled, a group that cannot tell its own spread, by one value or by equal ones, takes the
+    pooled variance with the degrees of freedom of its own.
+    """
+    sizes = np.array([len(group) for group in groups], dtype=float)
+    sums = np.array([_sum_of_squares(group) for group in groups])
+    dof = float((sizes - 1).sum())
+    pooled_variance = float(sums.sum()) / dof if dof > 0 and sums.sum() > 0 else np.nan
+    p_equal = equal_spread_p(sums, sizes)
+    pooled = p_equal is None or p_equal >= POOLING_LEVEL
+    own = np.where(sums > 0, sums / np.maximum(sizes - 1, 1), pooled_variance)
+    return Estimates(
+        means=np.array([np.mean(group) for group in groups]),
+        sizes=sizes,
+        variances=np.full(len(groups), pooled_variance) if pooled else own,
+        dofs=np.full(len(groups), dof) if pooled else np.maximum(sizes - 1, 1),
+        pooled=pooled,
+        p_equal=p_equal,
+    )
+
+
+def equal_spread_p(sums_of_squares: Floats, sizes: Floats) -> float | None:
+    """Test whether groups spread alike: the Breusch-Pagan test with an exact null distribution.
+
+    Its usual chi-squared distribution does not hold for a few values a group, so that of normal
+    values with equal spreads is simulated. Source: Breusch and Pagan, A simple test for
+    heteroscedasticity and random coefficient variation, 1979.
+
+    Args:
+        sums_of_squares: Sum of squared deviations from the mean of each group.
+        sizes: Number of values of each group; groups of one value are left out.
+
+    Returns:
+        The p-value, or None with fewer than two groups to compare or no spread in any.
+    """
+    repeated = sizes > 1
+    sums, counts = sums_of_squares[repeated], sizes[repeated]
+    if len(sums) < 2 or sums.sum() <= 0:
+        return None
+    null = _null_statistics(tuple(counts))
+    larger = len(null) - np.searchsorted(null, breusch_pagan(sums, counts))
+    return float((1 + larger) / (1 + len(null)))
+
+
+def breusch_pagan(sums_of_squares: Floats, sizes: Floats) -> Floats:
+    """Return the Breusch-Pagan statistic of unequal spreads, for groups along the last axis."""
+    total = sums_of_squares.sum(axis=-1, keepdims=True) / sizes.sum()
+    return np.asarray(
+        0.5 * np.sum(sizes * (sums_of_squares / sizes / total - 1) ** 2, axis=-1), dtype=float
+    )
+
+
+@lru_cache
+def _null_statistics(sizes: tuple[float, ...]) -> Floats:
+    """Simulate the statistic of normal values with equal spreads, in ascending order."""
+    counts = np.array(sizes)
+    rng = np.random.default_rng(NULL_SEED)
+    sums = rng.chisquare(counts - 1, (NUM_NULL_DRAWS, len(counts)))
+    return np.sort(breusch_pagan(sums, counts))
+
+
+def _sum_of_squares(group: Sequence[float]) -> float:
+    """Return the sum of squared deviations; of equal values exactly 0, whatever rounding says."""
+    if min(group) == max(group):
+        return 0.0
+    return float(np.sum((np.asarray(group) - np.mean(group)) ** 2))

@@ -1,0 +1,1 @@
+"""Statistics against scipy, statsmodels, closed forms and simulation."""
