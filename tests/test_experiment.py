@@ -30,7 +30,7 @@ from cifar_exp.experiment import (
 from cifar_exp.losses import LOSSES
 from cifar_exp.models import MODELS
 from cifar_exp.optimizers import OPTIMIZERS
-from cifar_exp.problems import DefinitionError
+from cifar_exp.problems import DefinitionError, Options
 from cifar_exp.settings import Settings
 from tests.definitions import (
     MISSING,
@@ -533,7 +533,7 @@ def test_wrong_options_of_one_training(
 
 def test_a_problem_names_the_option_that_the_value_comes_from() -> None:
     text = tomli_w.dumps(changed({"precision": "fp8", "epochs": 0, "dataset": {"type": "folder"}}))
-    options = {("precision",): "--precision", ("dataset", "path"): "--data-dir"}
+    options: Options = {("precision",): "--precision", ("dataset", "path"): "--data-dir"}
     with pytest.raises(DefinitionError) as caught:
         read(text, "mine.toml", options)
     assert sorted(str(caught.value).splitlines()) == [
