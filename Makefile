@@ -1,10 +1,11 @@
 # make run    the quickstart: installs into .venv, then `mlflow run .`
-# make ui     MLflow's pages of the runs in this folder, at http://127.0.0.1:5000
+# make ui     MLflow's pages of the runs in this folder, at http://127.0.0.1:5000; PORT=5001 for another port
 # make test   the whole suite
 # make check  lint, format, types, import layers
 # make bench  the benchmarks, see benchmarks/README.md
 
 PYTHON ?= python3
+PORT ?= 5000
 VENV := .venv
 BIN := $(CURDIR)/$(VENV)/bin
 INSTALL = $(BIN)/pip install --quiet --constraint constraints.txt --editable
@@ -17,7 +18,9 @@ run: $(VENV)/.installed
 	@echo "To look at the runs: make ui.  To use the commands above: . $(VENV)/bin/activate"
 
 ui: $(VENV)/.installed
-	MLFLOW_SERVER_ENABLE_JOB_EXECUTION=false $(BIN)/mlflow ui --workers 1
+	@$(BIN)/python -c 'import socket; socket.create_server(("127.0.0.1", $(PORT))).close()' 2>/dev/null \
+		|| { echo "port $(PORT) is taken: make ui PORT=5001 uses another one"; exit 1; }
+	MLFLOW_SERVER_ENABLE_JOB_EXECUTION=false $(BIN)/mlflow ui --workers 1 --port $(PORT)
 
 test: $(VENV)/.installed-test
 	$(BIN)/pytest

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import signal
 import sys
-import tomllib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, Any, NoReturn
@@ -16,6 +15,7 @@ from cifar_exp.errors import BadInput, Unavailable
 
 if TYPE_CHECKING:
     from cifar_exp.comparison import Ranking
+    from cifar_exp.datasets import Dataset
 
 # Commands import what they use: torch and MLflow take seconds, and help must not.
 
@@ -36,6 +36,15 @@ def cli() -> None:
     """Rank loss functions and optimizers for an image classification task."""
 
 
+class Whole(click.IntRange):
+    """A whole number from 1 on, called so in messages: click says `integer range`."""
+
+    name = "whole number"
+
+    def __init__(self) -> None:
+        super().__init__(1)
+
+
 tracking_option = click.option(
     "--tracking-uri",
     envvar="MLFLOW_TRACKING_URI",
@@ -48,11 +57,11 @@ storage_option = click.option(
 )
 workers_option = click.option(
     "--workers",
-    type=click.IntRange(1),
+    type=Whole(),
     help="Processes side by side.  [default: one a core, at most one a combination; 1 on a GPU]",
 )
 threads_option = click.option(
-    "--threads", type=click.IntRange(1), help="Threads of each process.  [default: cores / workers]"
+    "--threads", type=Whole(), help="Threads of each process.  [default: cores / workers]"
 )
 data_dir_option = click.option(
     "--data-dir", type=click.Path(path_type=Path), help="Where the data set's files are."
@@ -63,9 +72,9 @@ def definition_options(command: Command) -> Command:
     """Add what `run` and `plan` take: a definition, changes of it, and how many work on it."""
     options = [
         click.argument("experiment", metavar="EXPERIMENT.toml", type=click.Path(path_type=Path)),
-        click.option("--trials", type=click.IntRange(1), help="Trials per combination, in total."),
-        click.option("--epochs", type=click.IntRange(1), help="Epochs per training."),
-        click.option("--seeds", type=click.IntRange(1), help="Confirmations per combination."),
+        click.option("--trials", type=Whole(), help="Trials per combination, in total."),
+        click.option("--epochs", type=Whole(), help="Epochs per training."),
+        click.option("--seeds", type=Whole(), help="Confirmations per combination."),
         click.option("--precision", help="fp32, bf16 or auto."),
         click.option("--dataset", help="Another data set than the definition's."),
         data_dir_option,
@@ -83,12 +92,18 @@ def definition_options(command: Command) -> Command:
 @storage_option
 def run(experiment: Path, **options: Any) -> None:
     """Tune, confirm and rank every combination; again, it goes on and repeats nothing."""
+    from cifar_exp import options as typed
     from cifar_exp.experiment import definition_text, read
 
-    text = definition_text(experiment, _changes(options))
-    definition = read(text, str(experiment))
+    text = definition_text(experiment, typed.changes(options))
+    definition = read(text, str(experiment), typed.words(options))
 
-    from cifar_exp import console, progress, study, sweep, tracking
+    from cifar_exp import console
+
+    screen = console.stdout()
+    console.print_size(screen, definition)  # what follows takes seconds to import
+
+    from cifar_exp import progress, study, sweep, tracking
     from cifar_exp.workers import allotment
 
     combinations = len(definition.combinations())
@@ -102,10 +117,11 @@ def run(experiment: Path, **options: Any) -> None:
         threads=threads,
     )
     tracking.check_server(asked.tracking_uri)
-    screen = console.stdout()
     with progress.data_progress(screen) as data_watch:
         data = sweep.prepare(definition, data_watch)
-    with progress.sweep_progress(screen, sweep.num_trainings(definition)) as watch:
+    _warn_of(data)
+    console.print_workers(screen, workers, threads)
+    with progress.sweep_progress(screen, definition.num_trainings, workers) as watch:
         ranking, page = sweep.run(asked, data, watch)
     console.print_ranking(screen, ranking)
     console.print_next_steps(screen, definition, ranking, asked.tracking_uri, page)
@@ -145,10 +161,11 @@ def train(
     **options: Any,
 ) -> None:
     """Train one network and record it in MLflow."""
+    from cifar_exp import options as typed
     from cifar_exp.experiment import single_definition
 
-    given = _settings(settings)
-    place = _dataset(options["dataset"], options.pop("data_dir"))
+    given = typed.settings(settings)
+    place = typed.dataset(options["dataset"], options.pop("data_dir"))
     options["dataset"] = {**place, **given.pop("dataset")}
     read = single_definition(options, given)
 
@@ -167,7 +184,8 @@ def train(
     screen = console.stdout()
     with progress.data_progress(screen) as watch:
         data = prepare(read, watch)
-    outcome = run_single(single, data, console.print_epoch(screen, read.epochs))
+    outcome, page = run_single(single, data, console.print_epoch(screen, read.epochs))
+    console.print_places(screen, "This run", single.tracking_uri, page)
     if outcome.state == "FAIL":
         click.echo(f"no result: {outcome.reason}", err=True)
         sys.exit(SOME_WITHOUT_RESULT)
@@ -217,9 +235,11 @@ def compare(
 @definition_options
 def plan(experiment: Path, workers: int | None, threads: int | None, **options: Any) -> None:
     """Check a definition, count its trainings, and guess their time and disk space."""
+    from cifar_exp import options as typed
     from cifar_exp.experiment import definition_text, read
 
-    definition = read(definition_text(experiment, _changes(options)), str(experiment))
+    text = definition_text(experiment, typed.changes(options))
+    definition = read(text, str(experiment), typed.words(options))
 
     from cifar_exp import console, progress, sweep
     from cifar_exp.plan import measure
@@ -228,6 +248,7 @@ def plan(experiment: Path, workers: int | None, threads: int | None, **options: 
     screen = console.stdout()
     with progress.data_progress(screen) as watch:
         data = sweep.prepare(definition, watch)
+    _warn_of(data)
     workers, threads = allotment(len(definition.combinations()), workers, threads)
     console.print_plan(screen, definition, measure(definition, data, workers, threads), workers)
 
@@ -287,41 +308,8 @@ def _exit_for(ranking: Ranking) -> None:
         sys.exit(SOME_WITHOUT_RESULT)
 
 
-def _changes(options: Mapping[str, Any]) -> dict[str, Any]:
-    """Name the keys of a definition that options change."""
-    keys = {
-        "trials": "search.trials",
-        "epochs": "epochs",
-        "seeds": "confirm.seeds",
-        "precision": "precision",
-    }
-    changes = {key: options[name] for name, key in keys.items() if options[name] is not None}
-    if options["dataset"] is not None:
-        changes["dataset"] = _dataset(options["dataset"], options["data_dir"])
-    elif options["data_dir"] is not None:
-        changes["dataset.path"] = str(options["data_dir"])
-    return changes
-
-
-def _dataset(name: str, data_dir: Path | None) -> dict[str, str]:
-    return {"type": name} if data_dir is None else {"type": name, "path": str(data_dir)}
-
-
-def _settings(given: tuple[str, ...]) -> dict[str, dict[str, Any]]:
-    """Read `loss.gamma=2` and the like into the settings of each component."""
-    settings: dict[str, dict[str, Any]] = {"loss": {}, "optimizer": {}, "dataset": {}}
-    for text in given:
-        key, equals, value = text.partition("=")
-        component, dot, name = key.partition(".")
-        if not (equals and dot and component in settings):
-            raise BadInput(f"-s {text}: write loss.NAME=VALUE, or optimizer. or dataset.")
-        settings[component][name] = _value(value)
-    return settings
-
-
-def _value(text: str) -> Any:
-    """Read a value as TOML does; what is no TOML is text."""
-    try:
-        return tomllib.loads(f"value = {text}")["value"]
-    except tomllib.TOMLDecodeError:
-        return text
+def _warn_of(data: Dataset) -> None:
+    """Say on stderr what may be wrong with a data set."""
+    if data.untested_classes:
+        names = ", ".join(data.untested_classes)
+        click.echo(f"warning: there are no test images of {names}", err=True)

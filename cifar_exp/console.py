@@ -78,6 +78,37 @@ def print_epoch(console: Console, epochs: int) -> Callable[[EpochMetrics], bool]
     return show
 
 
+def print_size(console: Console, experiment: Experiment) -> None:
+    """Print how many trainings an experiment has, and of what."""
+    combinations = len(experiment.losses) * len(experiment.optimizers)
+    trials, seeds = experiment.search.trials, experiment.confirm.seeds
+    each = f"({_counted(trials, 'trial')} + {_counted(seeds, 'seed')})"
+    trainings = _counted(experiment.num_trainings, "training")
+    _print_line(console, f"{trainings}: {_counted(combinations, 'combination')} x {each}")
+
+
+def print_workers(console: Console, workers: int, threads: int) -> None:
+    """Print how many processes train, with how many threads."""
+    _print_line(console, f"{_counted(workers, 'worker')} of {_counted(threads, 'thread')}")
+
+
+def print_places(console: Console, what: str, tracking_uri: str, path: str) -> None:
+    """Print where to look at runs: the command that shows all of them, and the address of one.
+
+    Args:
+        console: Where to print.
+        what: What the address is of.
+        tracking_uri: The MLflow store.
+        path: The part of the address in MLflow's pages after the `#`.
+    """
+    local = not tracking_uri.startswith(("http://", "https://"))
+    server = "http://127.0.0.1:5000" if local else without_credentials(tracking_uri).rstrip("/")
+    if local:
+        store = shlex.quote(without_credentials(tracking_uri))
+        _print_line(console, f"All runs: mlflow ui --workers 1 --backend-store-uri {store}")
+    _print_line(console, f"{what}: {server}/#{path}?workflowType=machine_learning")
+
+
 def print_next_steps(
     console: Console, experiment: Experiment, ranking: Ranking, tracking_uri: str, path: str
 ) -> None:
@@ -90,15 +121,18 @@ def print_next_steps(
         tracking_uri: The MLflow store.
         path: The part of the sweep's address in MLflow's pages after the `#`.
     """
-    local = not tracking_uri.startswith(("http://", "https://"))
-    server = "http://127.0.0.1:5000" if local else without_credentials(tracking_uri).rstrip("/")
-    if local:
-        store = shlex.quote(without_credentials(tracking_uri))
-        _print_line(console, f"All runs: mlflow ui --backend-store-uri {store}")
-    _print_line(console, f"This sweep: {server}/#{path}?workflowType=machine_learning")
+    print_places(console, "This sweep", tracking_uri, path)
     best = ranking.combinations[0]
-    if best.rank is not None:
-        _print_line(console, f"Best again: {shlex.join(train_command(experiment, best))}")
+    if best.rank is None:
+        return
+    _print_line(console, f"Best again: {shlex.join(train_command(experiment, best))}")
+    first, last = (experiment.confirmation_seed(n) for n in (1, experiment.confirm.seeds))
+    confirmed = f"seed {first} was" if first == last else f"seeds {first} to {last} were"
+    _print_line(
+        console,
+        f"That repeats the best trial (seed {experiment.seed}) and its validation accuracy; "
+        f"{confirmed} the confirmations, which alone are scored on the test set",
+    )
 
 
 def train_command(experiment: Experiment, row: Row) -> list[str]:
@@ -143,7 +177,7 @@ def print_plan(console: Console, experiment: Experiment, plan: Plan, workers: in
             f"training speed at batch size {batch_size}: {speed:.0f} images/s a worker"
             for batch_size, speed in plan.images_per_second.items()
         ),
-        f"time with {workers} workers: about {duration(plan.seconds)}",
+        f"time with {_counted(workers, 'worker')}: about {duration(plan.seconds)}",
         f"disk: about {size(plan.disk_bytes)}",
     ]
     for line in lines:
@@ -189,6 +223,10 @@ def _setting_options(component: str, changed: Mapping[str, Any]) -> list[str]:
 
 def _toml(value: Any) -> str:
     return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def _counted(number: int, noun: str) -> str:
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
 
 
 def _print_line(console: Console, text: str) -> None:

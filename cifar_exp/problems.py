@@ -5,35 +5,55 @@ from __future__ import annotations
 import difflib
 import json
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Self
 
 from pydantic import ValidationError
-from pydantic_core import InitErrorDetails, PydanticCustomError
+from pydantic_core import ErrorDetails, InitErrorDetails, PydanticCustomError
 
 from cifar_exp.errors import BadInput
+
+Path = tuple[int | str, ...]
+Options = Mapping[Path, str]
+"""Words of a command line, by the key path of the definition that they set."""
 
 
 class DefinitionError(BadInput):
     """A definition, or an option that changes one, that cannot be used as it is."""
 
 
-IN_WORDS_OF_TOML = {
-    "dict_type": "should be a table, { }",
-    "model_type": "should be a table, { }",
+IN_PLAIN_WORDS = {
+    "missing": "is missing",
+    "dict_type": "should be a table, {{ }}",
+    "model_type": "should be a table, {{ }}",
     "tuple_type": "should be a list, [ ]",
     "path_type": "should be a path in quotes",
+    "string_type": "should be a text in quotes",
+    "bool_type": "should be true or false",
+    "int_type": "should be a whole number",
+    "int_from_float": "should be a whole number",
+    "float_type": "should be a number",
+    "finite_number": "should be a finite number",
+    "too_short": "should hold at least {min_length}",
+    "string_too_long": "should have at most {max_length} letters",
+    "greater_than_equal": "should be at least {ge}",
+    "greater_than": "should be greater than {gt}",
+    "less_than_equal": "should be at most {le}",
+    "less_than": "should be less than {lt}",
+    "literal_error": "should be {expected}",
+    "string_pattern_mismatch": "should be made of letters, digits, _ . and -, "
+    "and begin with a letter or digit",
 }
-"""What is said of problems that pydantic tells of in the words of Python."""
+"""What is said of problems that pydantic tells of in its own words."""
 
 
 @dataclass(frozen=True, slots=True)
 class Problem:
     """One thing that is wrong, at one place of a definition."""
 
-    path: tuple[int | str, ...]
+    path: Path
     message: str
     type: str = "problem"
 
@@ -41,6 +61,20 @@ class Problem:
         """Write the key path and what is wrong there."""
         path = ".".join(map(_key, self.path))
         return f"{path}: {self.message}" if path else self.message
+
+    def told(self, source: str, options: Options) -> str:
+        """Write where the value was given, and what is wrong with it.
+
+        Args:
+            source: Where the definition comes from, such as its file.
+            options: What was typed in place of a key path, if that is where the value comes from;
+                the longest path counts.
+        """
+        typed = max((key for key in options if key == self.path[: len(key)]), key=len, default=None)
+        if typed is None:
+            return f"{source}: {self}"
+        place = ".".join([options[typed], *map(_key, self.path[len(typed) :])])
+        return f"{place}: {self.message}"
 
 
 def _key(key: int | str) -> str:
@@ -52,13 +86,18 @@ def _key(key: int | str) -> str:
 def problems_of(error: ValidationError) -> list[Problem]:
     """List the problems that a failed validation holds."""
     return [
-        Problem(
-            path=line["loc"],
-            type=line["type"],
-            message=IN_WORDS_OF_TOML.get(line["type"], line["msg"]),
-        )
+        Problem(path=line["loc"], type=line["type"], message=_message(line))
         for line in error.errors(include_url=False)
     ]
+
+
+def _message(line: ErrorDetails) -> str:
+    """Say what is wrong in plain words; what `validation_error` carries is said already."""
+    context = line.get("ctx", {})
+    words = IN_PLAIN_WORDS.get(line["type"])
+    if "text" in context:
+        return line["msg"]
+    return words.format(**context) if words else line["msg"].removeprefix("Input ")
 
 
 def validation_error(problems: Iterable[Problem]) -> ValidationError:
@@ -103,10 +142,15 @@ class Problems:
             ]
 
 
+def nearest(given: str, known: Iterable[str]) -> str | None:
+    """Return the known name that may have been meant, if one is near."""
+    return next(iter(difflib.get_close_matches(given, sorted(known), n=1)), None)
+
+
 def suggestion(given: str, known: Iterable[str]) -> str:
     """Return the end of a sentence about an unknown name: the nearest known one, or all of them."""
     names = sorted(known)
     if not names:
         return "; nothing can be set here"
-    near = difflib.get_close_matches(given, names, n=1)
-    return f'; did you mean "{near[0]}"?' if near else f"; known are: {', '.join(names)}"
+    near = nearest(given, names)
+    return f'; did you mean "{near}"?' if near else f"; known are: {', '.join(names)}"

@@ -20,46 +20,95 @@ from cifar_exp.datasets import Progress as DataProgress
 from cifar_exp.event import Event, Watch
 from cifar_exp.wording import duration
 
+WARMED_UP = 2  # epochs of each worker, after the first ones, that a guess of the time needs
+
 
 @contextmanager
-def sweep_progress(console: Console, num_trainings: int) -> Iterator[Watch]:
-    """Show how far a sweep is: a live display in a terminal, a line a training elsewhere."""
-    count = Count(num_trainings)
+def sweep_progress(console: Console, num_trainings: int, num_workers: int) -> Iterator[Watch]:
+    """Show how far a sweep is: a live display in a terminal, a line a training elsewhere.
+
+    Before the first training begins, a line says how many an earlier execution has finished.
+    """
+    count = Count(num_trainings, num_workers)
+    with _sweep_display(console, count) as show:
+
+        def watch(event: Event) -> None:
+            if not (count.begun or event.kept):
+                _print_kept(console, count)
+            count.add(event)
+            show(event)
+
+        yield watch
+    if not count.begun:
+        _print_kept(console, count)
+
+
+@contextmanager
+def _sweep_display(console: Console, count: Count) -> Iterator[Watch]:
     if console.is_terminal:
         with _display(console) as progress:
             yield Live(progress, count).show
     else:
         yield Lines(console, count).show
+
+
+def _print_kept(console: Console, count: Count) -> None:
     if count.kept:
-        console.print(f"{count.kept} of {num_trainings} trainings were there already")
+        text = f"{count.kept} of {count.num_trainings} trainings are there already"
+        console.print(text, markup=False, highlight=False)
 
 
 class Count:
     """Counts trainings, keeps the best accuracy of each combination, and guesses the time left."""
 
-    def __init__(self, num_trainings: int) -> None:
+    def __init__(self, num_trainings: int, num_workers: int) -> None:
         self.num_trainings = num_trainings
+        self.num_workers = num_workers
+        self.begun = False
+        """Whether a training of this execution has begun."""
         self.ended = 0
         self.kept = 0
         self.best: dict[str, float] = {}
-        self.started = time.monotonic()
+        """The best trial's accuracy: confirmations take no part in the choice."""
+        self._under_way: dict[tuple[str, str], float] = {}
+        self._epochs = 0
+        self._warm: tuple[float, float] | None = None
 
     def add(self, event: Event) -> None:
         """Take an event into account."""
-        if event.state is not None:
+        self.begun |= not event.kept
+        training = (event.combination, event.training)
+        if event.state is None:
+            self._under_way[training] = event.epoch / event.epochs
+            self._epochs += event.epoch > 0
+        else:
+            self._under_way.pop(training, None)
             self.ended += 1
             self.kept += event.kept
-        if event.state == "COMPLETE" and event.val_accuracy is not None:
+        if event.kind == "trial" and event.state == "COMPLETE" and event.val_accuracy is not None:
             best = self.best.get(event.combination, 0.0)
             self.best[event.combination] = max(best, event.val_accuracy)
+        if self._warm is None and self._epochs >= self.num_workers:
+            self._warm = (time.monotonic(), self._trained())
 
     def time_left(self) -> str:
-        """Return a guess from the trainings of this execution so far, such as `12 min left`."""
-        trained = self.ended - self.kept
-        if trained == 0 or self.ended >= self.num_trainings:
+        """Return a guess such as `12 min left`, or nothing before enough has been seen.
+
+        The clock starts when there are as many epochs as workers: before, they were starting up.
+        What counts is trainings from then on, those under way by the share of their epochs: so a
+        guess comes after a few epochs, and pruned and diverged trainings make it shorter.
+        """
+        enough = (1 + WARMED_UP) * self.num_workers
+        left = self.num_trainings - self.kept - self._trained()
+        if self._warm is None or self._epochs < enough or left <= 0:
             return ""
-        seconds = (time.monotonic() - self.started) / trained * (self.num_trainings - self.ended)
+        since, trained_then = self._warm
+        seconds = (time.monotonic() - since) / (self._trained() - trained_then) * left
         return f"{duration(seconds)} left"
+
+    def _trained(self) -> float:
+        """Return how many trainings this execution has done, parts of them included."""
+        return self.ended - self.kept + sum(self._under_way.values())
 
 
 class Lines:
@@ -70,16 +119,15 @@ class Lines:
         self.count = count
 
     def show(self, event: Event) -> None:
-        """Write the line of an event that ends a training."""
-        self.count.add(event)
-        if event.state is None or event.kept:
-            return
+        """Write the line of an event that ends a training, unless it tells of the time before."""
         count = self.count
+        if event.state is None or not count.begun:
+            return
         words = [
             f"[{count.ended}/{count.num_trainings}]",
             f"{event.combination} {event.training}:",
             _result(event),
-            _best(count, event.combination),
+            _best(count, event),
             count.time_left(),
         ]
         self.console.print(" ".join(filter(None, words)), markup=False, highlight=False)
@@ -96,7 +144,6 @@ class Live:
 
     def show(self, event: Event) -> None:
         """Bring the display up to date with an event."""
-        self.count.add(event)
         note = self.count.time_left()
         self.progress.update(self.total, completed=self.count.ended, note=note)
         training = (event.combination, event.training)
@@ -109,7 +156,7 @@ class Live:
         if training not in self.tasks:
             name = " ".join(training)
             self.tasks[training] = self.progress.add_task(name, total=event.epochs, note="")
-        note = " ".join(filter(None, [_result(event), _best(self.count, event.combination)]))
+        note = " ".join(filter(None, [_result(event), _best(self.count, event)]))
         self.progress.update(self.tasks[training], completed=event.epoch, note=note)
 
 
@@ -128,12 +175,17 @@ def _display(console: Console) -> Progress:
 
 def _result(event: Event) -> str:
     accuracy = "" if event.val_accuracy is None else f"val {event.val_accuracy:.2%}"
-    ended = {"PRUNED": f"pruned at epoch {event.epoch}", "FAIL": "no result"}
-    return ", ".join(filter(None, [accuracy, ended.get(event.state or "")]))
+    ended = {
+        "PRUNED": f"pruned at epoch {event.epoch}",
+        "FAIL": "diverged" if event.diverged else f"failed: {event.reason}",
+    }
+    kept = "there already" if event.kept else ""
+    return ", ".join(filter(None, [accuracy, ended.get(event.state or ""), kept]))
 
 
-def _best(count: Count, combination: str) -> str:
-    best = count.best.get(combination)
+def _best(count: Count, event: Event) -> str:
+    """Write the combination's best trial so far, beside a trial."""
+    best = count.best.get(event.combination) if event.kind == "trial" else None
     return "" if best is None else f"(best {best:.2%})"
 
 

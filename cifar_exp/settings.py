@@ -12,7 +12,7 @@ from pydantic import (
     model_validator,
 )
 
-from cifar_exp.problems import Problem, problems_of, suggestion, validation_error
+from cifar_exp.problems import Problem, nearest, problems_of, suggestion, validation_error
 
 
 class Settings(BaseModel):
@@ -25,11 +25,15 @@ class Settings(BaseModel):
     @model_validator(mode="wrap")
     @classmethod
     def _suggest_names(cls, given: Any, handler: ModelWrapValidatorHandler[Self]) -> Self:
-        """Name the nearest known name beside an unknown one."""
+        """Name the nearest known name beside an unknown one, and do not miss that one as well."""
         try:
             return handler(given)
         except ValidationError as error:
-            raise validation_error([cls._with_suggestion(p) for p in problems_of(error)]) from None
+            problems = problems_of(error)
+            unknown = [str(p.path[-1]) for p in problems if p.type == "extra_forbidden"]
+            meant = {nearest(name, cls.model_fields) for name in unknown}
+            told = [p for p in problems if not (p.type == "missing" and p.path[-1] in meant)]
+            raise validation_error(map(cls._with_suggestion, told)) from None
 
     @classmethod
     def _with_suggestion(cls, problem: Problem) -> Problem:

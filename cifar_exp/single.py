@@ -22,8 +22,12 @@ class Single:
     threads: int
 
 
-def run(single: Single, data: Dataset, after_epoch: Stop) -> Outcome:
-    """Train once and record it in MLflow; see `trial.record`."""
+def run(single: Single, data: Dataset, after_epoch: Stop) -> tuple[Outcome, str]:
+    """Train once and record it in MLflow; see `trial.record`.
+
+    Returns:
+        How the training ended, and the path of its run in MLflow's pages.
+    """
     experiment = single.experiment
     prepare_process(single.threads)
     [combination] = experiment.combinations()
@@ -40,7 +44,7 @@ def run(single: Single, data: Dataset, after_epoch: Stop) -> Outcome:
         tracker = Tracker(single.tracking_uri, experiment.name, place)
         run_ = tracker.new_run("train", combination.name, tags={}, params=params)
     try:
-        return trial.record(config, data, run_, stop=after_epoch)
+        return trial.record(config, data, run_, stop=after_epoch), run_.page
     except BaseException:
         run_.end("KILLED")
         raise

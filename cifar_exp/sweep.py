@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future
 from concurrent.futures import wait as wait_for
 from concurrent.futures.process import BrokenProcessPool
@@ -27,7 +27,7 @@ from cifar_exp.folders import lock_file
 from cifar_exp.problems import DefinitionError
 from cifar_exp.tracking import Run, Tracker
 from cifar_exp.training import initial_model
-from cifar_exp.units import Job, confirm_combination, tune_combination
+from cifar_exp.units import Job, confirm_combination, resume, tune_combination
 from cifar_exp.workers import Submit, pool
 
 
@@ -59,12 +59,6 @@ def prepare(experiment: Experiment, progress: Progress = no_progress) -> Dataset
     data = load(experiment.dataset.choice, progress)
     check_fit(experiment, data)
     return data
-
-
-def num_trainings(experiment: Experiment) -> int:
-    """Count the trials and confirmations of a sweep."""
-    each = experiment.search.trials + experiment.confirm.seeds
-    return len(experiment.combinations()) * each
 
 
 def run(sweep: Sweep, data: Dataset, watch: Watch) -> tuple[Ranking, str]:
@@ -184,15 +178,23 @@ def _job(sweep: Sweep, data: Dataset, tracker: Tracker, parents: dict[str, str])
 
 
 def _train_all(job: Job, sweep: Sweep, watch: Watch) -> None:
-    """Tune every combination, and confirm each one that is tuned."""
+    """Tune every combination, and confirm each one that is tuned, as far as that is left to do.
+
+    Workers are started when there is something to train, and not before.
+    """
+    left = [resume(job, combination, watch) for combination in job.experiment.combinations()]
+    untuned = [each.combination for each in left if each.tuning]
     with _whole_workers(), pool(sweep.workers, sweep.threads, watch) as submit:
-        tuned = {submit(tune_combination, job, c): c for c in job.experiment.combinations()}
+        tuned = {submit(tune_combination, job, c): c for c in untuned}
         confirmed: set[Future[None]] = set()
+        for each in left:
+            confirmed |= _confirm(job, each.combination, each.seeds, submit)
+        seeds = range(1, job.experiment.confirm.seeds + 1)
         while tuned:
             done, _ = wait_for(tuned, return_when=FIRST_COMPLETED)
             for future in done:
                 future.result()
-                confirmed |= _confirm(job, tuned.pop(future), submit)
+                confirmed |= _confirm(job, tuned.pop(future), seeds, submit)
         for future in confirmed:
             future.result()
 
@@ -206,8 +208,9 @@ def _whole_workers() -> Iterator[None]:
         raise SweepError(message) from None
 
 
-def _confirm(job: Job, combination: Combination, submit: Submit) -> set[Future[None]]:
-    seeds = range(1, job.experiment.confirm.seeds + 1)
+def _confirm(
+    job: Job, combination: Combination, seeds: Iterable[int], submit: Submit
+) -> set[Future[None]]:
     return {submit(confirm_combination, job, combination, number) for number in seeds}
 
 

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 from cifar_exp import trial
 from cifar_exp.datasets import Dataset
-from cifar_exp.event import Event
+from cifar_exp.event import Event, TrainingKind
 from cifar_exp.experiment import Combination, Experiment, TrialConfig
-from cifar_exp.record import Kind, RunRecord, TrialState
+from cifar_exp.record import Kind, RunRecord
 from cifar_exp.tracking import Run, Tracker
+from cifar_exp.training import EpochMetrics
+from cifar_exp.trial import Outcome
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -47,31 +50,45 @@ class Task:
             params=trial.params(config, self.data),
         )
 
-    def event(
-        self,
-        training: str,
-        epoch: int,
-        val_accuracy: float | None,
-        state: TrialState | None = None,
-    ) -> Event:
-        """Tell of a training that is under way, or has just ended."""
-        return Event(
-            combination=self.combination.name,
-            training=training,
-            epoch=epoch,
-            epochs=self.experiment.epochs,
-            val_accuracy=val_accuracy,
-            state=state,
+    def began(self, kind: TrainingKind, number: int) -> Event:
+        """Tell of a training that begins."""
+        return self._event(kind, number, epoch=0)
+
+    def epoch(self, kind: TrainingKind, number: int, metrics: EpochMetrics) -> Event:
+        """Tell of an epoch that a training has finished."""
+        return self._event(kind, number, metrics.epoch, val_accuracy=metrics.val.accuracy)
+
+    def ended(self, kind: TrainingKind, number: int, outcome: Outcome) -> Event:
+        """Tell of a training that has just ended."""
+        return self._event(
+            kind,
+            number,
+            outcome.epochs,
+            val_accuracy=outcome.val_accuracy,
+            state=outcome.state,
+            diverged=outcome.diverged,
+            reason=outcome.reason,
         )
 
-    def kept(self, training: str, record: RunRecord) -> Event:
+    def kept(self, kind: TrainingKind, number: int, record: RunRecord) -> Event:
         """Tell of a training that an earlier execution has finished."""
-        return Event(
-            combination=self.combination.name,
-            training=training,
-            epoch=self.experiment.epochs,
-            epochs=self.experiment.epochs,
+        return self._event(
+            kind,
+            number,
+            self.experiment.epochs,
             val_accuracy=record.metrics.get("val_accuracy"),
             state=record.state,
+            diverged=record.diverged,
+            reason=record.tags.get("reason"),
             kept=True,
+        )
+
+    def _event(self, kind: TrainingKind, number: int, epoch: int, **facts: Any) -> Event:
+        return Event(
+            combination=self.combination.name,
+            kind=kind,
+            number=number,
+            epoch=epoch,
+            epochs=self.experiment.epochs,
+            **facts,
         )

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, replace
 from typing import cast
 
 import torch
@@ -24,6 +25,10 @@ from cifar_exp.precision import Precision
 
 EVALUATION_BATCH = 500
 STEPS_BETWEEN_CHECKS = 50
+WARM_UP_IMAGES = 8
+
+_warm: set[str] = set()
+"""The networks that this process has trained."""
 
 
 class Diverged(Exception):  # noqa: N818 - an outcome of training, not a fault
@@ -97,6 +102,26 @@ def train(model: torch.nn.Module, config: TrialConfig, data: Dataset) -> Iterato
             seconds=time.perf_counter() - started,
             images_per_second=len(data.train) / (trained - started),
         )
+
+
+def warm_up(config: TrialConfig, data: Dataset) -> None:
+    """Train on a few images, once for each network that this process trains.
+
+    The first step of a process loads libraries and sets kernels up, which can take longer than a
+    short training. Whoever measures a training calls this first: else the first one looks slow.
+    """
+    if config.model in _warm:
+        return
+    _warm.add(config.model)
+    few = replace(data, train=_first(data.train), val=_first(data.val))
+    once = config.model_copy(update={"epochs": 1, "compile": False})
+    with suppress(Exception):  # the training itself will meet it, where it is recorded
+        list(train(initial_model(config.model, few, config.seed).to(device()), once, few))
+
+
+def _first(split: Split) -> Split:
+    """Return the first images of a split."""
+    return Split(images=split.images[:WARM_UP_IMAGES], labels=split.labels[:WARM_UP_IMAGES])
 
 
 def on_device(split: Split) -> Split:

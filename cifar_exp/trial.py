@@ -46,6 +46,9 @@ def record(
 ) -> Outcome:
     """Train a network and record the training, whatever its end, in `run`.
 
+    Its metric `seconds` is wall time from building the network to the last score, without what
+    the process does once (`training.warm_up`) and without storing the model.
+
     Args:
         config: The training.
         data: The data set.
@@ -54,6 +57,7 @@ def record(
         test: Scored once with a network that was trained to the end; its predictions are stored.
         keep_model: Asked at the end of a complete training whether to store the network.
     """
+    training.warm_up(config, data)
     started = time.perf_counter()
     run.log_dataset(data)
     model = training.build_model(config, data)

@@ -6,20 +6,21 @@ and again: it goes on where it stopped.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from cifar_exp import trial
 from cifar_exp.comparison import best_trial
 from cifar_exp.datasets import open_dataset
-from cifar_exp.event import Watch
+from cifar_exp.event import Event, Watch
 from cifar_exp.experiment import Combination, Experiment
 from cifar_exp.record import RunRecord
 from cifar_exp.study import tune
 from cifar_exp.task import Task
 from cifar_exp.tracking import Tracker
 from cifar_exp.training import EpochMetrics
+from cifar_exp.trial import Outcome
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -35,6 +36,35 @@ class Job:
     """The run id of each combination, by its name."""
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Left:
+    """What is left to train of a combination."""
+
+    combination: Combination
+    tuning: bool
+    """Whether trials are left. If so, only the tuning shows which confirmations are."""
+    seeds: tuple[int, ...] = ()
+    """The numbers of the confirmations that are left."""
+
+
+def resume(job: Job, combination: Combination, watch: Watch) -> Left:
+    """Tell of the trainings of a combination that are there, and find what is left to train.
+
+    Nothing is trained here. Where no trial is left, the study is brought in step with MLflow.
+    """
+    task = _task(job, combination)
+    records = task.records()
+    numbers = range(job.experiment.search.trials)
+    trials = {r.number: r for r in records if r.kind == "trial" and r.finished}
+    for number in numbers:
+        if number in trials:
+            watch(task.kept("trial", number, trials[number]))
+    if not trials.keys() >= set(numbers):
+        return Left(combination=combination, tuning=True)
+    tune(task, job.storage_url, watch)
+    return Left(combination=combination, tuning=False, seeds=_unsettled(task, records, watch))
+
+
 def tune_combination(job: Job, combination: Combination, watch: Watch) -> None:
     """Bring the study of a combination to its number of trials."""
     tune(_task(job, combination), job.storage_url, watch)
@@ -43,37 +73,63 @@ def tune_combination(job: Job, combination: Combination, watch: Watch) -> None:
 def confirm_combination(job: Job, combination: Combination, number: int, watch: Watch) -> None:
     """Train the best setting of a combination on fresh seed `number`, and score it on the test set.
 
-    Nothing happens where the combination has no complete trial, or the seed is confirmed.
+    Nothing is trained where the combination has no complete trial, or the seed is confirmed.
     """
     task = _task(job, combination)
     records = task.records()
-    best = best_trial(r for r in records if r.number in range(job.experiment.search.trials))
-    if best is None:
-        return
-    done = [r for r in records if r.finished and _confirms(r, best, number)]
-    if done:
-        watch(task.kept(f"seed {number}", done[0]))
-    else:
+    best = _best(task, records)
+    if best is not None and not _confirmed(records, best, number):
         _confirm(task, best, number, watch)
+    else:
+        watch(_settled(task, records, best, number))
+
+
+def _best(task: Task, records: Sequence[RunRecord]) -> RunRecord | None:
+    """Return the best of the trials that the definition asks for."""
+    numbers = range(task.experiment.search.trials)
+    return best_trial(record for record in records if record.number in numbers)
+
+
+def _unsettled(task: Task, records: Sequence[RunRecord], watch: Watch) -> tuple[int, ...]:
+    """Return the numbers of the confirmations that are left, and tell of the others."""
+    best = _best(task, records)
+    numbers = range(1, task.experiment.confirm.seeds + 1)
+    left = [n for n in numbers if best is not None and not _confirmed(records, best, n)]
+    for number in sorted(set(numbers) - set(left)):
+        watch(_settled(task, records, best, number))
+    return tuple(left)
+
+
+def _settled(
+    task: Task, records: Sequence[RunRecord], best: RunRecord | None, number: int
+) -> Event:
+    """Tell of a confirmation that is there already, or has nothing to confirm."""
+    if best is None:
+        nothing = Outcome(state="FAIL", reason="no trial has a result")
+        return task.ended("confirmation", number, nothing)
+    return task.kept("confirmation", number, _confirmed(records, best, number)[0])
 
 
 def _confirm(task: Task, best: RunRecord, number: int, watch: Watch) -> None:
     experiment, combination = task.experiment, task.combination
+    watch(task.began("confirmation", number))
     params = experiment.parse(combination, best.params)
     config = experiment.trial(combination, params, experiment.confirmation_seed(number))
     name = f"seed {number}"
     run = task.open_run("confirmation", name, number, config, confirms=str(best.number))
 
     def after_epoch(metrics: EpochMetrics) -> bool:
-        watch(task.event(name, metrics.epoch, metrics.val.accuracy))
+        watch(task.epoch("confirmation", number, metrics))
         return False
 
     outcome = trial.record(config, task.data, run, stop=after_epoch, test=task.data.test)
-    watch(task.event(name, outcome.epochs, outcome.val_accuracy, outcome.state))
+    watch(task.ended("confirmation", number, outcome))
 
 
-def _confirms(record: RunRecord, best: RunRecord, number: int) -> bool:
-    return (record.kind, record.confirms, record.number) == ("confirmation", best.number, number)
+def _confirmed(records: Sequence[RunRecord], best: RunRecord, number: int) -> list[RunRecord]:
+    """Return the finished confirmations of a trial on seed `number`."""
+    wanted = ("confirmation", best.number, number)
+    return [r for r in records if r.finished and (r.kind, r.confirms, r.number) == wanted]
 
 
 def _task(job: Job, combination: Combination) -> Task:

@@ -50,8 +50,8 @@ class Wrong:
     """Whether a JSON Schema can tell."""
 
 
-NUMBER = "Input should be a valid number"
-WHOLE = "Input should be a valid integer"
+NUMBER = "should be a number"
+WHOLE = "should be a whole number"
 LR = "optimizers/sgd/lr"
 SIZES = "search/batch_size"
 
@@ -107,29 +107,29 @@ WRONG: dict[str, Wrong] = {
     ),
     # what is missing
     **{
-        f"no {key}": Wrong({key: MISSING}, (f"{key}: Field required",))
+        f"no {key}": Wrong({key: MISSING}, (f"{key}: is missing",))
         for key in ("name", "dataset", "model", "epochs", "losses", "optimizers")
     },
-    "no losses in the table": Wrong({"losses": {}}, ("losses:", "at least 1")),
-    "no optimizers in the table": Wrong({"optimizers": {}}, ("optimizers:", "at least 1")),
+    "no losses in the table": Wrong({"losses": {}}, ("losses:", "hold at least 1")),
+    "no optimizers in the table": Wrong({"optimizers": {}}, ("optimizers:", "hold at least 1")),
     "no lr": Wrong({"optimizers/adam": {}}, ("optimizers.adam.lr: the learning rate is missing",)),
-    "folder without path": Wrong({"dataset": "folder"}, ("dataset.path: Field required",)),
+    "folder without path": Wrong({"dataset": "folder"}, ("dataset.path: is missing",)),
     "dataset without type": Wrong({"dataset": {"path": "x"}}, ("dataset:", "`type`")),
-    "range without high": _lr({"low": 0.1}, ".high: Field required"),
-    "range without low": _lr({"high": 0.1}, ".low: Field required"),
+    "range without high": _lr({"low": 0.1}, ".high: is missing"),
+    "range without low": _lr({"high": 0.1}, ".low: is missing"),
     # types
     "true for epochs": Wrong({"epochs": True}, ("epochs", WHOLE)),
     "20.0 epochs": Wrong({"epochs": 20.0}, ("epochs", WHOLE), schema_sees=False),
     "text for epochs": Wrong({"epochs": "20"}, ("epochs", WHOLE)),
-    "no epochs at all": Wrong({"epochs": 0}, ("epochs", "greater than or equal to 1")),
+    "no epochs at all": Wrong({"epochs": 0}, ("epochs", "should be at least 1")),
     "half an epoch": Wrong({"epochs": 1.5}, ("epochs", WHOLE)),
-    "no trials at all": Wrong({"search/trials": 0}, ("search.trials", "equal to 1")),
+    "no trials at all": Wrong({"search/trials": 0}, ("search.trials", "should be at least 1")),
     "true for trials": Wrong({"search/trials": True}, ("search.trials", WHOLE)),
-    "no seeds at all": Wrong({"confirm/seeds": 0}, ("confirm.seeds", "equal to 1")),
-    "negative seed": Wrong({"seed": -1}, ("seed", "equal to 0")),
+    "no seeds at all": Wrong({"confirm/seeds": 0}, ("confirm.seeds", "should be at least 1")),
+    "negative seed": Wrong({"seed": -1}, ("seed", "should be at least 0")),
     "seed of more than 32 bits": Wrong({"seed": 2**32}, ("seed", "less than 4294967296")),
-    "number for name": Wrong({"name": 3}, ("name", "valid string")),
-    "number for model": Wrong({"model": 3}, ("model", "valid string")),
+    "number for name": Wrong({"name": 3}, ("name", "a text in quotes")),
+    "number for model": Wrong({"model": 3}, ("model", "a text in quotes")),
     "number for dataset": Wrong({"dataset": 3}, ("dataset", "a name, or a table")),
     "list for dataset": Wrong({"dataset": ["digits"]}, ("dataset", "a name, or a table")),
     "number for path": Wrong(
@@ -146,10 +146,10 @@ WRONG: dict[str, Wrong] = {
     "text for a setting": Wrong({"losses/focal/gamma": "2"}, ("losses.focal.gamma", NUMBER)),
     "true for a setting": Wrong({"losses/focal/gamma": True}, ("losses.focal.gamma", NUMBER)),
     "list for a setting": Wrong({"losses/focal/gamma": [2.0]}, ("losses.focal.gamma", NUMBER)),
-    "number for a switch": Wrong({"optimizers/sgd/nesterov": 1}, (".nesterov", "valid boolean")),
-    "range for a switch": Wrong({"optimizers/sgd/nesterov": RANGE}, (".nesterov", "boolean")),
+    "number for a switch": Wrong({"optimizers/sgd/nesterov": 1}, (".nesterov", "true or false")),
+    "range for a switch": Wrong({"optimizers/sgd/nesterov": RANGE}, (".nesterov", "true or false")),
     "range for a word": Wrong({"losses/mse/compare": RANGE}, (".compare", "'logits'")),
-    "setting out of bounds": Wrong({"losses/focal/gamma": -1.0}, (".gamma", "equal to 0")),
+    "setting out of bounds": Wrong({"losses/focal/gamma": -1.0}, (".gamma", "at least 0")),
     "infinite setting": Wrong({"losses/focal/gamma": math.inf}, (".gamma",), schema_sees=False),
     "settings that do not fit": Wrong(
         {"optimizers/sgd/nesterov": True}, ("nesterov needs momentum",), schema_sees=False
@@ -174,7 +174,7 @@ WRONG: dict[str, Wrong] = {
     "unknown key of a range": _lr({"low": 0.1, "hihg": 1.0, "high": 1.0}, '"high"?'),
     "text in a range": _lr({"low": "0.1", "high": 1.0}, ".low", NUMBER),
     "true in a range": _lr({"low": 0.1, "high": True}, ".high", NUMBER),
-    "log as a number": _lr({"low": 0.1, "high": 1.0, "log": 1}, ".log", "valid boolean"),
+    "log as a number": _lr({"low": 0.1, "high": 1.0, "log": 1}, ".log", "true or false"),
     "log range of a setting from 0": Wrong(
         {"losses/focal/gamma": {"low": 0.0, "high": 2.0, "log": True}},
         ("losses.focal.gamma", "above 0 on a log scale"),
@@ -187,8 +187,8 @@ WRONG: dict[str, Wrong] = {
         {"optimizers/muon": {"lr": 0.1, "ns_steps": {"low": 2, "high": 4.5}}}, (".ns_steps", WHOLE)
     ),
     # batch sizes
-    "batch size 0": _sizes([32, 0], ".1", "equal to 1"),
-    "negative batch size": _sizes([-32], ".0", "equal to 1"),
+    "batch size 0": _sizes([32, 0], ".1", "should be at least 1"),
+    "negative batch size": _sizes([-32], ".0", "should be at least 1"),
     "fraction of an image": _sizes([2.5], ".0", WHOLE),
     "batch size 32.0": _sizes([32.0], ".0", WHOLE, schema_sees=False),
     "true for a batch size": _sizes([True], ".0", WHOLE),
@@ -199,16 +199,14 @@ WRONG: dict[str, Wrong] = {
     "table for batch sizes": _sizes({"low": 16}, "should be a list"),
     # names that would not do as part of a path, an address or a ranking's row
     **{
-        f"experiment named {name[:9]!r}": Wrong({"name": name}, ("name: String should",))
+        f"experiment named {name[:9]!r}": Wrong({"name": name}, ("name: should",))
         for name in ("", "a/b", "..", "a+b", "-a", "a b", "\N{BUG}", "é", "x" * 300, "a\0")
     },
-    "experiment named by two lines": Wrong(
-        {"name": "a\n"}, ("name: String should",), schema_sees=False
-    ),
+    "experiment named by two lines": Wrong({"name": "a\n"}, ("name: should",), schema_sees=False),
     **{
         f"{kind} named {name[:9]!r}": Wrong(
             {table: {name: {"type": kind, "lr": 0.1} if kind == "sgd" else {"type": kind}}},
-            (f"{table}.", ".name: String should"),
+            (f"{table}.", ".name: should"),
         )
         for table, kind in (("losses", "mse"), ("optimizers", "sgd"))
         for name in ("", "a/b", "..", "a+b", "a\nb", "\N{BUG}", "x" * 300)

@@ -76,8 +76,11 @@ def definition(tmp_path: Path, images: Path) -> Path:
 def test_run_compare_and_train_the_best_again(
     cli: Cli, definition: Path, tracking_uri: str, tmp_path: Path
 ) -> None:
-    ran = cli("run", definition, "--trials", 2, "--workers", 1)
+    ran = cli("run", definition, "--trials", 2, "--workers", 1, "--threads", 1)
     assert ran.code == 0, ran.err
+    lines = ran.out.splitlines()
+    assert lines[0] == "8 trainings: 2 combinations x (2 trials + 2 seeds)"
+    assert "1 worker of 1 thread" in lines
     for text in ("[1/8] cross_entropy+sgd trial 0: val", "mse+sgd", "mlflow ui", "/#/experiments/"):
         assert text in ran.out
 
@@ -124,7 +127,37 @@ def test_run_again_says_what_was_there(cli: Cli, definition: Path, tracking_uri:
     del tracking_uri
     cli("run", definition, "--workers", 1)
     again = cli("run", definition, "--workers", 1)
-    assert "10 of 10 trainings were there already" in again.out
+    assert "10 of 10 trainings are there already" in again.out
+    assert "] " not in again.out  # no line of a training
+
+
+def test_run_with_more_trials_counts_on_from_what_was_there(
+    cli: Cli, definition: Path, tracking_uri: str
+) -> None:
+    del tracking_uri
+    one_loss = definition.read_text().replace("mse = {}", "")
+    definition.write_text(one_loss)
+    cli("run", definition, "--trials", 1, "--workers", 1)
+    more = cli("run", definition, "--trials", 3, "--workers", 1)
+    lines = more.out.splitlines()
+    assert "1 of 5 trainings are there already" in lines
+    counted = [line.partition(" ")[0] for line in lines if line.startswith("[")]
+    assert counted == ["[2/5]", "[3/5]", "[4/5]", "[5/5]"]
+
+
+def test_run_warns_of_a_class_that_is_not_tested(
+    cli: Cli, definition: Path, tmp_path: Path, images: Path, tracking_uri: str
+) -> None:
+    del tracking_uri
+    lacking = shutil.copytree(images, tmp_path / "lacking")
+    shutil.rmtree(lacking / "test" / "red")
+    given = ("--dataset", "folder", "--data-dir", lacking, "--workers", 1)
+    warning = "warning: there are no test images of red"
+    planned = cli("plan", definition, *given)
+    assert (planned.code, planned.err.strip()) == (0, warning)
+    ran = cli("run", definition, *given, "--trials", 1, "--seeds", 1)
+    assert (ran.code, ran.err.strip()) == (0, warning)
+    assert "warning" not in cli("plan", definition).err
 
 
 def test_options_change_the_definition_that_is_kept(
@@ -170,7 +203,10 @@ def test_a_combination_without_a_result_gives_code_1(
     assert ran.code == 1
     assert ran.last == "no result for mse+sgd"
     assert "no result" in ran.out
+    assert "[1/5] mse+sgd trial 0: diverged" in ran.out
+    assert "[5/5] mse+sgd seed 2: failed: no trial has a result" in ran.out
     assert cli("compare", "tiny").code == 1
+    assert "3 of 5 trainings are there already" in cli("run", wild, "--workers", 1).out
 
 
 def test_train_takes_settings_and_says_how_it_went(
@@ -182,8 +218,12 @@ def test_train_takes_settings_and_says_how_it_went(
         *("--epochs", 2, "--lr", 0.02, "--batch-size", 8, "--threads", 1),
     )
     assert ran.code == 0, ran.err
-    assert [line.split(":")[0] for line in ran.out.splitlines()][-2:] == ["epoch 1/2", "epoch 2/2"]
+    *epochs, all_runs, this_run = ran.out.splitlines()[-4:]
+    assert [line.split(":")[0] for line in epochs] == ["epoch 1/2", "epoch 2/2"]
     [record] = read_records(connect(tracking_uri), "train")
+    assert all_runs.startswith("All runs: mlflow ui ")
+    assert this_run.startswith("This run: http://127.0.0.1:5000/#/experiments/")
+    assert f"/runs/{record.run_id}?" in this_run
     assert record.params["loss.gamma"] == "1.5"
     assert record.params["optimizer.nesterov"] == "True"
     assert (record.kind, record.state) == ("train", "COMPLETE")
@@ -283,6 +323,38 @@ def test_bad_input_is_one_sentence(cli: Cli, here: Path, arguments: tuple[object
     assert list(here.iterdir()) == []
 
 
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (("train", "--batch-size", "0"), "--batch-size: should be at least 1"),
+        (
+            ("train", "--loss", "focal", "-s", "loss.gama=1"),
+            '-s loss.gama: unknown name; did you mean "gamma"?',
+        ),
+        (("train", "--dataset", "folder"), "--data-dir: is missing"),
+        (
+            ("train", "--dataset", "digits", "--data-dir", "nowhere"),
+            "--data-dir: the data set 'digits' brings its own images; leave it out",
+        ),
+        (
+            ("plan", "FILE", "--precision", "fp16"),
+            "--precision: should be 'fp32', 'bf16' or 'auto'",
+        ),
+        (("run", "FILE", "--dataset", "folde"), "--dataset: unknown dataset 'folde'; did you mean"),
+        (("run", "FILE", "--dataset", "folder"), "--data-dir: is missing"),
+        (("run", "FILE", "--trials", "abc"), "'abc' is not a valid whole number."),
+    ],
+)
+def test_bad_options_are_called_what_was_typed(
+    cli: Cli, definition: Path, here: Path, arguments: tuple[str, ...], sentence: str
+) -> None:
+    shown = cli(*(str(definition) if word == "FILE" else word for word in arguments))
+    assert shown.code == 2
+    assert sentence in shown.last
+    assert "definition" not in shown.last
+    assert list(here.iterdir()) == []
+
+
 def test_a_wrong_definition_lists_all_its_problems(cli: Cli, definition: Path, here: Path) -> None:
     text = definition.read_text()
     definition.write_text(text.replace("epochs", "epoch").replace("mse", "msee"))
@@ -335,6 +407,17 @@ def test_a_tracking_server_that_is_not_there_starts_nothing(
     shown = cli("run", definition, "--tracking-uri", uri)
     assert shown.code == 3
     assert f"{uri} does not answer" in shown.last
+    assert not list(here.iterdir())
+
+
+def test_a_store_that_mlflow_does_not_know_is_refused_in_plain_words(
+    cli: Cli, definition: Path, here: Path
+) -> None:
+    shown = cli("run", definition, "--tracking-uri", "foo://bar")
+    assert shown.code == 3
+    assert shown.last.startswith(
+        "the MLflow store foo://bar cannot be used: MLflow has no such kind of store; name "
+    )
     assert not list(here.iterdir())
 
 

@@ -110,7 +110,7 @@ def test_a_narrow_terminal_loses_nothing() -> None:
         (
             "sqlite:////a b/mlflow.db",
             [
-                "All runs: mlflow ui --backend-store-uri 'sqlite:////a b/mlflow.db'",
+                "All runs: mlflow ui --workers 1 --backend-store-uri 'sqlite:////a b/mlflow.db'",
                 "This sweep: http://127.0.0.1:5000/#/x/1?workflowType=machine_learning",
             ],
         ),
@@ -124,9 +124,13 @@ def test_where_to_look_next(screen: Console, tracking_uri: str, lines: list[str]
     definition = read_document(changed({}), "a.toml")
     best = row(1, "mse+sgd", settings=settings_of(definition, definition.combinations()[0]))
     console.print_next_steps(screen, definition, ranking(best), tracking_uri, "/x/1")
-    *places, best_again = printed(screen).splitlines()
+    *places, best_again, explanation = printed(screen).splitlines()
     assert places == lines
     assert best_again.startswith("Best again: cifar-exp train --dataset digits ")
+    assert explanation == (
+        "That repeats the best trial (seed 0) and its validation accuracy; seeds 1 to 5 were the "
+        "confirmations, which alone are scored on the test set"
+    )
 
 
 def test_without_a_result_there_is_nothing_to_train_again(screen: Console) -> None:
@@ -238,6 +242,21 @@ PLAN = Plan(
     disk_bytes=2_500_000_000,
     images_per_second={32: 1234.5, 64: 2000.0},
 )
+
+
+def test_a_sweep_says_first_how_large_it_is(screen: Console) -> None:
+    search = {"search/trials": 4, "confirm/seeds": 1}
+    console.print_size(screen, read_document(changed(search), "a.toml"))
+    console.print_workers(screen, 2, 1)
+    assert printed(screen).splitlines() == [
+        "20 trainings: 4 combinations x (4 trials + 1 seed)",
+        "2 workers of 1 thread",
+    ]
+
+
+def test_one_worker_is_one(screen: Console) -> None:
+    console.print_plan(screen, read_document(changed({}), "a.toml"), PLAN, workers=1)
+    assert "time with 1 worker: about" in printed(screen)
 
 
 def test_a_plan_is_printed_line_by_line(screen: Console) -> None:

@@ -30,9 +30,10 @@ from cifar_exp.experiment import (
 from cifar_exp.losses import LOSSES
 from cifar_exp.models import MODELS
 from cifar_exp.optimizers import OPTIMIZERS
-from cifar_exp.problems import DefinitionError
+from cifar_exp.problems import DefinitionError, Options
 from cifar_exp.settings import Settings
 from tests.definitions import (
+    MISSING,
     SHIPPED,
     SMALL,
     Wrong,
@@ -145,7 +146,6 @@ def test_all_problems_come_at_once_each_on_a_line_with_file_and_key_path() -> No
         "losses.bce.a",
         "losses.focl.type",
         "losses.mse.compare",
-        "model",
         "modell",
         "name",
         "optimizers.adamw.beta1",
@@ -505,16 +505,21 @@ def test_options_of_one_training() -> None:
 @pytest.mark.parametrize(
     ("changes", "given_settings", "says"),
     [
-        ({"loss": "focl"}, {}, 'did you mean "focal"?'),
-        ({"optimizer": "sdg"}, {}, 'did you mean "sgd"?'),
-        ({"lr": -1.0}, {}, "optimizers.sgd.lr: "),
-        ({"lr": math.inf}, {}, "optimizers.sgd.lr: "),
-        ({"batch_size": 0}, {}, "search.batch_size.0: "),
-        ({"epochs": 0}, {}, "epochs: "),
-        ({"seed": -1}, {}, "seed: "),
-        ({"model": "\udcff"}, {}, "model: "),
-        ({}, {"loss": {"gama": 1.0}}, 'did you mean "gamma"?'),
-        ({}, {"optimizer": {"momentum": 1.0}}, "optimizers.sgd.momentum: "),
+        ({"loss": "focl"}, {}, "--loss: unknown loss 'focl'; did you mean \"focal\"?"),
+        ({"optimizer": "sdg"}, {}, "--optimizer: unknown optimizer 'sdg'; did you mean "),
+        ({"lr": -1.0}, {}, "--lr: should be greater than 0"),
+        ({"lr": math.inf}, {}, "--lr: should be a finite number"),
+        ({"batch_size": 0}, {}, "--batch-size: should be at least 1"),
+        ({"epochs": 0}, {}, "--epochs: should be at least 1"),
+        ({"seed": -1}, {}, "--seed: should be at least 0"),
+        ({"model": "\udcff"}, {}, "--model: unknown model "),
+        ({}, {"loss": {"gama": 1.0}}, '-s loss.gama: unknown name; did you mean "gamma"?'),
+        ({}, {"optimizer": {"momentum": 1.0}}, "-s optimizer.momentum: should be less than 1"),
+        ({"loss": "a b"}, {}, "--loss: unknown loss"),
+        ({"precision": "fp8"}, {}, "--precision: should be 'fp32', 'bf16' or 'auto'"),
+        ({"dataset": {"type": "folder"}}, {}, "--data-dir: is missing"),
+        ({"dataset": {"type": "folde"}}, {}, "--dataset: unknown dataset 'folde'; did you mean"),
+        ({"dataset": {"type": "folder", "path": "x", "sise": 3}}, {}, "-s dataset.sise: unknown"),
     ],
 )
 def test_wrong_options_of_one_training(
@@ -522,8 +527,30 @@ def test_wrong_options_of_one_training(
 ) -> None:
     with pytest.raises(DefinitionError) as caught:
         single_definition({**OPTIONS, **changes}, given_settings)
-    assert str(caught.value).startswith("train: ")
-    assert says in str(caught.value)
+    [line] = str(caught.value).splitlines()
+    assert line.startswith(says)
+
+
+def test_a_problem_names_the_option_that_the_value_comes_from() -> None:
+    text = tomli_w.dumps(changed({"precision": "fp8", "epochs": 0, "dataset": {"type": "folder"}}))
+    options: Options = {("precision",): "--precision", ("dataset", "path"): "--data-dir"}
+    with pytest.raises(DefinitionError) as caught:
+        read(text, "mine.toml", options)
+    assert sorted(str(caught.value).splitlines()) == [
+        "--data-dir: is missing",
+        "--precision: should be 'fp32', 'bf16' or 'auto'",
+        "mine.toml: epochs: should be at least 1",
+    ]
+
+
+def test_a_misspelt_key_is_not_missed_as_well() -> None:
+    document = changed({"epochs": MISSING, "epoch": 3, "model": MISSING})
+    with pytest.raises(DefinitionError) as caught:
+        read_document(document, "mine.toml")
+    assert sorted(str(caught.value).splitlines()) == [
+        'mine.toml: epoch: unknown name; did you mean "epochs"?',
+        "mine.toml: model: is missing",
+    ]
 
 
 # Any definition.

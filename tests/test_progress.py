@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import io
+import itertools
+from collections.abc import Callable
+from dataclasses import replace
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 from rich.console import Console
 
 from cifar_exp import progress
 from cifar_exp.event import Event
-from cifar_exp.progress import Count, Lines, data_progress, sweep_progress
+from cifar_exp.progress import Count, data_progress, sweep_progress
 from cifar_exp.record import TrialState
 
 
@@ -43,108 +47,183 @@ def printed(screen: Console) -> str:
     return screen.file.getvalue()
 
 
-def epoch(number: int, training: str = "trial 0", combination: str = "mse+sgd") -> Event:
+def training(name: str) -> dict[str, Any]:
+    kind, number = name.split()
+    return {"kind": {"trial": "trial", "seed": "confirmation"}[kind], "number": int(number)}
+
+
+def epoch(number: int, name: str = "trial 0", combination: str = "mse+sgd") -> Event:
+    accuracy = 0.25 if number else None
     return Event(
-        combination=combination, training=training, epoch=number, epochs=4, val_accuracy=0.25
+        combination=combination, epoch=number, epochs=4, val_accuracy=accuracy, **training(name)
     )
 
 
 def end(
     state: TrialState = "COMPLETE",
     accuracy: float | None = 0.5,
-    training: str = "trial 0",
-    *,
-    kept: bool = False,
+    name: str = "trial 0",
+    **facts: Any,
 ) -> Event:
     return Event(
         combination="mse+sgd",
-        training=training,
         epoch=3,
         epochs=4,
         val_accuracy=accuracy,
         state=state,
-        kept=kept,
+        **training(name),
+        **facts,
     )
+
+
+def whole(count: Count, clock: Clock, name: str, seconds: float, epochs: int = 4) -> None:
+    """Let a training pass, its epochs equally long."""
+    count.add(epoch(0, name))
+    for number in range(1, epochs + 1):
+        clock.now += seconds / epochs
+        count.add(epoch(number, name))
+    count.add(end("COMPLETE" if epochs == 4 else "PRUNED", name=name))
 
 
 # Counting.
 
 
 def test_trainings_are_counted_when_they_end() -> None:
-    count = Count(9)
+    count = Count(9, 1)
     for event in (epoch(1), epoch(2), end(), end("PRUNED"), end("FAIL", None), end(kept=True)):
         count.add(event)
     assert (count.ended, count.kept) == (4, 1)
 
 
-def test_the_best_is_that_of_complete_trainings() -> None:
-    count = Count(9)
+def test_the_best_is_that_of_complete_trials() -> None:
+    count = Count(9, 1)
     for event in (end(accuracy=0.5), end(accuracy=0.4), end("PRUNED", 0.9), end("FAIL", None)):
         count.add(event)
+    count.add(end(accuracy=0.8, name="seed 1"))
     assert count.best == {"mse+sgd": 0.5}
 
 
+def test_a_training_begins_when_the_first_one_that_is_not_kept_is_told_of() -> None:
+    count = Count(9, 1)
+    count.add(end(kept=True))
+    assert not count.begun
+    count.add(epoch(0))
+    assert count.begun
+
+
 def test_the_time_left_is_that_of_the_trainings_so_far(clock: Clock) -> None:
-    count = Count(5)
-    assert count.time_left() == ""
-    clock.now += 60
-    count.add(end())
-    assert count.time_left() == "4 min left"  # 4 more of 60 s
-    clock.now += 40
-    count.add(end())
-    assert count.time_left() == "2 min left"  # 3 more of 50 s
+    count = Count(5, 1)
+    whole(count, clock, "trial 0", 40)
+    assert count.time_left() == "3 min left"  # 4 more of 40 s
+    whole(count, clock, "trial 1", 60)
+    assert count.time_left() == "3 min left"  # 1.75 trainings took 90 s; 3 more
+
+
+def test_no_time_is_told_before_enough_epochs_have_been_seen(clock: Clock) -> None:
+    count = Count(5, 2)
+    told = []
+    for name, number in itertools.product(("trial 0", "trial 1"), range(5)):
+        clock.now += 10
+        count.add(epoch(number, name))
+        told.append(count.time_left())
+    assert not any(told[:7])  # less than six epochs, three a worker
+    assert told[7] == "3 min left"  # after two epochs, four more came in 50 s; 14 are left
+
+
+def test_the_start_of_the_workers_is_no_training(clock: Clock) -> None:
+    count = Count(3, 1)
+    clock.now += 500  # it loads libraries
+    whole(count, clock, "trial 0", 40)
+    assert count.time_left() == "80 s left"
+
+
+def test_trainings_under_way_count_by_their_epochs(clock: Clock) -> None:
+    count = Count(2, 1)
+    for number in range(4):
+        clock.now += 10
+        count.add(epoch(number))
+    assert count.time_left() == "50 s left"  # five epochs of 10 s
+
+
+def test_pruned_and_diverged_trainings_make_the_rest_shorter(clock: Clock) -> None:
+    count = Count(6, 1)
+    whole(count, clock, "trial 0", 40)
+    whole(count, clock, "trial 1", 10, epochs=1)
+    count.add(end("FAIL", None, "trial 2", diverged=True))
+    assert count.time_left() == "44 s left"  # 2.75 trainings in 40 s, 3 more
 
 
 def test_trainings_of_an_earlier_execution_took_no_time(clock: Clock) -> None:
-    count = Count(5)
+    count = Count(5, 1)
     count.add(end(kept=True))
-    count.add(end(kept=True))
+    count.add(end(kept=True, name="trial 1"))
     assert count.time_left() == ""
-    clock.now += 30
-    count.add(end())
-    assert count.time_left() == "60 s left"  # 2 more of 30 s
+    whole(count, clock, "trial 2", 40)
+    assert count.time_left() == "80 s left"  # 2 more of 40 s
 
 
 def test_nothing_is_left_at_the_end(clock: Clock) -> None:
-    count = Count(1)
-    clock.now += 30
-    count.add(end())
+    count = Count(1, 1)
+    whole(count, clock, "trial 0", 40)
     assert count.time_left() == ""
 
 
 # Plain lines.
 
 
-def test_a_line_for_every_training_that_ends(clock: Clock) -> None:
+def test_a_line_for_every_training_that_ends() -> None:
     screen = plain()
-    with sweep_progress(screen, 5) as show:
-        show(epoch(1))
-        show(end(training="trial 0", kept=True))
-        clock.now += 60
-        show(end(accuracy=0.4, training="trial 1"))
-        show(end("PRUNED", 0.3, training="trial 2"))
-        show(end("FAIL", None, training="trial 3"))
-        show(end(accuracy=0.75, training="seed 1"))
+    with sweep_progress(screen, 7, 1) as show:
+        show(end(name="trial 0", kept=True))
+        show(epoch(0, "trial 1"))
+        show(end(accuracy=0.4, name="trial 1"))
+        show(end("PRUNED", 0.3, name="trial 2"))
+        show(end("FAIL", None, name="trial 3", diverged=True, reason="the loss is not finite"))
+        show(end("FAIL", None, name="trial 4", reason="IndexError: out of range"))
+        show(end(accuracy=0.6, name="seed 1", kept=True))
+        show(end(accuracy=0.75, name="seed 2"))
     assert printed(screen).splitlines() == [
-        "[2/5] mse+sgd trial 1: val 40.00% (best 50.00%) 3 min left",
-        "[3/5] mse+sgd trial 2: val 30.00%, pruned at epoch 3 (best 50.00%) 60 s left",
-        "[4/5] mse+sgd trial 3: no result (best 50.00%) 20 s left",
-        "[5/5] mse+sgd seed 1: val 75.00% (best 75.00%)",
-        "1 of 5 trainings were there already",
+        "1 of 7 trainings are there already",
+        "[2/7] mse+sgd trial 1: val 40.00% (best 50.00%)",
+        "[3/7] mse+sgd trial 2: val 30.00%, pruned at epoch 3 (best 50.00%)",
+        "[4/7] mse+sgd trial 3: diverged (best 50.00%)",
+        "[5/7] mse+sgd trial 4: failed: IndexError: out of range (best 50.00%)",
+        "[6/7] mse+sgd seed 1: val 60.00%, there already",
+        "[7/7] mse+sgd seed 2: val 75.00%",
     ]
+
+
+def test_the_time_left_ends_the_line(clock: Clock) -> None:
+    screen = plain()
+    with sweep_progress(screen, 3, 1) as show:
+        for number in range(1, 5):
+            clock.now += 10
+            show(epoch(number))
+        show(end())
+    assert printed(screen) == "[1/3] mse+sgd trial 0: val 50.00% (best 50.00%) 80 s left\n"
+
+
+@pytest.mark.parametrize("make", [plain, terminal])
+def test_where_nothing_is_left_that_is_said(make: Callable[[], Console]) -> None:
+    screen = make()
+    with sweep_progress(screen, 2, 2) as show:
+        show(end(name="trial 0", kept=True))
+        show(end(name="trial 1", kept=True))
+    assert "2 of 2 trainings are there already" in printed(screen)
 
 
 def test_plain_lines_hold_no_control_characters() -> None:
     screen = plain()
-    lines = Lines(screen, Count(2))
-    lines.show(end())
+    with sweep_progress(screen, 2, 1) as show:
+        show(end())
     assert printed(screen).rstrip("\n").isprintable()
 
 
 def test_names_are_not_taken_for_markup() -> None:
     screen = plain()
-    Lines(screen, Count(2)).show(end(training="[bold]"))
-    assert "[1/2] mse+sgd [bold]:" in printed(screen)
+    with sweep_progress(screen, 2, 1) as show:
+        show(replace(end(), combination="[bold]"))
+    assert "[1/2] [bold] trial 0:" in printed(screen)
 
 
 # The live display.
@@ -152,36 +231,45 @@ def test_names_are_not_taken_for_markup() -> None:
 
 def test_the_live_display_shows_the_sweep_and_what_is_at_work() -> None:
     screen = terminal()
-    with sweep_progress(screen, 4) as show:
+    with sweep_progress(screen, 4, 2) as show:
         show(end(kept=True))
-        show(epoch(1, "trial 1"))
+        show(epoch(0, "trial 1"))
         show(epoch(2, "trial 1"))
         show(epoch(1, "trial 0", "l1+sgd"))
-        show(end(training="trial 1"))
-        show(end("FAIL", None, training="trial 2"))
+        show(end(name="trial 1"))
+        show(end("FAIL", None, name="trial 2"))
         show(epoch(1, "trial 3"))
     shown = printed(screen)
     assert "\x1b[" in shown  # it moves the cursor
     assert "sweep" in shown
+    assert "1 of 4 trainings are there already" in shown
 
 
 def test_a_combination_leaves_the_live_display_when_its_training_ends() -> None:
     with progress._display(terminal()) as display:
-        live = progress.Live(display, Count(4))
-        live.show(epoch(1))
+        count = Count(4, 1)
+        live = progress.Live(display, count)
+
+        def show(event: Event) -> None:
+            count.add(event)
+            live.show(event)
+
+        show(epoch(0))
         assert [task.description for task in display.tasks] == ["sweep", "mse+sgd trial 0"]
+        assert (display.tasks[1].completed, display.tasks[1].total) == (0, 4)
+        show(epoch(1))
         assert (display.tasks[1].completed, display.tasks[1].total) == (1, 4)
         assert display.tasks[1].fields["note"] == "val 25.00%"
-        live.show(end())
+        show(end())
         assert [task.description for task in display.tasks] == ["sweep"]
         assert (display.tasks[0].completed, display.tasks[0].total) == (1, 4)
-        live.show(epoch(2, "trial 1"))
+        show(epoch(2, "trial 1"))
         assert display.tasks[1].fields["note"] == "val 25.00% (best 50.00%)"
 
 
 def test_the_live_display_goes_away_on_an_error() -> None:
     screen = terminal()
-    with pytest.raises(KeyboardInterrupt), sweep_progress(screen, 4) as show:  # noqa: PT012
+    with pytest.raises(KeyboardInterrupt), sweep_progress(screen, 4, 1) as show:  # noqa: PT012
         show(epoch(1))
         raise KeyboardInterrupt
     assert "\x1b[?25h" in printed(screen)  # the cursor is back

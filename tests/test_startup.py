@@ -59,7 +59,7 @@ def test_help(tmp_path: Path) -> None:
 BAD = {"search/trails": 3, "optimizers/sgd/lr": True}
 SENTENCES = [
     'bad.toml: search.trails: unknown name; did you mean "trials"?',
-    "bad.toml: optimizers.sgd.lr: Input should be a valid number",
+    "bad.toml: optimizers.sgd.lr: should be a number",
 ]
 
 

@@ -123,11 +123,8 @@ def test_tuning_again_does_nothing(bench_of: BenchOf) -> None:
     bench = bench_of(search=search(3))
     run(bench)
     before = trials_of(bench)
-    events = run(bench)
+    assert run(bench) == []
     assert trials_of(bench) == before
-    assert [(e.training, e.kept, e.state) for e in events] == [
-        (f"trial {number}", True, "COMPLETE") for number in range(3)
-    ]
 
 
 @pytest.mark.parametrize("sampler", sorted(SAMPLERS))

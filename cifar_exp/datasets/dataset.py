@@ -61,6 +61,12 @@ class Dataset:
         return len(self.classes)
 
     @property
+    def untested_classes(self) -> tuple[str, ...]:
+        """The classes without a test image: nothing is known of how well they are told apart."""
+        tested = set(self.test.labels.tolist())
+        return tuple(name for label, name in enumerate(self.classes) if label not in tested)
+
+    @property
     def channels(self) -> int:
         """The number of channels of an image."""
         return int(self.train.images.shape[1])

@@ -163,6 +163,12 @@ class Experiment(Settings):
         """The precision that this machine computes in."""
         return resolve(self.precision)
 
+    @property
+    def num_trainings(self) -> int:
+        """The number of trials and confirmations of all combinations together."""
+        each = self.search.trials + self.confirm.seeds
+        return len(self.losses) * len(self.optimizers) * each
+
     def combinations(self) -> list[Combination]:
         """Cross the losses with the optimizers, in the order of the definition."""
         return [

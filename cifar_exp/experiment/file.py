@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -11,26 +11,35 @@ import tomli_w
 from pydantic import ValidationError
 
 from cifar_exp.experiment.definition import Experiment
-from cifar_exp.problems import DefinitionError, problems_of
+from cifar_exp.problems import DefinitionError, Options, problems_of
+
+NO_OPTIONS: Options = {}
 
 
-def read(text: str, source: str = "definition") -> Experiment:
+def read(text: str, source: str = "definition", options: Options = NO_OPTIONS) -> Experiment:
     """Read a definition from TOML text.
+
+    Args:
+        text: The TOML text.
+        source: Where it comes from, such as its file.
+        options: The command line's words that have set some of its keys, by key path.
 
     Raises:
         DefinitionError: The text is no TOML, or the definition has problems: all of them, one a
-            line, each with `source` and key path.
+            line, each with `source` and key path, or with the option that it comes from.
     """
-    return read_document(_parse(text, source), source)
+    return read_document(_parse(text, source), source, options)
 
 
-def read_document(document: Mapping[str, Any], source: str) -> Experiment:
+def read_document(
+    document: Mapping[str, Any], source: str, options: Options = NO_OPTIONS
+) -> Experiment:
     """Read a definition from its parsed form; see `read`."""
     try:
         return Experiment.model_validate(document)
     except ValidationError as error:
-        lines = [f"{source}: {problem}" for problem in problems_of(error)]
-        raise DefinitionError("\n".join(lines)) from None
+        told = [problem.told(source, options) for problem in problems_of(error)]
+        raise DefinitionError("\n".join(dict.fromkeys(told))) from None
 
 
 def single_definition(
@@ -57,12 +66,30 @@ def single_definition(
         "optimizers": {optimizer: {"lr": lr, **settings.get("optimizer", {})}},
         **given,
     }
-    experiment = read_document(document, "train")
+    experiment = read_document(document, "train", _single_options(given, loss, optimizer))
     [combination] = experiment.combinations()
     searched = set(experiment.space(combination)) - {"batch_size"}
     if searched:
         raise DefinitionError(f"-s {min(searched)}: one training takes one value, not a range")
     return experiment
+
+
+def _single_options(keys: Iterable[str], loss: str, optimizer: str) -> Options:
+    """Name what sets each key of the definition of one training."""
+    return {
+        **{(key,): f"--{key}" for key in keys},
+        ("dataset",): "-s dataset",
+        ("dataset", "type"): "--dataset",
+        ("dataset", "path"): "--data-dir",
+        ("search", "batch_size", 0): "--batch-size",
+        ("losses", loss): "-s loss",
+        ("losses", loss, "type"): "--loss",
+        ("losses", loss, "name"): "--loss",
+        ("optimizers", optimizer): "-s optimizer",
+        ("optimizers", optimizer, "type"): "--optimizer",
+        ("optimizers", optimizer, "name"): "--optimizer",
+        ("optimizers", optimizer, "lr"): "--lr",
+    }
 
 
 def definition_text(path: Path, changes: Mapping[str, Any]) -> str:

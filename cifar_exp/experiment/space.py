@@ -16,7 +16,7 @@ def _one_number(given: Any, handler: Callable[[Any], Any]) -> Any:
     try:
         return handler(given)
     except ValidationError:
-        raise PydanticCustomError("number", "Input should be a valid number") from None
+        raise PydanticCustomError("number", "should be a number") from None
 
 
 Number = Annotated[int | float, WrapValidator(_one_number)]

@@ -45,7 +45,7 @@ def tune(task: Task, storage_url: str, watch: Watch) -> None:
     Args:
         task: The combination, its data and where it is recorded.
         storage_url: The Optuna storage.
-        watch: Told of every epoch and trial.
+        watch: Told of every epoch and trial that is trained.
     """
     space = distributions(task.experiment, task.combination)
     recorded = {r.number: r for r in task.records() if r.kind == "trial" and r.finished}
@@ -55,11 +55,9 @@ def tune(task: Task, storage_url: str, watch: Watch) -> None:
         frozen = begun.get(number)
         if number not in recorded:
             _train(task, study, frozen, number, space, watch)
-            continue
-        if frozen is None or not frozen.state.is_finished():
+        elif frozen is None or not frozen.state.is_finished():
             held = recorded[number]
             _tell_recorded(study, frozen, held, space, task.tracker.accuracies(held.run_id))
-        watch(task.kept(f"trial {number}", recorded[number]))
 
 
 def distributions(experiment: Experiment, combination: Combination) -> dict[str, BaseDistribution]:
@@ -112,6 +110,7 @@ def _train(
 ) -> None:
     """Train one trial and tell the study how it ended, after MLflow knows."""
     experiment, combination = task.experiment, task.combination
+    watch(task.began("trial", number))
     study.sampler = samplers.make(
         experiment.search.sampler, dict(space), (experiment.seed, combination.name), number
     )
@@ -129,7 +128,7 @@ def _train(
     _drop_other_models(task)
     accuracy = outcome.val_accuracy
     study.tell(trial, accuracy if outcome.state == "COMPLETE" else None, TrialState[outcome.state])
-    watch(task.event(f"trial {number}", outcome.epochs, accuracy, outcome.state))
+    watch(task.ended("trial", number, outcome))
 
 
 def _pruning(task: Task, study: optuna.Study, trial: Trial, watch: Watch) -> Stop:
@@ -139,7 +138,7 @@ def _pruning(task: Task, study: optuna.Study, trial: Trial, watch: Watch) -> Sto
 
     def after_epoch(metrics: EpochMetrics) -> bool:
         accuracy = metrics.val.accuracy
-        watch(task.event(f"trial {trial.number}", metrics.epoch, accuracy))
+        watch(task.epoch("trial", trial.number, metrics))
         if metrics.epoch > last_reported:
             trial.report(accuracy, metrics.epoch)
         if metrics.epoch < last_reported:

@@ -14,6 +14,7 @@ import mlflow
 import sqlalchemy.exc
 from filelock import FileLock
 from mlflow.exceptions import MlflowException
+from mlflow.tracking.registry import UnsupportedModelRegistryStoreURIException
 from sqlalchemy.engine import make_url
 
 from cifar_exp import sqlite
@@ -44,6 +45,7 @@ def connect(uri: str) -> mlflow.MlflowClient:
     for noisy in ("mlflow", "alembic"):
         logging.getLogger(noisy).setLevel(logging.ERROR)
     os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")  # a bar a file
+    os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")  # two lines a run
     sqlite.share_files()
     if uri.startswith("sqlite:"):
         _check_file(uri)
@@ -53,6 +55,11 @@ def connect(uri: str) -> mlflow.MlflowClient:
             mlflow.set_tracking_uri(uri)
             client = mlflow.MlflowClient(uri)
             client.search_experiments(max_results=1)
+    except UnsupportedModelRegistryStoreURIException:
+        raise StoreError(
+            f"the MLflow store {without_credentials(uri)} cannot be used: MLflow has no such kind "
+            "of store; name a database such as sqlite:///mlflow.db, or a server by http://"
+        ) from None
     except (MlflowException, sqlalchemy.exc.SQLAlchemyError, sqlite3.Error, OSError) as error:
         raise StoreError(
             f"the MLflow store {without_credentials(uri)} cannot be used: {_first_line(error)}"
