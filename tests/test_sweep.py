@@ -196,11 +196,11 @@ def test_lost_studies_are_made_anew_where_nothing_is_left_to_train(
     bench: Bench, images: Path
 ) -> None:
     bench.run(tiny.definition(images))
-    held = {study.study_name: study.trials_dataframe().value.tolist() for study in studies(bench)}
+    held = {study.study_name: [t.value for t in study.trials] for study in studies(bench)}
     for name in held:
         optuna.delete_study(study_name=name, storage=bench.storage_url)
     bench.run(tiny.definition(images))
-    again = {study.study_name: study.trials_dataframe().value.tolist() for study in studies(bench)}
+    again = {study.study_name: [t.value for t in study.trials] for study in studies(bench)}
     assert again == held
     assert len(held) == 2
 
