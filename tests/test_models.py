@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+import re
+from pathlib import Path
+
 import pytest
 import torch
+from torch.utils.flop_counter import FlopCounterMode
 
 from cifar_exp import models
+
+PAGE = Path(__file__).parent.parent / "docs" / "components.md"
 
 NAMES = sorted(models.MODELS)
 PLAIN = sorted(set(NAMES) - {"resnet18"})
@@ -279,3 +285,19 @@ def test_pooling_before_the_activation_is_the_textbook_network(name: str) -> Non
     assert torch.equal(network(given), textbook(given))
     for one, other in zip(*gradients, strict=True):
         torch.testing.assert_close(one, other, rtol=0, atol=0)
+
+
+def test_the_documented_costs_are_those_that_torch_counts() -> None:
+    rows = re.findall(r"^\| (`.*`) \| ([\d.]+) \| ([\d,]+) \|$", PAGE.read_text(), re.MULTILINE)
+    costs = {
+        name: (cost, parameters.replace(",", ""))
+        for names, cost, parameters in rows
+        for name in re.findall("`(.*?)`", names)
+    }
+    assert costs.keys() == models.MODELS.keys()
+    for name, (cost, parameters) in costs.items():
+        model = build(name).eval()  # in training, layers are oneDNN's own, which are not counted
+        with FlopCounterMode(display=False) as counter:
+            model(images())
+        per_image = counter.get_total_flops() / 2 / len(images())
+        assert (cost, parameters) == (f"{per_image / 1e6:.1f}", str(count(model)))

@@ -10,6 +10,7 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
 import mlflow
@@ -197,14 +198,56 @@ def test_the_sweeps_run_holds_the_definition_and_the_comparison(
     assert bench.page == f"/experiments/1/runs/{top.run_id}"
 
 
-def test_the_same_sweep_again_repeats_nothing(bench: Bench, images: Path) -> None:
+def test_the_same_sweep_again_repeats_nothing_and_starts_no_worker(
+    bench: Bench, images: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object) -> None:
+        raise AssertionError("there is nothing to train")
+
     first = bench.run(tiny.definition(images))
     before = {record.run_id for record in bench.records()}
-    second = bench.run(tiny.definition(images))
+    monkeypatch.setattr(ProcessPoolExecutor, "submit", refuse)
+    second = bench.run(tiny.definition(images), workers=2)
     assert {record.run_id for record in bench.records()} == before
     assert second == first
     assert len(bench.events) == 10
     assert all(event.kept for event in bench.events)
+
+
+def test_lost_studies_are_made_anew_where_nothing_is_left_to_train(
+    bench: Bench, images: Path
+) -> None:
+    bench.run(tiny.definition(images))
+    held = {study.study_name: [t.value for t in study.trials] for study in studies(bench)}
+    for name in held:
+        optuna.delete_study(study_name=name, storage=bench.storage_url)
+    bench.run(tiny.definition(images))
+    again = {study.study_name: [t.value for t in study.trials] for study in studies(bench)}
+    assert again == held
+    assert len(held) == 2
+
+
+def test_each_training_is_told_of_from_its_beginning_to_its_end(bench: Bench, images: Path) -> None:
+    bench.run(tiny.definition(images, losses="mse = {}"))
+    told: dict[str, list[int]] = {}
+    for event in bench.events:
+        told.setdefault(event.training, []).append(event.epoch)
+    names = ["trial 0", "trial 1", "trial 2", "seed 1", "seed 2"]
+    assert told == {name: [0, 1, 2, 2] for name in names}
+
+
+def test_confirmations_without_a_trial_to_confirm_are_told_of(bench: Bench, images: Path) -> None:
+    wild = tiny.definition(images, losses="mse = {}", optimizers="sgd = { lr = 1e30 }")
+    for kept in (False, True):
+        bench.run(wild)
+        ended = [(e.training, e.kept, e.diverged, e.reason) for e in bench.events if e.state]
+        reason = ended[0][-1]
+        assert reason is not None
+        assert "not finite" in reason
+        assert ended == [
+            *((f"trial {number}", kept, True, reason) for number in range(3)),
+            *((f"seed {number}", False, False, "no trial has a result") for number in (1, 2)),
+        ]
 
 
 def test_more_trials_and_seeds_add_to_what_is_there(bench: Bench, images: Path) -> None:

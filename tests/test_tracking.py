@@ -290,3 +290,13 @@ def test_processes_that_create_the_same_store_at_once_all_succeed(tmp_path: Path
     uri = f"sqlite:///{tmp_path / 'new.db'}"
     with multiprocessing.get_context("spawn").Pool(3) as pool:
         assert pool.map(_touch, [uri] * 3, chunksize=1) == [1, 1, 1]
+
+
+def test_a_server_prints_no_addresses_between_the_lines_of_progress(
+    tracking_uri: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from mlflow.environment_variables import MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT
+
+    monkeypatch.delenv("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", raising=False)
+    connect(tracking_uri)
+    assert MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT.get()

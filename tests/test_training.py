@@ -3,6 +3,7 @@ from __future__ import annotations
 import shutil
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -181,3 +182,37 @@ def test_every_network_trains(images: Path, tmp_path: Path, model: str) -> None:
     config = tiny.trial_config(images).model_copy(update={"model": model, "epochs": 1})
     _, [epoch] = train(config, data)
     assert epoch.train_loss > 0
+
+
+@pytest.fixture
+def _cold(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A process that has trained no network."""
+    monkeypatch.setattr(training, "_warm", set())
+
+
+@pytest.mark.usefixtures("_cold")
+def test_each_network_is_warmed_up_once(
+    images: Path, data: Dataset, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    built: list[str] = []
+
+    def watched(name: str, *arguments: Any) -> torch.nn.Module:
+        built.append(name)
+        return initial_model(name, *arguments)
+
+    initial_model = training.initial_model
+    monkeypatch.setattr(training, "initial_model", watched)
+    config = tiny.trial_config(images)
+    other = config.model_copy(update={"model": "seed_cnn"})
+    for each in (config, config, other, config):
+        training.warm_up(each, data)
+    assert built == ["seed_cnn_relu", "seed_cnn"]
+
+
+@pytest.mark.usefixtures("_cold")
+def test_what_breaks_in_a_warm_up_is_left_to_the_training(images: Path, data: Dataset) -> None:
+    config = tiny.trial_config(images)
+    broken = replace(data, train=replace(data.train, labels=data.train.labels + 100))
+    training.warm_up(config, broken)
+    with pytest.raises(IndexError):
+        list(training.train(training.build_model(config, broken), config, broken))

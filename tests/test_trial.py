@@ -6,6 +6,7 @@ import sys
 from collections.abc import Callable
 from dataclasses import asdict, replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -67,6 +68,30 @@ def test_a_complete_training_is_recorded(
     assert not [name for name in record.metrics if name.startswith("test")]
     with pytest.raises(StoreError, match="holds no predictions"):
         read_predictions(tracker.client, record.run_id)
+
+
+def test_seconds_are_without_what_a_process_does_once(
+    config: TrialConfig,
+    data: Dataset,
+    tracker: Tracker,
+    open_run: Open,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    clock = [0.0]
+
+    def passes(seconds: float, step: Callable[..., Any]) -> Callable[..., Any]:
+        def slow(*arguments: Any) -> Any:
+            clock[0] += seconds
+            return step(*arguments)
+
+        return slow
+
+    monkeypatch.setattr(trial, "time", SimpleNamespace(perf_counter=lambda: clock[0]))
+    monkeypatch.setattr(training, "warm_up", passes(100, training.warm_up))
+    monkeypatch.setattr(training, "build_model", passes(3, training.build_model))
+    monkeypatch.setattr(Run, "log_model", passes(20, Run.log_model))
+    trial.record(config, data, open_run(config))
+    assert only(tracker).metrics["seconds"] == 3
 
 
 def test_every_epoch_is_one_point_of_every_metric(
