@@ -6,7 +6,7 @@ and again: it goes on where it stopped.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -54,15 +54,18 @@ def confirm_combination(job: Job, combination: Combination, number: int, watch: 
     if done:
         watch(task.kept(f"seed {number}", done[0]))
     else:
-        _confirm(task, best, number, watch)
+        _confirm(task, best, number, records, watch)
 
 
-def _confirm(task: Task, best: RunRecord, number: int, watch: Watch) -> None:
+def _confirm(
+    task: Task, best: RunRecord, number: int, records: Sequence[RunRecord], watch: Watch
+) -> None:
     experiment, combination = task.experiment, task.combination
     params = experiment.parse(combination, best.params)
     config = experiment.trial(combination, params, experiment.confirmation_seed(number))
     name = f"seed {number}"
-    run = task.open_run("confirmation", name, number, config, confirms=str(best.number))
+    confirms = str(best.number)
+    run = task.open_run("confirmation", name, number, config, records, confirms=confirms)
 
     def after_epoch(metrics: EpochMetrics) -> bool:
         watch(task.event(name, metrics.epoch, metrics.val.accuracy))

@@ -20,8 +20,9 @@ from cifar_exp.datasets import Dataset
 from cifar_exp.event import Event
 from cifar_exp.record import RunRecord
 from cifar_exp.study import StudyError, connect, tune
+from cifar_exp.study.pruning import PRUNERS
 from cifar_exp.study.samplers import SAMPLERS, make
-from cifar_exp.study.tuning import PRUNERS, distributions
+from cifar_exp.study.tuning import distributions
 from cifar_exp.task import Task
 from cifar_exp.tracking import Tracker, mlflow_experiment
 from cifar_exp.tracking import connect as connect_store

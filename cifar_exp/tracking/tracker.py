@@ -5,7 +5,7 @@ from __future__ import annotations
 import getpass
 import os
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, cast, get_args
 
 import mlflow
@@ -48,13 +48,17 @@ class Tracker:
         parent: str | None = None,
         tags: Mapping[str, str],
         params: Mapping[str, Any],
+        known: Iterable[RunRecord] | None = None,
     ) -> Run:
         """Start a run, or go on with the unfinished one that has these tags and parameters.
 
         An unfinished run whose parameters differ is deleted: its result would mix two trainings.
+        The run is looked for among the `known` records, where the caller has read them.
         """
         texts = {key: str(value) for key, value in params.items()}
-        for record in self.records(kind=kind, **tags):
+        marks = {"kind": kind, **tags}
+        found = self.records(**marks) if known is None else known
+        for record in (r for r in found if marks.items() <= r.tags.items()):
             if texts.items() <= record.params.items() or not record.params:
                 return self._take_up(record, parent, texts)
             self.client.delete_run(record.run_id)
