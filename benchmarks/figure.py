@@ -9,7 +9,8 @@ from typing import Literal
 from rich.console import Console
 from rich.table import Table
 
-Unit = Literal["x", "s", "CPU s"]
+Unit = Literal["x", "%", "s", "CPU s", "MB"]
+RATIOS = ("x", "%")
 WIDTH_OF_FILES = 140
 
 
@@ -46,8 +47,8 @@ class Figure:
 
     @property
     def counts(self) -> bool:
-        """Whether a broken bound fails the run: seconds depend on the machine, ratios hardly."""
-        return self.unit == "x"
+        """Whether a broken bound fails the run: a ratio hardly depends on the machine."""
+        return self.unit in RATIOS
 
 
 def show(figures: Iterable[Figure]) -> int:

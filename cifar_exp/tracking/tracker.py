@@ -6,17 +6,23 @@ import getpass
 import os
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from typing import Any, cast, get_args
+from typing import TYPE_CHECKING, Any, cast, get_args
 
 import mlflow
 from mlflow.entities import Run as MlflowRun
 from mlflow.exceptions import MlflowException
 
 from cifar_exp import provenance
+from cifar_exp.lazy import LazyModule
+from cifar_exp.memory import collecting_later
 from cifar_exp.record import Kind, RunRecord, TrialState
-from cifar_exp.tracking import artifacts
 from cifar_exp.tracking.run import STATUS_OF, Run
 from cifar_exp.tracking.store import StoreError, connect
+
+if TYPE_CHECKING:
+    from cifar_exp.tracking import artifacts
+else:
+    artifacts = LazyModule("cifar_exp.tracking.artifacts")
 
 RUNS_PER_PAGE = 1000
 
@@ -238,7 +244,8 @@ def _pages(search: Callable[..., Any], **query: Any) -> Iterator[Any]:
     """Give the results of a search one after another, from all of its pages."""
     token: str | None = None
     while True:
-        page = search(**query, page_token=token)
+        with collecting_later():
+            page = search(**query, page_token=token)
         yield from page
         token = page.token
         if not token:
