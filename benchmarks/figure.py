@@ -58,11 +58,11 @@ def show(figures: Iterable[Figure]) -> int:
     for figure in shown:
         value = f"{figure.value:.2f} {figure.unit}"
         table.add_row(figure.name, value, figure.bound, figure.verdict, figure.detail)
-    _console().print(table)
+    console_for_tables().print(table)
     return int(any(figure.counts and not figure.kept for figure in shown))
 
 
-def _console() -> Console:
+def console_for_tables() -> Console:
     """Return the terminal; what is no terminal has no width, and gets one that fits the table."""
     console = Console()
     return console if console.is_terminal else Console(width=WIDTH_OF_FILES)
