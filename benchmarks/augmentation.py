@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from statistics import median
 
 from benchmarks import synthetic
@@ -27,14 +27,16 @@ Speeds = Mapping[str, list[float]]
 """Images per second under each augmentation, round by round."""
 
 
-def measure(num_images: int = 2_560, rounds: int = 7) -> list[Figure]:
-    """Measure every augmentation at two batch sizes, in each precision native to this machine."""
+def measure(
+    num_images: int = 2_560, rounds: int = 7, batch_sizes: Sequence[int] = BATCH_SIZES
+) -> list[Figure]:
+    """Measure every augmentation at each batch size, in each precision native to this machine."""
     prepare_process(1)
     data = synthetic.dataset(num_images)
     precisions = dict.fromkeys(("fp32", resolve("auto")))
     return [
         figure
-        for precision, batch_size in itertools.product(precisions, BATCH_SIZES)
+        for precision, batch_size in itertools.product(precisions, batch_sizes)
         for figure in _figures(
             f"batch {batch_size}, {precision}", _race(data, precision, batch_size, rounds)
         )

@@ -64,16 +64,17 @@ def on_sqlite(trials: int) -> list[Figure]:
     """Measure a trial whose runs go to a database file."""
     with own_folder() as folder:
         uri = f"sqlite:///{folder / 'mlflow.db'}"
-        return _figures("overhead of a trial", SQLITE_BOUND, folder, uri, trials)
+        return figures("overhead of a trial", SQLITE_BOUND, folder, uri, trials)
 
 
 def on_server(trials: int) -> list[Figure]:
     """Measure a trial whose runs go to a tracking server on this machine."""
     with own_folder() as folder, tracking_server(folder) as uri:
-        return _figures("overhead of a trial, server", SERVER_BOUND, folder, uri, trials)
+        return figures("overhead of a trial, server", SERVER_BOUND, folder, uri, trials)
 
 
-def _figures(name: str, bound: float, folder: Path, uri: str, trials: int) -> list[Figure]:
+def figures(name: str, bound: float, folder: Path, uri: str, trials: int) -> list[Figure]:
+    """Sweep into one store; return the whole overhead and its parts."""
     watch, training_seconds = _sweep(folder, uri, trials)
     beside = watch.seconds_beside(training_seconds)
     total = Figure(

@@ -70,7 +70,7 @@ def read(uri: str, name: str) -> Swept:
     records = tracking.read_records(client, name)
     order = [row.combination for row in rank(records).combinations]
     sweep = max((r for r in records if r.kind == "sweep"), key=lambda r: r.start_time)
-    _check(sweep)
+    check(sweep)
     definition = experiment.read(
         mlflow.artifacts.load_text(f"runs:/{sweep.run_id}/experiment.toml")
     )
@@ -87,6 +87,20 @@ def read(uri: str, name: str) -> Swept:
         trials={combination: trials[combination] for combination in order},
         histories={trial.run_id: _history(client, trial) for trial in every},
     )
+
+
+def check(sweep: RunRecord) -> None:
+    """Check that the trials of a sweep do not depend on pruning.
+
+    Raises:
+        ValueError: They do.
+    """
+    pruner, sampler = sweep.params["pruner"], sweep.params["sampler"]
+    if pruner != "none" or sampler not in INDEPENDENT_SAMPLERS:
+        raise ValueError(
+            f"the latest sweep of {sweep.experiment!r} ran with sampler {sampler!r} and pruner "
+            f"{pruner!r}; a replay needs one of {', '.join(INDEPENDENT_SAMPLERS)}, and 'none'"
+        )
 
 
 def replay(swept: Swept, combination: Combination, pruner: str) -> Replay:
@@ -166,15 +180,6 @@ def _table(pruner: str, none: Sequence[Replay], replayed: Sequence[Replay]) -> T
             "no" if _same_best(before, after) else "yes",
         )
     return table
-
-
-def _check(sweep: RunRecord) -> None:
-    pruner, sampler = sweep.params["pruner"], sweep.params["sampler"]
-    if pruner != "none" or sampler not in INDEPENDENT_SAMPLERS:
-        raise ValueError(
-            f"the latest sweep of {sweep.experiment!r} ran with sampler {sampler!r} and pruner "
-            f"{pruner!r}; a replay needs one of {', '.join(INDEPENDENT_SAMPLERS)}, and 'none'"
-        )
 
 
 def _trials(
