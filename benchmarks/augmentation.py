@@ -28,7 +28,7 @@ Speeds = Mapping[str, list[float]]
 
 
 def measure(
-    num_images: int = 2_560, rounds: int = 7, batch_sizes: Sequence[int] = BATCH_SIZES
+    num_images: int = 2_560, rounds: int = 5, batch_sizes: Sequence[int] = BATCH_SIZES
 ) -> list[Figure]:
     """Measure every augmentation at each batch size, in each precision native to this machine."""
     prepare_process(1)

@@ -298,6 +298,32 @@ def test_only_the_best_model_is_kept_when_asked(bench_of: BenchOf) -> None:
     assert len(files) == 1
 
 
+def test_models_that_are_not_to_be_kept_any_more_are_deleted(bench_of: BenchOf) -> None:
+    """As after an interruption between a better trial and the deletion of the one before it."""
+    run(bench_of(search=search(4)))
+    bench = bench_of(search=search(4), top='keep_models = "best"')
+    run(bench)
+    [kept] = bench.tracker.client.search_logged_models([bench.tracker.mlflow_experiment_id])
+    best = max(trials_of(bench), key=lambda record: record.metrics["val_accuracy"])
+    assert kept.source_run_id == best.run_id
+
+
+@pytest.mark.parametrize("kept", ["all", "best"])
+def test_a_combinations_runs_are_read_once_and_not_for_each_trial(
+    bench_of: BenchOf, monkeypatch: pytest.MonkeyPatch, kept: str
+) -> None:
+    bench = bench_of(search=search(4), top=f'keep_models = "{kept}"')
+    read, reads = Tracker.records, []
+
+    def noted(tracker: Tracker, **tags: str) -> list[RunRecord]:
+        reads.append(tags)
+        return read(tracker, **tags)
+
+    monkeypatch.setattr(Tracker, "records", noted)
+    run(bench)
+    assert len(reads) == 1
+
+
 @pytest.mark.parametrize("name", sorted(SAMPLERS))
 def test_a_sampler_depends_on_the_study_and_the_number_alone(name: str) -> None:
     def draw(seed: int, number: int) -> dict[str, object]:
