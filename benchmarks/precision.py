@@ -58,8 +58,8 @@ class Verdict:
 
     @property
     def within_spread(self) -> bool:
-        """Whether the difference is smaller than that between seeds."""
-        return abs(self.difference) < self.spread
+        """Whether the difference is no larger than that between seeds."""
+        return abs(self.difference) <= self.spread
 
 
 def judge(loss: str, fp32: Sequence[float], bf16: Sequence[float]) -> Verdict:
