@@ -76,7 +76,11 @@ def fail_on(uri: str) -> None:
     raise ZeroDivisionError(uri)
 
 
-def test_the_overhead_on_a_server_that_is_stopped_even_after_a_failure() -> None:
+def test_the_overhead_on_a_server_that_is_stopped_even_after_a_failure(
+    data: Dataset, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sweep, "prepare", lambda _: data)  # fewer images than the digits
+    monkeypatch.setattr(overhead, "available_cores", lambda: 1)
     with own_folder() as folder, ExitStack() as stack:
         uri = stack.enter_context(tracking_server(folder))
         total, *parts = overhead.figures("it", 0.6, folder, uri, trials=3)
