@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import mmap
 import os
 import shutil
 import sqlite3
+import subprocess
+import sys
 import urllib.error
 import urllib.request
 from contextlib import ExitStack
@@ -150,13 +151,31 @@ def test_a_large_store_holds_whole_combinations(first: Path, tmp_path: Path) -> 
         assert one.tags["version.torch"] == other.tags["version.torch"]
 
 
+ALLOCATE = """
+import mmap
+print(flush=True)
+input()
+allocated = mmap.mmap(-1, 2**26, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+allocated[:: mmap.PAGESIZE] = bytes(len(allocated) // mmap.PAGESIZE)  # touch each page
+print(flush=True)
+input()
+"""
+
+
 @linux
 def test_resident_memory_counts_what_is_allocated_as_private() -> None:
-    before = memory.resident(os.getpid())
-    # Mapped anew: what numpy gives may be memory that this process has kept
-    with mmap.mmap(-1, 2**26, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS) as allocated:
-        allocated.write(bytes([1]) * len(allocated))
-        after = memory.resident(os.getpid())
+    """In a process that maps little else: what others stop sharing becomes private too."""
+    command, pipe = [sys.executable, "-c", ALLOCATE], subprocess.PIPE
+    with subprocess.Popen(command, stdin=pipe, stdout=pipe, text=True) as process:
+        assert process.stdin is not None
+        assert process.stdout is not None
+        seen = []
+        for _ in range(2):
+            process.stdout.readline()
+            seen.append(memory.resident(process.pid))
+            process.stdin.write("\n")
+            process.stdin.flush()
+    before, after = seen
     assert after.private - before.private == pytest.approx(2**26 / 1e6, abs=4)
     assert after.shared == pytest.approx(before.shared, abs=4)
 
