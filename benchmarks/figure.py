@@ -9,7 +9,8 @@ from typing import Literal
 from rich.console import Console
 from rich.table import Table
 
-Unit = Literal["x", "s", "CPU s"]
+Unit = Literal["x", "%", "s", "CPU s", "MB"]
+RATIOS = ("x", "%")
 WIDTH_OF_FILES = 140
 
 
@@ -46,8 +47,8 @@ class Figure:
 
     @property
     def counts(self) -> bool:
-        """Whether a broken bound fails the run: seconds depend on the machine, ratios hardly."""
-        return self.unit == "x"
+        """Whether a broken bound fails the run: a ratio hardly depends on the machine."""
+        return self.unit in RATIOS
 
 
 def show(figures: Iterable[Figure]) -> int:
@@ -57,11 +58,11 @@ def show(figures: Iterable[Figure]) -> int:
     for figure in shown:
         value = f"{figure.value:.2f} {figure.unit}"
         table.add_row(figure.name, value, figure.bound, figure.verdict, figure.detail)
-    _console().print(table)
+    console_for_tables().print(table)
     return int(any(figure.counts and not figure.kept for figure in shown))
 
 
-def _console() -> Console:
+def console_for_tables() -> Console:
     """Return the terminal; what is no terminal has no width, and gets one that fits the table."""
     console = Console()
     return console if console.is_terminal else Console(width=WIDTH_OF_FILES)

@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING, ClassVar
 
+import numpy as np
 import torch
 
-from cifar_exp.datasets import Dataset, Split
+from cifar_exp.datasets import Dataset, DatasetChoice, Progress, Split
+from cifar_exp.datasets.source import Contents, Source
+
+if TYPE_CHECKING:
+    from cifar_exp.datasets.source import Allocate
 
 SIZE, CHANNELS, NUM_CLASSES = 32, 3, 10
 NUM_SCORED = 500  # validation is not timed, so it is kept short
@@ -27,6 +34,45 @@ def dataset(num_images: int) -> Dataset:
         std=(0.29,) * CHANNELS,  # of uniform noise
         path=Path(),
     )
+
+
+class Synthetic(DatasetChoice):
+    """Random images that come through the project's own cache, so that processes map one file."""
+
+    name: ClassVar[str] = "synthetic"
+
+    counts: tuple[int, int, int]
+    """The number of images of train, val and test."""
+
+    def source(self) -> Source:
+        """Where the images come from: a random generator."""
+        return RandomImages(counts=self.counts)
+
+
+@dataclass(frozen=True, kw_only=True)
+class RandomImages(Source):
+    """Images of uniform noise, the same ones at every time."""
+
+    counts: tuple[int, int, int]
+
+    @property
+    def key(self) -> str:
+        """The number of images in each split."""
+        return f"synthetic {self.counts}"
+
+    def read(self, allocate: Allocate, downloads: Path, progress: Progress) -> Contents:
+        """Draw the images as `Source.read` says."""
+        del downloads, progress
+        rng = np.random.default_rng(0)
+        num_images = sum(self.counts)
+        images = allocate(num_images, SIZE, CHANNELS)
+        for part in np.array_split(images, 1 + num_images // 10_000):
+            part[:] = rng.integers(256, size=part.shape, dtype=np.uint8)
+        return Contents(
+            classes=tuple(map(str, range(NUM_CLASSES))),
+            labels=np.arange(num_images, dtype=np.int64) % NUM_CLASSES,
+            counts=self.counts,
+        )
 
 
 def _split(num_images: int, generator: torch.Generator) -> Split:

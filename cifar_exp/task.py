@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -35,8 +36,20 @@ class Task:
         """Read the combination's runs."""
         return self.tracker.records(combination_id=self.identity)
 
-    def open_run(self, kind: Kind, name: str, number: int, config: TrialConfig, **tags: str) -> Run:
-        """Open the run of a training, named after the combination and `name`."""
+    def open_run(
+        self,
+        kind: Kind,
+        name: str,
+        number: int,
+        config: TrialConfig,
+        records: Sequence[RunRecord],
+        **tags: str,
+    ) -> Run:
+        """Open the run of a training, named after the combination and `name`.
+
+        It may be under way already: `records` are the combination's runs, read since it was last
+        worked on. One process works on a combination at a time, so they tell.
+        """
         return self.tracker.open_run(
             kind,
             f"{self.combination.name} {name}",
@@ -48,6 +61,7 @@ class Task:
                 **tags,
             },
             params=trial.params(config, self.data),
+            known=records,
         )
 
     def began(self, kind: TrainingKind, number: int) -> Event:

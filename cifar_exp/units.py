@@ -79,7 +79,7 @@ def confirm_combination(job: Job, combination: Combination, number: int, watch: 
     records = task.records()
     best = _best(task, records)
     if best is not None and not _confirmed(records, best, number):
-        _confirm(task, best, number, watch)
+        _confirm(task, best, number, records, watch)
     else:
         watch(_settled(task, records, best, number))
 
@@ -110,13 +110,16 @@ def _settled(
     return task.kept("confirmation", number, _confirmed(records, best, number)[0])
 
 
-def _confirm(task: Task, best: RunRecord, number: int, watch: Watch) -> None:
+def _confirm(
+    task: Task, best: RunRecord, number: int, records: Sequence[RunRecord], watch: Watch
+) -> None:
     experiment, combination = task.experiment, task.combination
     watch(task.began("confirmation", number))
     params = experiment.parse(combination, best.params)
     config = experiment.trial(combination, params, experiment.confirmation_seed(number))
     name = f"seed {number}"
-    run = task.open_run("confirmation", name, number, config, confirms=str(best.number))
+    confirms = str(best.number)
+    run = task.open_run("confirmation", name, number, config, records, confirms=confirms)
 
     def after_epoch(metrics: EpochMetrics) -> bool:
         watch(task.epoch("confirmation", number, metrics))

@@ -56,6 +56,13 @@ def test_help(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
+def test_a_comparison_only_reads_and_needs_no_torch(tmp_path: Path) -> None:
+    done = typed(tmp_path, "compare", "none", "--tracking-uri", f"sqlite:///{tmp_path}/none.db")
+    assert done.code == 2
+    assert "mlflow" in done.loaded
+    assert "torch" not in done.loaded
+
+
 BAD = {"search/trails": 3, "optimizers/sgd/lr": True}
 SENTENCES = [
     'bad.toml: search.trails: unknown name; did you mean "trials"?',

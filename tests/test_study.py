@@ -20,8 +20,9 @@ from cifar_exp.datasets import Dataset
 from cifar_exp.event import Event
 from cifar_exp.record import RunRecord
 from cifar_exp.study import StudyError, connect, tune
+from cifar_exp.study.pruning import PRUNERS
 from cifar_exp.study.samplers import SAMPLERS, make
-from cifar_exp.study.tuning import PRUNERS, distributions
+from cifar_exp.study.tuning import distributions
 from cifar_exp.task import Task
 from cifar_exp.tracking import Tracker, mlflow_experiment
 from cifar_exp.tracking import connect as connect_store
@@ -292,6 +293,32 @@ def test_only_the_best_model_is_kept_when_asked(bench_of: BenchOf) -> None:
     assert kept.source_run_id == best.run_id
     files = [path for path in Path("mlruns").rglob("MLmodel") if path.is_file()]
     assert len(files) == 1
+
+
+def test_models_that_are_not_to_be_kept_any_more_are_deleted(bench_of: BenchOf) -> None:
+    """As after an interruption between a better trial and the deletion of the one before it."""
+    run(bench_of(search=search(4)))
+    bench = bench_of(search=search(4), top='keep_models = "best"')
+    run(bench)
+    [kept] = bench.tracker.client.search_logged_models([bench.tracker.mlflow_experiment_id])
+    best = max(trials_of(bench), key=lambda record: record.metrics["val_accuracy"])
+    assert kept.source_run_id == best.run_id
+
+
+@pytest.mark.parametrize("kept", ["all", "best"])
+def test_a_combinations_runs_are_read_once_and_not_for_each_trial(
+    bench_of: BenchOf, monkeypatch: pytest.MonkeyPatch, kept: str
+) -> None:
+    bench = bench_of(search=search(4), top=f'keep_models = "{kept}"')
+    read, reads = Tracker.records, []
+
+    def noted(tracker: Tracker, **tags: str) -> list[RunRecord]:
+        reads.append(tags)
+        return read(tracker, **tags)
+
+    monkeypatch.setattr(Tracker, "records", noted)
+    run(bench)
+    assert len(reads) == 1
 
 
 @pytest.mark.parametrize("name", sorted(SAMPLERS))

@@ -7,7 +7,7 @@ number is trained once, and a trial that was interrupted is trained again with i
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import optuna
@@ -18,25 +18,21 @@ from optuna.distributions import (
     IntDistribution,
 )
 from optuna.exceptions import ExperimentalWarning
+from optuna.storages import BaseStorage
 from optuna.trial import FrozenTrial, Trial, TrialState
 
-from cifar_exp.comparison import best_trial
 from cifar_exp.event import Watch
 from cifar_exp.experiment import Choices, Combination, Experiment, Range, Value
 from cifar_exp.record import RunRecord
 from cifar_exp.study import samplers
+from cifar_exp.study.pruning import PRUNERS, is_to_be_pruned
 from cifar_exp.study.storage import connect
+from cifar_exp.study.stored_models import STORED_MODELS, StoredModels
 from cifar_exp.task import Task
 from cifar_exp.training import EpochMetrics
-from cifar_exp.trial import Outcome, Stop, record
+from cifar_exp.trial import Stop, record
 
 Distributions = Mapping[str, BaseDistribution]
-
-PRUNERS: dict[str, Callable[[int], optuna.pruners.BasePruner]] = {
-    "none": lambda _: optuna.pruners.NopPruner(),
-    "median": lambda _: optuna.pruners.MedianPruner(n_startup_trials=5, n_warmup_steps=2),
-    "hyperband": lambda epochs: optuna.pruners.HyperbandPruner(1, epochs, reduction_factor=3),
-}
 
 
 def tune(task: Task, storage_url: str, watch: Watch) -> None:
@@ -48,13 +44,17 @@ def tune(task: Task, storage_url: str, watch: Watch) -> None:
         watch: Told of every epoch and trial that is trained.
     """
     space = distributions(task.experiment, task.combination)
-    recorded = {r.number: r for r in task.records() if r.kind == "trial" and r.finished}
+    records = task.records()
+    recorded = {r.number: r for r in records if r.kind == "trial" and r.finished}
+    models = STORED_MODELS[task.experiment.keep_models](task.tracker, records)
     study = _open_study(task, storage_url, set(recorded))
     begun = {t.number: t for t in study.get_trials(deepcopy=False)}
     for number in range(task.experiment.search.trials):
         frozen = begun.get(number)
         if number not in recorded:
-            _train(task, study, frozen, number, space, watch)
+            trial = _begin(task, study, frozen, number, space)
+            watch(task.began("trial", number))
+            _train(task, study, trial, space, records, models, watch)
         elif frozen is None or not frozen.state.is_finished():
             held = recorded[number]
             _tell_recorded(study, frozen, held, space, task.tracker.accuracies(held.run_id))
@@ -76,21 +76,11 @@ def _distribution(values: Range | Choices) -> BaseDistribution:
             return FloatDistribution(low, high, log=log)
 
 
-def _open_study(task: Task, storage_url: str, recorded: set[int | None]) -> optuna.Study:
-    """Open the study; one that holds trials MLflow lacks is made anew and follows MLflow."""
-    study = _load_study(task, storage_url)
-    finished = {t.number for t in study.get_trials(deepcopy=False) if t.state.is_finished()}
-    if finished <= recorded:
-        return study
-    optuna.delete_study(study_name=study.study_name, storage=study._storage)
-    return _load_study(task, storage_url)
-
-
-def _load_study(task: Task, storage_url: str) -> optuna.Study:
-    experiment = task.experiment
+def open_study(experiment: Experiment, name: str, storage: BaseStorage) -> optuna.Study:
+    """Open the study `name` of a combination, with the experiment's pruner, or make it."""
     study = optuna.create_study(
-        storage=connect(storage_url),
-        study_name=f"{experiment.name}/{task.combination.name} {task.identity}",
+        storage=storage,
+        study_name=name,
         direction="maximize",
         load_if_exists=True,
         pruner=PRUNERS[experiment.search.pruner](experiment.epochs),
@@ -100,32 +90,55 @@ def _load_study(task: Task, storage_url: str) -> optuna.Study:
     return study
 
 
-def _train(
+def study_name(experiment: Experiment, combination: Combination, identity: str) -> str:
+    """Name the study of a combination; Hyperband draws a trial's bracket from the name too."""
+    return f"{experiment.name}/{combination.name} {identity}"
+
+
+def _open_study(task: Task, storage_url: str, recorded: set[int | None]) -> optuna.Study:
+    """Open the study; one that holds trials MLflow lacks is made anew and follows MLflow."""
+    name = study_name(task.experiment, task.combination, task.identity)
+    storage = connect(storage_url)
+    study = open_study(task.experiment, name, storage)
+    finished = {t.number for t in study.get_trials(deepcopy=False) if t.state.is_finished()}
+    if finished <= recorded:
+        return study
+    optuna.delete_study(study_name=name, storage=storage)
+    return open_study(task.experiment, name, storage)
+
+
+def _begin(
     task: Task,
     study: optuna.Study,
     frozen: FrozenTrial | None,
     number: int,
     space: Distributions,
+) -> Trial:
+    """Begin the trial of this number, or go on with the one that an interruption has left."""
+    experiment = task.experiment
+    study.sampler = samplers.make(
+        experiment.search.sampler, dict(space), (experiment.seed, task.combination.name), number
+    )
+    return study.ask() if frozen is None else Trial(study, frozen._trial_id)
+
+
+def _train(
+    task: Task,
+    study: optuna.Study,
+    trial: Trial,
+    space: Distributions,
+    records: Sequence[RunRecord],
+    models: StoredModels,
     watch: Watch,
 ) -> None:
     """Train one trial and tell the study how it ended, after MLflow knows."""
-    experiment, combination = task.experiment, task.combination
-    watch(task.began("trial", number))
-    study.sampler = samplers.make(
-        experiment.search.sampler, dict(space), (experiment.seed, combination.name), number
-    )
-    trial = study.ask() if frozen is None else Trial(study, frozen._trial_id)
-    config = experiment.trial(combination, _suggest(trial, space), experiment.seed)
-    run = task.open_run("trial", f"#{number}", number, config)
+    experiment, number = task.experiment, trial.number
+    config = experiment.trial(task.combination, _suggest(trial, space), experiment.seed)
+    run = task.open_run("trial", f"#{number}", number, config, records)
     trial.set_user_attr("mlflow_run_id", run.run_id)
-    outcome = record(
-        config,
-        task.data,
-        run,
-        stop=_pruning(task, study, trial, watch),
-        keep_model=lambda outcome: experiment.keep_models == "all" or _is_best(task, outcome),
-    )
-    _drop_other_models(task)
+    stop = _pruning(task, study, trial, watch)
+    outcome = record(config, task.data, run, stop=stop, keep_model=models.keeps)
+    models.ended(run.run_id, outcome)
     accuracy = outcome.val_accuracy
     study.tell(trial, accuracy if outcome.state == "COMPLETE" else None, TrialState[outcome.state])
     watch(task.ended("trial", number, outcome))
@@ -143,7 +156,7 @@ def _pruning(task: Task, study: optuna.Study, trial: Trial, watch: Watch) -> Sto
             trial.report(accuracy, metrics.epoch)
         if metrics.epoch < last_reported:
             return False  # it was not pruned here before the interruption
-        return metrics.epoch < task.experiment.epochs and trial.should_prune()
+        return is_to_be_pruned(trial, metrics.epoch, task.experiment.epochs)
 
     return after_epoch
 
@@ -193,21 +206,3 @@ def _tell_recorded(
 
 def _parse(distribution: BaseDistribution, text: str) -> float | int:
     return float(text) if isinstance(distribution, FloatDistribution) else int(text)
-
-
-def _is_best(task: Task, outcome: Outcome) -> bool:
-    """Say whether a trial that has just ended is better than all before it."""
-    best = best_trial(task.records())
-    accuracy = outcome.val_accuracy
-    return best is None or (accuracy is not None and accuracy > best.metrics["val_accuracy"])
-
-
-def _drop_other_models(task: Task) -> None:
-    """Delete the models of all trials but the best, where only that is to be kept."""
-    if task.experiment.keep_models == "all":
-        return
-    records = task.records()
-    best = best_trial(records)
-    for record_ in records:
-        if record_.kind == "trial" and record_.state == "COMPLETE" and record_ != best:
-            task.tracker.delete_models(record_.run_id)

@@ -5,6 +5,8 @@ from __future__ import annotations
 import copy
 import json
 import logging
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import cloudpickle
 import mlflow
@@ -33,19 +35,18 @@ def log_model(
 
     The stored network is on the CPU and in evaluation mode. It takes uint8 images
     N x C x H x W as they are in the data set and gives float32 logits N x classes.
+
+    This is what MLflow's own `Model.log` does, but for one thing: that reads the history of each
+    of the run's metrics to find those of step 0, a request a metric, and there are none.
     """
     logged = client.create_logged_model(run.experiment_id, name="model", source_run_id=run.run_id)
-    Model.log(
-        artifact_path=None,
-        flavor=mlflow.pytorch,
-        run_id=run.run_id,
-        model_id=logged.model_id,
-        pytorch_model=copy.deepcopy(model).cpu().eval(),
-        signature=_signature(data),
-        pip_requirements=_requirements(),
-        serialization_format="pickle",
-        pickle_module=mlflow.pytorch.mlflow_pytorch_pickle_module,
-    )
+    client.log_outputs(run.run_id, [entities.LoggedModelOutput(logged.model_id, step=0)])
+    with TemporaryDirectory() as folder:
+        path = Path(folder) / "model"
+        _save(model, Model(run_id=run.run_id, model_id=logged.model_id), path, data)
+        place = get_artifact_repository(logged.artifact_location, client.tracking_uri)
+        place.log_artifacts(str(path))
+    client.finalize_logged_model(logged.model_id, entities.LoggedModelStatus.READY)
     return str(logged.model_id)
 
 
@@ -76,6 +77,18 @@ def dataset_input(data: Dataset) -> entities.DatasetInput:
         profile=json.dumps(profile),
     )
     return entities.DatasetInput(described, [entities.InputTag("mlflow.data.context", "training")])
+
+
+def _save(model: torch.nn.Module, about: Model, path: Path, data: Dataset) -> None:
+    mlflow.pytorch.save_model(
+        copy.deepcopy(model).cpu().eval(),
+        path=str(path),
+        mlflow_model=about,
+        signature=_signature(data),
+        pip_requirements=_requirements(),
+        serialization_format="pickle",
+        pickle_module=mlflow.pytorch.mlflow_pytorch_pickle_module,
+    )
 
 
 def _signature(data: Dataset) -> ModelSignature:

@@ -4,17 +4,23 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import mlflow
-import torch
 from mlflow.entities import Metric, Param, RunInfo, RunTag
 
 from cifar_exp.datasets import Dataset
+from cifar_exp.lazy import LazyModule
 from cifar_exp.predictions import Predictions
 from cifar_exp.record import TrialState
-from cifar_exp.tracking import artifacts
 from cifar_exp.tracking.predictions import log_predictions
+
+if TYPE_CHECKING:
+    import torch
+
+    from cifar_exp.tracking import artifacts
+else:  # it imports torch, of which those who only read have no need
+    artifacts = LazyModule("cifar_exp.tracking.artifacts")
 
 Status = Literal["FINISHED", "KILLED", "FAILED"]
 STATUS_OF: Mapping[str, Status] = {"COMPLETE": "FINISHED", "PRUNED": "KILLED", "FAIL": "FAILED"}

@@ -23,6 +23,10 @@ from cifar_exp.folders import lock_file
 from cifar_exp.wording import without_credentials
 
 SECONDS_TO_ANSWER = 5
+QUIET = {
+    "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",  # a bar a file
+    "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",  # two lines and a request a run on a server
+}
 
 
 class StoreError(Unavailable):
@@ -44,8 +48,8 @@ def connect(uri: str) -> mlflow.MlflowClient:
     """
     for noisy in ("mlflow", "alembic"):
         logging.getLogger(noisy).setLevel(logging.ERROR)
-    os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")  # a bar a file
-    os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")  # two lines a run
+    for silenced, value in QUIET.items():
+        os.environ.setdefault(silenced, value)
     sqlite.share_files()
     if uri.startswith("sqlite:"):
         _check_file(uri)

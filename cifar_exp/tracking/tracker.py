@@ -5,18 +5,24 @@ from __future__ import annotations
 import getpass
 import os
 import time
-from collections.abc import Callable, Iterator, Mapping, Set
-from typing import Any, cast, get_args
+from collections.abc import Callable, Iterable, Iterator, Mapping, Set
+from typing import TYPE_CHECKING, Any, cast, get_args
 
 import mlflow
 from mlflow.entities import Run as MlflowRun
 from mlflow.exceptions import MlflowException
 
 from cifar_exp import provenance
+from cifar_exp.lazy import LazyModule
+from cifar_exp.memory import collecting_later
 from cifar_exp.record import Kind, RunRecord, TrialState
-from cifar_exp.tracking import artifacts
 from cifar_exp.tracking.run import STATUS_OF, Run
 from cifar_exp.tracking.store import StoreError, connect
+
+if TYPE_CHECKING:
+    from cifar_exp.tracking import artifacts
+else:
+    artifacts = LazyModule("cifar_exp.tracking.artifacts")
 
 RUNS_PER_PAGE = 1000
 
@@ -48,13 +54,17 @@ class Tracker:
         parent: str | None = None,
         tags: Mapping[str, str],
         params: Mapping[str, Any],
+        known: Iterable[RunRecord] | None = None,
     ) -> Run:
         """Start a run, or go on with the unfinished one that has these tags and parameters.
 
         An unfinished run whose parameters differ is deleted: its result would mix two trainings.
+        The run is looked for among the `known` records, where the caller has read them.
         """
         texts = {key: str(value) for key, value in params.items()}
-        for record in self.records(kind=kind, **tags):
+        marks = {"kind": kind, **tags}
+        found = self.records(**marks) if known is None else known
+        for record in (r for r in found if marks.items() <= r.tags.items()):
             if texts.items() <= record.params.items() or not record.params:
                 return self._take_up(record, parent, texts)
             self.client.delete_run(record.run_id)
@@ -234,7 +244,8 @@ def _pages(search: Callable[..., Any], **query: Any) -> Iterator[Any]:
     """Give the results of a search one after another, from all of its pages."""
     token: str | None = None
     while True:
-        page = search(**query, page_token=token)
+        with collecting_later():
+            page = search(**query, page_token=token)
         yield from page
         token = page.token
         if not token:

@@ -1,0 +1,23 @@
+"""A folder of a benchmark's own."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from unittest.mock import patch
+
+from cifar_exp import folders
+
+
+@contextlib.contextmanager
+def own_folder() -> Iterator[Path]:
+    """Make a temporary folder the current one and the cache: nothing is written elsewhere."""
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        contextlib.chdir(folder),
+        patch.dict(os.environ, {folders.CACHE_VARIABLE: str(Path(folder) / "cache")}),
+    ):
+        yield Path(folder)

@@ -1,0 +1,117 @@
+"""A store of thousands of runs: one combination that was really swept, and copies of it.
+
+A sweep of 2,000 trainings would take an hour even of the smallest network. So one combination is
+swept, and its rows are copied in the database, each copy with ids, names and accuracies of its own.
+Every row is as MLflow wrote it, whatever the sweep records.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+
+from benchmarks import synthetic
+from cifar_exp import datasets, experiment, sweep
+from cifar_exp.sweep import Sweep
+
+NAME = "large"
+FIRST = "cross_entropy+sgd"
+OPTIMIZERS_PER_LOSS = 5
+DEFINITION = """
+name = "large"
+dataset = "digits"
+model = "seed_cnn"
+epochs = 10
+search = {{ trials = {trials}, sampler = "random", pruner = "none", batch_size = [16, 32] }}
+confirm = {{ seeds = {seeds} }}
+keep_models = "best"
+losses = {{ cross_entropy = {{}} }}
+optimizers = {{ sgd = {{ lr = {{ low = 1e-3, high = 1e-2 }} }} }}
+"""
+COPIED = {
+    "runs": {"run_uuid": "copy_of(run_uuid, n)", "name": f"replace(name, '{FIRST}', combination)"},
+    "params": {
+        "run_uuid": "copy_of(run_uuid, n)",
+        "value": "CASE key WHEN 'loss' THEN loss WHEN 'optimizer' THEN optimizer ELSE value END",
+    },
+    "tags": {
+        "run_uuid": "copy_of(run_uuid, n)",
+        "value": f"""CASE
+            WHEN key = 'combination_id' OR value IN copied THEN copy_of(value, n)
+            ELSE replace(value, '{FIRST}', combination) END""",
+    },
+    "metrics": {"run_uuid": "copy_of(run_uuid, n)", "value": "worse(key, value, n)"},
+    "latest_metrics": {"run_uuid": "copy_of(run_uuid, n)", "value": "worse(key, value, n)"},
+    "inputs": {
+        "input_uuid": "copy_of(input_uuid, n)",
+        "source_id": "CASE WHEN source_id IN copied THEN copy_of(source_id, n) ELSE source_id END",
+        "destination_id": """CASE WHEN destination_id IN copied
+            THEN copy_of(destination_id, n) ELSE destination_id END""",
+    },
+}
+"""Each table of MLflow's that is copied, with what a copy has in place of the first's values."""
+OWNERS = {"inputs": "source_id IN copied OR destination_id IN copied"}
+"""Which rows of a table belong to the first combination, where it is not by their run_uuid."""
+
+
+def write_first(store: Path, trials: int, seeds: int) -> None:
+    """Sweep the first combination into a new database, on a handful of images."""
+    text = DEFINITION.format(trials=trials, seeds=seeds)
+    asked = Sweep(
+        experiment=experiment.read(text),
+        definition=text,
+        tracking_uri=f"sqlite:///{store}",
+        storage_url=f"sqlite:///{store.with_name('optuna.db')}",
+        workers=1,
+        threads=1,
+    )
+    sweep.run(asked, datasets.load(synthetic.Synthetic(counts=(32, 20, 20))), lambda _: None)
+
+
+def grow(store: Path, num_combinations: int) -> None:
+    """Copy the first combination with all of its runs until there are so many combinations."""
+    with closing(sqlite3.connect(store)) as connection, connection:
+        connection.create_function("copy_of", 2, _copy_of)
+        connection.create_function("worse", 3, _worse)
+        _name_copies(connection, num_combinations)
+        for table, changes in COPIED.items():
+            _copy_rows(connection, table, changes)
+        connection.execute("ANALYZE")
+
+
+def _name_copies(connection: sqlite3.Connection, num_combinations: int) -> None:
+    """List the runs to copy, and the combinations to make, in tables of this connection's own."""
+    connection.execute(
+        "CREATE TEMP TABLE copied AS SELECT run_uuid FROM tags WHERE key = 'combination_id' "
+        "AND value = (SELECT one.value FROM tags AS one JOIN tags AS name USING (run_uuid) "
+        "WHERE one.key = 'combination_id' AND name.key = 'combination' AND name.value = ?)",
+        (FIRST,),
+    )
+    (there,) = connection.execute(
+        "SELECT count(*) FROM tags WHERE key = 'kind' AND value = 'combination'"
+    ).fetchone()
+    connection.execute("CREATE TEMP TABLE copies (n, loss, optimizer, combination)")
+    for n in range(there, num_combinations):
+        loss, optimizer = (f"loss{n // OPTIMIZERS_PER_LOSS}", f"optimizer{n % OPTIMIZERS_PER_LOSS}")
+        row = (n, loss, optimizer, f"{loss}+{optimizer}")
+        connection.execute("INSERT INTO copies VALUES (?, ?, ?, ?)", row)
+
+
+def _copy_rows(connection: sqlite3.Connection, table: str, changes: dict[str, str]) -> None:
+    columns = [row[1] for row in connection.execute(f"PRAGMA table_info({table})")]
+    values = ", ".join(changes.get(column, f"{table}.{column}") for column in columns)
+    owned = OWNERS.get(table, "run_uuid IN copied")
+    connection.execute(
+        f"INSERT INTO {table} ({', '.join(columns)}) "
+        f"SELECT {values} FROM {table}, copies WHERE {owned}"
+    )
+
+
+def _copy_of(identity: str, n: int) -> str:
+    return f"{n:04x}{identity[4:]}"
+
+
+def _worse(metric: str, value: float, n: int) -> float:
+    """Give each copy accuracies of its own: equal ones would make the ranking a single tie."""
+    return value * (1 - n / 1000) if metric.endswith("accuracy") else value

@@ -1,0 +1,182 @@
+"""How much memory a worker has for itself, beyond what its libraries and its network take."""
+
+from __future__ import annotations
+
+import importlib
+import multiprocessing
+import sys
+from dataclasses import dataclass, field
+from pathlib import Path
+from statistics import fmean
+
+from benchmarks import synthetic
+from benchmarks.figure import Figure, show
+from benchmarks.folder import own_folder
+from cifar_exp import datasets, experiment, study, sweep, tracking, training
+from cifar_exp.datasets import Dataset
+from cifar_exp.event import Event, Watch
+from cifar_exp.experiment import Experiment
+from cifar_exp.sweep import Sweep
+from cifar_exp.workers import pool
+
+BOUND = 60.0
+WORKERS = 2
+CIFAR10 = (45_000, 5_000, 10_000)
+TINY = (500, 500, 500)
+"""One batch of the evaluation, so that the network's own memory is the same."""
+KIB_PER_MB = 1e6 / 1024
+DEFINITION = """
+name = "memory"
+dataset = "digits"
+model = "seed_cnn_relu"
+epochs = 1
+precision = "auto"
+search = { trials = 2, sampler = "random", pruner = "none", batch_size = [128] }
+confirm = { seeds = 1 }
+losses = { cross_entropy = {}, mse = {} }
+optimizers = { sgd = { lr = 0.01 } }
+"""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Memory:
+    """The resident memory of a process, in MB (10^6 bytes): what it shares, and what it does not.
+
+    Pages of a file that several processes map are shared, those that only one maps are private.
+    """
+
+    private: float
+    shared: float
+
+
+def measure(counts: tuple[int, int, int] = CIFAR10) -> list[Figure]:
+    """Compare workers of a sweep over so many images with processes that know no store."""
+    if sys.platform != "linux":
+        print("memory: left out, as only Linux says in /proc what a process shares")
+        return []
+    with own_folder() as folder:
+        tiny, large = (datasets.load(synthetic.Synthetic(counts=n)) for n in (TINY, counts))
+        base = of_libraries(folder / "base", tiny)
+        small_worker = of_worker(folder / "tiny", tiny)
+        worker = of_worker(folder / "large", large)
+    return [
+        Figure(
+            name="private memory of a worker",
+            value=worker.private - base.private,
+            unit="MB",
+            at_most=BOUND,
+            detail=f"{worker.private:.0f} MB less the {base.private:.0f} MB of a process with the "
+            f"same libraries and network; {sum(counts):,} images",
+        ),
+        Figure(
+            name="  of it, the data",
+            value=worker.private - small_worker.private,
+            unit="MB",
+            detail=f"against a worker on {sum(TINY):,} images",
+        ),
+        Figure(
+            name="  of it, search and tracking",
+            value=small_worker.private - base.private,
+            unit="MB",
+            detail="what they keep at work, on 1,500 images",
+        ),
+        Figure(
+            name="memory that a worker shares",
+            value=worker.shared,
+            unit="MB",
+            detail=f"{base.shared:.0f} MB of it without the data",
+        ),
+    ]
+
+
+def resident(process_id: int) -> Memory:
+    """Read the memory of a running process from Linux's `smaps_rollup`."""
+    kib = dict.fromkeys(("Private", "Shared"), 0)
+    for line in Path(f"/proc/{process_id}/smaps_rollup").read_text().splitlines():
+        kind, _, rest = line.partition("_")
+        if kind in kib and not rest.startswith("Hugetlb"):
+            kib[kind] += int(rest.split()[1])
+    return Memory(private=kib["Private"] / KIB_PER_MB, shared=kib["Shared"] / KIB_PER_MB)
+
+
+@dataclass(slots=True)
+class FirstEpochs:
+    """Looks at the workers at the moment when the last of them has trained its first epoch.
+
+    All of them are alive then and have touched the data, so that what they share counts as shared.
+    """
+
+    trained: set[str] = field(default_factory=set)
+    seen: list[Memory] = field(default_factory=list)
+
+    def __call__(self, event: Event) -> None:
+        """Take note of an epoch."""
+        self.trained.add(event.combination)
+        if len(self.trained) == WORKERS and not self.seen:
+            self.seen = [resident(w.pid or 0) for w in multiprocessing.active_children()]
+
+    def mean(self) -> Memory:
+        """Return the mean over the workers."""
+        return Memory(
+            private=fmean(memory.private for memory in self.seen),
+            shared=fmean(memory.shared for memory in self.seen),
+        )
+
+
+def of_libraries(folder: Path, data: Dataset) -> Memory:
+    """Measure two processes that load all that a worker does, and train and validate once."""
+    folder.mkdir()
+    definition = experiment.read(DEFINITION)
+    watch = FirstEpochs()
+    with pool(WORKERS, 1, watch) as submit:
+        names = [combination.name for combination in definition.combinations()]
+        done = [submit(train_alone, definition, data.path, folder, name) for name in names]
+        for future in done:
+            future.result()
+    return watch.mean()
+
+
+def train_alone(
+    definition: Experiment, data_path: Path, folder: Path, name: str, watch: Watch
+) -> None:
+    """Train for one epoch without search and tracking, but with all of their libraries loaded.
+
+    MLflow and Optuna load the larger part of theirs when a store is opened, so both are.
+    """
+    importlib.import_module("cifar_exp.tracking.artifacts")  # a worker's first trial imports it
+    tracking.connect(f"sqlite:///{folder / 'mlflow.db'}")
+    study.connect(f"sqlite:///{folder / f'optuna-{name}.db'}")
+    data = datasets.open_dataset(data_path)
+    [combination] = [c for c in definition.combinations() if c.name == name]
+    config = definition.trial(combination, {"batch_size": 128}, 0)
+    for metrics in training.train(training.build_model(config, data), config, data):
+        watch(
+            Event(
+                combination=name,
+                kind="trial",
+                number=0,
+                epoch=metrics.epoch,
+                epochs=1,
+                val_accuracy=metrics.val.accuracy,
+            )
+        )
+
+
+def of_worker(folder: Path, data: Dataset) -> Memory:
+    """Measure two workers of a real sweep, on new databases."""
+    folder.mkdir()
+    asked = Sweep(
+        experiment=experiment.read(DEFINITION),
+        definition=DEFINITION,
+        tracking_uri=f"sqlite:///{folder / 'mlflow.db'}",
+        storage_url=f"sqlite:///{folder / 'optuna.db'}",
+        workers=WORKERS,
+        threads=1,
+    )
+    watch = FirstEpochs()
+    sweep.run(asked, data, watch)
+    return watch.mean()
+
+
+if __name__ == "__main__":
+    sys.exit(show(measure()))

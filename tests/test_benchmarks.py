@@ -1,0 +1,349 @@
+"""The benchmarks run and measure what they say, at tiny sizes; how fast they are is not asked."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sqlite3
+import subprocess
+import sys
+import urllib.error
+import urllib.request
+from contextlib import ExitStack
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from scipy import stats
+
+from benchmarks import (
+    augmentation,
+    comparison,
+    large_store,
+    memory,
+    overhead,
+    precision,
+    pruning,
+    synthetic,
+)
+from benchmarks.figure import Figure
+from benchmarks.folder import own_folder
+from benchmarks.server import tracking_server
+from cifar_exp import datasets, experiment, sweep, tracking
+from cifar_exp.augmentations import AUGMENTATIONS
+from cifar_exp.compare import read_ranking
+from cifar_exp.datasets import Dataset
+from cifar_exp.event import Event
+from cifar_exp.precision import resolve
+from cifar_exp.record import RunRecord, TrialState
+from cifar_exp.sweep import Sweep
+from tests import tiny
+
+linux = pytest.mark.skipif(not Path("/proc").exists(), reason="only Linux has smaps_rollup")
+
+
+def run_sweep(definition: str, folder: Path, data: Dataset) -> str:
+    """Run a sweep on stores of its own in a folder; return its tracking URI."""
+    folder.mkdir()
+    asked = Sweep(
+        experiment=experiment.read(definition),
+        definition=definition,
+        tracking_uri=f"sqlite:///{folder / 'mlflow.db'}",
+        storage_url=f"sqlite:///{folder / 'optuna.db'}",
+        workers=1,
+        threads=1,
+    )
+    sweep.run(asked, data, lambda _: None)
+    return asked.tracking_uri
+
+
+def test_a_ratio_that_breaks_its_bound_counts_and_a_time_does_not() -> None:
+    for unit, counts in (("x", True), ("%", True), ("s", False), ("MB", False)):
+        figure = Figure(name="it", value=3.0, unit=unit, at_most=2.0)  # type: ignore[arg-type]
+        assert (figure.kept, figure.counts) == (False, counts)
+
+
+def test_a_folder_of_its_own_leaves_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CIFAR_EXP_CACHE", "before")
+    here = Path.cwd()
+    with own_folder() as folder:
+        assert Path.cwd() == folder.resolve()
+        assert Path(os.environ["CIFAR_EXP_CACHE"]).parent == folder
+    assert (Path.cwd(), os.environ["CIFAR_EXP_CACHE"]) == (here, "before")
+    assert not folder.exists()
+
+
+def fail_on(uri: str) -> None:
+    raise ZeroDivisionError(uri)
+
+
+def test_the_overhead_on_a_server_that_is_stopped_even_after_a_failure(
+    data: Dataset, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sweep, "prepare", lambda _: data)  # fewer images than the digits
+    monkeypatch.setattr(overhead, "available_cores", lambda: 1)
+    with own_folder() as folder, ExitStack() as stack:
+        uri = stack.enter_context(tracking_server(folder))
+        total, *parts = overhead.figures("it", 0.6, folder, uri, trials=3)
+        stack.callback(fail_on, uri)
+        with pytest.raises(ZeroDivisionError):
+            stack.close()
+    assert (total.unit, total.at_most) == ("s", 0.6)
+    assert total.value >= max(part.value for part in parts) > 0
+    assert {part.name.strip() for part in parts} == {*overhead.PARTS, "the rest"}
+    with pytest.raises(urllib.error.URLError):
+        urllib.request.urlopen(f"{uri}/health", timeout=1)
+
+
+@pytest.fixture(scope="module")
+def first(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A store of one combination, with two trials and one confirmation."""
+    kept = tmp_path_factory.mktemp("first") / "mlflow.db"
+    with own_folder() as folder:
+        large_store.write_first(folder / "mlflow.db", trials=2, seeds=1)
+        with sqlite3.connect(folder / "mlflow.db") as source, sqlite3.connect(kept) as target:
+            source.backup(target)
+    return kept
+
+
+def test_a_comparison_of_a_large_store(first: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(comparison, "write_first", lambda store, *_: shutil.copy(first, store))
+    seconds, growth = comparison.measure(combinations=2, trials=2, seeds=1, runs=1)
+    assert (seconds.name, seconds.unit, seconds.at_most) == ("compare, 6 trainings", "s", 6)
+    assert (growth.name, growth.unit, growth.at_most) == ("compare, 12 against 6", "x", 2.2)
+    assert seconds.value > 0
+    assert 0 < growth.value < 10
+
+
+def test_a_large_store_holds_whole_combinations(first: Path, tmp_path: Path) -> None:
+    store = tmp_path / "mlflow.db"
+    shutil.copy(first, store)
+    client = tracking.connect(f"sqlite:///{store}")
+    before = tracking.read_records(client, large_store.NAME)
+    for count in (2, 7):
+        large_store.grow(store, count)
+    records = tracking.read_records(client, large_store.NAME)
+    ranking = read_ranking(large_store.NAME, f"sqlite:///{store}")
+    with sqlite3.connect(store) as connection:
+        counted = {
+            table: connection.execute(f"SELECT count(*) FROM {table}").fetchone()[0]
+            for table in ("runs", "metrics", "inputs")
+        }
+    assert len({record.run_id for record in records}) == len(records) == 1 + 7 * 4
+    assert len({record.combination_id for record in records if record.combination_id}) == 7
+    assert counted["runs"] == 29
+    assert counted["inputs"] >= 7 * 3  # the data set of each training
+    assert counted["metrics"] > 7 * 3 * 10 * 8  # three trainings of ten epochs and eight metrics
+    assert [row.combination for row in ranking.combinations][:2] == [
+        "cross_entropy+sgd",
+        "loss0+optimizer1",
+    ]
+    [original] = [row for row in ranking.combinations if row.combination == "cross_entropy+sgd"]
+    for row in ranking.combinations:
+        assert (row.trials, row.seeds, row.lr) == (2, 1, original.lr)
+    copied = [r for r in records if r.combination == "loss1+optimizer0" and r.kind == "trial"]
+    trials = [r for r in before if r.kind == "trial"]
+    for one, other in zip(copied, trials, strict=True):
+        assert one.name == other.name.replace("cross_entropy+sgd", "loss1+optimizer0")
+        assert one.params["lr"] == other.params["lr"]
+        assert one.metrics["val_accuracy"] == pytest.approx(0.995 * other.metrics["val_accuracy"])
+        assert one.metrics["train/loss"] == other.metrics["train/loss"]
+        assert one.tags["version.torch"] == other.tags["version.torch"]
+
+
+ALLOCATE = """
+import mmap
+print(flush=True)
+input()
+allocated = mmap.mmap(-1, 2**26, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+allocated[:: mmap.PAGESIZE] = bytes(len(allocated) // mmap.PAGESIZE)  # touch each page
+print(flush=True)
+input()
+"""
+
+
+@linux
+def test_resident_memory_counts_what_is_allocated_as_private() -> None:
+    """In a process that maps little else: what others stop sharing becomes private too."""
+    command, pipe = [sys.executable, "-c", ALLOCATE], subprocess.PIPE
+    with subprocess.Popen(command, stdin=pipe, stdout=pipe, text=True) as process:
+        assert process.stdin is not None
+        assert process.stdout is not None
+        seen = []
+        for _ in range(2):
+            process.stdout.readline()
+            seen.append(memory.resident(process.pid))
+            process.stdin.write("\n")
+            process.stdin.flush()
+    before, after = seen
+    assert after.private - before.private == pytest.approx(2**26 / 1e6, abs=4)
+    assert after.shared == pytest.approx(before.shared, abs=4)
+
+
+@linux
+def test_the_memory_of_the_workers_of_a_sweep() -> None:
+    with own_folder() as folder:
+        data = datasets.load(synthetic.Synthetic(counts=(300, 100, 100)))
+        assert data.train.images.shape == (300, 3, 32, 32)
+        worker = memory.of_worker(folder / "worker", data)
+    assert worker.private > 0
+    assert worker.shared > 0
+
+
+@linux
+def test_the_base_of_a_workers_memory_trains_and_validates_once() -> None:
+    events: list[Event] = []
+    definition = experiment.read(memory.DEFINITION)
+    with own_folder() as folder:
+        path = datasets.load(synthetic.Synthetic(counts=(300, 100, 100))).path
+        memory.train_alone(definition, path, folder, "mse+sgd", events.append)
+    [event] = events
+    assert (event.combination, event.epoch) == ("mse+sgd", 1)
+    assert event.val_accuracy is not None
+
+
+def test_the_share_of_an_augmentation() -> None:
+    figures = augmentation.measure(num_images=64, rounds=1, batch_sizes=(64,))
+    precisions = 1 + (resolve("auto") == "bf16")
+    assert len(figures) == precisions * (len(AUGMENTATIONS) - 1)
+    for figure in figures:
+        assert (figure.unit, figure.value < 100) == ("%", True)
+        assert figure.at_most == (15 if figure.name.startswith("crop_flip") else None)
+
+
+def test_a_share_is_of_the_augmented_epoch() -> None:
+    """100 images in 1.25 s against 1 s: a fifth of the 1.25 s."""
+    assert augmentation.shares([80.0, 100.0], [100.0, 100.0]) == pytest.approx([20, 0])
+
+
+def made_up(histories: dict[str, list[list[float]]], epochs: int) -> pruning.Swept:
+    """Return a sweep whose trials have these validation accuracies after each epoch."""
+    losses = "\n".join(f"{name} = {{ type = 'mse' }}" for name in histories)
+    search = 'trials = 7\nsampler = "random"\npruner = "none"\nbatch_size = [8]'
+    definition = tiny.experiment(Path(), epochs=str(epochs), losses=losses, search=search)
+    trials = {
+        f"{name}+sgd": [
+            trial(f"{name}+sgd", number, accuracies, epochs)
+            for number, accuracies in enumerate(some)
+        ]
+        for name, some in histories.items()
+    }
+    return pruning.Swept(
+        definition=definition,
+        fingerprint="0",
+        trials=trials,
+        histories={
+            f"{name}+sgd {number}": dict(enumerate(accuracies, start=1))
+            for name, some in histories.items()
+            for number, accuracies in enumerate(some)
+        },
+    )
+
+
+def trial(combination: str, number: int, accuracies: list[float], epochs: int) -> RunRecord:
+    state: TrialState = "COMPLETE" if len(accuracies) == epochs else "FAIL"
+    return RunRecord(
+        run_id=f"{combination} {number}",
+        experiment="tiny",
+        kind="trial",
+        name=f"{combination} #{number}",
+        status="FINISHED",
+        start_time=number,
+        combination=combination,
+        number=number,
+        state=state,
+        metrics={"val_accuracy": accuracies[-1]} if state == "COMPLETE" else {},
+    )
+
+
+LEVEL = [[0.4, 0.5, 0.6, 0.7]] * 5
+
+
+def test_the_median_pruner_replayed_by_hand() -> None:
+    """Five trials start it, and it asks from the second epoch on.
+
+    It compares a trial's best value so far with the median of that epoch. The sixth trial's 0.9
+    carries it to the end. The seventh has 0.55 after its second epoch, above the median 0.5, and
+    ends after its third, below 0.6; it would have been the best one.
+    """
+    swept = made_up({"a": [*LEVEL, [0.9, 0.3, 0.2, 0.1], [0.1, 0.55, 0.5, 0.9]]}, epochs=4)
+    [none] = pruning.replay_all(swept, "none")
+    assert (none.epochs, none.pruned) == (28, ())
+    assert none.best is not None
+    assert none.best.number == 6
+    [median] = pruning.replay_all(swept, "median")
+    assert (median.epochs, median.pruned) == (27, (6,))
+    assert median.best is not None
+    assert median.best.number == 0
+    assert "open, as a+sgd would confirm another trial" in pruning.winner([none], [median])
+
+
+def test_a_diverged_trial_is_replayed_as_far_as_it_came() -> None:
+    swept = made_up({"a": [*LEVEL, [0.5], [0.1, 0.2, 0.3, 0.4]]}, epochs=4)
+    [none], [median] = (pruning.replay_all(swept, pruner) for pruner in ("none", "median"))
+    assert (none.epochs, none.pruned) == (25, ())
+    assert (median.epochs, median.pruned) == (23, (6,))  # 0.2 < 0.5 after the second epoch
+    verdict = pruning.winner([none], [median])
+    assert verdict.startswith("the same, a+sgd")
+
+
+@pytest.fixture(scope="module")
+def unpruned(tmp_path_factory: pytest.TempPathFactory, images: Path, data: Dataset) -> str:
+    return run_sweep(long_definition(images, "none"), tmp_path_factory.mktemp("s") / "none", data)
+
+
+def long_definition(images: Path, pruner: str) -> str:
+    search = f'trials = 9\nsampler = "random"\npruner = "{pruner}"\nbatch_size = [8, 16]'
+    rates = "sgd = { lr = { low = 1e-4, high = 1.0 } }"
+    return tiny.definition(
+        images,
+        top='keep_models = "best"',
+        epochs="4",
+        seeds="1",
+        search=search,
+        losses="mse = {}",
+        optimizers=rates,
+    )
+
+
+@pytest.mark.parametrize("pruner", pruning.PRUNERS)
+def test_a_replay_prunes_what_a_sweep_with_that_pruner_does(
+    unpruned: str, images: Path, data: Dataset, tmp_path: Path, pruner: str
+) -> None:
+    uri = run_sweep(long_definition(images, pruner), tmp_path / pruner, data)
+    records = tracking.read_records(tracking.connect(uri), "tiny", kind="trial")
+    [replayed] = pruning.replay_all(pruning.read(unpruned, "tiny"), pruner)
+    assert replayed.pruned == tuple(r.number for r in records if r.state == "PRUNED")
+    assert replayed.epochs == sum(r.metrics["epochs_trained"] for r in records)
+    assert replayed.pruned  # or else nothing was tested
+
+
+@pytest.mark.parametrize(("sampler", "pruner"), [("tpe", "none"), ("qmc", "median")])
+def test_what_depends_on_pruning_cannot_be_replayed(sampler: str, pruner: str) -> None:
+    held = replace(trial("a+sgd", 0, [0.5], 1), params={"sampler": sampler, "pruner": pruner})
+    with pytest.raises(ValueError, match=f"ran with sampler '{sampler}' and pruner '{pruner}'"):
+        pruning.check(held)
+
+
+def test_a_precision_is_judged_by_the_paired_interval() -> None:
+    fp32, bf16 = [0.70, 0.72, 0.68], [0.71, 0.72, 0.70]
+    verdict = precision.judge("mse", fp32, bf16)
+    # differences 0.01, 0, 0.02: mean 0.01, standard deviation 0.01
+    half = stats.t.ppf(0.975, 2) * 0.01 / 3**0.5
+    assert verdict.difference == pytest.approx(0.01)
+    assert verdict.low == pytest.approx(0.01 - half)
+    assert verdict.high == pytest.approx(0.01 + half)
+    assert verdict.spread == pytest.approx(0.02)
+    assert verdict.within_spread
+    assert not precision.judge("mse", fp32, [a + 0.05 + a / 100 for a in fp32]).within_spread
+
+
+def test_a_study_of_precision(images: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    choice = experiment.read(tiny.definition(images)).dataset
+    verdicts = precision.study(choice, epochs=1, batch_size=16, lr=1e-3, seeds=2, processes=1)
+    assert [verdict.loss for verdict in verdicts] == ["cross_entropy", "mse", "focal"]
+    for verdict in verdicts:
+        assert 0 <= verdict.fp32 <= 1
+        assert verdict.low <= verdict.difference <= verdict.high
+    precision.show(verdicts)
+    assert "focal" in capsys.readouterr().out
