@@ -269,7 +269,7 @@ def test_models_are_described_in_one_line(name: str) -> None:
 
 @pytest.mark.parametrize("name", ["seed_cnn_relu", "lenet", "cifar10_3c3d"])
 def test_pooling_before_the_activation_is_the_textbook_network(name: str) -> None:
-    network = build(name).get_submodule("network")
+    network = build(name).get_submodule("network").eval()  # plain layers, equal to the bit
     layers = [layer for layer in network.modules() if not list(layer.children())]
     for place, layer in enumerate(list(layers)):
         if isinstance(layer, torch.nn.MaxPool2d):
