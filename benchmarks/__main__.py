@@ -2,10 +2,10 @@
 
 import sys
 
-from benchmarks import augmentation, comparison, memory, overhead, startup, throughput
+from benchmarks import augmentation, comparison, estimate, memory, overhead, startup, throughput
 from benchmarks.figure import show
 
-FIGURES = (throughput, augmentation, overhead, comparison, memory, startup)
+FIGURES = (throughput, estimate, augmentation, overhead, comparison, memory, startup)
 
 if __name__ == "__main__":
     sys.exit(show([figure for benchmark in FIGURES for figure in benchmark.measure()]))
