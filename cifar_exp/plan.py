@@ -5,15 +5,15 @@ from __future__ import annotations
 import heapq
 import math
 import multiprocessing
-import statistics
 import time
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
+from statistics import fmean
 
 from cifar_exp import training
-from cifar_exp.datasets import Dataset, Split, open_dataset
+from cifar_exp.datasets import Dataset, open_dataset
 from cifar_exp.experiment import Combination, Experiment, Range, TrialConfig
 from cifar_exp.workers import prepare_process
 
@@ -65,10 +65,10 @@ def measure(experiment: Experiment, data: Dataset, workers: int, threads: int) -
     speeds = _measure_side_by_side(experiment, data, workers, threads)
     start_seconds = max(speed.started for speed in speeds) - asked
     training_seconds = {
-        c.name: _mean([_training_seconds(experiment, data, c, speed) for speed in speeds])
+        c.name: fmean([_training_seconds(experiment, data, c, speed) for speed in speeds])
         for c in experiment.combinations()
     }
-    test_seconds = _mean([speed.evaluation_seconds for speed in speeds]) * len(data.test)
+    test_seconds = fmean([speed.evaluation_seconds for speed in speeds]) * len(data.test)
     busy = makespan(
         tuning=[experiment.search.trials * seconds for seconds in training_seconds.values()],
         confirming=[seconds + test_seconds for seconds in training_seconds.values()],
@@ -113,7 +113,7 @@ def _plan(experiment: Experiment, data: Dataset, seconds: float, speeds: Sequenc
         seconds=seconds,
         disk_bytes=_disk_bytes(experiment, data),
         images_per_second={
-            size: size / _mean([speed.step_seconds[size] for speed in speeds])
+            size: size / fmean([speed.step_seconds[size] for speed in speeds])
             for size in experiment.search.batch_size
         },
     )
@@ -168,7 +168,7 @@ def _training_seconds(
         for size, seconds in speed.step_seconds.items()
     ]
     validation = speed.evaluation_seconds * len(data.val)
-    return experiment.epochs * (_mean(epochs) + validation) + SECONDS_PER_RUN
+    return experiment.epochs * (fmean(epochs) + validation) + SECONDS_PER_RUN
 
 
 def _step_seconds(config: TrialConfig, data: Dataset) -> float:
@@ -180,7 +180,7 @@ def _step_seconds(config: TrialConfig, data: Dataset) -> float:
 def _steps(config: TrialConfig, data: Dataset, num_steps: int) -> float:
     """Return what each of so many training steps takes, or as many as the data allows."""
     num_images = min(len(data.train), num_steps * config.batch_size)
-    few = replace(data, train=_first(data.train, num_images), val=_first(data.val, 1))
+    few = replace(data, train=data.train.first(num_images), val=data.val.first(1))
     [epoch] = training.train(training.build_model(config, few), config, few)
     return config.batch_size / epoch.images_per_second
 
@@ -189,8 +189,8 @@ def _evaluation_seconds(experiment: Experiment, data: Dataset) -> float:
     """Time the evaluation of an image, after a batch that warms up."""
     config = _config(experiment, experiment.combinations()[0], experiment.search.batch_size[0])
     model = training.build_model(config, data)
-    few = _first(data.val, 2 * training.EVALUATION_BATCH)
-    for split in (_first(few, training.EVALUATION_BATCH), few):
+    few = data.val.first(2 * training.EVALUATION_BATCH)
+    for split in (few.first(training.EVALUATION_BATCH), few):
         started = time.perf_counter()
         training.evaluate(model, config.loss_settings, split, config.precision)
     return (time.perf_counter() - started) / len(few)
@@ -205,14 +205,6 @@ def _config(experiment: Experiment, combination: Combination, batch_size: int) -
     }
     config = experiment.trial(combination, {**low, "batch_size": batch_size}, experiment.seed)
     return config.model_copy(update={"epochs": 1})
-
-
-def _first(split: Split, num_images: int) -> Split:
-    return Split(images=split.images[:num_images], labels=split.labels[:num_images])
-
-
-def _mean(values: Sequence[float]) -> float:
-    return statistics.fmean(values)
 
 
 def _disk_bytes(experiment: Experiment, data: Dataset) -> int:

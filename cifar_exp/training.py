@@ -113,15 +113,10 @@ def warm_up(config: TrialConfig, data: Dataset) -> None:
     if config.model in _warm:
         return
     _warm.add(config.model)
-    few = replace(data, train=_first(data.train), val=_first(data.val))
+    few = replace(data, train=data.train.first(WARM_UP_IMAGES), val=data.val.first(WARM_UP_IMAGES))
     once = config.model_copy(update={"epochs": 1, "compile": False})
     with suppress(Exception):  # the training itself will meet it, where it is recorded
         list(train(initial_model(config.model, few, config.seed).to(device()), once, few))
-
-
-def _first(split: Split) -> Split:
-    """Return the first images of a split."""
-    return Split(images=split.images[:WARM_UP_IMAGES], labels=split.labels[:WARM_UP_IMAGES])
 
 
 def on_device(split: Split) -> Split:

@@ -27,6 +27,10 @@ class Split:
     def __len__(self) -> int:
         return self.labels.shape[0]
 
+    def first(self, num_images: int) -> Split:
+        """Return the first images, or all where there are fewer."""
+        return Split(images=self.images[:num_images], labels=self.labels[:num_images])
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Dataset:
