@@ -1,7 +1,8 @@
 """Several programs that take turns, each in processes of its own, so that all meet the same noise.
 
 A shared machine is slow for minutes at a time, and what one program does to its process (threads,
-allocator, chosen kernels) must not reach the others.
+allocator, chosen kernels) must not reach the others. A process keeps the speed that it happens to
+start with, a tenth more or less, so every program is started several times.
 """
 
 from __future__ import annotations
@@ -28,12 +29,18 @@ class Contestant:
     num_processes: int = 1
 
 
-def race(contestants: Mapping[str, Contestant], rounds: int) -> Speeds:
-    """Let the contestants take turns for some rounds, after one turn each to warm up."""
+def race(contestants: Mapping[str, Contestant], rounds: int, starts: int = 3) -> Speeds:
+    """Start the contestants some times and let them take turns for some rounds each time."""
+    turns = [turn for _ in range(starts) for turn in _rounds(contestants, rounds)]
+    return {name: [turn[name] for turn in turns] for name in contestants}
+
+
+def _rounds(contestants: Mapping[str, Contestant], rounds: int) -> list[dict[str, float]]:
+    """Start the contestants once; return the speeds of each round after one to warm up."""
     with ExitStack() as stack:
         teams = {name: stack.enter_context(_team(c)) for name, c in contestants.items()}
         turns = [{name: _turn(team) for name, team in teams.items()} for _ in range(1 + rounds)]
-    return {name: [turn[name] for turn in turns[1:]] for name in contestants}
+    return turns[1:]
 
 
 @contextmanager

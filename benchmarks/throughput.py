@@ -22,7 +22,7 @@ LIGHTNING_BOUNDS: dict[Precision, float] = {"fp32": 2.0, "bf16": 2.8}
 KERNEL_BOUNDS: dict[Precision, float] = {"fp32": 0.78, "bf16": 0.57}
 
 
-def measure(rounds: int = 7) -> list[Figure]:
+def measure(rounds: int = 5) -> list[Figure]:
     """Race everything in one interleaved run; bf16 only where the processor computes in it."""
     precisions = dict.fromkeys([resolve("fp32"), resolve("auto")])
     figures = [_without_activations(rounds)]

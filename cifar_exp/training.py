@@ -17,6 +17,7 @@ import torch
 from cifar_exp import models, seeds
 from cifar_exp.augmentations import AUGMENTATIONS
 from cifar_exp.batches import Batch, batches
+from cifar_exp.blocked import weight_format
 from cifar_exp.datasets import Dataset, Split
 from cifar_exp.evaluation import Evaluation, Scores, examine
 from cifar_exp.experiment import TrialConfig
@@ -54,7 +55,7 @@ def device() -> torch.device:
 def build_model(config: TrialConfig, data: Dataset) -> torch.nn.Module:
     """Return the untrained network of a training; its weights depend on the seed alone."""
     model = initial_model(config.model, data, config.seed)
-    return model.to(device()).to(memory_format=torch.channels_last)
+    return model.to(device()).to(memory_format=weight_format(model, device()))
 
 
 def initial_model(name: str, data: Dataset, seed: int) -> torch.nn.Module:

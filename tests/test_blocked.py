@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from cifar_exp.blocked import BlockedConv2d, BlockedSequential
+from cifar_exp.blocked import BlockedConv2d, BlockedSequential, weight_format
 
 FORMATS = [torch.contiguous_format, torch.channels_last]
 
@@ -83,3 +83,10 @@ def test_it_trains_in_the_blocked_layout(seen: list[bool], precision: str) -> No
     with torch.autocast("cpu", torch.bfloat16, enabled=precision == "bf16"):
         blocked()(torch.randn(4, 3, 16, 16))
     assert seen == [True, True]
+
+
+def test_weights_lie_as_the_kernels_of_the_device_read_them_fastest() -> None:
+    cpu, gpu = torch.device("cpu"), torch.device("cuda")
+    assert weight_format(nn.Sequential(blocked()), cpu) == torch.contiguous_format
+    assert weight_format(nn.Sequential(blocked()), gpu) == torch.channels_last
+    assert weight_format(plain(), cpu) == torch.channels_last
