@@ -199,6 +199,11 @@ def train(
     show_default=True,
     help="Difference that does not matter in practice, in points (hundredths of the yardstick).",
 )
+@click.option(
+    "--target",
+    type=click.FloatRange(0, 100, min_open=True),
+    help="Validation accuracy in % to measure the time to.  [default: what half of them reach]",
+)
 @tracking_option
 def compare(
     name: str, form: str, output: Path | None, tracking_uri: str | None, **options: Any

@@ -1,8 +1,10 @@
 """All of MLflow: the store, the runs written to it, and the records read from it."""
 
+from cifar_exp.tracking.curves import read_curves
 from cifar_exp.tracking.predictions import read_predictions
 from cifar_exp.tracking.run import Run
 from cifar_exp.tracking.store import (
+    Client,
     StoreError,
     check_server,
     connect,
@@ -12,6 +14,7 @@ from cifar_exp.tracking.store import (
 from cifar_exp.tracking.tracker import Tracker, inherited_run, mlflow_experiment, read_records
 
 __all__ = [
+    "Client",
     "Run",
     "StoreError",
     "Tracker",
@@ -21,6 +24,7 @@ __all__ = [
     "exists",
     "inherited_run",
     "mlflow_experiment",
+    "read_curves",
     "read_predictions",
     "read_records",
 ]

@@ -23,6 +23,8 @@ from cifar_exp.wording import without_credentials
 
 SECONDS_TO_ANSWER = 5
 
+Client = mlflow.MlflowClient
+
 
 class StoreError(Unavailable):
     """The tracking store cannot be reached, read or written."""
