@@ -8,6 +8,7 @@ import json
 import struct
 import warnings
 import xml.etree.ElementTree as ET
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -15,9 +16,12 @@ import numpy as np
 import pytest
 
 from cifar_exp.comparison import Ranking
+from cifar_exp.comparison.target import timed, usual_target
+from cifar_exp.predictions import Predictions
 from cifar_exp.report import Evidence, colours, write
 from cifar_exp.report.colours import HUES, SHADES, palette
 from cifar_exp.report.order_figures import differences, heat_map, seeds
+from cifar_exp.statistics.target import Point
 from tests.rankings import ranking, row
 
 TEXTS = ["ranking.csv", "ranking.json", "ranking.md", "report.html"]
@@ -271,3 +275,50 @@ def test_in_a_crowd_only_the_best_group_stands_out() -> None:
     assert SIXTY.combinations[0].combination in crowd.standing_out
     assert SIXTY.combinations[-1].combination not in crowd.standing_out
     assert not palette(ranking(row(1, "mse+sgd"))).crowded
+
+
+def _curve(*accuracies: float) -> tuple[Point, ...]:
+    return tuple(
+        Point(epoch=epoch, seconds=2.0 * epoch, accuracy=accuracy)
+        for epoch, accuracy in enumerate(accuracies, start=1)
+    )
+
+
+def test_the_usual_target_is_what_half_of_the_combinations_reach() -> None:
+    curves = {"a": [_curve(0.5, 0.8)], "b": [_curve(0.7567, 0.6)], "c": [_curve(0.3)], "d": []}
+    assert usual_target(curves) == 0.756  # of b: the median of 0.8, 0.7567 and 0.3
+    assert usual_target({"d": []}) is None
+
+
+def test_the_time_to_target_stands_in_the_file_and_on_the_page(tmp_path: Path) -> None:
+    given = ranking(row(1, "mse+sgd"), row(2, "l1+sgd"))
+    curves = {"mse+sgd": [_curve(0.5, 0.8)] * 3, "l1+sgd": [_curve(0.2, 0.3)] * 3}
+    rows, target = timed(given.combinations, curves, 70)
+    write(
+        replace(given, combinations=tuple(rows), target=target), tmp_path, Evidence(curves=curves)
+    )
+    document = json.loads((tmp_path / "ranking.json").read_text(encoding="utf-8"))
+    first, second = (held["time_to_target"] for held in document["combinations"])
+    assert document["target"] == 0.7
+    assert (first["reached"], first["median_epochs"], first["median_seconds"]) == (3, 2, 4.0)
+    assert (second["reached"], second["median_epochs"]) == (0, None)
+    _, *lines = Page(tmp_path / "report.html").tables["table-target"]
+    assert lines == [["mse+sgd", "3 of 3", "2", "4 s"], ["l1+sgd", "0 of 3", "-", "-"]]
+
+
+def test_evidence_is_drawn(tmp_path: Path) -> None:
+    tuned = {"lr_response": ((0.1, 0.5), (0.2, 0.6)), "expected_best": (0.5, 0.6)}
+    given = ranking(row(1, "mse+sgd", **tuned), row(2, "l1+adam", **tuned))
+    sure = Predictions(
+        label=np.array([0, 1], dtype=np.uint8),
+        predicted=np.array([0, 0], dtype=np.uint8),
+        confidence=np.array([0.9, 0.6], dtype=np.float32),
+    )
+    names = [r.combination for r in given.combinations]
+    evidence = Evidence(
+        curves={name: [_curve(0.5, 0.8)] for name in names},
+        predictions={name: [sure] for name in names},
+    )
+    files = {path.stem for path in write(given, tmp_path, evidence)}
+    assert {"learning-curves", "lr-response", "budget", "cost", "reliability"} <= files
+    assert "older versions stored none" not in Page(tmp_path / "report.html").words

@@ -18,6 +18,7 @@ from cifar_exp.tracking import (
     default_uri,
     inherited_run,
     mlflow_experiment,
+    read_curves,
     read_predictions,
     read_records,
 )
@@ -290,3 +291,19 @@ def test_processes_that_create_the_same_store_at_once_all_succeed(tmp_path: Path
     uri = f"sqlite:///{tmp_path / 'new.db'}"
     with multiprocessing.get_context("spawn").Pool(3) as pool:
         assert pool.map(_touch, [uri] * 3, chunksize=1) == [1, 1, 1]
+
+
+def test_curves_are_read_for_more_runs_than_a_request_holds(
+    tracker: Tracker, open_trial: Open, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("cifar_exp.tracking.curves.RUNS_PER_REQUEST", 2)
+    runs = [open_trial(number) for number in range(3)]
+    for number, run in enumerate(runs):
+        for epoch in (1, 2):
+            run.log_epoch(epoch, {"val/accuracy": 0.1 * number + epoch, "epoch_seconds": 1.5})
+    without = open_trial(9).run_id
+    curves = read_curves(tracker.client, [*(run.run_id for run in runs), without])
+    assert list(curves) == [run.run_id for run in runs]
+    for number, curve in enumerate(curves.values()):
+        assert [(p.epoch, p.seconds) for p in curve] == [(1, 1.5), (2, 3.0)]
+        assert [p.accuracy for p in curve] == pytest.approx([0.1 * number + 1, 0.1 * number + 2])

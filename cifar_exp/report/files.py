@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from cifar_exp.comparison import Ranking, to_csv, to_json, to_markdown
-from cifar_exp.report import order_figures
+from cifar_exp.report import order_figures, training_figures, tuning_figures
 from cifar_exp.report.colours import Palette, palette
 from cifar_exp.report.evidence import Evidence
 from cifar_exp.report.page import Section, page
@@ -14,6 +14,12 @@ from cifar_exp.report.picture import Picture, store, style
 from cifar_exp.report.tables import target_table
 
 FIGURES = "figures"
+NO_PREDICTIONS = Section(
+    id="reliability",
+    title="Can the confidence be trusted?",
+    text="No run holds its predictions (older versions stored none), so there are no reliability "
+    "diagrams.",
+)
 TEXTS = {"csv": to_csv, "json": to_json, "md": to_markdown}
 
 
@@ -47,17 +53,24 @@ def write(ranking: Ranking, folder: Path, evidence: Evidence | None = None) -> l
 def _sections(
     ranking: Ranking, evidence: Evidence, colours: Palette, figures: Path
 ) -> Iterator[Section]:
-    del evidence
+    """Draw what there is to draw, in the order of the page."""
     yield from _drawn(order_figures.heat_map(ranking), figures)
     yield from _drawn(order_figures.differences(ranking), figures)
     yield from _drawn(order_figures.seeds(ranking, colours), figures)
     yield from _drawn(order_figures.best_shares(ranking, colours), figures)
+    curves = training_figures.learning_curves(ranking, evidence.curves, colours)
+    yield from _drawn(curves, figures)
     yield Section(
         id="target",
         title="Time to a target accuracy",
-        text="No run holds its epochs, so the time to a target is not known.",
+        text="No run holds its epochs, so learning curves and time to a target are not known.",
         table=target_table(ranking, colours),
     )
+    yield from _drawn(tuning_figures.lr_response(ranking, colours), figures)
+    yield from _drawn(tuning_figures.budget(ranking, colours), figures)
+    yield from _drawn(tuning_figures.cost(ranking, colours), figures)
+    reliability = training_figures.reliability_diagrams(ranking, evidence, colours)
+    yield from _drawn(reliability, figures) if reliability else [NO_PREDICTIONS]
 
 
 def _drawn(picture: Picture | None, folder: Path) -> Iterator[Section]:

@@ -11,6 +11,7 @@ from markupsafe import Markup
 
 from cifar_exp.comparison import Ranking
 from cifar_exp.comparison.sentences import fairness, sentences, verdict, warnings
+from cifar_exp.comparison.table import mean_text
 from cifar_exp.report.colours import Palette
 from cifar_exp.report.tables import Table, fairness_table, made_table, ranking_table
 
@@ -77,4 +78,10 @@ def _about(ranking: Ranking) -> str:
 def _verdict(ranking: Ranking) -> str:
     """Say who is best in one paragraph, and what to beware of."""
     said = verdict(ranking) or "No combination has a result yet, so there is nothing to rank."
-    return " ".join([said, *warnings(ranking)])
+    first = [
+        f"The first has a mean {ranking.method.measure.label} of {mean_text(ranking, row)} over "
+        f"{len(row.values)} seed{'' if len(row.values) == 1 else 's'}."
+        for row in ranking.combinations[:1]
+        if row.mean is not None
+    ]
+    return " ".join([said, *first, *warnings(ranking)])

@@ -33,7 +33,9 @@ def read_curves(
         seconds = _histories(client, run_ids, "epoch_seconds")
     except MlflowException as error:
         raise StoreError(f"the epochs of the runs cannot be read: {error.message}") from error
-    return {run: _curve(found, seconds.get(run, {})) for run, found in accuracies.items()}
+    return {
+        run: _curve(accuracies[run], seconds.get(run, {})) for run in run_ids if run in accuracies
+    }
 
 
 def _curve(accuracies: History, seconds: History) -> tuple[Point, ...]:
