@@ -96,6 +96,7 @@ def print_next_steps(
         store = shlex.quote(without_credentials(tracking_uri))
         _print_line(console, f"All runs: mlflow ui --backend-store-uri {store}")
     _print_line(console, f"This sweep: {server}/#{path}?workflowType=machine_learning")
+    _print_line(console, f"Its report: {server}/#{path}/artifacts/comparison/report.html")
     best = ranking.combinations[0]
     if best.rank is not None:
         _print_line(console, f"Best again: {shlex.join(train_command(experiment, best))}")

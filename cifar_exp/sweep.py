@@ -18,7 +18,7 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from cifar_exp import report, study, tracking
-from cifar_exp.comparison import Ranking, Row
+from cifar_exp.comparison import Ranking, Row, to_markdown
 from cifar_exp.datasets import Dataset, Progress, load, no_progress
 from cifar_exp.errors import Unavailable
 from cifar_exp.event import Watch
@@ -228,8 +228,16 @@ def _close(tracker: Tracker, run_: Run, parents: dict[str, str]) -> Ranking:
     with tempfile.TemporaryDirectory() as folder:
         report.write(ranking, Path(folder), results.evidence())
         run_.log_folder(folder, "comparison")
+    _show(tracker, ranking)
     run_.end()
     return ranking
+
+
+def _show(tracker: Tracker, ranking: Ranking) -> None:
+    """Let MLflow's pages show the ranking, and each combination in its colour of the report."""
+    colours = report.colours(row.combination for row in ranking.combinations)
+    tracking.colour_runs(tracker.client, tracker.records(), colours)
+    tracking.describe_experiment(tracker.client, tracker.mlflow_experiment_id, to_markdown(ranking))
 
 
 def _close_combination(tracker: Tracker, run_id: str, row: Row) -> None:

@@ -14,8 +14,10 @@ from cifar_exp.tracking import (
     Run,
     StoreError,
     Tracker,
+    colour_runs,
     connect,
     default_uri,
+    describe_experiment,
     inherited_run,
     mlflow_experiment,
     read_curves,
@@ -307,3 +309,22 @@ def test_curves_are_read_for_more_runs_than_a_request_holds(
     for number, curve in enumerate(curves.values()):
         assert [(p.epoch, p.seconds) for p in curve] == [(1, 1.5), (2, 3.0)]
         assert [p.accuracy for p in curve] == pytest.approx([0.1 * number + 1, 0.1 * number + 2])
+
+
+def test_runs_get_the_colour_of_their_combination(tracker: Tracker, open_trial: Open) -> None:
+    open_trial(0)
+    colour_runs(tracker.client, tracker.records(), {"a+b": "#0072b2"})
+    assert [r.tags["mlflow.runColor"] for r in tracker.records()] == ["#0072b2"]
+
+
+def test_a_description_of_the_users_own_is_left_alone(tracker: Tracker) -> None:
+    def note() -> str:
+        experiment = tracker.client.get_experiment(tracker.mlflow_experiment_id)
+        return str(experiment.tags["mlflow.note.content"])
+
+    for text in ("first", "second"):
+        describe_experiment(tracker.client, tracker.mlflow_experiment_id, text)
+        assert note().endswith(text)
+    tracker.client.set_experiment_tag(tracker.mlflow_experiment_id, "mlflow.note.content", "mine")
+    describe_experiment(tracker.client, tracker.mlflow_experiment_id, "third")
+    assert note() == "mine"

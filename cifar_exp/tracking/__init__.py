@@ -1,5 +1,6 @@
 """All of MLflow: the store, the runs written to it, and the records read from it."""
 
+from cifar_exp.tracking.appearance import colour_runs, describe_experiment
 from cifar_exp.tracking.curves import read_curves
 from cifar_exp.tracking.predictions import read_predictions
 from cifar_exp.tracking.run import Run
@@ -19,8 +20,10 @@ __all__ = [
     "StoreError",
     "Tracker",
     "check_server",
+    "colour_runs",
     "connect",
     "default_uri",
+    "describe_experiment",
     "exists",
     "inherited_run",
     "mlflow_experiment",
