@@ -185,7 +185,7 @@ def train(
     with progress.data_progress(screen) as watch:
         data = prepare(read, watch)
     outcome, page = run_single(single, data, console.print_epoch(screen, read.epochs))
-    console.print_places(screen, "This run", single.tracking_uri, page)
+    console.print_places(screen, single.tracking_uri, {"This run": page})
     if outcome.state == "FAIL":
         click.echo(f"no result: {outcome.reason}", err=True)
         sys.exit(SOME_WITHOUT_RESULT)
@@ -216,6 +216,11 @@ def train(
     default=0.5,
     show_default=True,
     help="Difference that does not matter in practice, in points (hundredths of the yardstick).",
+)
+@click.option(
+    "--target",
+    type=click.FloatRange(0, 100, min_open=True),
+    help="Validation accuracy in % to measure the time to.  [default: what half of them reach]",
 )
 @tracking_option
 def compare(

@@ -5,8 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 from cifar_exp import console, report, tracking
-from cifar_exp.comparison import Method, Ranking, rank, to_csv, to_json, to_markdown
+from cifar_exp.comparison import Method, Ranking, to_csv, to_json, to_markdown
 from cifar_exp.errors import BadInput
+from cifar_exp.results import Results
 from cifar_exp.wording import without_credentials
 
 FORMATS = {"csv": to_csv, "json": to_json, "md": to_markdown}
@@ -33,24 +34,26 @@ def compare(
         BadInput: The store holds no sweep of that name, or no confirmation has the yardstick.
         StoreError: The store cannot be used.
     """
-    ranking = read_ranking(name, tracking_uri or tracking.default_uri(), method)
+    results = read_results(name, tracking_uri or tracking.default_uri())
+    ranking = results.ranking(method)
     screen = console.stdout()
     if form == "table":
         console.print_ranking(screen, ranking)
     else:
         print(FORMATS[form](ranking), end="")
     if output is not None:
-        report.write(ranking, output)
+        report.write(ranking, output, results.evidence())
     return ranking
 
 
-def read_ranking(name: str, uri: str, method: Method | None = None) -> Ranking:
-    """Rank the combinations of an experiment's latest sweep in an MLflow store."""
+def read_results(name: str, uri: str) -> Results:
+    """Read the results of an experiment's latest sweep from an MLflow store."""
     if not tracking.exists(uri):
         raise BadInput(f"there is no {uri.removeprefix('sqlite:///')}; name the MLflow store")
-    records = tracking.read_records(tracking.connect(uri), name)
+    client = tracking.connect(uri)
+    records = tracking.read_records(client, name)
     try:
-        return rank(records, method=method)
+        return Results(client, records)
     except ValueError:
         store = without_credentials(uri)
         raise BadInput(f"the MLflow store {store} holds no sweep of experiment {name!r}") from None

@@ -92,21 +92,21 @@ def print_workers(console: Console, workers: int, threads: int) -> None:
     _print_line(console, f"{_counted(workers, 'worker')} of {_counted(threads, 'thread')}")
 
 
-def print_places(console: Console, what: str, tracking_uri: str, path: str) -> None:
-    """Print where to look at runs: the command that shows all of them, and the address of one.
+def print_places(console: Console, tracking_uri: str, places: Mapping[str, str]) -> None:
+    """Print where to look: the command that shows all runs, and addresses in MLflow's pages.
 
     Args:
         console: Where to print.
-        what: What the address is of.
         tracking_uri: The MLflow store.
-        path: The part of the address in MLflow's pages after the `#`.
+        places: What there is to see, and the part of its address after the `#`.
     """
     local = not tracking_uri.startswith(("http://", "https://"))
     server = "http://127.0.0.1:5000" if local else without_credentials(tracking_uri).rstrip("/")
     if local:
         store = shlex.quote(without_credentials(tracking_uri))
         _print_line(console, f"All runs: mlflow ui --workers 1 --backend-store-uri {store}")
-    _print_line(console, f"{what}: {server}/#{path}?workflowType=machine_learning")
+    for what, path in places.items():
+        _print_line(console, f"{what}: {server}/#{path}?workflowType=machine_learning")
 
 
 def print_next_steps(
@@ -121,7 +121,8 @@ def print_next_steps(
         tracking_uri: The MLflow store.
         path: The part of the sweep's address in MLflow's pages after the `#`.
     """
-    print_places(console, "This sweep", tracking_uri, path)
+    report = f"{path}/artifacts/comparison/report.html"
+    print_places(console, tracking_uri, {"This sweep": path, "Its report": report})
     best = ranking.combinations[0]
     if best.rank is None:
         return

@@ -10,6 +10,8 @@ import numpy.typing as npt
 
 from cifar_exp.predictions import Predictions
 
+Floats = npt.NDArray[np.float64]
+
 NUM_BINS = 15
 FEWEST_CLASSES_FOR_TOP5 = 6  # among five classes or fewer every label is in the top five
 
@@ -63,6 +65,21 @@ def brier(probabilities: npt.NDArray[np.floating], labels: npt.NDArray[np.intege
     residuals = probabilities.astype(np.float64)
     residuals[np.arange(len(labels)), labels] -= 1
     return float(np.square(residuals).sum(axis=1).mean())
+
+
+def reliability(predictions: Predictions) -> tuple[Floats, Floats, Floats]:
+    """Return share of examples, mean confidence and accuracy of each bin of `ece`.
+
+    Mean confidence and accuracy of an empty bin are NaN. The sum of share x |accuracy - mean
+    confidence| over bins with examples is `ece`.
+    """
+    edges = (np.arange(1, NUM_BINS + 1) / NUM_BINS).astype(np.float32)
+    bins = np.searchsorted(edges, predictions.confidence, side="left")
+    counts = np.bincount(bins, minlength=NUM_BINS).astype(np.float64)
+    per_example = 1 / np.where(counts > 0, counts, np.nan)
+    confidence = np.bincount(bins, predictions.confidence.astype(np.float64), NUM_BINS)
+    correct = np.bincount(bins, predictions.correct.astype(np.float64), NUM_BINS)
+    return counts / counts.sum(), confidence * per_example, correct * per_example
 
 
 def ece(predictions: Predictions) -> float:

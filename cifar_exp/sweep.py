@@ -17,14 +17,15 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-from cifar_exp import comparison, report, study, tracking
-from cifar_exp.comparison import Ranking, Row
+from cifar_exp import report, study, tracking
+from cifar_exp.comparison import Ranking, Row, to_markdown
 from cifar_exp.datasets import Dataset, Progress, load, no_progress
 from cifar_exp.errors import Unavailable
 from cifar_exp.event import Watch
 from cifar_exp.experiment import Combination, Experiment, Range
 from cifar_exp.folders import lock_file
 from cifar_exp.problems import DefinitionError
+from cifar_exp.results import Results
 from cifar_exp.tracking import Run, Tracker
 from cifar_exp.training import initial_model
 from cifar_exp.units import Job, confirm_combination, resume, tune_combination
@@ -216,7 +217,8 @@ def _confirm(
 
 def _close(tracker: Tracker, run_: Run, parents: dict[str, str]) -> Ranking:
     """Rank what MLflow holds now, and write the ranking to the runs it is about."""
-    ranking = comparison.rank(tracker.records(), run_.run_id)
+    results = Results(tracker.client, tracker.records(), run_.run_id)
+    ranking = results.ranking()
     for row in ranking.combinations:
         _close_combination(tracker, parents[row.combination], row)
     run_.log_metrics(
@@ -227,10 +229,18 @@ def _close(tracker: Tracker, run_: Run, parents: dict[str, str]) -> Ranking:
         }
     )
     with tempfile.TemporaryDirectory() as folder:
-        report.write(ranking, Path(folder))
+        report.write(ranking, Path(folder), results.evidence())
         run_.log_folder(folder, "comparison")
+    _show(tracker, ranking)
     run_.end()
     return ranking
+
+
+def _show(tracker: Tracker, ranking: Ranking) -> None:
+    """Let MLflow's pages show the ranking, and each combination in its colour of the report."""
+    colours = report.colours(row.combination for row in ranking.combinations)
+    tracking.colour_runs(tracker.client, tracker.records(), colours)
+    tracking.describe_experiment(tracker.client, tracker.mlflow_experiment_id, to_markdown(ranking))
 
 
 def _close_combination(tracker: Tracker, run_id: str, row: Row) -> None:

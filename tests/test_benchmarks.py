@@ -31,7 +31,7 @@ from benchmarks.folder import own_folder
 from benchmarks.server import tracking_server
 from cifar_exp import datasets, experiment, sweep, tracking
 from cifar_exp.augmentations import AUGMENTATIONS
-from cifar_exp.compare import read_ranking
+from cifar_exp.compare import read_results
 from cifar_exp.datasets import Dataset
 from cifar_exp.event import Event
 from cifar_exp.precision import resolve
@@ -123,7 +123,7 @@ def test_a_large_store_holds_whole_combinations(first: Path, tmp_path: Path) -> 
     for count in (2, 7):
         large_store.grow(store, count)
     records = tracking.read_records(client, large_store.NAME)
-    ranking = read_ranking(large_store.NAME, f"sqlite:///{store}")
+    ranking = read_results(large_store.NAME, f"sqlite:///{store}").ranking()
     with sqlite3.connect(store) as connection:
         counted = {
             table: connection.execute(f"SELECT count(*) FROM {table}").fetchone()[0]

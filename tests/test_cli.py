@@ -95,12 +95,12 @@ def test_run_compare_and_train_the_best_again(
     rows = list(csv.DictReader(io.StringIO(cli("compare", "tiny", "--format", "csv").out)))
     assert [row["combination"] for row in rows] == [c["combination"] for c in held["combinations"]]
     assert cli("compare", "tiny", "--format", "md").out == (output / "ranking.md").read_text()
-    assert sorted(path.suffix for path in output.iterdir()) == [
-        ".csv",
-        ".json",
-        ".md",
-        ".png",
-        ".svg",
+    assert sorted(path.name for path in output.iterdir()) == [
+        "figures",
+        "ranking.csv",
+        "ranking.json",
+        "ranking.md",
+        "report.html",
     ]
 
     [line] = [line for line in ran.out.splitlines() if line.startswith("Best again: ")]

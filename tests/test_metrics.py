@@ -312,3 +312,21 @@ def test_means_are_taken_in_double_precision() -> None:
     assert metrics.accuracy(predictions) == 4000 / 4001
     assert metrics.ece(predictions) == metrics.ece_adaptive(predictions) == 1 / 4001
     assert metrics.brier(probabilities, labels) == 2 / 4001
+
+
+def test_reliability_is_scikit_learns_calibration_curve() -> None:
+    random = np.random.default_rng(0)
+    confidence = random.uniform(0.2, 1, 500).astype(np.float32)
+    predicted = (random.uniform(size=500) < confidence).astype(np.uint8)
+    predictions = Predictions(
+        label=np.ones(500, dtype=np.uint8), predicted=predicted, confidence=confidence
+    )
+    share, mean, right = metrics.reliability(predictions)
+    accuracy, expected = calibration_curve(predicted, confidence, n_bins=metrics.NUM_BINS)
+    seen = share > 0
+    assert mean[seen] == pytest.approx(expected)
+    assert right[seen] == pytest.approx(accuracy)
+    assert np.isnan(mean[~seen]).all()
+    assert np.sum(share[seen] * np.abs(right[seen] - mean[seen])) == pytest.approx(
+        metrics.ece(predictions)
+    )

@@ -14,10 +14,13 @@ from cifar_exp.tracking import (
     Run,
     StoreError,
     Tracker,
+    colour_runs,
     connect,
     default_uri,
+    describe_experiment,
     inherited_run,
     mlflow_experiment,
+    read_curves,
     read_predictions,
     read_records,
 )
@@ -300,3 +303,38 @@ def test_a_server_prints_no_addresses_between_the_lines_of_progress(
     monkeypatch.delenv("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", raising=False)
     connect(tracking_uri)
     assert MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT.get()
+
+
+def test_curves_are_read_for_more_runs_than_a_request_holds(
+    tracker: Tracker, open_trial: Open, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("cifar_exp.tracking.curves.RUNS_PER_REQUEST", 2)
+    runs = [open_trial(number) for number in range(3)]
+    for number, run in enumerate(runs):
+        for epoch in (1, 2):
+            run.log_epoch(epoch, {"val/accuracy": 0.1 * number + epoch, "epoch_seconds": 1.5})
+    without = open_trial(9).run_id
+    curves = read_curves(tracker.client, [*(run.run_id for run in runs), without])
+    assert list(curves) == [run.run_id for run in runs]
+    for number, curve in enumerate(curves.values()):
+        assert [(p.epoch, p.seconds) for p in curve] == [(1, 1.5), (2, 3.0)]
+        assert [p.accuracy for p in curve] == pytest.approx([0.1 * number + 1, 0.1 * number + 2])
+
+
+def test_runs_get_the_colour_of_their_combination(tracker: Tracker, open_trial: Open) -> None:
+    open_trial(0)
+    colour_runs(tracker.client, tracker.records(), {"a+b": "#0072b2"})
+    assert [r.tags["mlflow.runColor"] for r in tracker.records()] == ["#0072b2"]
+
+
+def test_a_description_of_the_users_own_is_left_alone(tracker: Tracker) -> None:
+    def note() -> str:
+        experiment = tracker.client.get_experiment(tracker.mlflow_experiment_id)
+        return str(experiment.tags["mlflow.note.content"])
+
+    for text in ("first", "second"):
+        describe_experiment(tracker.client, tracker.mlflow_experiment_id, text)
+        assert note().endswith(text)
+    tracker.client.set_experiment_tag(tracker.mlflow_experiment_id, "mlflow.note.content", "mine")
+    describe_experiment(tracker.client, tracker.mlflow_experiment_id, "third")
+    assert note() == "mine"

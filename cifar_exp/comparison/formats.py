@@ -14,7 +14,8 @@ from cifar_exp.comparison.row import Row
 from cifar_exp.comparison.sentences import sentences
 from cifar_exp.comparison.table import LEFT, cells, headers
 
-NESTED = ("trial_results", "confirmation_results", "lr_response")  # tables within a row: JSON alone
+# Tables within a row: JSON alone.
+NESTED = ("trial_results", "confirmation_results", "lr_response", "time_to_target")
 
 
 def to_json(ranking: Ranking) -> str:

@@ -11,6 +11,7 @@ from cifar_exp.comparison.inference import RANK_LEVEL, Inference, infer
 from cifar_exp.comparison.records import row as row_of
 from cifar_exp.comparison.records import trainings_of
 from cifar_exp.comparison.row import Row
+from cifar_exp.comparison.target import Curve, Curves, timed
 from cifar_exp.comparison.tuning import BUDGET_CURVES, SO_FAR
 from cifar_exp.comparison.yardstick import Method
 from cifar_exp.errors import BadInput
@@ -43,6 +44,8 @@ class Ranking:
     """Variance by loss, optimizer, interaction, seed; empty where it cannot be split."""
     pairwise: tuple[tuple[float | None, ...], ...] = ()
     """P(row better than column) on common seeds, in the order of `combinations`."""
+    target: float | None = None
+    """Validation accuracy that `time_to_target` of the rows is measured to."""
     budget_curve: str = ""
     """What `expected_best` of the rows is."""
     fairness: tuple[Condition, ...] = ()
@@ -64,6 +67,7 @@ def rank(
     records: Sequence[RunRecord],
     sweep_run_id: str | None = None,
     method: Method | None = None,
+    curves: Mapping[str, Curve] | None = None,
 ) -> Ranking:
     """Rank the combinations of a sweep by the mean of a yardstick over its confirmations.
 
@@ -71,6 +75,7 @@ def rank(
         records: The runs of an experiment.
         sweep_run_id: The run of the sweep; by default the latest sweep.
         method: The yardstick and the level; by default test accuracy at 0.05.
+        curves: Epochs of the confirmations by run id, for the time to the target accuracy.
 
     Raises:
         ValueError: There is no such sweep among the records.
@@ -86,7 +91,39 @@ def rank(
     ordered = sorted(rows, key=lambda row: _order(row, method))
     told, inference = infer(ordered, method)
     named = {r.combination or r.name: trainings[r.run_id] for r in members}
-    return _ranking(sweep, told, method, inference, conditions(dict(sorted(named.items()))))
+    timed_rows, target = timed(told, confirmed_curves(named, curves or {}), method.target)
+    fairness = conditions(dict(sorted(named.items())))
+    return _ranking(sweep, timed_rows, method, inference, fairness, target)
+
+
+def confirmed(
+    records: Sequence[RunRecord], sweep_run_id: str | None = None
+) -> dict[str, list[RunRecord]]:
+    """Return the confirmations that count of each combination of a sweep, by its name.
+
+    Raises:
+        ValueError: There is no such sweep among the records.
+    """
+    sweep = _sweep(records, sweep_run_id)
+    members = [r for r in records if r.kind == "combination" and r.parent == sweep.run_id]
+    return {
+        r.combination or r.name: [
+            t for t in trainings_of(r, records, sweep) if t.kind == "confirmation"
+        ]
+        for r in members
+    }
+
+
+def confirmed_curves(
+    trainings: Mapping[str, Sequence[RunRecord]], curves: Mapping[str, Curve]
+) -> Curves:
+    """Return the curves of each combination's confirmations, from those by run id."""
+    return {
+        name: tuple(
+            curves[r.run_id] for r in runs if r.kind == "confirmation" and r.run_id in curves
+        )
+        for name, runs in trainings.items()
+    }
 
 
 def _ranking(
@@ -95,6 +132,7 @@ def _ranking(
     method: Method,
     inference: Inference,
     fairness: tuple[Condition, ...],
+    target: float | None,
 ) -> Ranking:
     name, _ = BUDGET_CURVES.get(sweep.params.get("sampler", ""), SO_FAR)
     return Ranking(
@@ -110,6 +148,7 @@ def _ranking(
         minimum_detectable_difference=inference.minimum_detectable_difference,
         two_way=inference.two_way,
         pairwise=inference.pairwise,
+        target=target,
         budget_curve=name,
         fairness=fairness,
         definition=dict(sweep.params),

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from cifar_exp.statistics.target import TimeToTarget
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class TrialResult:
@@ -117,5 +119,7 @@ class Row:
     accuracy_lost_lr_times_3: float | None = None
     """Validation accuracy lost at three times the best learning rate, interpolated."""
     accuracy_lost_lr_third: float | None = None
+    time_to_target: TimeToTarget | None = None
+    """How fast the confirmations reached the ranking's target; None where no epochs are known."""
     trial_results: tuple[TrialResult, ...] = ()
     confirmation_results: tuple[ConfirmationResult, ...] = ()

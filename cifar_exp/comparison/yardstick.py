@@ -49,7 +49,8 @@ class Method:
 
     `alpha` bounds the probability of any false claim that a combination is worse than the best.
     `rope` is the difference that does not matter in practice, in hundredths of the yardstick:
-    percentage points of an accuracy.
+    percentage points of an accuracy. `target` is the validation accuracy in % that the time to
+    target is measured to; without one, the ranking chooses what the median combination reaches.
 
     Raises:
         BadInput: There is no such yardstick.
@@ -58,6 +59,7 @@ class Method:
     yardstick: str = "test_accuracy"
     alpha: float = 0.05
     rope: float = 0.5
+    target: float | None = None
 
     def __post_init__(self) -> None:
         if self.yardstick not in YARDSTICKS:

@@ -1,8 +1,11 @@
 """All of MLflow: the store, the runs written to it, and the records read from it."""
 
+from cifar_exp.tracking.appearance import colour_runs, describe_experiment
+from cifar_exp.tracking.curves import read_curves
 from cifar_exp.tracking.predictions import read_predictions
 from cifar_exp.tracking.run import Run
 from cifar_exp.tracking.store import (
+    Client,
     StoreError,
     check_server,
     connect,
@@ -12,15 +15,19 @@ from cifar_exp.tracking.store import (
 from cifar_exp.tracking.tracker import Tracker, inherited_run, mlflow_experiment, read_records
 
 __all__ = [
+    "Client",
     "Run",
     "StoreError",
     "Tracker",
     "check_server",
+    "colour_runs",
     "connect",
     "default_uri",
+    "describe_experiment",
     "exists",
     "inherited_run",
     "mlflow_experiment",
+    "read_curves",
     "read_predictions",
     "read_records",
 ]

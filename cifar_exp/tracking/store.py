@@ -28,6 +28,8 @@ QUIET = {
     "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",  # two lines and a request a run on a server
 }
 
+Client = mlflow.MlflowClient
+
 
 class StoreError(Unavailable):
     """The tracking store cannot be reached, read or written."""

@@ -1,0 +1,7 @@
+"""What a ranking looks like on paper: its files, figures and page."""
+
+from cifar_exp.report.colours import colours
+from cifar_exp.report.evidence import Evidence
+from cifar_exp.report.files import write
+
+__all__ = ["Evidence", "colours", "write"]

@@ -1,0 +1,120 @@
+"""The tables of the report, every cell as text."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+
+from cifar_exp.comparison import Ranking, Row, cells, headers
+from cifar_exp.report.colours import Palette
+from cifar_exp.wording import duration
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Line:
+    """One line of a table, with the colour of its combination."""
+
+    cells: Sequence[str]
+    colour: str | None = None
+    best: bool = False
+    """Whether it is of the best group."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Table:
+    """A table of a page; the cells of column `head` name their lines."""
+
+    name: str
+    caption: str
+    headers: Sequence[str]
+    lines: Sequence[Line]
+    head: int = 0
+    text_columns: Collection[int] = (0,)
+    """Columns of words, which stand at the left."""
+
+
+def ranking_table(ranking: Ranking, palette: Palette) -> Table:
+    """Return the ranking as the terminal shows it."""
+    measure = ranking.method.measure
+    direction = "smaller is better" if ranking.smaller_is_better else "larger is better"
+    return Table(
+        name="table-ranking",
+        caption=f"By mean {measure.label} over the confirmations ({direction}); shaded: the best "
+        "group. time: training time of all trials.",
+        headers=headers(ranking),
+        lines=[_line(row, palette, cells(ranking, row)) for row in ranking.combinations],
+        head=1,
+        text_columns=(1,),
+    )
+
+
+def target_table(ranking: Ranking, palette: Palette) -> Table | None:
+    """Return how fast each combination got to the target; None where no epochs are known."""
+    timed = [row for row in ranking.combinations if row.time_to_target is not None]
+    if ranking.target is None or not timed:
+        return None
+    return Table(
+        name="table-target",
+        caption=f"To {100 * ranking.target:.1f} % validation accuracy: how many confirmations "
+        "reached it, and the median of epochs and of seconds. One that did not is not left out: it "
+        "took longer than it lasted (Kaplan-Meier). A dash: fewer than half reached it.",
+        headers=("combination", "reached", "epochs", "seconds"),
+        lines=[_line(row, palette, _target_cells(row)) for row in timed],
+    )
+
+
+def fairness_table(ranking: Ranking) -> Table:
+    """Return which conditions were the same for all combinations."""
+    return Table(
+        name="table-fairness",
+        caption="Whether all combinations were treated alike; a different value names its "
+        "combinations.",
+        headers=("condition", "value", "the same for all"),
+        lines=[
+            Line(
+                cells=(
+                    condition.name,
+                    condition.value,
+                    "yes" if condition.same else f"no: {_others(condition.different.items())}",
+                )
+            )
+            for condition in ranking.fairness
+        ],
+        text_columns=(0, 1, 2),
+    )
+
+
+def made_table(ranking: Ranking) -> Table:
+    """Return the definition of the sweep and how its combinations were compared."""
+    pairs = {
+        **ranking.definition,
+        "yardstick": ranking.yardstick,
+        "alpha": f"{ranking.alpha:g}",
+        "rope": f"{ranking.rope:g}",
+    }
+    return Table(
+        name="table-made",
+        caption="The sweep's parameters as MLflow holds them, and the comparison's.",
+        headers=("parameter", "value"),
+        lines=[Line(cells=pair) for pair in pairs.items()],
+        text_columns=(0, 1),
+    )
+
+
+def _line(row: Row, palette: Palette, texts: Sequence[str]) -> Line:
+    return Line(
+        cells=texts, colour=palette.colours[row.combination], best=row.in_best_group is True
+    )
+
+
+def _target_cells(row: Row) -> tuple[str, ...]:
+    time = row.time_to_target
+    if time is None:
+        return (row.combination, "-", "-", "-")
+    epochs = "-" if time.median_epochs is None else f"{time.median_epochs:g}"
+    seconds = "-" if time.median_seconds is None else duration(time.median_seconds)
+    return (row.combination, f"{time.reached} of {time.trainings}", epochs, seconds)
+
+
+def _others(pairs: Collection[tuple[str, str]]) -> str:
+    return ", ".join(f"{value} for {name}" for name, value in pairs)
