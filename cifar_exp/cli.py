@@ -192,7 +192,7 @@ def train(
 
 
 @cli.command()
-@click.argument("name")
+@click.argument("names", metavar="NAME...", nargs=-1, required=True)
 @click.option(
     "--format", "form", type=click.Choice(["table", "csv", "json", "md"]), default="table"
 )
@@ -224,16 +224,29 @@ def train(
 )
 @tracking_option
 def compare(
-    name: str, form: str, output: Path | None, tracking_uri: str | None, **options: Any
+    names: tuple[str, ...],
+    form: str,
+    output: Path | None,
+    tracking_uri: str | None,
+    **options: Any,
 ) -> None:
-    """Print the ranking of experiment NAME, read from MLflow alone."""
-    from cifar_exp.compare import compare as compare_experiment
+    """Print the ranking of experiment NAME, read from MLflow alone.
+
+    Of several experiments, print which combinations hold their place across them.
+    """
+    from cifar_exp.compare import compare as compare_one
+    from cifar_exp.compare import compare_several
     from cifar_exp.comparison import Method
 
     method = Method(**options)
-    _exit_for(
-        compare_experiment(name, form=form, output=output, tracking_uri=tracking_uri, method=method)
-    )
+    if len(names) == 1:
+        _exit_for(
+            compare_one(
+                names[0], form=form, output=output, tracking_uri=tracking_uri, method=method
+            )
+        )
+    else:
+        compare_several(names, form=form, output=output, tracking_uri=tracking_uri, method=method)
 
 
 @cli.command()

@@ -1,16 +1,21 @@
-"""The comparison of an experiment's combinations, read from MLflow alone."""
+"""The comparison of an experiment's combinations, or of several ones', read from MLflow alone."""
 
 from __future__ import annotations
 
+import sys
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from cifar_exp import console, report, tracking
 from cifar_exp.comparison import Method, Ranking, to_csv, to_json, to_markdown
+from cifar_exp.comparison.across import across
+from cifar_exp.comparison.across_formats import across_csv, across_json, across_markdown
 from cifar_exp.errors import BadInput
 from cifar_exp.results import Results
 from cifar_exp.wording import without_credentials
 
 FORMATS = {"csv": to_csv, "json": to_json, "md": to_markdown}
+ACROSS_FORMATS = {"csv": across_csv, "json": across_json, "md": across_markdown}
 
 
 def compare(
@@ -42,8 +47,41 @@ def compare(
     else:
         print(FORMATS[form](ranking), end="")
     if output is not None:
-        report.write(ranking, output, results.evidence())
+        _tell_written(report.write(ranking, output, results.evidence()), output)
     return ranking
+
+
+def compare_several(
+    names: Sequence[str],
+    *,
+    form: str = "table",
+    output: Path | None = None,
+    tracking_uri: str | None = None,
+    method: Method | None = None,
+) -> list[Ranking]:
+    """Print which combinations hold their place across experiments; return their rankings.
+
+    Args:
+        names: The experiments' names in their definitions.
+        form: `table`, or a format to print: `csv`, `json` or `md`.
+        output: A folder to write the files of the comparison to.
+        tracking_uri: The MLflow store; by default MLFLOW_TRACKING_URI, or `mlflow.db` here.
+        method: The yardstick and how sure to be; by default test accuracy at level 0.05.
+
+    Raises:
+        BadInput: The store lacks a sweep, or the experiments share fewer than two combinations.
+        StoreError: The store cannot be used.
+    """
+    uri = tracking_uri or tracking.default_uri()
+    rankings = [read_results(name, uri).ranking(method) for name in names]
+    found = across(rankings)
+    if form == "table":
+        console.print_across(console.stdout(), found)
+    else:
+        print(ACROSS_FORMATS[form](found), end="")
+    if output is not None:
+        _tell_written(report.write_across(found, output), output)
+    return rankings
 
 
 def read_results(name: str, uri: str) -> Results:
@@ -57,3 +95,9 @@ def read_results(name: str, uri: str) -> Results:
     except ValueError:
         store = without_credentials(uri)
         raise BadInput(f"the MLflow store {store} holds no sweep of experiment {name!r}") from None
+
+
+def _tell_written(files: Iterable[Path], folder: Path) -> None:
+    """Say on stderr what is new: stdout is the ranking's own."""
+    names = ", ".join(str(path.relative_to(folder)) for path in files if path.parent == folder)
+    print(f"written to {folder}: {names}", file=sys.stderr)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import shlex
 import sys
 import textwrap
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from rich.box import SIMPLE_HEAD
@@ -18,6 +18,7 @@ from cifar_exp.wording import duration, size, without_credentials
 
 if TYPE_CHECKING:
     from cifar_exp.comparison import Ranking, Row
+    from cifar_exp.comparison.across import Across
     from cifar_exp.plan import Plan
     from cifar_exp.training import EpochMetrics
 
@@ -37,15 +38,9 @@ def print_ranking(console: Console, ranking: Ranking) -> None:
     from cifar_exp.comparison import cells, headers
     from cifar_exp.comparison.sentences import sentences
 
-    table = Table(
-        title=ranking.experiment,
-        title_justify="left",
-        box=SIMPLE_HEAD,
-        pad_edge=False,
-        padding=0,
-    )
     longest = max((len(row.combination) for row in ranking.combinations), default=0)
     names = headers(ranking)
+    table = _table(ranking.experiment)
     whole = [names[place] for place in NEVER_FOLDED] if longest <= LONG_NAME else []
     for header in names:
         table.add_column(
@@ -57,9 +52,21 @@ def print_ranking(console: Console, ranking: Ranking) -> None:
     for row in ranking.combinations:
         table.add_row(*map(escape, cells(ranking, row)))
     console.print(table)
-    for sentence in sentences(ranking):
-        for line in textwrap.wrap(sentence, min(console.width, TEXT_WIDTH)):
-            _print_line(console, line)
+    _print_sentences(console, sentences(ranking))
+
+
+def print_across(console: Console, across: Across) -> None:
+    """Print the table of a comparison of several experiments, and what it says."""
+    from cifar_exp.comparison.across_formats import across_cells, across_headers, across_sentences
+
+    table = _table("rank (mean) in each experiment")
+    for header in across_headers(across):
+        left = header == "combination"
+        table.add_column(escape(header), justify="left" if left else "right", overflow="fold")
+    for row in across.combinations:
+        table.add_row(*map(escape, across_cells(across, row)))
+    console.print(table)
+    _print_sentences(console, across_sentences(across))
 
 
 def print_epoch(console: Console, epochs: int) -> Callable[[EpochMetrics], bool]:
@@ -106,7 +113,8 @@ def print_places(console: Console, tracking_uri: str, places: Mapping[str, str])
         store = shlex.quote(without_credentials(tracking_uri))
         _print_line(console, f"All runs: mlflow ui --workers 1 --backend-store-uri {store}")
     for what, path in places.items():
-        _print_line(console, f"{what}: {server}/#{path}?workflowType=machine_learning")
+        joint = "&" if "?" in path else "?"
+        _print_line(console, f"{what}: {server}/#{path}{joint}workflowType=machine_learning")
 
 
 def print_next_steps(
@@ -121,8 +129,12 @@ def print_next_steps(
         tracking_uri: The MLflow store.
         path: The part of the sweep's address in MLflow's pages after the `#`.
     """
-    report = f"{path}/artifacts/comparison/report.html"
-    print_places(console, tracking_uri, {"This sweep": path, "Its report": report})
+    places = {
+        "This sweep": path,
+        "Its report": f"{path}/artifacts/comparison/report.html",
+        "Its ranking": f"{path.rpartition('/')[0]}?viewStateShareKey=ranking",
+    }
+    print_places(console, tracking_uri, places)
     best = ranking.combinations[0]
     if best.rank is None:
         return
@@ -228,6 +240,16 @@ def _toml(value: Any) -> str:
 
 def _counted(number: int, noun: str) -> str:
     return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+
+
+def _table(title: str) -> Table:
+    return Table(title=title, title_justify="left", box=SIMPLE_HEAD, pad_edge=False, padding=0)
+
+
+def _print_sentences(console: Console, texts: Iterable[str]) -> None:
+    for text in texts:
+        for line in textwrap.wrap(text, min(console.width, TEXT_WIDTH)):
+            _print_line(console, line)
 
 
 def _print_line(console: Console, text: str) -> None:

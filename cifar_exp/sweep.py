@@ -241,6 +241,7 @@ def _show(tracker: Tracker, ranking: Ranking) -> None:
     colours = report.colours(row.combination for row in ranking.combinations)
     tracking.colour_runs(tracker.client, tracker.records(), colours)
     tracking.describe_experiment(tracker.client, tracker.mlflow_experiment_id, to_markdown(ranking))
+    tracking.save_views(tracker.client, tracker.mlflow_experiment_id)
 
 
 def _close_combination(tracker: Tracker, run_id: str, row: Row) -> None:

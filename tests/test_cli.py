@@ -123,6 +123,24 @@ def test_compare_by_another_yardstick(cli: Cli, definition: Path, tracking_uri: 
     assert "test NLL" in cli("compare", "tiny", *options).out
 
 
+def test_compare_several_experiments(
+    cli: Cli, definition: Path, tmp_path: Path, tracking_uri: str
+) -> None:
+    del tracking_uri
+    text = definition.read_text()
+    definition.write_text(text)
+    for name in ("tiny", "tinier"):
+        definition.write_text(text.replace('name = "tiny"', f'name = "{name}"'))
+        cli("run", definition, "--trials", 1, "--workers", 1)
+    ran = cli("compare", "tiny", "tinier", "--format", "json", "--output", tmp_path / "both")
+    held = json.loads(ran.out)
+    assert held["experiments"] == ["tiny", "tinier"]
+    # The same definition by two names: every order is the same.
+    assert held["concordance"] == 1.0
+    assert f"written to {tmp_path / 'both'}: across.csv" in ran.err
+    assert "mean rank" in cli("compare", "tiny", "tinier").out
+
+
 def test_run_again_says_what_was_there(cli: Cli, definition: Path, tracking_uri: str) -> None:
     del tracking_uri
     cli("run", definition, "--workers", 1)

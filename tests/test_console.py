@@ -111,19 +111,29 @@ def test_a_narrow_terminal_loses_nothing() -> None:
             "sqlite:////a b/mlflow.db",
             [
                 "All runs: mlflow ui --workers 1 --backend-store-uri 'sqlite:////a b/mlflow.db'",
-                "This sweep: http://127.0.0.1:5000/#/x/1?workflowType=machine_learning",
+                "This sweep: http://127.0.0.1:5000/#/x/runs/1?workflowType=machine_learning",
+                "Its report: http://127.0.0.1:5000/#/x/runs/1/artifacts/comparison/report.html"
+                "?workflowType=machine_learning",
+                "Its ranking: http://127.0.0.1:5000/#/x/runs?viewStateShareKey=ranking"
+                "&workflowType=machine_learning",
             ],
         ),
         (
             "https://host:8080/",
-            ["This sweep: https://host:8080/#/x/1?workflowType=machine_learning"],
+            [
+                "This sweep: https://host:8080/#/x/runs/1?workflowType=machine_learning",
+                "Its report: https://host:8080/#/x/runs/1/artifacts/comparison/report.html"
+                "?workflowType=machine_learning",
+                "Its ranking: https://host:8080/#/x/runs?viewStateShareKey=ranking"
+                "&workflowType=machine_learning",
+            ],
         ),
     ],
 )
 def test_where_to_look_next(screen: Console, tracking_uri: str, lines: list[str]) -> None:
     definition = read_document(changed({}), "a.toml")
     best = row(1, "mse+sgd", settings=settings_of(definition, definition.combinations()[0]))
-    console.print_next_steps(screen, definition, ranking(best), tracking_uri, "/x/1")
+    console.print_next_steps(screen, definition, ranking(best), tracking_uri, "/x/runs/1")
     *places, best_again, explanation = printed(screen).splitlines()
     assert places == lines
     assert best_again.startswith("Best again: cifar-exp train --dataset digits ")

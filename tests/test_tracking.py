@@ -1,7 +1,10 @@
 from __future__ import annotations
 
+import base64
+import json
 import multiprocessing
 import socket
+import zlib
 from collections.abc import Callable
 from pathlib import Path
 
@@ -23,6 +26,7 @@ from cifar_exp.tracking import (
     read_curves,
     read_predictions,
     read_records,
+    save_views,
 )
 
 
@@ -325,6 +329,23 @@ def test_runs_get_the_colour_of_their_combination(tracker: Tracker, open_trial: 
     open_trial(0)
     colour_runs(tracker.client, tracker.records(), {"a+b": "#0072b2"})
     assert [r.tags["mlflow.runColor"] for r in tracker.records()] == ["#0072b2"]
+
+
+def test_saved_views_are_as_mlflows_pages_store_them(tracker: Tracker) -> None:
+    def tags() -> dict[str, str]:
+        return dict(tracker.client.get_experiment(tracker.mlflow_experiment_id).tags)
+
+    save_views(tracker.client, tracker.mlflow_experiment_id)
+    before = tags()
+    saved = json.loads(before["mlflow.sharedViewState.ranking"])
+    assert saved["name"] == "Ranking"
+    packed = saved["state"].removeprefix("deflate;")
+    view = json.loads(zlib.decompress(base64.b64decode(packed)))
+    assert view["searchFilter"] == "tags.kind = 'combination'"
+    assert view["orderByKey"] == "metrics.`rank`"
+    assert "mlflow.sharedViewState.trials-by-combination" in before
+    save_views(tracker.client, tracker.mlflow_experiment_id)
+    assert tags() == before
 
 
 def test_a_description_of_the_users_own_is_left_alone(tracker: Tracker) -> None:

@@ -11,7 +11,7 @@ from cifar_exp.report.colours import Palette, palette
 from cifar_exp.report.evidence import Evidence
 from cifar_exp.report.page import Section, page
 from cifar_exp.report.picture import Picture, store, style
-from cifar_exp.report.tables import target_table
+from cifar_exp.report.tables import target_table, tuning_table, variance_table
 
 FIGURES = "figures"
 NO_PREDICTIONS = Section(
@@ -58,6 +58,13 @@ def _sections(
     yield from _drawn(order_figures.differences(ranking), figures)
     yield from _drawn(order_figures.seeds(ranking, colours), figures)
     yield from _drawn(order_figures.best_shares(ranking, colours), figures)
+    yield Section(
+        id="variance",
+        title="Loss, optimizer, or both?",
+        text="Every combination was confirmed on one seed, or all scores are equal, so the "
+        "variance cannot be split.",
+        table=variance_table(ranking),
+    )
     curves = training_figures.learning_curves(ranking, evidence.curves, colours)
     yield from _drawn(curves, figures)
     yield Section(
@@ -68,6 +75,12 @@ def _sections(
     )
     yield from _drawn(tuning_figures.lr_response(ranking, colours), figures)
     yield from _drawn(tuning_figures.budget(ranking, colours), figures)
+    yield Section(
+        id="tuning",
+        title="What tuning flatters, and forgives",
+        text="No combination has a complete trial.",
+        table=tuning_table(ranking, colours),
+    )
     yield from _drawn(tuning_figures.cost(ranking, colours), figures)
     reliability = training_figures.reliability_diagrams(ranking, evidence, colours)
     yield from _drawn(reliability, figures) if reliability else [NO_PREDICTIONS]

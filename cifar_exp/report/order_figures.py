@@ -68,7 +68,7 @@ def differences(ranking: Ranking) -> Picture | None:
     rows = [row for row in ranking.combinations if row.difference_to_best is not None]
     if len(rows) < 2:
         return None
-    figure, axes = _rows_figure([_name(row) for row in rows])
+    figure, axes = rows_figure([_name(row) for row in rows])
     scale, rope = _scale(ranking), _scale(ranking) * ranking.rope / 100
     axes.axvspan(-rope, rope, color="#eeeeee", zorder=0)
     axes.axvline(0, color="#666666", linewidth=0.8)
@@ -95,7 +95,7 @@ def seeds(ranking: Ranking, palette: Palette) -> Picture | None:
     rows = _scored(ranking)
     if not rows:
         return None
-    figure, axes = _rows_figure([_name(row) for row in rows])
+    figure, axes = rows_figure([_name(row) for row in rows])
     scale = _scale(ranking)
     for place, row in enumerate(rows):
         colour = palette.colours[row.combination]
@@ -127,7 +127,7 @@ def best_shares(ranking: Ranking, palette: Palette) -> Picture | None:
     rows = [row for row in ranking.combinations if row.p_best is not None]
     if len(rows) < 2:
         return None
-    figure, axes = _rows_figure([_name(row) for row in rows])
+    figure, axes = rows_figure([_name(row) for row in rows])
     for place, row in enumerate(rows):
         share = row.p_best or 0.0
         axes.barh(place, share, height=0.65, color=palette.colours[row.combination])
@@ -147,7 +147,7 @@ def _scored(ranking: Ranking) -> list[Row]:
     return [row for row in ranking.combinations if row.mean is not None]
 
 
-def _rows_figure(names: Sequence[str]) -> tuple[Figure, Axes]:
+def rows_figure(names: Sequence[str]) -> tuple[Figure, Axes]:
     """Return a figure with a line a name, the first one at the top, and its axes."""
     longest = LETTER_INCHES * max(map(len, names))
     figure = blank(EDGE_INCHES + ROW_INCHES * len(names), max(WIDTH, WIDTH / 2 + longest))

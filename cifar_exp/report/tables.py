@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from cifar_exp.comparison import Ranking, Row, cells, headers
 from cifar_exp.report.colours import Palette
+from cifar_exp.statistics.variance import Source
 from cifar_exp.wording import duration
 
 
@@ -63,6 +64,46 @@ def target_table(ranking: Ranking, palette: Palette) -> Table | None:
     )
 
 
+def variance_table(ranking: Ranking) -> Table | None:
+    """Return how much of the variance each factor explains; None where it cannot be split."""
+    if not ranking.two_way:
+        return None
+    return Table(
+        name="table-variance",
+        caption=f"Analysis of variance of the {ranking.method.measure.label} of all confirmations: "
+        "share of the variance (omega squared) that is due to each, and the p-value of its F test. "
+        "loss:optimizer is what a pair does beyond its loss and its optimizer; residual is noise.",
+        headers=("source", "share", "degrees of freedom", "F", "p"),
+        lines=[Line(cells=_source_cells(source)) for source in ranking.two_way],
+    )
+
+
+def tuning_table(ranking: Ranking, palette: Palette) -> Table | None:
+    """Return what choosing the best trial flatters, and how much the learning rate matters."""
+    rows = [row for row in ranking.combinations if row.val_accuracy is not None]
+    if not rows:
+        return None
+    return Table(
+        name="table-tuning",
+        caption="Validation accuracy in %: of the best trial, of the same setting on fresh seeds, "
+        "and the gap, by which choosing the best flatters (winner's curse). Then the share of "
+        "trials that diverged, the end of the range that the best learning rate lies at, if it "
+        "does, and the points lost at a third and at three times the best learning rate "
+        "(interpolated; a dash: no trials there).",
+        headers=(
+            "combination",
+            "best trial",
+            "confirmed",
+            "gap",
+            "diverged",
+            "lr at edge",
+            "lr / 3 loses",
+            "lr x 3 loses",
+        ),
+        lines=[_line(row, palette, _tuning_cells(row)) for row in rows],
+    )
+
+
 def fairness_table(ranking: Ranking) -> Table:
     """Return which conditions were the same for all combinations."""
     return Table(
@@ -114,6 +155,34 @@ def _target_cells(row: Row) -> tuple[str, ...]:
     epochs = "-" if time.median_epochs is None else f"{time.median_epochs:g}"
     seconds = "-" if time.median_seconds is None else duration(time.median_seconds)
     return (row.combination, f"{time.reached} of {time.trainings}", epochs, seconds)
+
+
+def _source_cells(source: Source) -> tuple[str, ...]:
+    share = source.omega_squared
+    return (
+        source.source,
+        "-" if share is None else f"{100 * share:.1f} %",
+        str(source.dof),
+        "-" if source.f is None else f"{source.f:.2f}",
+        "-" if source.p is None else f"{source.p:.2g}",
+    )
+
+
+def _tuning_cells(row: Row) -> tuple[str, ...]:
+    return (
+        row.combination,
+        _percent(row.val_accuracy, ".2f"),
+        _percent(row.val_accuracy_confirmed, ".2f"),
+        _percent(row.winners_curse, "+.2f"),
+        f"{row.diverged} of {row.trials}",
+        row.lr_edge or "-",
+        _percent(row.accuracy_lost_lr_third, ".1f"),
+        _percent(row.accuracy_lost_lr_times_3, ".1f"),
+    )
+
+
+def _percent(share: float | None, form: str) -> str:
+    return "-" if share is None else format(100 * share, form)
 
 
 def _others(pairs: Collection[tuple[str, str]]) -> str:

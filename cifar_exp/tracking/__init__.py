@@ -1,6 +1,6 @@
 """All of MLflow: the store, the runs written to it, and the records read from it."""
 
-from cifar_exp.tracking.appearance import colour_runs, describe_experiment
+from cifar_exp.tracking.appearance import colour_runs, describe_experiment, save_views
 from cifar_exp.tracking.curves import read_curves
 from cifar_exp.tracking.predictions import read_predictions
 from cifar_exp.tracking.run import Run
@@ -30,4 +30,5 @@ __all__ = [
     "read_curves",
     "read_predictions",
     "read_records",
+    "save_views",
 ]

@@ -1,0 +1,92 @@
+"""The report as a browser shows it: at a desk, on a phone, on paper, without a network."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser, Page, sync_playwright
+
+from cifar_exp.comparison import Ranking
+from cifar_exp.report import write
+from tests.rankings import ranking, row
+
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("chrome")
+OPTIONS = ("--no-sandbox", "--disable-gpu", "--disable-background-networking")
+WIDTHS = {"desktop": 1280, "phone": 390}
+GIVEN = {
+    "one combination": ranking(row(1, "mse+sgd")),
+    "sixty combinations": ranking(
+        *(
+            row(
+                n,
+                f"loss_{n % 12}+optimizer-{n // 12}",
+                test_accuracies=tuple(0.9 - n / 100 + step / 100 for step in range(3)),
+                test_accuracy_mean=0.91 - n / 100,
+            )
+            for n in range(60)
+        )
+    ),
+    "none with a result": ranking(row(None, "mse+sgd")),
+}
+
+pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="there is no Chromium on this machine")
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    with sync_playwright() as playwright:
+        started = playwright.chromium.launch(executable_path=CHROMIUM, args=list(OPTIONS))
+        yield started
+        started.close()
+
+
+@pytest.fixture(scope="module", params=GIVEN)
+def report(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    given: Ranking = GIVEN[request.param]
+    folder = tmp_path_factory.mktemp("report")
+    write(given, folder)
+    return folder / "report.html"
+
+
+def opened(browser: Browser, path: Path, width: int) -> tuple[Page, list[str], list[str]]:
+    """Open a page; return it with what it complained of, and what it asked for."""
+    page = browser.new_page(viewport={"width": width, "height": 900})
+    complaints: list[str] = []
+    requests: list[str] = []
+    page.on("console", lambda message: complaints.append(message.text))
+    page.on("pageerror", lambda error: complaints.append(str(error)))
+    page.on("request", lambda request: requests.append(request.url))
+    page.goto(path.as_uri(), wait_until="load")
+    return page, complaints, requests
+
+
+@pytest.mark.parametrize("width", WIDTHS.values(), ids=WIDTHS.keys())
+def test_it_fits_and_needs_nothing_else(browser: Browser, report: Path, width: int) -> None:
+    page, complaints, requests = opened(browser, report, width)
+    assert complaints == []
+    assert [url for url in requests if not url.startswith("data:")] == [report.as_uri()]
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
+    assert page.locator(".verdict").is_visible()
+    assert page.locator("h2").count() >= 3
+    for figure in page.locator("figure svg").all():
+        box = figure.bounding_box()
+        assert box is not None
+        assert min(box["width"], box["height"]) > 50
+    page.close()
+
+
+def test_every_entry_of_its_contents_leads_somewhere(browser: Browser, report: Path) -> None:
+    page, _, _ = opened(browser, report, WIDTHS["desktop"])
+    for link in page.locator("nav a").all():
+        target = link.get_attribute("href") or ""
+        assert page.locator(target).inner_text() == link.inner_text()
+    page.close()
+
+
+def test_it_prints(browser: Browser, report: Path) -> None:
+    page, _, _ = opened(browser, report, WIDTHS["desktop"])
+    assert page.pdf(format="A4").startswith(b"%PDF")
+    page.close()
