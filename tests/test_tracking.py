@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from benchmarks.server import tracking_server
 from cifar_exp import provenance
 from cifar_exp.predictions import Predictions
 from cifar_exp.tracking import (
@@ -323,6 +324,18 @@ def test_curves_are_read_for_more_runs_than_a_request_holds(
     for number, curve in enumerate(curves.values()):
         assert [(p.epoch, p.seconds) for p in curve] == [(1, 1.5), (2, 3.0)]
         assert [p.accuracy for p in curve] == pytest.approx([0.1 * number + 1, 0.1 * number + 2])
+
+
+def test_a_server_gives_the_curves_that_were_written(tmp_path: Path) -> None:
+    with tracking_server(tmp_path) as uri:
+        client = connect(uri)
+        remote = Tracker(uri, "tiny", mlflow_experiment(client, "tiny"))
+        run = remote.open_run("trial", "a+b #0", tags={"number": "0"}, params={})
+        for epoch in (1, 2, 3):
+            run.log_epoch(epoch, {"val/accuracy": 0.1 * epoch, "epoch_seconds": 0.5})
+        [curve] = read_curves(client, [run.run_id]).values()
+    assert [(p.epoch, p.seconds) for p in curve] == [(1, 0.5), (2, 1.0), (3, 1.5)]
+    assert [p.accuracy for p in curve] == pytest.approx([0.1, 0.2, 0.3])
 
 
 def test_runs_get_the_colour_of_their_combination(tracker: Tracker, open_trial: Open) -> None:
