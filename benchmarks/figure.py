@@ -28,9 +28,8 @@ class Figure:
     @property
     def bound(self) -> str:
         """The bound as the table shows it."""
-        if self.at_least is not None:
-            return f">= {self.at_least:g}"
-        return "" if self.at_most is None else f"<= {self.at_most:g}"
+        bounds = ((">=", self.at_least), ("<=", self.at_most))
+        return ", ".join(f"{sign} {bound:g}" for sign, bound in bounds if bound is not None)
 
     @property
     def kept(self) -> bool:

@@ -110,8 +110,9 @@ class FirstEpochs:
     seen: list[Memory] = field(default_factory=list)
 
     def __call__(self, event: Event) -> None:
-        """Take note of an epoch."""
-        self.trained.add(event.combination)
+        """Take note of an epoch; a training that has only begun has loaded little yet."""
+        if event.epoch:
+            self.trained.add(event.combination)
         if len(self.trained) == WORKERS and not self.seen:
             self.seen = [resident(w.pid or 0) for w in multiprocessing.active_children()]
 
@@ -127,6 +128,7 @@ def of_libraries(folder: Path, data: Dataset) -> Memory:
     """Measure two processes that load all that a worker does, and train and validate once."""
     folder.mkdir()
     definition = experiment.read(DEFINITION)
+    _connect(folder)  # else each of them would make the tables, which takes memory of its own
     watch = FirstEpochs()
     with pool(WORKERS, 1, watch) as submit:
         names = [combination.name for combination in definition.combinations()]
@@ -144,8 +146,7 @@ def train_alone(
     MLflow and Optuna load the larger part of theirs when a store is opened, so both are.
     """
     importlib.import_module("cifar_exp.tracking.artifacts")  # a worker's first trial imports it
-    tracking.connect(f"sqlite:///{folder / 'mlflow.db'}")
-    study.connect(f"sqlite:///{folder / f'optuna-{name}.db'}")
+    _connect(folder)
     data = datasets.open_dataset(data_path)
     [combination] = [c for c in definition.combinations() if c.name == name]
     config = definition.trial(combination, {"batch_size": 128}, 0)
@@ -160,6 +161,11 @@ def train_alone(
                 val_accuracy=metrics.val.accuracy,
             )
         )
+
+
+def _connect(folder: Path) -> None:
+    tracking.connect(f"sqlite:///{folder / 'mlflow.db'}")
+    study.connect(f"sqlite:///{folder / 'optuna.db'}")
 
 
 def of_worker(folder: Path, data: Dataset) -> Memory:
