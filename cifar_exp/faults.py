@@ -1,9 +1,9 @@
 """Places where a test lets a process die, to see what the next one makes of it.
 
-The variable CIFAR_EXP_FAULT holds one fault in JSON, such as
-`{"point": "after_epoch", "where": {"training": "mse+sgd #1", "epoch": 2}, "signal": "SIGKILL",
-"to": "self", "marks": "/tmp/marks", "times": 1}`; `to` is self, parent or group, and `marks` a file
-that grows by a byte each time. Without the variable, a point is one comparison.
+The variable CIFAR_EXP_FAULTS holds a list of faults in JSON, such as
+`[{"point": "after_epoch", "where": {"training": "mse+sgd #1", "epoch": 2}, "signal": "SIGKILL",
+"to": "self", "marks": "/tmp/marks", "times": 1}]`; `to` is self, parent or group, and `marks` a
+file that grows by a byte each time. Without the variable, a point is a loop over nothing.
 """
 
 from __future__ import annotations
@@ -12,17 +12,18 @@ import json
 import multiprocessing
 import os
 import signal
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-FAULT: Mapping[str, Any] | None = json.loads(os.environ.get("CIFAR_EXP_FAULT", "null"))
+FAULTS: Sequence[Mapping[str, Any]] = json.loads(os.environ.get("CIFAR_EXP_FAULTS", "[]"))
 
 
 def point(name: str, **where: str | int) -> None:
     """Pass a point that has a name and is told by what is going on there."""
-    if FAULT is not None and FAULT["point"] == name and FAULT["where"].items() <= where.items():
-        _strike(FAULT)
+    for fault in FAULTS:
+        if fault["point"] == name and fault["where"].items() <= where.items():
+            _strike(fault)
 
 
 def _strike(fault: Mapping[str, Any]) -> None:

@@ -6,6 +6,7 @@ log and when to stop. Images stay uint8 until a whole batch of them enters the n
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
@@ -160,7 +161,10 @@ def evaluate(
     logits = torch.cat(outputs).cpu()
     if not logits.isfinite().all():
         raise Diverged("an output of the network is not finite")
-    return examine(logits, split.labels.cpu(), loss)
+    evaluation = examine(logits, split.labels.cpu(), loss)
+    if not all(map(math.isfinite, evaluation.scores.named("").values())):
+        raise Diverged("a score of the network is not finite")
+    return evaluation
 
 
 def _compiled(model: torch.nn.Module) -> torch.nn.Module:

@@ -8,6 +8,7 @@ import pickle
 import signal
 import threading
 import traceback
+from contextlib import suppress
 from multiprocessing.connection import Connection, wait
 from pathlib import Path
 from typing import Any, Protocol, cast
@@ -85,7 +86,8 @@ class Worker:
 
     def leave(self) -> None:
         """Let the process end; it has nothing to do."""
-        self._connection.send(None)
+        with suppress(OSError):  # it has died of itself
+            self._connection.send(None)
         self._process.join(SECONDS_TO_LEAVE)
         self.kill()
 
@@ -112,8 +114,9 @@ def _serve(connection: Connection, num_threads: int, time_limit: float | None, d
     with dump.open("w") as file:
         if time_limit is not None:
             limits.hold(limits.Limit(time_limit, file))
-        while (unit := connection.recv()) is not None:
-            connection.send(("done", _attempt(unit, lambda e: connection.send(("told", e)))))
+        with suppress(EOFError, OSError):  # the parent has died
+            while (unit := connection.recv()) is not None:
+                connection.send(("done", _attempt(unit, lambda e: connection.send(("told", e)))))
 
 
 def _attempt(unit: Unit, watch: Watch) -> Exception | None:

@@ -22,6 +22,8 @@ from cifar_exp.worker import Unit, Worker, prepare_process
 
 Submit = Callable[[Unit], "Future[None]"]
 
+ENDED = "the sweep was ended"  # whoever has ended it does not ask any more
+
 
 class WorkerError(Unavailable):
     """Worker processes cannot be had, or do not last."""
@@ -97,7 +99,9 @@ class Workers:
         self._idle: list[Worker] = []
         self._busy: list[Worker] = []
         self._dumps = (folder / str(number) for number in itertools.count())
-        self._start = lambda: Worker(num_threads, time_limit, next(self._dumps))
+        self._start: Callable[[], Worker] = lambda: Worker(
+            num_threads, time_limit, next(self._dumps)
+        )
         self._watch = _one_at_a_time(watch)
 
     def submit(self, unit: Unit) -> Future[None]:
@@ -110,7 +114,6 @@ class Workers:
             self._closing = True
             for worker in (*self._idle, *self._busy):
                 worker.kill()
-            self._idle.clear()
 
     def leave(self) -> None:
         """Wait for the end of all units, and let the workers end."""
@@ -130,26 +133,30 @@ class Workers:
                 )
 
     def _do(self, unit: Unit) -> Death | None:
-        with self._taken() as worker:
+        """Have a unit done by one worker; return how that died, if it did of itself."""
+        worker = self._take()
+        death: Death | None = None
+        try:
             death = worker.work(unit, self._watch)
-            if death is None:
-                self._idle.append(worker)
+        finally:
+            self._give_back(worker, alive=death is None)
         if self._closing:
-            raise WorkerError("the sweep was ended")  # whoever ended it does not ask any more
+            raise WorkerError(ENDED)
         return death
 
-    @contextmanager
-    def _taken(self) -> Iterator[Worker]:
+    def _take(self) -> Worker:
         with self._lock:
             if self._closing:
-                raise WorkerError("the sweep was ended")
+                raise WorkerError(ENDED)
             worker = self._idle.pop() if self._idle else self._start()
             self._busy.append(worker)
-        try:
-            yield worker
-        finally:
-            with self._lock:
-                self._busy.remove(worker)
+            return worker
+
+    def _give_back(self, worker: Worker, *, alive: bool) -> None:
+        with self._lock:
+            self._busy.remove(worker)
+            if alive:
+                self._idle.append(worker)
 
 
 def _run_here(unit: Unit, watch: Watch) -> Future[None]:
@@ -175,5 +182,5 @@ def _leave_signals_to_main_thread() -> None:
     A process inherits the mask: so Ctrl-C does not reach a worker that is still starting up.
     """
     if hasattr(signal, "pthread_sigmask"):  # not on Windows
-        resource_tracker.ensure_running()  # type: ignore[no-untyped-call]  # would undo the mask
+        resource_tracker.ensure_running()  # which would undo the mask
         signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGTERM})

@@ -16,6 +16,8 @@ from cifar_exp.errors import Unavailable
 from cifar_exp.event import Event, Watch
 from cifar_exp.workers import WorkerError, pool
 
+pytestmark = pytest.mark.chaos  # a worker takes seconds to start
+
 
 def event(name: str, number: int) -> Event:
     return Event(combination=name, kind="trial", number=number, epoch=0, epochs=1)
@@ -65,7 +67,7 @@ def broken() -> None:
     raise Unavailable("the store is away")
 
 
-class Unreadable(Exception):
+class UnreadableError(Exception):
     """An error that cannot be read from its own pickle."""
 
     def __init__(self, one: int, other: int) -> None:
@@ -73,7 +75,7 @@ class Unreadable(Exception):
 
 
 def broken_unreadably() -> None:
-    raise Unreadable(1, 2)
+    raise UnreadableError(1, 2)
 
 
 def hanging_in_c() -> None:
@@ -112,7 +114,7 @@ def test_workers_that_never_come_to_train_end_the_sweep(tmp_path: Path) -> None:
     ("misfortune", "kind", "message"),
     [
         (broken, Unavailable, "the store is away"),
-        (broken_unreadably, RuntimeError, "Unreadable: 1 and 2"),
+        (broken_unreadably, RuntimeError, "UnreadableError: 1 and 2"),
     ],
 )
 def test_what_a_unit_raises_reaches_the_sweep(
@@ -140,17 +142,22 @@ def test_an_interruption_ends_the_workers_where_they_are(tmp_path: Path) -> None
         if len(begun) == 2:
             busy.set()
 
-    with pytest.raises(KeyboardInterrupt), pool(2, 1, watch) as submit:
-        for unit in units:
-            submit(unit)
-        assert busy.wait(60)
-        raise KeyboardInterrupt
+    def interrupted() -> None:
+        with pool(2, 1, watch) as submit:
+            for unit in units:
+                submit(unit)
+            assert busy.wait(60)
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        interrupted()
     for unit in units:
         assert unit.lines("deaths") == []  # it is no crash
         with pytest.raises(ProcessLookupError):
             os.kill(int(unit.lines("attempts")[0]), 0)
 
 
+@pytest.mark.chaos_short
 def test_a_single_worker_without_a_limit_is_this_process(tmp_path: Path) -> None:
     unit = Step("a", tmp_path)
     with workers.pool(1, 1, lambda _: None) as submit:

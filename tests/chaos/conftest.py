@@ -1,0 +1,35 @@
+"""What the tests of chaos share: benches, and what an undisturbed sweep leaves."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tests.chaos.bench import Bench, definition
+
+NewBench = Callable[..., Bench]
+
+
+@pytest.fixture
+def new_bench(images: Path, tmp_path: Path, _store_template: Path) -> NewBench:
+    """Make a bench of the tiny sweep, or of one that differs from it."""
+
+    def make(**changes: str) -> Bench:
+        return Bench(tmp_path / "bench", definition(images, **changes), _store_template)
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def undisturbed(
+    images: Path, tmp_path_factory: pytest.TempPathFactory, _store_template: Path
+) -> Bench:
+    """The tiny sweep after an execution that nothing has happened to."""
+    folder = tmp_path_factory.mktemp("undisturbed") / "bench"
+    bench = Bench(folder, definition(images), _store_template)
+    done = bench.run("--workers", "1")
+    assert done.returncode == 0, done.stderr
+    bench.check()
+    return bench
