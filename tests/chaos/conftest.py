@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -10,6 +12,12 @@ import pytest
 from tests.chaos.bench import Bench, definition
 
 NewBench = Callable[..., Bench]
+SEED = int(os.environ.get("CHAOS_SEED") or time.time_ns() % 100_000)
+
+
+def pytest_report_header() -> str:
+    """Name the seed of random times, which repeats them."""
+    return f"CHAOS_SEED={SEED}"
 
 
 @pytest.fixture
