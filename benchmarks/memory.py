@@ -13,8 +13,8 @@ from benchmarks import synthetic
 from benchmarks.figure import Figure, show
 from benchmarks.folder import own_folder
 from cifar_exp import datasets, experiment, study, sweep, tracking, training
-from cifar_exp.attempts import Death
 from cifar_exp.datasets import Dataset
+from cifar_exp.death import Death
 from cifar_exp.event import Event, Watch
 from cifar_exp.experiment import Experiment
 from cifar_exp.sweep import Sweep

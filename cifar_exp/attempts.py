@@ -8,25 +8,15 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterable
-from dataclasses import dataclass
 
 from cifar_exp import checkpoint
+from cifar_exp.death import MOST_ATTEMPTS, Death
 from cifar_exp.record import RunRecord
 from cifar_exp.tracking import Tracker
 
-MOST_ATTEMPTS = 3
 TRAININGS = ("trial", "confirmation")
 
 _log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True, slots=True)
-class Death:
-    """How a process has died, such as `signal 9`, or what it was ended for."""
-
-    reason: str
-    final: bool = False
-    """Whether another attempt would end like this one."""
 
 
 def settle(tracker: Tracker, records: Iterable[RunRecord], death: Death) -> list[RunRecord]:

@@ -11,9 +11,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from cifar_exp import checkpoint, trial
-from cifar_exp.attempts import Death, settle
+from cifar_exp.attempts import settle
 from cifar_exp.comparison import best_trial
 from cifar_exp.datasets import open_dataset
+from cifar_exp.death import Death
 from cifar_exp.event import Event, Watch
 from cifar_exp.experiment import Combination, Experiment
 from cifar_exp.record import RunRecord

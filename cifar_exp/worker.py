@@ -16,7 +16,7 @@ from typing import Any, Protocol, cast
 import torch
 
 from cifar_exp import limits
-from cifar_exp.attempts import Death
+from cifar_exp.death import Death
 from cifar_exp.event import Watch
 from cifar_exp.memory import keep_freed_memory
 

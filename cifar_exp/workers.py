@@ -15,7 +15,7 @@ from pathlib import Path
 
 import torch
 
-from cifar_exp.attempts import MOST_ATTEMPTS, Death
+from cifar_exp.death import MOST_ATTEMPTS, Death
 from cifar_exp.errors import Unavailable
 from cifar_exp.event import Event, Watch
 from cifar_exp.worker import Unit, Worker, prepare_process

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from cifar_exp import limits, workers
-from cifar_exp.attempts import Death
+from cifar_exp.death import Death
 from cifar_exp.errors import Unavailable
 from cifar_exp.event import Event, Watch
 from cifar_exp.workers import WorkerError, pool
