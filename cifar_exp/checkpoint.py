@@ -24,6 +24,7 @@ from cifar_exp.experiment import TrialConfig
 
 FORMAT = 1
 SECONDS_BETWEEN = 5.0  # of training: what takes less is cheaper to repeat than to keep
+MOST_SHARE = 0.05  # of the time may go into writing checkpoints, however large they are
 DIGEST_BYTES = hashlib.sha256().digest_size
 WRONG = (
     OSError,
@@ -127,7 +128,7 @@ class CheckpointFile:
     def __init__(self, run_id: str, key: str) -> None:
         self.path = folders.checkpoints() / f"{run_id}.pt"
         self.key = key
-        self._last = time.monotonic()
+        self._next = time.monotonic() + SECONDS_BETWEEN
 
     def load(self, epochs: range) -> Checkpoint | None:
         """Read the checkpoint, if there is a whole one of this training after one of `epochs`."""
@@ -145,14 +146,16 @@ class CheckpointFile:
 
         A disk that is full, or a folder that cannot be written, leaves the earlier one in place.
         """
-        if time.monotonic() - self._last < SECONDS_BETWEEN:
+        begun = time.monotonic()
+        if begun < self._next:
             return False
         try:
             _write(self.path, self.key, checkpoint)
         except OSError as error:
             _temporary(self.path).unlink(missing_ok=True)
             _log.warning("no checkpoint is kept: %s", error)
-        self._last = time.monotonic()
+        now = time.monotonic()
+        self._next = now + max(SECONDS_BETWEEN, (now - begun) / MOST_SHARE)
         return True
 
     def remove(self) -> None:

@@ -2,10 +2,12 @@ from __future__ import annotations
 
 import errno
 import io
+import math
 import os
 import pickle
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -25,6 +27,7 @@ ANY_EPOCH = range(1, 1000)
 @pytest.fixture(autouse=True)
 def _keep_every_epoch(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(checkpoint, "SECONDS_BETWEEN", 0.0)
+    monkeypatch.setattr(checkpoint, "MOST_SHARE", math.inf)
     monkeypatch.setenv("CIFAR_EXP_CACHE", str(tmp_path))
 
 
@@ -274,3 +277,22 @@ def test_cheap_epochs_are_not_kept(
     file = file_of(config, data)
     assert not file.save_in_time(Training(config, data).checkpoint())
     assert not file.path.exists()
+
+
+def test_a_slow_disk_takes_a_small_share_of_the_time(
+    config: TrialConfig, data: Dataset, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = [0.0]
+
+    def slow(_: int) -> None:
+        clock[0] += 3.0
+
+    monkeypatch.setattr(checkpoint, "time", SimpleNamespace(monotonic=lambda: clock[0]))
+    monkeypatch.setattr(checkpoint, "MOST_SHARE", 0.1)
+    monkeypatch.setattr(os, "fsync", slow)
+    file, begun = file_of(config, data), Training(config, data).checkpoint()
+    written = 0
+    while clock[0] < 330:  # epochs of a second, of which every 33rd is followed by 3 seconds
+        clock[0] += 1.0
+        written += file.save_in_time(begun)
+    assert written == 10

@@ -6,6 +6,7 @@ that is trained leaves a byte in the file that CHAOS_EPOCHS names.
 
 from __future__ import annotations
 
+import math
 import os
 import time
 from collections.abc import Callable, Iterator
@@ -68,7 +69,7 @@ def slowly(train: Callable[..., Iterator[EpochMetrics]]) -> Callable[..., Iterat
     return trained
 
 
-checkpoint.SECONDS_BETWEEN = 0.0
+checkpoint.SECONDS_BETWEEN, checkpoint.MOST_SHARE = 0.0, math.inf
 training.train = slowly(training.train)
 LOSSES |= {"hanging": Hanging, "exiting": Exiting, "greedy": Greedy, "falling": Falling}
 

@@ -87,6 +87,7 @@ def asleep() -> None:
     time.sleep(3600)
 
 
+@pytest.mark.chaos_short
 def test_the_death_of_a_worker_costs_its_own_unit_one_attempt(tmp_path: Path) -> None:
     told: list[Event] = []
     units = [Step("a", tmp_path, killed), Step("b", tmp_path), Step("c", tmp_path, ended, 2)]
