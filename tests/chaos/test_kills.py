@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 
-from tests.chaos.bench import EPOCHS, TRAININGS, Bench, fault, wait_until
+from tests.chaos.bench import EPOCHS, ROOT, TRAININGS, Bench, fault, processes_of, wait_until
 from tests.chaos.conftest import NewBench
 
 pytestmark = pytest.mark.chaos
@@ -99,6 +102,34 @@ def test_ctrl_c_at_once_and_again_is_one_sentence(new_bench: NewBench, workers: 
     assert bench.running() == []
     states = {r.status for r in bench.trainings() if not r.finished}
     assert states == {"KILLED"}
+
+
+def test_ctrl_c_under_mlflow_run_reaches_all_and_ends_all(new_bench: NewBench) -> None:
+    bench = new_bench(epochs="2000")
+    command = [sys.executable, "-m", "mlflow", "run", str(ROOT), "--env-manager=local"]
+    process = subprocess.Popen(
+        [*command, "-P", f"experiment={bench.folder / 'tiny.toml'}", "-P", "workers=2"],
+        cwd=bench.folder,
+        env={
+            **os.environ,
+            "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
+            "PYTHONPATH": str(ROOT),
+            "MLFLOW_TRACKING_URI": bench.uri,
+            "OPTUNA_STORAGE": f"sqlite:///{bench.folder / 'optuna.db'}",
+        },
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+    wait_until(lambda: any("val/accuracy" in r.metrics for r in bench.trainings()), 90)
+    os.killpg(process.pid, signal.SIGINT)
+    _, errors = process.communicate(timeout=20)
+    wait_until(lambda: not processes_of(process.pid), 15)
+    assert "Traceback" not in errors
+    assert f"interrupted; {GOES_ON}" in errors
+    assert bench.running() == []
+    assert {record.status for record in bench.trainings()} == {"KILLED"}
 
 
 def test_a_training_that_keeps_crashing_is_given_up(new_bench: NewBench) -> None:
