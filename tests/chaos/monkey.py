@@ -110,13 +110,14 @@ def main(minutes: float, seed: int) -> None:
         assert undisturbed.run("--workers", "1").returncode == 0
         expected = (undisturbed.results(), undisturbed.ranking())
         while time.monotonic() < deadline:
-            bench = Bench(Path(folder) / "bench", text)
+            bench = Bench(Path(folder) / str(sweeps), text)  # MLflow holds old databases open
             struck += torment(bench, rng, blows=8)
             bench.check()
             sweeps += 1
             trained += bench.epochs_trained()
             equal += (bench.results(), bench.ranking()) == expected
             shutil.rmtree(bench.folder)
+            print(f"{sweeps} sweeps, {equal} as if undisturbed, {trained} epochs", flush=True)
     print(f"seed {seed}, {minutes:g} min: {sweeps} sweeps, {equal} of them as if undisturbed")
     print(", ".join(f"{name}: {count}" for name, count in sorted(struck.items())))
     needed = sweeps * TRAININGS * EPOCHS
