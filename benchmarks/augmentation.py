@@ -16,7 +16,7 @@ from cifar_exp.experiment import TrialConfig
 from cifar_exp.losses import LOSSES
 from cifar_exp.optimizers import OPTIMIZERS
 from cifar_exp.precision import Precision, resolve
-from cifar_exp.workers import prepare_process
+from cifar_exp.worker import prepare_process
 
 BATCH_SIZES = (64, 256)
 NONE = "none"

@@ -14,6 +14,7 @@ from benchmarks.figure import Figure, show
 from benchmarks.folder import own_folder
 from cifar_exp import datasets, experiment, study, sweep, tracking, training
 from cifar_exp.datasets import Dataset
+from cifar_exp.death import Death
 from cifar_exp.event import Event, Watch
 from cifar_exp.experiment import Experiment
 from cifar_exp.sweep import Sweep
@@ -132,35 +133,43 @@ def of_libraries(folder: Path, data: Dataset) -> Memory:
     watch = FirstEpochs()
     with pool(WORKERS, 1, watch) as submit:
         names = [combination.name for combination in definition.combinations()]
-        done = [submit(train_alone, definition, data.path, folder, name) for name in names]
+        done = [submit(TrainAlone(definition, data.path, folder, name)) for name in names]
         for future in done:
             future.result()
     return watch.mean()
 
 
-def train_alone(
-    definition: Experiment, data_path: Path, folder: Path, name: str, watch: Watch
-) -> None:
-    """Train for one epoch without search and tracking, but with all of their libraries loaded.
+@dataclass(frozen=True, slots=True)
+class TrainAlone:
+    """Trains one epoch without search and tracking, but with all of their libraries loaded."""
 
-    MLflow and Optuna load the larger part of theirs when a store is opened, so both are.
-    """
-    importlib.import_module("cifar_exp.tracking.artifacts")  # a worker's first trial imports it
-    _connect(folder)
-    data = datasets.open_dataset(data_path)
-    [combination] = [c for c in definition.combinations() if c.name == name]
-    config = definition.trial(combination, {"batch_size": 128}, 0)
-    for metrics in training.train(training.build_model(config, data), config, data):
-        watch(
-            Event(
-                combination=name,
-                kind="trial",
-                number=0,
-                epoch=metrics.epoch,
-                epochs=1,
-                val_accuracy=metrics.val.accuracy,
+    definition: Experiment
+    data_path: Path
+    folder: Path
+    name: str
+
+    def run(self, watch: Watch) -> None:
+        """Train; MLflow and Optuna load the larger part of theirs when a store is opened."""
+        importlib.import_module("cifar_exp.tracking.artifacts")  # a worker's first trial imports it
+        _connect(self.folder)
+        data = datasets.open_dataset(self.data_path)
+        [combination] = [c for c in self.definition.combinations() if c.name == self.name]
+        config = self.definition.trial(combination, {"batch_size": 128}, 0)
+        for metrics in training.train(training.build_model(config, data), config, data):
+            watch(
+                Event(
+                    combination=self.name,
+                    kind="trial",
+                    number=0,
+                    epoch=metrics.epoch,
+                    epochs=1,
+                    val_accuracy=metrics.val.accuracy,
+                )
             )
-        )
+
+    def died(self, death: Death, watch: Watch) -> bool:  # noqa: ARG002
+        """Measure nothing, rather than other processes than those that were to be measured."""
+        raise RuntimeError(f"a worker has died: {death.reason}")
 
 
 def _connect(folder: Path) -> None:

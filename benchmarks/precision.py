@@ -29,7 +29,7 @@ from cifar_exp.experiment.variant import read_dataset
 from cifar_exp.losses import LOSSES
 from cifar_exp.optimizers import OPTIMIZERS
 from cifar_exp.precision import Precision, resolve
-from cifar_exp.workers import prepare_process
+from cifar_exp.worker import prepare_process
 
 NETWORK = "seed_cnn_relu"
 COMPARED = ("cross_entropy", "mse", "focal")

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import signal
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from types import FrameType
 from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
 
 from cifar_exp.errors import BadInput, Unavailable
+from cifar_exp.signals import INTERRUPTED, TERMINATED, Terminated, end_in_good_order
 
 if TYPE_CHECKING:
     from cifar_exp.comparison import Ranking
@@ -22,11 +21,6 @@ if TYPE_CHECKING:
 Command = Callable[..., None]
 
 SOME_WITHOUT_RESULT, BAD_INPUT, ENVIRONMENT = 1, 2, 3
-INTERRUPTED, TERMINATED = 130, 143
-
-
-class Terminated(BaseException):
-    """The process was asked to end by SIGTERM."""
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
@@ -88,6 +82,12 @@ def definition_options(command: Command) -> Command:
 
 @cli.command()
 @definition_options
+@click.option(
+    "--time-limit",
+    type=click.FloatRange(0, min_open=True),
+    metavar="SECONDS",
+    help="What a training may take; one that takes longer has failed.  [default: no limit]",
+)
 @tracking_option
 @storage_option
 def run(experiment: Path, **options: Any) -> None:
@@ -115,6 +115,7 @@ def run(experiment: Path, **options: Any) -> None:
         storage_url=options["storage"] or study.default_url(),
         workers=workers,
         threads=threads,
+        time_limit=options["time_limit"],
     )
     tracking.check_server(asked.tracking_uri)
     with progress.data_progress(screen) as data_watch:
@@ -282,7 +283,7 @@ def list_(kind: str) -> None:
 
 def main() -> NoReturn:
     """Run the command line; a failure ends in one sentence and its exit code."""
-    signal.signal(signal.SIGTERM, _on_sigterm)
+    end_in_good_order()
     debug = "--debug" in sys.argv
     try:
         cli.main([a for a in sys.argv[1:] if a != "--debug"], "cifar-exp", standalone_mode=False)
@@ -298,10 +299,6 @@ def main() -> NoReturn:
         click.echo(sentence, err=True)
         sys.exit(code)
     sys.exit(0)
-
-
-def _on_sigterm(_signal: int, _frame: FrameType | None) -> None:
-    raise Terminated
 
 
 def _explain(error: BaseException) -> tuple[int, str]:

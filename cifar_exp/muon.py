@@ -63,7 +63,8 @@ def _step_muon(group: Group, state: State) -> None:
         muon.state[matrix] = state[weight]
     muon.step()
     for weight, matrix in zip(weights, matrices, strict=True):
-        weight.copy_(matrix.view(weight.shape))
+        if matrix.data_ptr() != weight.data_ptr():  # else it is the weight itself, already stepped
+            weight.copy_(matrix.view(weight.shape))
 
 
 def _as_matrix(weight: torch.Tensor) -> torch.Tensor:

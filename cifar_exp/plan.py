@@ -15,7 +15,7 @@ from statistics import fmean
 from cifar_exp import training
 from cifar_exp.datasets import Dataset, open_dataset
 from cifar_exp.experiment import Combination, Experiment, Range, TrialConfig
-from cifar_exp.workers import prepare_process
+from cifar_exp.worker import prepare_process
 
 MEASURED_SECONDS = 0.5
 MOST_STEPS = 50

@@ -9,7 +9,7 @@ from cifar_exp.datasets import Dataset
 from cifar_exp.experiment import Experiment
 from cifar_exp.tracking import Tracker
 from cifar_exp.trial import Outcome, Stop
-from cifar_exp.workers import prepare_process
+from cifar_exp.worker import prepare_process
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -10,7 +10,6 @@ import tempfile
 from collections.abc import Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future
 from concurrent.futures import wait as wait_for
-from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +17,7 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from cifar_exp import report, study, tracking
+from cifar_exp.attempts import settle_own
 from cifar_exp.comparison import Ranking, Row, to_markdown
 from cifar_exp.datasets import Dataset, Progress, load, no_progress
 from cifar_exp.errors import Unavailable
@@ -28,12 +28,12 @@ from cifar_exp.problems import DefinitionError
 from cifar_exp.results import Results
 from cifar_exp.tracking import Run, Tracker
 from cifar_exp.training import initial_model
-from cifar_exp.units import Job, confirm_combination, resume, tune_combination
+from cifar_exp.units import Confirmation, Job, Tuning, resume
 from cifar_exp.workers import Submit, pool
 
 
 class SweepError(Unavailable):
-    """The sweep cannot start, or cannot go on."""
+    """The sweep cannot start."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -48,6 +48,8 @@ class Sweep:
     workers: int
     threads: int
     """Threads of each worker."""
+    time_limit: float | None = None
+    """Seconds that a training may take, if there is a limit."""
 
 
 def prepare(experiment: Experiment, progress: Progress = no_progress) -> Dataset:
@@ -128,7 +130,7 @@ def _connect(sweep: Sweep) -> tuple[Tracker, str | None]:
     inherited = tracking.inherited_run(client)
     place = inherited.info.experiment_id if inherited else tracking.mlflow_experiment(client, name)
     tracker = Tracker(sweep.tracking_uri, name, place)
-    tracker.close_running()
+    settle_own(tracker, tracker.close_running())
     return tracker, inherited.info.run_id if inherited else None
 
 
@@ -185,8 +187,8 @@ def _train_all(job: Job, sweep: Sweep, watch: Watch) -> None:
     """
     left = [resume(job, combination, watch) for combination in job.experiment.combinations()]
     untuned = [each.combination for each in left if each.tuning]
-    with _whole_workers(), pool(sweep.workers, sweep.threads, watch) as submit:
-        tuned = {submit(tune_combination, job, c): c for c in untuned}
+    with pool(sweep.workers, sweep.threads, watch, sweep.time_limit) as submit:
+        tuned = {submit(Tuning(job=job, combination=c)): c for c in untuned}
         confirmed: set[Future[None]] = set()
         for each in left:
             confirmed |= _confirm(job, each.combination, each.seeds, submit)
@@ -200,19 +202,11 @@ def _train_all(job: Job, sweep: Sweep, watch: Watch) -> None:
             future.result()
 
 
-@contextmanager
-def _whole_workers() -> Iterator[None]:
-    try:
-        yield
-    except BrokenProcessPool:
-        message = "a worker process was killed, or ran out of memory; the same command goes on"
-        raise SweepError(message) from None
-
-
 def _confirm(
     job: Job, combination: Combination, seeds: Iterable[int], submit: Submit
 ) -> set[Future[None]]:
-    return {submit(confirm_combination, job, combination, number) for number in seeds}
+    units = [Confirmation(job=job, combination=combination, number=number) for number in seeds]
+    return {submit(unit) for unit in units}
 
 
 def _close(tracker: Tracker, run_: Run, parents: dict[str, str]) -> Ranking:

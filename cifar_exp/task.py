@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from cifar_exp import trial
+from cifar_exp.checkpoint import CheckpointFile, key_of
 from cifar_exp.datasets import Dataset
 from cifar_exp.event import Event, TrainingKind
 from cifar_exp.experiment import Combination, Experiment, TrialConfig
@@ -64,6 +65,10 @@ class Task:
             known=records,
         )
 
+    def keeper(self, run: Run, config: TrialConfig) -> CheckpointFile:
+        """Return what keeps the checkpoint of a training."""
+        return CheckpointFile(run.run_id, key_of(config, self.data.fingerprint))
+
     def began(self, kind: TrainingKind, number: int) -> Event:
         """Tell of a training that begins."""
         return self._event(kind, number, epoch=0)
@@ -83,6 +88,12 @@ class Task:
             diverged=outcome.diverged,
             reason=outcome.reason,
         )
+
+    def lost(self, record: RunRecord) -> Event:
+        """Tell of a trial that was ended because its process died."""
+        assert record.number is not None
+        reason = record.tags.get("reason")
+        return self.ended("trial", record.number, Outcome(state="FAIL", reason=reason))
 
     def kept(self, kind: TrainingKind, number: int, record: RunRecord) -> Event:
         """Tell of a training that an earlier execution has finished."""

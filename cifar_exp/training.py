@@ -6,6 +6,7 @@ log and when to stop. Images stay uint8 until a whole batch of them enters the n
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
@@ -74,21 +75,39 @@ def initial_model(name: str, data: Dataset, seed: int) -> torch.nn.Module:
     )
 
 
-def train(model: torch.nn.Module, config: TrialConfig, data: Dataset) -> Iterator[EpochMetrics]:
+def build_optimizer(model: torch.nn.Module, config: TrialConfig) -> torch.optim.Optimizer:
+    """Return the optimizer of a training, before its first step."""
+    return config.optimizer_settings.build(model, config.lr)
+
+
+def train(
+    model: torch.nn.Module,
+    config: TrialConfig,
+    data: Dataset,
+    optimizer: torch.optim.Optimizer | None = None,
+    epochs_done: int = 0,
+) -> Iterator[EpochMetrics]:
     """Train a network in place and yield the metrics of each epoch, validated at its end.
 
     The images stay on the device from start to end, and within an epoch nothing waits for a GPU.
     Seconds and images per second are wall time on this machine.
+
+    Args:
+        model: The network; it is as it was after `epochs_done` epochs.
+        config: The training.
+        data: The data set.
+        optimizer: The network's, as it was after those epochs; by default a new one.
+        epochs_done: Epochs that are not trained any more.
 
     Raises:
         Diverged: The loss or the validation outputs are not finite.
     """
     loss = config.loss_settings
     augment = AUGMENTATIONS[config.augment]
-    optimizer = config.optimizer_settings.build(model, config.lr)
+    optimizer = optimizer or build_optimizer(model, config)
     forward = _compiled(model) if config.compile else model
     train_split, val_split = on_device(data.train), on_device(data.val)
-    for epoch in range(1, config.epochs + 1):
+    for epoch in range(epochs_done + 1, config.epochs + 1):
         started = time.perf_counter()
         torch.manual_seed(seeds.derive("epoch", config.seed, epoch))  # dropout's draws
         each = batches(train_split, augment, config.batch_size, config.seed, epoch)
@@ -116,7 +135,7 @@ def warm_up(config: TrialConfig, data: Dataset) -> None:
     _warm.add(config.model)
     few = replace(data, train=data.train.first(WARM_UP_IMAGES), val=data.val.first(WARM_UP_IMAGES))
     once = config.model_copy(update={"epochs": 1, "compile": False})
-    with suppress(Exception):  # the training itself will meet it, where it is recorded
+    with suppress(Exception, SystemExit):  # the training itself will meet it, and record it
         list(train(initial_model(config.model, few, config.seed).to(device()), once, few))
 
 
@@ -142,7 +161,10 @@ def evaluate(
     logits = torch.cat(outputs).cpu()
     if not logits.isfinite().all():
         raise Diverged("an output of the network is not finite")
-    return examine(logits, split.labels.cpu(), loss)
+    evaluation = examine(logits, split.labels.cpu(), loss)
+    if not all(map(math.isfinite, evaluation.scores.named("").values())):
+        raise Diverged("a score of the network is not finite")
+    return evaluation
 
 
 def _compiled(model: torch.nn.Module) -> torch.nn.Module:

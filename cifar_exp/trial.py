@@ -4,24 +4,24 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
 
-from cifar_exp import training
+from cifar_exp import faults, training
+from cifar_exp.checkpoint import WRONG, Checkpoint, Keeper, NoCheckpoint
 from cifar_exp.datasets import Dataset, Split
 from cifar_exp.evaluation import Evaluation
 from cifar_exp.experiment import TrialConfig
+from cifar_exp.guard import Guard, TrainingError
 from cifar_exp.record import TrialState
 from cifar_exp.tracking import Run
 from cifar_exp.training import Diverged, EpochMetrics
 
 Stop = Callable[[EpochMetrics], bool]
-
-
-class TrainingError(Exception):
-    """A training broke: a network that cannot take the images, memory that ran out, a bug."""
+NO_CHECKPOINT = NoCheckpoint()
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -35,6 +35,17 @@ class Outcome:
     diverged: bool = False
 
 
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class Start:
+    """A network and its optimizer, before the first epoch that is left to train."""
+
+    model: torch.nn.Module
+    optimizer: torch.optim.Optimizer
+    epochs_done: int = 0
+    seconds: float = 0.0
+    """What earlier attempts have spent on those epochs."""
+
+
 def record(
     config: TrialConfig,
     data: Dataset,
@@ -43,11 +54,13 @@ def record(
     stop: Stop = lambda _: False,
     test: Split | None = None,
     keep_model: Callable[[Outcome], bool] = lambda _: True,
+    keeper: Keeper = NO_CHECKPOINT,
 ) -> Outcome:
     """Train a network and record the training, whatever its end, in `run`.
 
     Its metric `seconds` is wall time from building the network to the last score, without what
-    the process does once (`training.warm_up`) and without storing the model.
+    the process does once (`training.warm_up`), without storing the model, and without what an
+    interruption has made vain.
 
     Args:
         config: The training.
@@ -56,27 +69,36 @@ def record(
         stop: Asked after each epoch whether to prune the training there.
         test: Scored once with a network that was trained to the end; its predictions are stored.
         keep_model: Asked at the end of a complete training whether to store the network.
+        keeper: Has the checkpoint that the training goes on from, and keeps the next ones.
     """
-    training.warm_up(config, data)
+    guard = Guard(config.batch_size)
+    with suppress(TrainingError):  # the training itself will meet it
+        guard(training.warm_up, config, data)
     started = time.perf_counter()
     run.log_dataset(data)
-    model = training.build_model(config, data)
+    start: Start | None = None
     tested: Evaluation | None = None
     try:
-        outcome = _follow(training.train(model, config, data), run, stop)
+        start = guard(_begin, config, data, keeper, run.logged_epochs)
+        epochs = training.train(start.model, config, data, start.optimizer, start.epochs_done)
+        keep = _keeping(keeper, start, started, config.epochs)
+        outcome = _follow(epochs, run, guard, stop, keep)
         if test is not None and outcome.state == "COMPLETE":
             loss, precision = config.loss_settings, config.precision
-            tested = _guarded(training.evaluate, model, loss, test, precision)
+            tested = guard(training.evaluate, start.model, loss, test, precision)
     except Diverged as error:
         outcome = Outcome(state="FAIL", reason=str(error), diverged=True)
     except TrainingError as error:
         outcome = Outcome(state="FAIL", reason=str(error))
-    final = {**_final(outcome, tested), "seconds": time.perf_counter() - started}
+    before = start.seconds if start else 0.0
+    final = {**_final(outcome, tested), "seconds": before + time.perf_counter() - started}
     if tested:
         run.log_predictions(tested.predictions)
-    if outcome.state == "COMPLETE" and keep_model(outcome):
-        run.log_model(model, data)
+    if start and outcome.state == "COMPLETE" and keep_model(outcome):
+        run.log_model(start.model, data)
+    faults.point("before_end", training=run.info.run_name)
     run.end_training(outcome.state, final, _tags(outcome))
+    keeper.remove()
     return outcome
 
 
@@ -111,25 +133,60 @@ def epoch_metrics(metrics: EpochMetrics) -> dict[str, float]:
     }
 
 
-def _follow(epochs: Iterator[EpochMetrics], run: Run, stop: Stop) -> Outcome:
-    """Log each epoch; end early where `stop` says so."""
-    while (metrics := _guarded(next, epochs, None)) is not None:
+def _begin(config: TrialConfig, data: Dataset, keeper: Keeper, logged_epochs: int) -> Start:
+    """Build what is trained, and bring it to where an earlier attempt has left it.
+
+    A checkpoint that is ahead of the run is left alone: the epochs between would lack a record.
+    """
+    checkpoint = keeper.load(range(1, min(logged_epochs + 1, config.epochs)))
+    start = _anew(config, data)
+    if checkpoint is None:
+        return start
+    try:
+        checkpoint.restore(start.model, start.optimizer)
+    except WRONG as error:
+        keeper.warn(error)
+        return _anew(config, data)
+    return replace(start, epochs_done=checkpoint.epoch, seconds=checkpoint.seconds)
+
+
+def _anew(config: TrialConfig, data: Dataset) -> Start:
+    model = training.build_model(config, data)
+    return Start(model=model, optimizer=training.build_optimizer(model, config))
+
+
+def _keeping(
+    keeper: Keeper, start: Start, started: float, last_epoch: int
+) -> Callable[[int], None]:
+    """Return what keeps the state after an epoch, where another one follows."""
+
+    def keep(epoch: int) -> None:
+        if epoch < last_epoch:
+            seconds = start.seconds + time.perf_counter() - started
+            keeper.save_in_time(Checkpoint.of(start.model, start.optimizer, epoch, seconds))
+
+    return keep
+
+
+def _follow(
+    epochs: Iterator[EpochMetrics],
+    run: Run,
+    guard: Guard,
+    stop: Stop,
+    keep: Callable[[int], None],
+) -> Outcome:
+    """Log each epoch; end early where `stop` says so, and keep the state where it does not."""
+    name = run.info.run_name
+    while (metrics := guard(next, epochs, None)) is not None:
         run.log_epoch(metrics.epoch, epoch_metrics(metrics))
         outcome = Outcome(state="COMPLETE", epochs=metrics.epoch, val_accuracy=metrics.val.accuracy)
-        if stop(metrics):
+        stopped = stop(metrics)
+        faults.point("after_epoch", training=name, epoch=metrics.epoch)
+        if stopped:
             return Outcome(state="PRUNED", epochs=metrics.epoch, val_accuracy=metrics.val.accuracy)
+        keep(metrics.epoch)
+        faults.point("after_checkpoint", training=name, epoch=metrics.epoch)
     return outcome
-
-
-def _guarded(step: Callable[..., Any], *arguments: Any) -> Any:
-    """Take a step of the training; what breaks there ends this training, not the sweep."""
-    try:
-        return step(*arguments)
-    except Diverged:
-        raise
-    except Exception as error:
-        first_line = str(error).strip().partition("\n")[0]
-        raise TrainingError(f"{type(error).__name__}: {first_line}") from error
 
 
 def _final(outcome: Outcome, tested: Evaluation | None) -> dict[str, float]:

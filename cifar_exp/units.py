@@ -10,9 +10,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from cifar_exp import trial
+from cifar_exp import checkpoint, trial
+from cifar_exp.attempts import settle
 from cifar_exp.comparison import best_trial
 from cifar_exp.datasets import open_dataset
+from cifar_exp.death import Death
 from cifar_exp.event import Event, Watch
 from cifar_exp.experiment import Combination, Experiment
 from cifar_exp.record import RunRecord
@@ -56,6 +58,8 @@ def resume(job: Job, combination: Combination, watch: Watch) -> Left:
     records = task.records()
     numbers = range(job.experiment.search.trials)
     trials = {r.number: r for r in records if r.kind == "trial" and r.finished}
+    for record in filter(lambda record: record.finished, records):
+        checkpoint.remove(record.run_id)  # of a process that died before it could
     for number in numbers:
         if number in trials:
             watch(task.kept("trial", number, trials[number]))
@@ -65,23 +69,52 @@ def resume(job: Job, combination: Combination, watch: Watch) -> Left:
     return Left(combination=combination, tuning=False, seeds=_unsettled(task, records, watch))
 
 
-def tune_combination(job: Job, combination: Combination, watch: Watch) -> None:
-    """Bring the study of a combination to its number of trials."""
-    tune(_task(job, combination), job.storage_url, watch)
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Tuning:
+    """Brings the study of a combination to its number of trials."""
+
+    job: Job
+    combination: Combination
+
+    def run(self, watch: Watch) -> None:
+        """Train what trials are left."""
+        tune(_task(self.job, self.combination), self.job.storage_url, watch)
+
+    def died(self, death: Death, watch: Watch) -> bool:
+        """Record that a process has died at it; say whether a trial was under way there."""
+        task = _task(self.job, self.combination)
+        trials = [record for record in task.records() if record.kind == "trial"]
+        hit = settle(task.tracker, trials, death)
+        for record in task.records():
+            if record.finished and record.run_id in {each.run_id for each in hit}:
+                watch(task.lost(record))
+        return bool(hit)
 
 
-def confirm_combination(job: Job, combination: Combination, number: int, watch: Watch) -> None:
-    """Train the best setting of a combination on fresh seed `number`, and score it on the test set.
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Confirmation:
+    """Trains the best setting of a combination on a fresh seed, and scores it on the test set."""
 
-    Nothing is trained where the combination has no complete trial, or the seed is confirmed.
-    """
-    task = _task(job, combination)
-    records = task.records()
-    best = _best(task, records)
-    if best is not None and not _confirmed(records, best, number):
-        _confirm(task, best, number, records, watch)
-    else:
-        watch(_settled(task, records, best, number))
+    job: Job
+    combination: Combination
+    number: int
+
+    def run(self, watch: Watch) -> None:
+        """Train, unless the combination has no complete trial or the seed is confirmed."""
+        task, number = _task(self.job, self.combination), self.number
+        records = task.records()
+        best = _best(task, records)
+        if best is not None and not _confirmed(records, best, number):
+            _confirm(task, best, number, records, watch)
+        else:
+            watch(_settled(task, records, best, number))
+
+    def died(self, death: Death, watch: Watch) -> bool:  # noqa: ARG002 - the next run tells
+        """Record that a process has died at it; say whether it was being trained."""
+        task = _task(self.job, self.combination)
+        wanted = ("confirmation", self.number)
+        own = [record for record in task.records() if (record.kind, record.number) == wanted]
+        return bool(settle(task.tracker, own, death))
 
 
 def _best(task: Task, records: Sequence[RunRecord]) -> RunRecord | None:
@@ -125,7 +158,10 @@ def _confirm(
         watch(task.epoch("confirmation", number, metrics))
         return False
 
-    outcome = trial.record(config, task.data, run, stop=after_epoch, test=task.data.test)
+    keeper = task.keeper(run, config)
+    outcome = trial.record(
+        config, task.data, run, stop=after_epoch, test=task.data.test, keeper=keeper
+    )
     watch(task.ended("confirmation", number, outcome))
 
 

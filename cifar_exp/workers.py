@@ -2,26 +2,31 @@
 
 from __future__ import annotations
 
-import multiprocessing
+import itertools
 import os
 import signal
+import tempfile
 import threading
 from collections.abc import Callable, Iterator
-from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
-from multiprocessing.connection import wait
-from typing import Any
+from multiprocessing import resource_tracker
+from pathlib import Path
 
 import torch
 
+from cifar_exp.death import MOST_ATTEMPTS, Death
+from cifar_exp.errors import Unavailable
 from cifar_exp.event import Event, Watch
-from cifar_exp.memory import keep_freed_memory
+from cifar_exp.worker import Unit, Worker, prepare_process
 
-Unit = Callable[..., None]
-"""A unit of work: its last argument is the `Watch` that it tells its progress."""
-Submit = Callable[..., "Future[None]"]
+Submit = Callable[[Unit], "Future[None]"]
 
-_tell_parent: Watch
+ENDED = "the sweep was ended"  # whoever has ended it does not ask any more
+
+
+class WorkerError(Unavailable):
+    """Worker processes cannot be had, or do not last."""
 
 
 def available_cores() -> int:
@@ -45,76 +50,137 @@ def allotment(
     return workers, threads or max(1, cores // workers)
 
 
-def prepare_process(num_threads: int) -> None:
-    """Set this process up for training on so many threads."""
-    keep_freed_memory()
-    torch.set_num_threads(num_threads)
-
-
 @contextmanager
-def pool(num_workers: int, num_threads: int, watch: Watch) -> Iterator[Submit]:
+def pool(
+    num_workers: int, num_threads: int, watch: Watch, time_limit: float | None = None
+) -> Iterator[Submit]:
     """Give the function that submits units; one worker is this process, more are spawned ones.
 
     Args:
         num_workers: Units that run side by side.
         num_threads: Threads of each of them.
-        watch: Called in this process with what the units tell.
+        watch: Called in this process with what the units tell, by one thread at a time.
+        time_limit: Seconds that a training may take. With a limit, a single worker is spawned,
+            too: a training that hangs costs its process.
     """
-    if num_workers == 1:
+    if num_workers == 1 and time_limit is None:
         prepare_process(num_threads)
-        yield lambda unit, *arguments: _run_here(unit, *arguments, watch)
+        yield lambda unit: _run_here(unit, watch)
         return
-    context = multiprocessing.get_context("spawn")
-    events = context.Queue()
-    listener = threading.Thread(target=_listen, args=(events, watch), daemon=True)
-    listener.start()
-    executor = ProcessPoolExecutor(
-        num_workers, context, initializer=_start_worker, initargs=(events, num_threads)
-    )
-    try:
-        yield lambda unit, *arguments: executor.submit(_run_in_worker, unit, *arguments)
-    except BaseException:
-        _kill_workers()
-        executor.shutdown(cancel_futures=True)
-        raise  # the listener is a daemon: a killed worker may have left its queue locked
-    executor.shutdown()
-    events.put(None)
-    listener.join()
+    with tempfile.TemporaryDirectory(prefix="cifar_exp-") as folder:
+        workers = Workers(num_workers, num_threads, watch, time_limit, Path(folder))
+        try:
+            yield workers.submit
+        except BaseException:
+            workers.kill()
+            raise
+        finally:
+            workers.leave()
 
 
-def _run_here(unit: Unit, *arguments: Any) -> Future[None]:
-    unit(*arguments)
+class Workers:
+    """Spawned processes, each started when a unit needs it and replaced where it dies.
+
+    A thread of this process attends to each of them, so that the death of one touches none but
+    its own unit, which then goes on in another.
+    """
+
+    def __init__(
+        self,
+        num_workers: int,
+        num_threads: int,
+        watch: Watch,
+        time_limit: float | None,
+        folder: Path,
+    ) -> None:
+        self._threads = ThreadPoolExecutor(num_workers, initializer=_leave_signals_to_main_thread)
+        self._lock = threading.Lock()
+        self._closing = False
+        self._idle: list[Worker] = []
+        self._busy: list[Worker] = []
+        self._dumps = (folder / str(number) for number in itertools.count())
+        self._start: Callable[[], Worker] = lambda: Worker(
+            num_threads, time_limit, next(self._dumps)
+        )
+        self._watch = _one_at_a_time(watch)
+
+    def submit(self, unit: Unit) -> Future[None]:
+        """Let a worker do a unit, as soon as one is free."""
+        return self._threads.submit(self._attend, unit)
+
+    def kill(self) -> None:
+        """End all workers where they are."""
+        with self._lock:
+            self._closing = True
+            for worker in (*self._idle, *self._busy):
+                worker.kill()
+
+    def leave(self) -> None:
+        """Wait for the end of all units, and let the workers end."""
+        self._threads.shutdown(cancel_futures=True)
+        for worker in self._idle:
+            worker.leave()
+
+    def _attend(self, unit: Unit) -> None:
+        """Have a unit done, by another worker where one dies at it."""
+        for_nothing = 0
+        while (death := self._do(unit)) is not None:
+            for_nothing += not unit.died(death, self._watch)
+            if for_nothing == MOST_ATTEMPTS:
+                raise WorkerError(
+                    f"worker processes end before they can train ({death.reason}); "
+                    "is there enough memory? --workers 1 needs less, and --debug shows more"
+                )
+
+    def _do(self, unit: Unit) -> Death | None:
+        """Have a unit done by one worker; return how that died, if it did of itself."""
+        worker = self._take()
+        death: Death | None = None
+        try:
+            death = worker.work(unit, self._watch)
+        finally:
+            self._give_back(worker, alive=death is None)
+        if self._closing:
+            raise WorkerError(ENDED)
+        return death
+
+    def _take(self) -> Worker:
+        with self._lock:
+            if self._closing:
+                raise WorkerError(ENDED)
+            worker = self._idle.pop() if self._idle else self._start()
+            self._busy.append(worker)
+            return worker
+
+    def _give_back(self, worker: Worker, *, alive: bool) -> None:
+        with self._lock:
+            self._busy.remove(worker)
+            if alive:
+                self._idle.append(worker)
+
+
+def _run_here(unit: Unit, watch: Watch) -> Future[None]:
+    unit.run(watch)
     future: Future[None] = Future()
     future.set_result(None)
     return future
 
 
-def _run_in_worker(unit: Unit, *arguments: Any) -> None:
-    unit(*arguments, _tell_parent)
+def _one_at_a_time(watch: Watch) -> Watch:
+    lock = threading.Lock()
+
+    def told(event: Event) -> None:
+        with lock:
+            watch(event)
+
+    return told
 
 
-def _start_worker(events: Any, num_threads: int) -> None:
-    global _tell_parent  # noqa: PLW0603 - a worker has one parent
-    _tell_parent = events.put
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the parent too, which decides
-    threading.Thread(target=_die_with_parent, daemon=True).start()
-    prepare_process(num_threads)
+def _leave_signals_to_main_thread() -> None:
+    """Let no signal of the user reach this thread, nor the processes that it starts.
 
-
-def _die_with_parent() -> None:
-    parent = multiprocessing.parent_process()
-    assert parent is not None
-    wait([parent.sentinel])
-    os._exit(1)
-
-
-def _kill_workers() -> None:
-    """End the workers where they are; what they had not finished is taken up another time."""
-    for worker in multiprocessing.active_children():
-        worker.terminate()
-        worker.join()
-
-
-def _listen(events: Any, watch: Callable[[Event], None]) -> None:
-    while (event := events.get()) is not None:
-        watch(event)
+    A process inherits the mask: so Ctrl-C does not reach a worker that is still starting up.
+    """
+    if hasattr(signal, "pthread_sigmask"):  # not on Windows
+        resource_tracker.ensure_running()  # which would undo the mask
+        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGTERM})

@@ -196,7 +196,7 @@ def test_the_base_of_a_workers_memory_trains_and_validates_once() -> None:
     definition = experiment.read(memory.DEFINITION)
     with own_folder() as folder:
         path = datasets.load(synthetic.Synthetic(counts=(300, 100, 100))).path
-        memory.train_alone(definition, path, folder, "mse+sgd", events.append)
+        memory.TrainAlone(definition, path, folder, "mse+sgd").run(events.append)
     [event] = events
     assert (event.combination, event.epoch) == ("mse+sgd", 1)
     assert event.val_accuracy is not None

@@ -10,7 +10,6 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Callable
-from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
 import mlflow
@@ -28,6 +27,7 @@ from cifar_exp.optimizers import OPTIMIZERS
 from cifar_exp.problems import DefinitionError
 from cifar_exp.record import RunRecord
 from cifar_exp.tracking import connect, read_predictions, read_records
+from cifar_exp.worker import Worker
 from tests import tiny
 
 ROOT = Path(__file__).parent.parent
@@ -206,7 +206,7 @@ def test_the_same_sweep_again_repeats_nothing_and_starts_no_worker(
 
     first = bench.run(tiny.definition(images))
     before = {record.run_id for record in bench.records()}
-    monkeypatch.setattr(ProcessPoolExecutor, "submit", refuse)
+    monkeypatch.setattr(Worker, "__init__", refuse)
     second = bench.run(tiny.definition(images), workers=2)
     assert {record.run_id for record in bench.records()} == before
     assert second == first
@@ -480,22 +480,6 @@ def test_an_interrupted_sweep_ends_where_an_undisturbed_one_does(
 def studies(bench: Bench) -> list[optuna.Study]:
     names = optuna.get_all_study_names(bench.storage_url)
     return [optuna.load_study(study_name=name, storage=bench.storage_url) for name in names]
-
-
-def test_a_killed_worker_ends_the_sweep_in_one_sentence(bench: Bench, start: Start) -> None:
-    process = start(2)
-    wait_until(trained(bench, 1))
-    listed = subprocess.run(
-        ["pgrep", "-f", "-P", str(process.pid), "spawn_main"],
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    os.kill(int(listed.stdout.split()[0]), signal.SIGKILL)
-    _, errors = process.communicate(timeout=60)
-    assert process.returncode == 3
-    assert "a worker process was killed" in errors.strip().splitlines()[-1]
-    assert not [record for record in bench.records() if record.status == "RUNNING"]
 
 
 def test_workers_end_with_their_parent(bench: Bench, start: Start) -> None:

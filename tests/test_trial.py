@@ -14,10 +14,13 @@ import pytest
 import torch
 
 from cifar_exp import training, trial
+from cifar_exp.checkpoint import Checkpoint
 from cifar_exp.datasets import Dataset
 from cifar_exp.evaluation import Evaluation
 from cifar_exp.experiment import TrialConfig
+from cifar_exp.losses.likelihood import CrossEntropy
 from cifar_exp.record import RunRecord
+from cifar_exp.signals import Terminated
 from cifar_exp.tracking import Run, StoreError, Tracker, mlflow_experiment, read_predictions
 from cifar_exp.tracking.store import connect
 from tests import tiny
@@ -325,3 +328,181 @@ def test_the_data_set_is_the_runs_input(
     assert given.dataset.name == "folder"
     assert data.fingerprint.startswith(given.dataset.digest)
     assert json.loads(given.dataset.profile or "")["train"] == len(data.train)
+
+
+class Kept:
+    """Has the checkpoint of an earlier attempt, and takes note of what is asked of it."""
+
+    def __init__(self, held: Checkpoint | None = None) -> None:
+        self.held = held
+        self.asked: list[range] = []
+        self.saved: list[int] = []
+        self.removed = False
+        self.warned: list[str] = []
+
+    def load(self, epochs: range) -> Checkpoint | None:
+        self.asked.append(epochs)
+        return self.held
+
+    def save_in_time(self, checkpoint: Checkpoint) -> bool:
+        self.saved.append(checkpoint.epoch)
+        return True
+
+    def remove(self) -> None:
+        self.removed = True
+
+    def warn(self, error: Exception) -> None:
+        self.warned.append(str(error))
+
+
+def test_a_training_goes_on_from_its_checkpoint_and_is_recorded_once(
+    config: TrialConfig, data: Dataset, tracker: Tracker, open_run: Open
+) -> None:
+    four = config.model_copy(update={"epochs": 4})
+    expected = list(training.train(training.build_model(four, data), four, data))
+    model = training.build_model(four, data)
+    optimizer = training.build_optimizer(model, four)
+    first = training.train(model, four, data, optimizer)
+    run = open_run(four)
+    for _ in range(2):
+        metrics = next(first)
+        run.log_epoch(metrics.epoch, trial.epoch_metrics(metrics))
+    kept = Kept(Checkpoint.of(model, optimizer, 2, 1000.0))
+    again = Run(tracker.client, run.info, logged_epochs=2)
+    outcome = trial.record(four, data, again, keeper=kept)
+    assert (outcome.state, outcome.epochs) == ("COMPLETE", 4)
+    history = tracker.client.get_metric_history(run.run_id, "train/loss")
+    assert [(p.step, p.value) for p in history] == [(e.epoch, e.train_loss) for e in expected]
+    record = only(tracker)
+    assert record.metrics["epochs_trained"] == 4
+    assert 1000 < record.metrics["seconds"] < 1100
+    assert (kept.asked, kept.saved, kept.removed) == ([range(1, 3)], [3], True)
+
+
+def test_a_checkpoint_of_another_network_costs_its_epochs_alone(
+    config: TrialConfig, data: Dataset, tracker: Tracker, open_run: Open
+) -> None:
+    other = config.model_copy(update={"model": "lenet"})
+    model = training.build_model(other, tiny_32(data))
+    held = Checkpoint.of(model, training.build_optimizer(model, other), 1, 5.0)
+    kept = Kept(held)
+    outcome = trial.record(config, data, open_run(config), keeper=kept)
+    assert (outcome.state, outcome.epochs, len(kept.warned)) == ("COMPLETE", 2, 1)
+    [first] = training.train(
+        training.build_model(config, data), config.model_copy(update={"epochs": 1}), data
+    )
+    history = tracker.client.get_metric_history(only(tracker).run_id, "train/loss")
+    assert history[0].value == first.train_loss
+
+
+def tiny_32(data: Dataset) -> Dataset:
+    """The data set at the size that some networks need; only its shape matters."""
+    large = torch.zeros(1, 3, 32, 32, dtype=torch.uint8)
+    return replace(data, train=replace(data.train, images=large, labels=data.train.labels[:1]))
+
+
+@pytest.mark.parametrize(
+    ("error", "reason"),
+    [
+        (MemoryError(), "out of memory at batch size 8"),
+        (torch.OutOfMemoryError("CUDA out of memory."), "out of memory at batch size 8"),
+        (SystemExit(3), "SystemExit: 3"),
+        (GeneratorExit(), "GeneratorExit"),
+        (RuntimeError("one\ntwo"), "RuntimeError: one"),
+    ],
+)
+def test_whatever_breaks_a_training_is_its_outcome(
+    config: TrialConfig,
+    data: Dataset,
+    tracker: Tracker,
+    open_run: Open,
+    monkeypatch: pytest.MonkeyPatch,
+    error: BaseException,
+    reason: str,
+) -> None:
+    def broken(*_: object) -> None:
+        raise error
+
+    kept = Kept()
+    monkeypatch.setattr(CrossEntropy, "__call__", broken)
+    outcome = trial.record(config, data, open_run(config), keeper=kept)
+    record = only(tracker)
+    assert (outcome.state, outcome.reason, outcome.diverged) == ("FAIL", reason, False)
+    assert (record.status, record.tags["reason"], kept.removed) == ("FAILED", reason, True)
+
+
+def test_torchs_own_allocator_is_out_of_memory(
+    config: TrialConfig,
+    data: Dataset,
+    tracker: Tracker,
+    open_run: Open,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(CrossEntropy, "__call__", lambda *_: torch.empty(2**50))
+    trial.record(config, data, open_run(config))
+    assert only(tracker).tags["reason"] == "out of memory at batch size 8"
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt(), Terminated()])
+def test_what_the_user_ends_is_no_outcome(
+    config: TrialConfig,
+    data: Dataset,
+    tracker: Tracker,
+    open_run: Open,
+    monkeypatch: pytest.MonkeyPatch,
+    error: BaseException,
+) -> None:
+    def ended(*_: object) -> None:
+        raise error
+
+    kept = Kept()
+    monkeypatch.setattr(training, "build_model", ended)
+    with pytest.raises(type(error)):
+        trial.record(config, data, open_run(config), keeper=kept)
+    assert not only(tracker).finished
+    assert not kept.removed
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), float("-inf")])
+def test_what_is_not_finite_in_validation_alone_is_divergence(
+    config: TrialConfig,
+    data: Dataset,
+    tracker: Tracker,
+    open_run: Open,
+    monkeypatch: pytest.MonkeyPatch,
+    value: float,
+) -> None:
+    def probabilities(_: object, logits: torch.Tensor) -> torch.Tensor:
+        return torch.full_like(logits, value)
+
+    monkeypatch.setattr(CrossEntropy, "probabilities", probabilities)
+    trial.record(config, data, open_run(config))
+    record = only(tracker)
+    assert (record.state, record.diverged) == ("FAIL", True)
+    assert all(abs(value) < 1e300 for value in record.metrics.values())
+    assert "val_accuracy" not in record.metrics
+
+
+def test_divergence_ends_a_training_at_once_and_keeps_what_was_finite(
+    config: TrialConfig,
+    data: Dataset,
+    tracker: Tracker,
+    open_run: Open,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    steps = 0
+    plain = CrossEntropy.__call__
+
+    def falling(self: CrossEntropy, logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+        nonlocal steps
+        steps += 1
+        return plain(self, logits, labels) * (1 if steps <= 7 else float("-inf"))
+
+    long = config.model_copy(update={"epochs": 5})  # 7 steps an epoch
+    training.warm_up(long, data)
+    monkeypatch.setattr(CrossEntropy, "__call__", falling)
+    outcome = trial.record(long, data, open_run(long))
+    assert outcome.diverged
+    assert steps <= 14  # not one epoch more
+    history = tracker.client.get_metric_history(only(tracker).run_id, "train/loss")
+    assert [point.step for point in history] == [1]

@@ -21,6 +21,7 @@ from optuna.exceptions import ExperimentalWarning
 from optuna.storages import BaseStorage
 from optuna.trial import FrozenTrial, Trial, TrialState
 
+from cifar_exp import faults
 from cifar_exp.event import Watch
 from cifar_exp.experiment import Choices, Combination, Experiment, Range, Value
 from cifar_exp.record import RunRecord
@@ -29,6 +30,7 @@ from cifar_exp.study.pruning import PRUNERS, is_to_be_pruned
 from cifar_exp.study.storage import connect
 from cifar_exp.study.stored_models import STORED_MODELS, StoredModels
 from cifar_exp.task import Task
+from cifar_exp.tracking import Run
 from cifar_exp.training import EpochMetrics
 from cifar_exp.trial import Stop, record
 
@@ -53,6 +55,7 @@ def tune(task: Task, storage_url: str, watch: Watch) -> None:
         frozen = begun.get(number)
         if number not in recorded:
             trial = _begin(task, study, frozen, number, space)
+            faults.point("after_ask", training=f"{task.combination.name} #{number}")
             watch(task.began("trial", number))
             _train(task, study, trial, space, records, models, watch)
         elif frozen is None or not frozen.state.is_finished():
@@ -136,24 +139,29 @@ def _train(
     config = experiment.trial(task.combination, _suggest(trial, space), experiment.seed)
     run = task.open_run("trial", f"#{number}", number, config, records)
     trial.set_user_attr("mlflow_run_id", run.run_id)
-    stop = _pruning(task, study, trial, watch)
-    outcome = record(config, task.data, run, stop=stop, keep_model=models.keeps)
+    stop = _pruning(task, study, trial, watch, run)
+    keeper = task.keeper(run, config)
+    outcome = record(config, task.data, run, stop=stop, keep_model=models.keeps, keeper=keeper)
+    faults.point("before_tell", training=run.info.run_name)
     models.ended(run.run_id, outcome)
     accuracy = outcome.val_accuracy
     study.tell(trial, accuracy if outcome.state == "COMPLETE" else None, TrialState[outcome.state])
     watch(task.ended("trial", number, outcome))
 
 
-def _pruning(task: Task, study: optuna.Study, trial: Trial, watch: Watch) -> Stop:
+def _pruning(task: Task, study: optuna.Study, trial: Trial, watch: Watch, run: Run) -> Stop:
     """Return what tells the study of each epoch, and asks it whether to prune the trial."""
-    frozen = study._storage.get_trial(trial._trial_id)
-    last_reported = max(frozen.intermediate_values, default=0)  # before an interruption
+    known = study._storage.get_trial(trial._trial_id).intermediate_values
+    last_reported = max(known, default=0)  # before an interruption
+    logged = task.tracker.accuracies(run.run_id) if run.logged_epochs else {}
+    unreported = {epoch: logged[epoch] for epoch in sorted(logged.keys() - known.keys())}
 
     def after_epoch(metrics: EpochMetrics) -> bool:
-        accuracy = metrics.val.accuracy
         watch(task.epoch("trial", trial.number, metrics))
-        if metrics.epoch > last_reported:
-            trial.report(accuracy, metrics.epoch)
+        for epoch in [e for e in unreported if e <= metrics.epoch]:
+            trial.report(unreported.pop(epoch), epoch)  # the study is new, the run is not
+        if metrics.epoch > max(last_reported, max(logged, default=0)):
+            trial.report(metrics.val.accuracy, metrics.epoch)
         if metrics.epoch < last_reported:
             return False  # it was not pruned here before the interruption
         return is_to_be_pruned(trial, metrics.epoch, task.experiment.epochs)

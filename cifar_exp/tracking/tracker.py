@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import getpass
+import multiprocessing
 import os
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Set
@@ -82,6 +83,7 @@ class Tracker:
         """Start a run, under another one if `parent` names it."""
         family = {} if parent is None else {"mlflow.parentRunId": parent}
         source = {"mlflow.user": _user(), "mlflow.source.name": "cifar-exp", **provenance.tags()}
+        source |= _process()
         created = self.client.create_run(
             self.mlflow_experiment_id,
             run_name=name,
@@ -151,8 +153,16 @@ class Tracker:
 
     def accuracies(self, run_id: str) -> dict[int, float]:
         """Read the validation accuracy of every epoch of a run."""
-        history = self.client.get_metric_history(run_id, "val/accuracy")
-        return {point.step: point.value for point in history}
+        return self.history(run_id, "val/accuracy")
+
+    def history(self, run_id: str, metric: str) -> dict[int, float]:
+        """Read a metric of a run by epoch."""
+        points = self.client.get_metric_history(run_id, metric)
+        return {point.step: point.value for point in points}
+
+    def run(self, run_id: str) -> Run:
+        """Return a run that exists, to write to it."""
+        return Run(self.client, self.client.get_run(run_id).info)
 
     def close_running(self) -> list[RunRecord]:
         """Close every run of the experiment that still says RUNNING, and return their records.
@@ -183,11 +193,11 @@ class Tracker:
 
     def _take_up(self, record: RunRecord, parent: str | None, params: Mapping[str, str]) -> Run:
         self.client.update_run(record.run_id, status="RUNNING")
-        self.client.set_tag(record.run_id, "resumed", str(int(time.time() * 1000)))
         if parent is not None:
             self.reparent(record, parent)
         info = self.client.get_run(record.run_id).info
         run = Run(self.client, info, max(self.accuracies(record.run_id), default=0))
+        run.set_tags({"resumed": str(int(time.time() * 1000)), **_process()})
         run.log_params(params)
         return run
 
@@ -288,6 +298,11 @@ def _data_digest(run: MlflowRun) -> str | None:
 
 def _number(text: str | None) -> int | None:
     return None if text is None else int(text)
+
+
+def _process() -> dict[str, str]:
+    """Tell whether a run's process is the sweep itself, whose death is then the run's, too."""
+    return {"process": "sweep" if multiprocessing.parent_process() is None else "worker"}
 
 
 def _user() -> str:

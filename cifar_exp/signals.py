@@ -1,0 +1,43 @@
+"""Ctrl-C and SIGTERM: the first one ends the command in good order, and within a bounded time."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import threading
+from types import FrameType
+
+SECONDS_TO_END = 8.0
+INTERRUPTED, TERMINATED = 130, 143
+
+
+class Terminated(BaseException):
+    """The process was asked to end by SIGTERM."""
+
+
+def end_in_good_order() -> None:
+    """Let the first Ctrl-C raise KeyboardInterrupt and the first SIGTERM raise Terminated.
+
+    Further ones are ignored: under `mlflow run` one Ctrl-C arrives several times, and to close
+    the runs must not be cut short. A process that has not ended by itself after SECONDS_TO_END,
+    because a store does not answer, say, ends where it is.
+    """
+    signal.signal(signal.SIGINT, _on_signal)
+    signal.signal(signal.SIGTERM, _on_signal)
+
+
+def _on_signal(number: int, _frame: FrameType | None) -> None:
+    for each in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(each, signal.SIG_IGN)
+    code = INTERRUPTED if number == signal.SIGINT else TERMINATED
+    watchdog = threading.Timer(SECONDS_TO_END, _end_here, (code,))
+    watchdog.daemon = True
+    watchdog.start()
+    raise KeyboardInterrupt if number == signal.SIGINT else Terminated
+
+
+def _end_here(code: int) -> None:
+    sentence = "ended before all runs were closed; the same command goes on from here"
+    print(sentence, file=sys.stderr, flush=True)
+    os._exit(code)

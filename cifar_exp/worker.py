@@ -1,0 +1,140 @@
+"""One spawned process that works on units, one at a time, and what is known of its death."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import pickle
+import signal
+import threading
+import traceback
+from contextlib import suppress
+from multiprocessing.connection import Connection, wait
+from pathlib import Path
+from typing import Any, Protocol, cast
+
+import torch
+
+from cifar_exp import limits
+from cifar_exp.death import Death
+from cifar_exp.event import Watch
+from cifar_exp.memory import keep_freed_memory
+
+SECONDS_TO_LEAVE = 10
+
+
+class Unit(Protocol):
+    """A unit of work: it can run in any process, and again, where it goes on."""
+
+    def run(self, watch: Watch) -> None:
+        """Do what is left of it, and tell of its progress."""
+
+    def died(self, death: Death, watch: Watch) -> bool:
+        """Record that a process has died at it; say whether a training was under way there."""
+
+
+def prepare_process(num_threads: int) -> None:
+    """Set this process up for training on so many threads."""
+    keep_freed_memory()
+    torch.set_num_threads(num_threads)
+
+
+class Worker:
+    """A spawned process, from its start to its end.
+
+    Args:
+        num_threads: Threads of its trainings.
+        time_limit: Seconds that a training may take, if there is a limit.
+        dump: Where the process writes what it was at when a training took longer.
+    """
+
+    def __init__(self, num_threads: int, time_limit: float | None, dump: Path) -> None:
+        context = multiprocessing.get_context("spawn")
+        self._time_limit = time_limit
+        self._dump = dump
+        self._connection, theirs = context.Pipe()
+        self._process = context.Process(target=_serve, args=(theirs, num_threads, time_limit, dump))
+        self._process.start()
+        theirs.close()  # now the process alone has it: when it dies, this end is told
+
+    def work(self, unit: Unit, watch: Watch) -> Death | None:
+        """Let the process do a unit; return how it died, if it did.
+
+        Raises:
+            Exception: What the unit has raised.
+        """
+        try:
+            self._connection.send(unit)
+        except OSError:
+            return self._death()
+        while True:
+            match self._hear():
+                case "told", event:
+                    watch(event)
+                case "done", None:
+                    return None
+                case "done", error:
+                    raise error
+                case _:
+                    return self._death()
+
+    def _hear(self) -> tuple[str, Any]:
+        try:
+            return cast("tuple[str, Any]", self._connection.recv())
+        except (EOFError, OSError):
+            return "dead", None
+
+    def leave(self) -> None:
+        """Let the process end; it has nothing to do."""
+        with suppress(OSError):  # it has died of itself
+            self._connection.send(None)
+        self._process.join(SECONDS_TO_LEAVE)
+        self.kill()
+
+    def kill(self) -> None:
+        """End the process where it is; what it had not finished is taken up another time."""
+        self._process.kill()
+        self._process.join()
+
+    def _death(self) -> Death:
+        self._process.join()
+        if self._dump.exists() and self._dump.stat().st_size > 0:
+            return Death(f"took longer than the limit of {self._time_limit:g} s", final=True)
+        code = self._process.exitcode
+        assert code is not None
+        return Death(f"signal {-code}" if code < 0 else f"exit code {code}")
+
+
+def _serve(connection: Connection, num_threads: int, time_limit: float | None, dump: Path) -> None:
+    """Do the units that come, in the spawned process."""
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_IGN)  # they reach the parent too, which decides
+    threading.Thread(target=_die_with_parent, daemon=True).start()
+    prepare_process(num_threads)
+    with dump.open("w") as file:
+        if time_limit is not None:
+            limits.hold(limits.Limit(time_limit, file))
+        with suppress(EOFError, OSError):  # the parent has died
+            while (unit := connection.recv()) is not None:
+                connection.send(("done", _attempt(unit, lambda e: connection.send(("told", e)))))
+
+
+def _attempt(unit: Unit, watch: Watch) -> Exception | None:
+    """Do a unit; return what it has raised, in a form that the parent can read."""
+    try:
+        unit.run(watch)
+    except Exception as error:
+        error.add_note(traceback.format_exc())
+        try:
+            pickle.loads(pickle.dumps(error))
+        except Exception:  # an error may need what it does not carry
+            return RuntimeError(f"{type(error).__name__}: {error}")
+        return error
+    return None
+
+
+def _die_with_parent() -> None:
+    parent = multiprocessing.parent_process()
+    assert parent is not None
+    wait([parent.sentinel])
+    os._exit(1)

@@ -1,0 +1,184 @@
+"""A tiny sweep as a process of its own, what is done to it, and what it must leave."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from cifar_exp.record import RunRecord
+from cifar_exp.tracking import connect, read_records
+from tests import tiny
+
+ROOT = Path(__file__).parents[2]
+SEARCH = 'trials = 3\nsampler = "tpe"\npruner = "median"\nbatch_size = [8, 16]'
+EPOCHS, TRAININGS = 3, 8
+"""Of the sweep below: epochs a training, and trainings of its two combinations."""
+TIMES = {"seconds", "epoch_seconds", "images_per_second"}
+"""What no two executions measure alike."""
+
+
+def definition(images: Path, **changes: str) -> str:
+    return tiny.definition(
+        images, **{"epochs": str(EPOCHS), "search": SEARCH, "seeds": "1", **changes}
+    )
+
+
+def fault(
+    point: str, *, to: str = "self", signal: str = "SIGKILL", times: int = 1, **where: Any
+) -> dict[str, Any]:
+    return {"point": point, "where": where, "signal": signal, "to": to, "times": times}
+
+
+@dataclass
+class Bench:
+    """A folder with the stores of one experiment."""
+
+    folder: Path
+    text: str
+    template: Path | None = None
+    """An empty MLflow database to begin with, which saves making one."""
+    environment: dict[str, str] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.folder.mkdir()
+        if self.template:
+            shutil.copy(self.template, self.folder / "mlflow.db")
+        (self.folder / "tiny.toml").write_text(self.text)
+        self.uri = f"sqlite:///{self.folder / 'mlflow.db'}"
+        self.client = connect(self.uri)
+
+    def start(
+        self, *options: str, faults: list[dict[str, Any]] | None = None
+    ) -> subprocess.Popen[str]:
+        """Start the sweep as a process of its own group, with the faults that it will meet."""
+        marked = [
+            {**each, "marks": str(self.folder / f"marks-{number}-{time.monotonic_ns()}")}
+            for number, each in enumerate(faults or [])
+        ]
+        command = [
+            sys.executable,
+            "-m",
+            "tests.chaos.program",
+            "run",
+            "tiny.toml",
+            "--threads",
+            "1",
+        ]
+        return subprocess.Popen(
+            [*command, *options],
+            cwd=self.folder,
+            env={
+                **os.environ,
+                "PYTHONPATH": str(ROOT),
+                "OMP_NUM_THREADS": "1",
+                "MLFLOW_DISABLE_TELEMETRY": "true",
+                "MLFLOW_TRACKING_URI": self.uri,
+                "CIFAR_EXP_CACHE": str(self.folder / "cache"),
+                "CIFAR_EXP_FAULTS": json.dumps(marked),
+                "CHAOS_EPOCHS": str(self.folder / "epochs"),
+                **self.environment,
+            },
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            start_new_session=True,
+        )
+
+    def run(
+        self, *options: str, faults: list[dict[str, Any]] | None = None
+    ) -> subprocess.CompletedProcess[str]:
+        """Run the sweep to its end, whatever that is."""
+        process = self.start(*options, faults=faults)
+        output, errors = process.communicate(timeout=240)
+        wait_until(lambda: not processes_of(process.pid), 15)  # D: nobody is left
+        return subprocess.CompletedProcess(process.args, process.returncode, output, errors)
+
+    def records(self, *kinds: str) -> list[RunRecord]:
+        return [r for r in read_records(self.client, "tiny") if r.kind in kinds]
+
+    def trainings(self) -> list[RunRecord]:
+        return self.records("trial", "confirmation")
+
+    def running(self) -> list[RunRecord]:
+        every = self.records("sweep", "combination", "trial", "confirmation")
+        return [record for record in every if record.status == "RUNNING"]
+
+    def epochs_trained(self) -> int:
+        """How many epochs all executions have trained, those included that came to nothing."""
+        path = self.folder / "epochs"
+        return path.stat().st_size if path.exists() else 0
+
+    def results(self) -> dict[str, Any]:
+        """All that is to be equal to the bit: parameters, every epoch's metrics, and states."""
+        return {record.name: self._result(record) for record in self.trainings()}
+
+    def ranking(self) -> dict[str, Any]:
+        """The stored ranking, without what was measured in seconds."""
+        [top] = self.records("sweep")
+        path = self.client.download_artifacts(
+            top.run_id, "comparison/ranking.json", str(self.folder)
+        )
+        held: dict[str, Any] = _without_times(json.loads(Path(path).read_text()))
+        return held
+
+    def _result(self, record: RunRecord) -> dict[str, Any]:
+        names = sorted(record.metrics.keys() - TIMES)
+        points = {name: self.client.get_metric_history(record.run_id, name) for name in names}
+        return {
+            "state": record.state,
+            "params": dict(record.params),
+            "metrics": {name: [(p.step, p.value) for p in held] for name, held in points.items()},
+        }
+
+    def check(self) -> None:
+        """Check what holds after every execution that came to its end (A, B, C and E)."""
+        assert self.running() == []
+        names = [record.name for record in self.trainings()]
+        assert len(names) == len(set(names)) == TRAININGS
+        for record in self.trainings():
+            steps = [p.step for p in self.client.get_metric_history(record.run_id, "epoch_seconds")]
+            assert steps == list(range(1, len(steps) + 1))  # each epoch is there once
+        assert [path for path in self.left() if path.suffix in {".tmp", ".pt"}] == []
+
+    def left(self) -> list[Path]:
+        folder = self.folder / "cache" / "checkpoints"
+        return list(folder.iterdir()) if folder.exists() else []
+
+
+def _without_times(held: Any) -> Any:
+    """Leave out of a ranking all that depends on clocks and ids, wherever it stands."""
+    match held:
+        case dict():
+            kept = {k: v for k, v in held.items() if not _is_time(k)}
+            return {key: _without_times(value) for key, value in kept.items()}
+        case list():
+            return [_without_times(value) for value in held]
+    return held
+
+
+def _is_time(key: str) -> bool:
+    return "second" in key or key.startswith("run_id")
+
+
+def processes_of(group: int) -> list[str]:
+    """List the processes of a group that are alive."""
+    listed = subprocess.run(
+        ["ps", "-o", "pid=,stat=", "-g", str(group)], capture_output=True, text=True, check=False
+    )
+    rows = [line.split() for line in listed.stdout.splitlines()]
+    return [pid for pid, state in rows if not state.startswith("Z")]
+
+
+def wait_until(condition: Callable[[], bool], seconds: float = 60) -> None:
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, "it did not come to pass"
+        time.sleep(0.02)

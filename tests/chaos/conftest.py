@@ -1,0 +1,43 @@
+"""What the tests of chaos share: benches, and what an undisturbed sweep leaves."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tests.chaos.bench import Bench, definition
+
+NewBench = Callable[..., Bench]
+SEED = int(os.environ.get("CHAOS_SEED") or time.time_ns() % 100_000)
+
+
+def pytest_report_header() -> str:
+    """Name the seed of random times, which repeats them."""
+    return f"CHAOS_SEED={SEED}"
+
+
+@pytest.fixture
+def new_bench(images: Path, tmp_path: Path, _store_template: Path) -> NewBench:
+    """Make a bench of the tiny sweep, or of one that differs from it."""
+
+    def make(**changes: str) -> Bench:
+        return Bench(tmp_path / "bench", definition(images, **changes), _store_template)
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def undisturbed(
+    images: Path, tmp_path_factory: pytest.TempPathFactory, _store_template: Path
+) -> Bench:
+    """The tiny sweep after an execution that nothing has happened to."""
+    folder = tmp_path_factory.mktemp("undisturbed") / "bench"
+    bench = Bench(folder, definition(images), _store_template)
+    done = bench.run("--workers", "1")
+    assert done.returncode == 0, done.stderr
+    bench.check()
+    return bench

@@ -1,0 +1,77 @@
+"""The command line with three losses that misbehave, checkpoints after every epoch, and a count.
+
+Worker processes import the main module again, so what is done here holds in them, too. Each epoch
+that is trained leaves a byte in the file that CHAOS_EPOCHS names.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+
+from cifar_exp import checkpoint, cli, training
+from cifar_exp.datasets import Dataset
+from cifar_exp.losses import LOSSES
+from cifar_exp.losses.likelihood import CrossEntropy
+from cifar_exp.training import EpochMetrics
+
+MANY = 2**50
+
+
+class Hanging(CrossEntropy):
+    """Never comes back, and never gives Python's lock back."""
+
+    def __call__(self, logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+        del logits, labels
+        return torch.tensor(pow(7, 10**9))
+
+
+class Exiting(CrossEntropy):
+    """Ends the process, as far as Python goes."""
+
+    def __call__(self, logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+        raise SystemExit(f"enough of {len(labels)} of {len(logits)}")
+
+
+class Greedy(CrossEntropy):
+    """Asks the processor for more memory than there is."""
+
+    def __call__(self, logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+        return super().__call__(logits, labels) + torch.empty(MANY).sum()
+
+
+class Falling(CrossEntropy):
+    """Falls without end once there has been an epoch: to -inf, inf or NaN, or NaN in validation."""
+
+    to: Literal["-inf", "inf", "nan"] = "nan"
+
+    def __call__(self, logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+        return super().__call__(logits, labels) * float(self.to)
+
+
+def slowly(train: Callable[..., Iterator[EpochMetrics]]) -> Callable[..., Iterator[EpochMetrics]]:
+    """Let an epoch take as long as CHAOS_SECONDS says, and count it, unless it warms up."""
+
+    def trained(model: Any, config: Any, data: Dataset, *start: Any) -> Iterator[EpochMetrics]:
+        for metrics in train(model, config, data, *start):
+            if len(data.train) > training.WARM_UP_IMAGES:
+                with Path(os.environ["CHAOS_EPOCHS"]).open("ab") as epochs:
+                    epochs.write(b"x")
+                time.sleep(float(os.environ.get("CHAOS_SECONDS", "0")))
+            yield metrics
+
+    return trained
+
+
+checkpoint.SECONDS_BETWEEN, checkpoint.MOST_SHARE = 0.0, math.inf
+training.train = slowly(training.train)
+LOSSES |= {"hanging": Hanging, "exiting": Exiting, "greedy": Greedy, "falling": Falling}
+
+if __name__ == "__main__":
+    cli.main()

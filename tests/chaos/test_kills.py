@@ -1,0 +1,197 @@
+"""Processes of a sweep die at every step; what is left in the end is as if nothing had been."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.chaos.bench import EPOCHS, ROOT, TRAININGS, Bench, fault, processes_of, wait_until
+from tests.chaos.conftest import NewBench
+
+pytestmark = pytest.mark.chaos
+
+CE, MSE = "cross_entropy+sgd", "mse+sgd"
+GOES_ON = "the same command goes on from here"
+
+
+def assert_as_undisturbed(bench: Bench, undisturbed: Bench) -> None:
+    bench.check()
+    assert bench.results() == undisturbed.results()
+    assert bench.ranking() == undisturbed.ranking()
+
+
+@pytest.mark.chaos_short
+def test_a_killed_sweep_goes_on_from_its_last_epoch(
+    new_bench: NewBench, undisturbed: Bench
+) -> None:
+    bench = new_bench()
+    deadly = [fault("after_checkpoint", training=f"{CE} #1", epoch=2)]
+    assert bench.run("--workers", "1", faults=deadly).returncode == -signal.SIGKILL
+    [begun] = bench.running()[-1:]
+    assert (begun.name, bench.epochs_trained()) == (f"{CE} #1", EPOCHS + 2)
+    [kept] = bench.left()
+    assert kept.stem == begun.run_id
+    done = bench.run("--workers", "1")
+    assert done.returncode == 0, done.stderr
+    assert_as_undisturbed(bench, undisturbed)
+    assert bench.epochs_trained() == TRAININGS * EPOCHS  # not one epoch was trained twice
+    assert {r.name: r.run_id for r in bench.trainings()}[begun.name] == begun.run_id
+
+
+def test_a_worker_may_die_at_any_step(new_bench: NewBench, undisturbed: Bench) -> None:
+    bench = new_bench()
+    deadly = [
+        fault("after_ask", training=f"{CE} #0"),
+        fault("after_epoch", training=f"{CE} #1", epoch=1),
+        fault("after_checkpoint", training=f"{CE} #2", epoch=2),
+        fault("before_end", training=f"{MSE} #0"),
+        fault("before_tell", training=f"{MSE} #1"),
+        fault("after_checkpoint", training=f"{MSE} seed 1", epoch=1),
+    ]
+    done = bench.run("--workers", "2", faults=deadly)
+    assert done.returncode == 0, done.stderr
+    assert_as_undisturbed(bench, undisturbed)
+    attempts = {r.name: r.tags["attempts"] for r in bench.trainings() if "attempts" in r.tags}
+    struck = [f"{CE} #1", f"{CE} #2", f"{MSE} #0", f"{MSE} seed 1"]
+    assert attempts == dict.fromkeys(struck, "2")
+    assert bench.epochs_trained() == TRAININGS * EPOCHS + 2  # of CE #1 the first, MSE #0 the last
+
+
+def test_interruptions_of_every_kind_one_after_another(
+    new_bench: NewBench, undisturbed: Bench
+) -> None:
+    bench = new_bench()
+    bench.environment["CHAOS_SECONDS"] = "0.3"  # so that none is over before it is ended
+    for code, workers, misfortune in (
+        (130, 1, fault("after_epoch", to="group", signal="SIGINT", training=f"{CE} #0", epoch=1)),
+        (143, 1, fault("before_end", signal="SIGTERM", training=f"{CE} #1")),
+        (-signal.SIGKILL, 2, fault("after_epoch", to="parent", training=f"{CE} #2", epoch=1)),
+        (-signal.SIGKILL, 2, fault("before_end", to="group", training=f"{CE} #2")),
+        (143, 2, fault("after_epoch", to="parent", signal="SIGTERM", training=f"{CE} seed 1")),
+        (130, 2, fault("after_epoch", to="group", signal="SIGINT", training=f"{CE} seed 1")),
+    ):
+        ended = bench.run("--workers", str(workers), faults=[misfortune])
+        assert ended.returncode == code, ended.stderr
+        if code > 0:
+            assert ended.stderr.strip().splitlines()[-1].endswith(GOES_ON)
+            assert "Traceback" not in ended.stderr
+            assert bench.running() == []
+    done = bench.run("--workers", "1")
+    assert done.returncode == 0, done.stderr
+    assert_as_undisturbed(bench, undisturbed)
+    assert not [r for r in bench.trainings() if "attempts" in r.tags]  # no interruption is a crash
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_ctrl_c_at_once_and_again_is_one_sentence(new_bench: NewBench, workers: int) -> None:
+    bench = new_bench()
+    bench.environment["CHAOS_SECONDS"] = "0.3"
+    process = bench.start("--workers", str(workers))
+    wait_until((bench.folder / "epochs").exists)
+    for _ in range(3):
+        os.killpg(process.pid, signal.SIGINT)
+    _, errors = process.communicate(timeout=10)
+    assert process.returncode == 130
+    assert "Traceback" not in errors
+    assert errors.strip().splitlines()[-1].endswith(GOES_ON)
+    assert bench.running() == []
+    states = {r.status for r in bench.trainings() if not r.finished}
+    assert states == {"KILLED"}
+
+
+def test_ctrl_c_under_mlflow_run_reaches_all_and_ends_all(new_bench: NewBench) -> None:
+    bench = new_bench(epochs="2000")
+    command = [sys.executable, "-m", "mlflow", "run", str(ROOT), "--env-manager=local"]
+    process = subprocess.Popen(
+        [*command, "-P", f"experiment={bench.folder / 'tiny.toml'}", "-P", "workers=2"],
+        cwd=bench.folder,
+        env={
+            **os.environ,
+            "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
+            "PYTHONPATH": str(ROOT),
+            "MLFLOW_TRACKING_URI": bench.uri,
+            "OPTUNA_STORAGE": f"sqlite:///{bench.folder / 'optuna.db'}",
+        },
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+    wait_until(lambda: any("val/accuracy" in r.metrics for r in bench.trainings()), 90)
+    os.killpg(process.pid, signal.SIGINT)
+    _, errors = process.communicate(timeout=20)
+    wait_until(lambda: not processes_of(process.pid), 15)
+    assert "Traceback" not in errors
+    assert f"interrupted; {GOES_ON}" in errors
+    assert bench.running() == []
+    assert {record.status for record in bench.trainings()} == {"KILLED"}
+
+
+def test_a_training_that_keeps_crashing_is_given_up(new_bench: NewBench) -> None:
+    bench = new_bench()
+    deadly = [
+        fault("after_epoch", times=9, training=f"{CE} #1", epoch=2),
+        fault("after_epoch", times=9, training=f"{MSE} seed 1", epoch=1),
+    ]
+    done = bench.run("--workers", "2", faults=deadly)
+    assert done.returncode == 1
+    assert done.stderr.strip().splitlines()[-1] == f"no result for {MSE}"
+    bench.check()
+    held = {record.name: record for record in bench.trainings()}
+    for name in (f"{CE} #1", f"{MSE} seed 1"):
+        assert (held[name].state, held[name].status) == ("FAIL", "FAILED")
+        assert held[name].tags["reason"] == "crashed 3 times (last: signal 9)"
+        assert held[name].metrics["seconds"] > 0
+    assert bench.epochs_trained() == TRAININGS * EPOCHS - 3 + 2 + 2
+    again = bench.run("--workers", "1")  # it stays as it is
+    assert (again.returncode, len(bench.trainings())) == (1, TRAININGS)
+
+
+def test_a_crash_of_the_only_process_counts_over_executions(new_bench: NewBench) -> None:
+    bench = new_bench(losses="cross_entropy = {}")
+    deadly = [fault("after_epoch", times=1, training=f"{CE} #0", epoch=1)]
+    for attempt in ("1", "2", "3"):
+        assert bench.run("--workers", "1", faults=deadly).returncode == -signal.SIGKILL
+        [begun] = bench.trainings()
+        assert begun.tags.get("attempts", "1") == attempt
+    assert bench.run("--workers", "1").returncode == 0
+    first = bench.trainings()[0]
+    assert first.tags["reason"] == "crashed 3 times (last: its process was killed)"
+
+
+def test_losses_that_misbehave_cost_their_own_trainings(new_bench: NewBench) -> None:
+    losses = """
+        cross_entropy = {}
+        hanging = {}
+        exiting = {}
+        greedy = {}
+        low = { type = "falling", to = "-inf" }
+        high = { type = "falling", to = "inf" }
+        none = { type = "falling", to = "nan" }
+    """
+    bench = new_bench(losses=losses, search="trials = 1\nbatch_size = [8]", epochs="1")
+    done = bench.run("--workers", "1", "--time-limit", "6")
+    assert done.returncode == 1, done.stderr
+    assert bench.running() == []
+    reasons = {r.name: r.tags.get("reason") for r in bench.records("trial")}
+    assert reasons == {
+        f"{CE} #0": None,
+        "hanging+sgd #0": "took longer than the limit of 6 s",
+        "exiting+sgd #0": "SystemExit: enough of 8 of 8",
+        "greedy+sgd #0": "out of memory at batch size 8",
+        **dict.fromkeys(
+            ("low+sgd #0", "high+sgd #0", "none+sgd #0"), "the training loss is not finite"
+        ),
+    }
+    diverged = {r.combination for r in bench.records("trial") if r.diverged}
+    assert diverged == {"low+sgd", "high+sgd", "none+sgd"}
+    values = [v for r in bench.trainings() for v in r.metrics.values()]
+    assert all(abs(value) < 1e300 for value in values)  # nor is any of them NaN
+    rows = bench.ranking()["combinations"]
+    assert [row["combination"] for row in rows if row["rank"] is not None] == [CE]
+    assert rows[0]["combination"] == CE

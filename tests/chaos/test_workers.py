@@ -1,0 +1,166 @@
+from __future__ import annotations
+
+import os
+import signal
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from cifar_exp import limits, workers
+from cifar_exp.death import Death
+from cifar_exp.errors import Unavailable
+from cifar_exp.event import Event, Watch
+from cifar_exp.workers import WorkerError, pool
+
+pytestmark = pytest.mark.chaos  # a worker takes seconds to start
+
+
+def event(name: str, number: int) -> Event:
+    return Event(combination=name, kind="trial", number=number, epoch=0, epochs=1)
+
+
+@dataclass(frozen=True)
+class Step:
+    """Does one thing at its first `times` attempts, and leaves a line for each attempt."""
+
+    name: str
+    folder: Path
+    misfortune: Callable[[], object] = int
+    times: int = 1
+    training: bool = True
+    """Whether a training counts as being under way when its process dies."""
+
+    def run(self, watch: Watch) -> None:
+        before = self.lines("attempts")
+        self.write("attempts", str(os.getpid()))
+        watch(event(self.name, len(before)))
+        if len(before) < self.times:
+            self.misfortune()
+
+    def died(self, death: Death, watch: Watch) -> bool:
+        self.write("deaths", f"{death.reason} {death.final}")
+        watch(event(self.name, -1))
+        return self.training
+
+    def write(self, what: str, line: str) -> None:
+        with (self.folder / f"{self.name}.{what}").open("a") as file:
+            file.write(f"{line}\n")
+
+    def lines(self, what: str) -> list[str]:
+        path = self.folder / f"{self.name}.{what}"
+        return path.read_text().splitlines() if path.exists() else []
+
+
+def killed() -> None:
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def ended() -> None:
+    os._exit(7)
+
+
+def broken() -> None:
+    raise Unavailable("the store is away")
+
+
+class UnreadableError(Exception):
+    """An error that cannot be read from its own pickle."""
+
+    def __init__(self, one: int, other: int) -> None:
+        super().__init__(f"{one} and {other}")
+
+
+def broken_unreadably() -> None:
+    raise UnreadableError(1, 2)
+
+
+def hanging_in_c() -> None:
+    with limits.Clock().running():
+        pow(7, 10**9)  # hours in one call that never gives Python's lock back
+
+
+def asleep() -> None:
+    time.sleep(3600)
+
+
+@pytest.mark.chaos_short
+def test_the_death_of_a_worker_costs_its_own_unit_one_attempt(tmp_path: Path) -> None:
+    told: list[Event] = []
+    units = [Step("a", tmp_path, killed), Step("b", tmp_path), Step("c", tmp_path, ended, 2)]
+    with pool(2, 1, told.append) as submit:
+        for future in [submit(unit) for unit in units]:
+            future.result()
+    a, b, c = units
+    assert [len(unit.lines("attempts")) for unit in units] == [2, 1, 3]
+    assert len(set(a.lines("attempts"))) == 2
+    assert a.lines("deaths") == ["signal 9 False"]
+    assert b.lines("deaths") == []
+    assert c.lines("deaths") == ["exit code 7 False"] * 2
+    of_c = [e.number for e in told if e.combination == "c"]
+    assert of_c == [0, -1, 1, -1, 2]
+
+
+def test_workers_that_never_come_to_train_end_the_sweep(tmp_path: Path) -> None:
+    unit = Step("a", tmp_path, killed, times=99, training=False)
+    with pytest.raises(WorkerError, match=r"signal 9"), pool(2, 1, lambda _: None) as submit:
+        submit(unit).result()
+    assert len(unit.lines("attempts")) == 3
+
+
+@pytest.mark.parametrize(
+    ("misfortune", "kind", "message"),
+    [
+        (broken, Unavailable, "the store is away"),
+        (broken_unreadably, RuntimeError, "UnreadableError: 1 and 2"),
+    ],
+)
+def test_what_a_unit_raises_reaches_the_sweep(
+    tmp_path: Path, misfortune: Callable[[], None], kind: type[Exception], message: str
+) -> None:
+    with pytest.raises(kind, match=message), pool(2, 1, lambda _: None) as submit:
+        submit(Step("a", tmp_path, misfortune)).result()
+
+
+def test_a_hang_that_holds_pythons_lock_is_ended_by_the_limit(tmp_path: Path) -> None:
+    unit = Step("a", tmp_path, hanging_in_c)
+    with pool(1, 1, lambda _: None, time_limit=0.5) as submit:
+        submit(unit).result()
+    assert unit.lines("deaths") == ["took longer than the limit of 0.5 s True"]
+    assert len(unit.lines("attempts")) == 2
+
+
+def test_an_interruption_ends_the_workers_where_they_are(tmp_path: Path) -> None:
+    busy = threading.Event()
+    units = [Step("a", tmp_path, asleep), Step("b", tmp_path, asleep)]
+    begun: set[str] = set()
+
+    def watch(event: Event) -> None:
+        begun.add(event.combination)
+        if len(begun) == 2:
+            busy.set()
+
+    def interrupted() -> None:
+        with pool(2, 1, watch) as submit:
+            for unit in units:
+                submit(unit)
+            assert busy.wait(60)
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        interrupted()
+    for unit in units:
+        assert unit.lines("deaths") == []  # it is no crash
+        with pytest.raises(ProcessLookupError):
+            os.kill(int(unit.lines("attempts")[0]), 0)
+
+
+@pytest.mark.chaos_short
+def test_a_single_worker_without_a_limit_is_this_process(tmp_path: Path) -> None:
+    unit = Step("a", tmp_path)
+    with workers.pool(1, 1, lambda _: None) as submit:
+        submit(unit).result()
+    assert unit.lines("attempts") == [str(os.getpid())]

@@ -1,0 +1,55 @@
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+
+import pytest
+
+HANGING = """
+import sys, time
+from cifar_exp import signals
+signals.SECONDS_TO_END = float(sys.argv[1])
+signals.end_in_good_order()
+try:
+    print("ready", flush=True)
+    time.sleep(60)
+finally:
+    print("closing", flush=True)
+    time.sleep(float(sys.argv[2]))
+    print("closed", flush=True)
+"""
+
+
+def start(to_end: float, to_close: float) -> subprocess.Popen[str]:
+    process = subprocess.Popen(
+        [sys.executable, "-c", HANGING, str(to_end), str(to_close)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stdout is not None
+    assert process.stdout.readline() == "ready\n"
+    return process
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_what_does_not_come_to_an_end_is_ended(number: signal.Signals, code: int) -> None:
+    process = start(0.2, 60)
+    process.send_signal(number)
+    output, errors = process.communicate(timeout=10)
+    assert (process.returncode, output) == (code, "closing\n")
+    assert errors == "ended before all runs were closed; the same command goes on from here\n"
+
+
+@pytest.mark.parametrize("second", [signal.SIGINT, signal.SIGTERM])
+def test_a_second_signal_does_not_cut_the_end_short(second: signal.Signals) -> None:
+    process = start(60, 0.2)
+    process.send_signal(signal.SIGINT)
+    assert process.stdout is not None
+    assert process.stdout.readline() == "closing\n"
+    process.send_signal(second)
+    output, errors = process.communicate(timeout=10)
+    assert output == "closed\n"
+    assert errors.strip().splitlines()[-1] == "KeyboardInterrupt"  # the first one, once
+    assert errors.count("Traceback") == 1
