@@ -77,8 +77,9 @@ def settings(given: Iterable[str]) -> dict[str, dict[str, Any]]:
 
 
 def _value(text: str) -> Any:
-    """Read a value as TOML does; what is no TOML is text."""
+    """Read a value as TOML does; what is no TOML, or more than a value, is text."""
     try:
-        return tomllib.loads(f"value = {text}")["value"]
-    except tomllib.TOMLDecodeError:
+        read = tomllib.loads(f"value = {text}")
+    except (ValueError, RecursionError):  # a number may have thousands of digits
         return text
+    return read["value"] if len(read) == 1 else text

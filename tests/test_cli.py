@@ -340,7 +340,7 @@ def test_bad_input_is_one_sentence(cli: Cli, here: Path, arguments: tuple[object
             ("plan", "FILE", "--precision", "fp16"),
             "--precision: should be 'fp32', 'bf16' or 'auto'",
         ),
-        (("run", "FILE", "--dataset", "folde"), "--dataset: unknown dataset 'folde'; did you mean"),
+        (("run", "FILE", "--dataset", "folde"), '--dataset: unknown dataset "folde"; did you mean'),
         (("run", "FILE", "--dataset", "folder"), "--data-dir: is missing"),
         (("run", "FILE", "--trials", "abc"), "'abc' is not a valid whole number."),
     ],
@@ -360,7 +360,7 @@ def test_a_wrong_definition_lists_all_its_problems(cli: Cli, definition: Path, h
     definition.write_text(text.replace("epochs", "epoch").replace("mse", "msee"))
     shown = cli("run", definition)
     assert shown.code == 2
-    assert "losses.msee.type: unknown loss 'msee'; did you mean \"mse\"?" in shown.err
+    assert 'losses.msee.type: unknown loss "msee"; did you mean "mse"?' in shown.err
     assert 'epoch: unknown name; did you mean "epochs"?' in shown.err
     assert not list(here.iterdir())
 
