@@ -9,7 +9,11 @@ from typing import Any
 
 from cifar_exp.datasets import DATASETS
 from cifar_exp.errors import BadInput
+from cifar_exp.experiment import Experiment
 from cifar_exp.problems import Options
+
+MOST_UNASKED = 10_000
+"""Trainings that one command starts without a question."""
 
 KEY_OF: Mapping[str, tuple[int | str, ...]] = {
     "trials": ("search", "trials"),
@@ -58,6 +62,20 @@ def dataset(name: str, place: Path | None) -> dict[str, str]:
     if name in DATASETS and "path" not in DATASETS[name].model_fields:
         raise BadInput(f"--data-dir: the data set {name!r} brings its own images; leave it out")
     return {"type": name, "path": str(place)}
+
+
+def check_size(definition: Experiment, path: Path) -> None:
+    """Check that an experiment is of a size that is started without a question.
+
+    Raises:
+        BadInput: It is larger.
+    """
+    number = definition.num_trainings
+    if number > MOST_UNASKED:
+        raise BadInput(
+            f"{path}: {number} trainings are more than the {MOST_UNASKED} that start unasked; "
+            "`cifar-exp plan` guesses their time and disk space, and --yes starts them"
+        )
 
 
 def settings(given: Iterable[str]) -> dict[str, dict[str, Any]]:
