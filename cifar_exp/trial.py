@@ -68,7 +68,9 @@ def record(
             loss, precision = config.loss_settings, config.precision
             tested = _guarded(training.evaluate, model, loss, test, precision)
     except Diverged as error:
-        outcome = Outcome(state="FAIL", reason=str(error), diverged=True)
+        outcome = Outcome(
+            state="FAIL", epochs=config.epochs, reason=f"{error} on the test set", diverged=True
+        )
     except TrainingError as error:
         outcome = Outcome(state="FAIL", reason=str(error))
     final = {**_final(outcome, tested), "seconds": time.perf_counter() - started}
@@ -112,12 +114,18 @@ def epoch_metrics(metrics: EpochMetrics) -> dict[str, float]:
 
 
 def _follow(epochs: Iterator[EpochMetrics], run: Run, stop: Stop) -> Outcome:
-    """Log each epoch; end early where `stop` says so."""
-    while (metrics := _guarded(next, epochs, None)) is not None:
-        run.log_epoch(metrics.epoch, epoch_metrics(metrics))
-        outcome = Outcome(state="COMPLETE", epochs=metrics.epoch, val_accuracy=metrics.val.accuracy)
-        if stop(metrics):
-            return Outcome(state="PRUNED", epochs=metrics.epoch, val_accuracy=metrics.val.accuracy)
+    """Log each epoch; end early where `stop` says so, or the training diverges."""
+    outcome = Outcome(state="COMPLETE")
+    try:
+        while (metrics := _guarded(next, epochs, None)) is not None:
+            run.log_epoch(metrics.epoch, epoch_metrics(metrics))
+            reached = {"epochs": metrics.epoch, "val_accuracy": metrics.val.accuracy}
+            outcome = Outcome(state="COMPLETE", **reached)
+            if stop(metrics):
+                return Outcome(state="PRUNED", **reached)
+    except Diverged as error:
+        reason = f"{error} in epoch {outcome.epochs + 1}"
+        return Outcome(state="FAIL", epochs=outcome.epochs, reason=reason, diverged=True)
     return outcome
 
 
