@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import io
+import math
+import os
 import sys
+import traceback
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
@@ -10,6 +14,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import click
 
 from cifar_exp.errors import BadInput, Unavailable
+from cifar_exp.redaction import hide, secrets_given
 from cifar_exp.signals import INTERRUPTED, TERMINATED, Terminated, end_in_good_order
 
 if TYPE_CHECKING:
@@ -37,6 +42,19 @@ class Whole(click.IntRange):
 
     def __init__(self) -> None:
         super().__init__(1)
+
+
+class Finite(click.FloatRange):
+    """A number within bounds; click lets `nan` through, which is within and beyond all of them."""
+
+    name = "number"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Refuse what is not finite."""
+        number = super().convert(value, param, ctx)
+        if not math.isfinite(number):
+            self.fail(f"{value} is not a finite number.", param, ctx)
+        return number
 
 
 tracking_option = click.option(
@@ -90,13 +108,16 @@ def definition_options(command: Command) -> Command:
 )
 @tracking_option
 @storage_option
-def run(experiment: Path, **options: Any) -> None:
+@click.option("--yes", is_flag=True, help="Start even a very large number of trainings.")
+def run(experiment: Path, yes: bool, **options: Any) -> None:
     """Tune, confirm and rank every combination; again, it goes on and repeats nothing."""
     from cifar_exp import options as typed
     from cifar_exp.experiment import definition_text, read
 
     text = definition_text(experiment, typed.changes(options))
     definition = read(text, str(experiment), typed.words(options))
+    if not yes:
+        typed.check_size(definition, experiment)
 
     from cifar_exp import console
 
@@ -206,21 +227,21 @@ def train(
 )
 @click.option(
     "--alpha",
-    type=click.FloatRange(0, 0.5, min_open=True),
+    type=Finite(0, 0.5, min_open=True),
     default=0.05,
     show_default=True,
     help="Probability of any false claim that a combination is worse than the best.",
 )
 @click.option(
     "--rope",
-    type=click.FloatRange(0),
+    type=Finite(0),
     default=0.5,
     show_default=True,
     help="Difference that does not matter in practice, in points (hundredths of the yardstick).",
 )
 @click.option(
     "--target",
-    type=click.FloatRange(0, 100, min_open=True),
+    type=Finite(0, 100, min_open=True),
     help="Validation accuracy in % to measure the time to.  [default: what half of them reach]",
 )
 @tracking_option
@@ -290,15 +311,20 @@ def main() -> NoReturn:
     except click.exceptions.Exit as end:
         sys.exit(end.exit_code)
     except click.ClickException as error:
-        error.show()
+        shown = io.StringIO()
+        error.show(shown)
+        _say(shown.getvalue().rstrip("\n"))
         sys.exit(error.exit_code)
     except (click.Abort, KeyboardInterrupt, Terminated, Exception) as error:
-        if debug:
-            raise
         code, sentence = _explain(error)
-        click.echo(sentence, err=True)
+        _say(f"{traceback.format_exc()}{sentence}" if debug else sentence)
         sys.exit(code)
     sys.exit(0)
+
+
+def _say(text: str) -> None:
+    """Print to standard error, without the passwords that the command was given."""
+    click.echo(hide(text, secrets_given(sys.argv, os.environ)), err=True)
 
 
 def _explain(error: BaseException) -> tuple[int, str]:

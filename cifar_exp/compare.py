@@ -87,7 +87,8 @@ def compare_several(
 def read_results(name: str, uri: str) -> Results:
     """Read the results of an experiment's latest sweep from an MLflow store."""
     if not tracking.exists(uri):
-        raise BadInput(f"there is no {uri.removeprefix('sqlite:///')}; name the MLflow store")
+        file = without_credentials(uri).removeprefix("sqlite:///")
+        raise BadInput(f"there is no {file}; name the MLflow store")
     client = tracking.connect(uri)
     records = tracking.read_records(client, name)
     try:

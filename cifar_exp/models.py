@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, cast
 
 from cifar_exp.lazy import LazyModule
-from cifar_exp.problems import suggestion
+from cifar_exp.problems import quoted, suggestion
 
 if TYPE_CHECKING:
     import torch
@@ -142,7 +141,7 @@ def check_name(name: str) -> None:
     prefixed = name.startswith(TORCHVISION)
     known = _torchvision_names() if prefixed else [*MODELS, f"{TORCHVISION}NAME"]
     if name not in known:
-        raise ValueError(f"unknown model {json.dumps(name)}{suggestion(name, known)}")
+        raise ValueError(f"unknown model {quoted(name)}{suggestion(name, known)}")
 
 
 def build(

@@ -9,7 +9,11 @@ from typing import Any
 
 from cifar_exp.datasets import DATASETS
 from cifar_exp.errors import BadInput
+from cifar_exp.experiment import Experiment
 from cifar_exp.problems import Options
+
+MOST_UNASKED = 10_000
+"""Trainings that one command starts without a question."""
 
 KEY_OF: Mapping[str, tuple[int | str, ...]] = {
     "trials": ("search", "trials"),
@@ -60,6 +64,20 @@ def dataset(name: str, place: Path | None) -> dict[str, str]:
     return {"type": name, "path": str(place)}
 
 
+def check_size(definition: Experiment, path: Path) -> None:
+    """Check that an experiment is of a size that is started without a question.
+
+    Raises:
+        BadInput: It is larger.
+    """
+    number = definition.num_trainings
+    if number > MOST_UNASKED:
+        raise BadInput(
+            f"{path}: {number} trainings are more than the {MOST_UNASKED} that start unasked; "
+            "`cifar-exp plan` guesses their time and disk space, and --yes starts them"
+        )
+
+
 def settings(given: Iterable[str]) -> dict[str, dict[str, Any]]:
     """Read `loss.gamma=2` and the like into the settings of each component.
 
@@ -77,8 +95,9 @@ def settings(given: Iterable[str]) -> dict[str, dict[str, Any]]:
 
 
 def _value(text: str) -> Any:
-    """Read a value as TOML does; what is no TOML is text."""
+    """Read a value as TOML does; what is no TOML, or more than a value, is text."""
     try:
-        return tomllib.loads(f"value = {text}")["value"]
-    except tomllib.TOMLDecodeError:
+        read = tomllib.loads(f"value = {text}")
+    except (ValueError, RecursionError):  # a number may have thousands of digits
         return text
+    return read["value"] if len(read) == 1 else text

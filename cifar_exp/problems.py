@@ -24,6 +24,9 @@ class DefinitionError(BadInput):
     """A definition, or an option that changes one, that cannot be used as it is."""
 
 
+LONGEST_QUOTE = 80
+"""Letters of a name or value that a problem repeats."""
+
 IN_PLAIN_WORDS = {
     "missing": "is missing",
     "dict_type": "should be a table, {{ }}",
@@ -78,9 +81,20 @@ class Problem:
 
 
 def _key(key: int | str) -> str:
-    """Write a key as TOML does: quoted, and its line breaks escaped, unless it is a plain word."""
-    plain = isinstance(key, int) or re.fullmatch("[A-Za-z0-9_-]+", key)
-    return str(key) if plain else json.dumps(key, ensure_ascii=False)
+    """Write a key as TOML does: quoted unless it is a plain word."""
+    text = str(key)
+    return text if re.fullmatch(f"[A-Za-z0-9_-]{{1,{LONGEST_QUOTE}}}", text) else quoted(text)
+
+
+def quoted(given: str) -> str:
+    """Quote a text on one line, shortened if it is long.
+
+    What would move a terminal's cursor, change its colours or turn the direction of what follows
+    is escaped: a definition may be a stranger's.
+    """
+    short = given if len(given) <= LONGEST_QUOTE else f"{given[:LONGEST_QUOTE]}..."
+    escaped = json.dumps(short, ensure_ascii=False)
+    return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in escaped)
 
 
 def problems_of(error: ValidationError) -> list[Problem]:

@@ -82,12 +82,14 @@ def record(
         start = guard(_begin, config, data, keeper, run.logged_epochs)
         epochs = training.train(start.model, config, data, start.optimizer, start.epochs_done)
         keep = _keeping(keeper, start, started, config.epochs)
-        outcome = _follow(epochs, run, guard, stop, keep)
+        outcome = _follow(epochs, run, guard, stop, keep, start.epochs_done)
         if test is not None and outcome.state == "COMPLETE":
             loss, precision = config.loss_settings, config.precision
             tested = guard(training.evaluate, start.model, loss, test, precision)
     except Diverged as error:
-        outcome = Outcome(state="FAIL", reason=str(error), diverged=True)
+        outcome = Outcome(
+            state="FAIL", epochs=config.epochs, reason=f"{error} on the test set", diverged=True
+        )
     except TrainingError as error:
         outcome = Outcome(state="FAIL", reason=str(error))
     before = start.seconds if start else 0.0
@@ -174,18 +176,25 @@ def _follow(
     guard: Guard,
     stop: Stop,
     keep: Callable[[int], None],
+    epochs_done: int,
 ) -> Outcome:
-    """Log each epoch; end early where `stop` says so, and keep the state where it does not."""
+    """Log each epoch, and keep the state; end early where `stop` says so, or it diverges."""
     name = run.info.run_name
-    while (metrics := guard(next, epochs, None)) is not None:
-        run.log_epoch(metrics.epoch, epoch_metrics(metrics))
-        outcome = Outcome(state="COMPLETE", epochs=metrics.epoch, val_accuracy=metrics.val.accuracy)
-        stopped = stop(metrics)
-        faults.point("after_epoch", training=name, epoch=metrics.epoch)
-        if stopped:
-            return Outcome(state="PRUNED", epochs=metrics.epoch, val_accuracy=metrics.val.accuracy)
-        keep(metrics.epoch)
-        faults.point("after_checkpoint", training=name, epoch=metrics.epoch)
+    outcome = Outcome(state="COMPLETE", epochs=epochs_done)
+    try:
+        while (metrics := guard(next, epochs, None)) is not None:
+            run.log_epoch(metrics.epoch, epoch_metrics(metrics))
+            reached = {"epochs": metrics.epoch, "val_accuracy": metrics.val.accuracy}
+            outcome = Outcome(state="COMPLETE", **reached)
+            stopped = stop(metrics)
+            faults.point("after_epoch", training=name, epoch=metrics.epoch)
+            if stopped:
+                return Outcome(state="PRUNED", **reached)
+            keep(metrics.epoch)
+            faults.point("after_checkpoint", training=name, epoch=metrics.epoch)
+    except Diverged as error:
+        reason = f"{error} in epoch {outcome.epochs + 1}"
+        return Outcome(state="FAIL", epochs=outcome.epochs, reason=reason, diverged=True)
     return outcome
 
 

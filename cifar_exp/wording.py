@@ -14,6 +14,11 @@ def size(num_bytes: float) -> str:
 
 
 def without_credentials(uri: str) -> str:
-    """Leave user name and password out of a URI."""
-    scheme, separator, rest = uri.partition("://")
-    return f"{scheme}{separator}{rest.rpartition('@')[2]}"
+    """Leave user name, password and settings (what follows a `?`) out of a URI."""
+    scheme, separator, rest = uri.rpartition("://")
+    place, _, query = rest.partition("?")
+    if "@" in query:  # where does the password end?
+        return f"{scheme}{separator}..."
+    user, _, host = place.rpartition("@")
+    is_path = place.startswith("/") or not (separator or ":" in user)
+    return f"{scheme}{separator}{place if is_path else host}"

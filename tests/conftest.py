@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import sqlite3
 import sys
 from collections.abc import Iterator
@@ -11,8 +12,10 @@ from pathlib import Path
 
 import pytest
 
+from cifar_exp.cli import main
 from cifar_exp.datasets import Dataset
 from tests import tiny
+from tests.command import Cli, Shown
 
 # Tiny inputs train fastest on one thread; torch reads this when it is first imported.
 os.environ["OMP_NUM_THREADS"] = "1"
@@ -74,3 +77,29 @@ def images(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def data(images: Path, _own_environment: None) -> Dataset:
     """The tiny images as a data set."""
     return tiny.dataset(images)
+
+
+@pytest.fixture
+def cli(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Iterator[Cli]:
+    """Run a command as a user would, in this process."""
+    handler = signal.getsignal(signal.SIGTERM)
+
+    def run(*arguments: object) -> Shown:
+        monkeypatch.setattr(sys, "argv", ["cifar-exp", *map(str, arguments)])
+        capsys.readouterr()
+        with pytest.raises(SystemExit) as ended:
+            main()
+        return Shown(int(ended.value.code or 0), *capsys.readouterr())
+
+    yield run
+    signal.signal(signal.SIGTERM, handler)
+
+
+@pytest.fixture
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty current folder."""
+    folder = tmp_path / "here"
+    folder.mkdir()
+    monkeypatch.chdir(folder)
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    return folder

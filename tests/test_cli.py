@@ -5,62 +5,18 @@ import io
 import json
 import shlex
 import shutil
-import signal
 import socket
-import sys
-from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import NamedTuple
 
 import pytest
 
-from cifar_exp.cli import main
 from cifar_exp.datasets import DATASETS
 from cifar_exp.losses import LOSSES
 from cifar_exp.models import MODELS
 from cifar_exp.optimizers import OPTIMIZERS
 from cifar_exp.tracking import connect, read_records
 from tests import tiny
-
-
-class Shown(NamedTuple):
-    code: int
-    out: str
-    err: str
-
-    @property
-    def last(self) -> str:
-        """The last line on standard error."""
-        return self.err.strip().splitlines()[-1]
-
-
-Cli = Callable[..., Shown]
-
-
-@pytest.fixture
-def cli(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Iterator[Cli]:
-    """Run a command as a user would, in this process."""
-    handler = signal.getsignal(signal.SIGTERM)
-
-    def run(*arguments: object) -> Shown:
-        monkeypatch.setattr(sys, "argv", ["cifar-exp", *map(str, arguments)])
-        capsys.readouterr()
-        with pytest.raises(SystemExit) as ended:
-            main()
-        return Shown(int(ended.value.code or 0), *capsys.readouterr())
-
-    yield run
-    signal.signal(signal.SIGTERM, handler)
-
-
-@pytest.fixture
-def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """An empty current folder."""
-    folder = tmp_path / "here"
-    folder.mkdir()
-    monkeypatch.chdir(folder)
-    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
-    return folder
+from tests.command import Cli
 
 
 @pytest.fixture
@@ -358,7 +314,7 @@ def test_bad_input_is_one_sentence(cli: Cli, here: Path, arguments: tuple[object
             ("plan", "FILE", "--precision", "fp16"),
             "--precision: should be 'fp32', 'bf16' or 'auto'",
         ),
-        (("run", "FILE", "--dataset", "folde"), "--dataset: unknown dataset 'folde'; did you mean"),
+        (("run", "FILE", "--dataset", "folde"), '--dataset: unknown dataset "folde"; did you mean'),
         (("run", "FILE", "--dataset", "folder"), "--data-dir: is missing"),
         (("run", "FILE", "--trials", "abc"), "'abc' is not a valid whole number."),
     ],
@@ -378,7 +334,7 @@ def test_a_wrong_definition_lists_all_its_problems(cli: Cli, definition: Path, h
     definition.write_text(text.replace("epochs", "epoch").replace("mse", "msee"))
     shown = cli("run", definition)
     assert shown.code == 2
-    assert "losses.msee.type: unknown loss 'msee'; did you mean \"mse\"?" in shown.err
+    assert 'losses.msee.type: unknown loss "msee"; did you mean "mse"?' in shown.err
     assert 'epoch: unknown name; did you mean "epochs"?' in shown.err
     assert not list(here.iterdir())
 
@@ -448,7 +404,9 @@ def test_a_storage_that_cannot_be_used_starts_no_sweep(
     assert read_records(connect(tracking_uri), "tiny") == []
 
 
-def test_debug_shows_the_traceback(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sys, "argv", ["cifar-exp", "run", "missing.toml", "--debug"])
-    with pytest.raises(Exception, match="there is no such file"):
-        main()
+def test_debug_shows_the_traceback_before_the_sentence(cli: Cli, here: Path) -> None:
+    shown = cli("run", "missing.toml", "--debug")
+    assert shown.code == 2
+    assert shown.err.startswith("Traceback (most recent call last)")
+    assert shown.last == "missing.toml: there is no such file"
+    assert not list(here.iterdir())

@@ -505,8 +505,8 @@ def test_options_of_one_training() -> None:
 @pytest.mark.parametrize(
     ("changes", "given_settings", "says"),
     [
-        ({"loss": "focl"}, {}, "--loss: unknown loss 'focl'; did you mean \"focal\"?"),
-        ({"optimizer": "sdg"}, {}, "--optimizer: unknown optimizer 'sdg'; did you mean "),
+        ({"loss": "focl"}, {}, '--loss: unknown loss "focl"; did you mean "focal"?'),
+        ({"optimizer": "sdg"}, {}, '--optimizer: unknown optimizer "sdg"; did you mean '),
         ({"lr": -1.0}, {}, "--lr: should be greater than 0"),
         ({"lr": math.inf}, {}, "--lr: should be a finite number"),
         ({"batch_size": 0}, {}, "--batch-size: should be at least 1"),
@@ -518,7 +518,7 @@ def test_options_of_one_training() -> None:
         ({"loss": "a b"}, {}, "--loss: unknown loss"),
         ({"precision": "fp8"}, {}, "--precision: should be 'fp32', 'bf16' or 'auto'"),
         ({"dataset": {"type": "folder"}}, {}, "--data-dir: is missing"),
-        ({"dataset": {"type": "folde"}}, {}, "--dataset: unknown dataset 'folde'; did you mean"),
+        ({"dataset": {"type": "folde"}}, {}, '--dataset: unknown dataset "folde"; did you mean'),
         ({"dataset": {"type": "folder", "path": "x", "sise": 3}}, {}, "-s dataset.sise: unknown"),
     ],
 )

@@ -92,7 +92,7 @@ def test_a_definition_that_is_not_there(tmp_path: Path) -> None:
 def test_wrong_options_of_one_training(tmp_path: Path) -> None:
     done = typed(tmp_path, "train", "--loss", "focl", "-s", "optimizer.momentum=0.9")
     assert (done.code, done.out) == (2, "")
-    assert "unknown loss 'focl'; did you mean \"focal\"?" in done.err
+    assert 'unknown loss "focl"; did you mean "focal"?' in done.err
     assert done.loaded.isdisjoint(LARGE)
     assert list(tmp_path.iterdir()) == []
 

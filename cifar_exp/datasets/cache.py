@@ -10,12 +10,13 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, NonNegativeInt, ValidationError
 
 from cifar_exp import folders
 from cifar_exp.datasets.dataset import Dataset, Split
 from cifar_exp.datasets.errors import DataError
 from cifar_exp.datasets.progress import Progress, no_progress
+from cifar_exp.datasets.source import Contents
 from cifar_exp.datasets.statistics import mean_and_std
 from cifar_exp.lazy import LazyModule
 
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from cifar_exp.datasets.source import Contents, DatasetChoice, Source
+    from cifar_exp.datasets.source import DatasetChoice, Source
 else:
     np = LazyModule("numpy")
 
@@ -42,7 +43,7 @@ class Meta(BaseModel):
 
     name: str
     classes: tuple[str, ...]
-    counts: tuple[int, int, int]
+    counts: tuple[NonNegativeInt, NonNegativeInt, NonNegativeInt]
     fingerprint: str
     mean: tuple[float, ...]
     std: tuple[float, ...]
@@ -51,18 +52,25 @@ class Meta(BaseModel):
 def load(choice: DatasetChoice, progress: Progress = no_progress) -> Dataset:
     """Open a data set, after downloading and decoding it if that has not been done before.
 
-    Of several processes that need it at the same time, one prepares it and the others wait.
+    Of several processes that need it at the same time, one prepares it and the others wait. Every
+    byte of the cache is checked, and where one is wrong the data set is made again.
 
     Raises:
         DataError: The data is missing, damaged or unsuitable, or the cache cannot be written.
     """
     source = choice.source()
     folder = folders.cache() / f"{choice.name}-{_digest(source.key)}"
-    ready = _opened(folder)
-    if ready is not None:
-        return ready
-    with _sole_writer(folder, progress):
-        return _opened(folder) or _prepared(choice.name, source, folder, progress)
+    try:
+        return _intact(folder)
+    except DataError as error:
+        damage = error
+    try:
+        with _sole_writer(folder, progress):
+            return _opened(folder) or _prepared(choice.name, source, folder, progress)
+    except DataError as error:
+        if not folder.exists():
+            raise
+        raise DataError(f"{damage} That failed: {error}") from error
 
 
 def open_dataset(path: Path) -> Dataset:
@@ -124,9 +132,28 @@ def _dataset(path: Path, meta: Meta, train: Split, val: Split, test: Split) -> D
 
 def _opened(folder: Path) -> Dataset | None:
     try:
-        return open_dataset(folder)
+        return _intact(folder)
     except DataError:
         return None
+
+
+def _intact(folder: Path) -> Dataset:
+    """Map the data set in a cache folder, and check that it is the one that was stored.
+
+    Raises:
+        DataError: The folder is missing, or a byte of it has changed.
+    """
+    data = open_dataset(folder)
+    images = np.load(folder / IMAGES, mmap_mode="r", allow_pickle=False)
+    labels = np.load(folder / LABELS, allow_pickle=False)
+    counts = (len(data.train), len(data.val), len(data.test))
+    found = _fingerprint(images, Contents(classes=data.classes, labels=labels, counts=counts))
+    if found != data.fingerprint:
+        raise DataError(
+            f"The cached data set {folder} is damaged ({IMAGES} or {LABELS}: SHA-256 expected "
+            f"{data.fingerprint}, found {found}): load the data set again."
+        )
+    return data
 
 
 @contextmanager

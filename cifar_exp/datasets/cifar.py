@@ -12,7 +12,7 @@ from cifar_exp.datasets.archive import Archive, files_in_archive, files_in_folde
 from cifar_exp.datasets.batch import CHANNELS, SIZE, Batch, read_batch, read_names
 from cifar_exp.datasets.download import downloaded
 from cifar_exp.datasets.errors import DataError
-from cifar_exp.datasets.source import Contents, DatasetChoice, Source
+from cifar_exp.datasets.source import Contents, DatasetChoice, Place, Source
 from cifar_exp.datasets.split import official_order
 from cifar_exp.lazy import LazyModule
 
@@ -59,9 +59,8 @@ CIFAR100 = Archive(
 class _Cifar(DatasetChoice):
     archive: ClassVar[Archive]
 
-    path: Path | None = Field(
+    path: Place | None = Field(
         default=None,
-        strict=False,
         description="The official archive, the folder that holds it, or the folder it was "
         "extracted to; without it, the archive is downloaded. Not needed again once decoded.",
     )

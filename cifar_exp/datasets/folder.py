@@ -13,7 +13,7 @@ from pydantic import Field
 from cifar_exp.datasets.decode import decoded
 from cifar_exp.datasets.errors import DataError
 from cifar_exp.datasets.scan import ImageFile, image_files
-from cifar_exp.datasets.source import Contents, DatasetChoice, Source
+from cifar_exp.datasets.source import Contents, DatasetChoice, Place, Source
 from cifar_exp.datasets.split import official_order
 from cifar_exp.lazy import LazyModule
 
@@ -39,14 +39,14 @@ class Folder(DatasetChoice):
 
     name: ClassVar[str] = "folder"
 
-    path: Path = Field(
-        strict=False,
+    path: Place = Field(
         description="The folder that holds train/<class>/ and test/<class>/; "
         "a relative path starts at the working directory.",
     )
     size: int | None = Field(
         default=None,
         ge=1,
+        le=4096,
         description="Height and width in pixels to which every image is resized; "
         "not needed when all images are square and of one size.",
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import stat
 from typing import TYPE_CHECKING, NamedTuple
 
 from cifar_exp.datasets.errors import DataError
@@ -57,6 +58,8 @@ def _image_file(entry: os.DirEntry[str]) -> ImageFile:
         raise DataError(
             f"Cannot read the image {entry.path} ({error.strerror}): replace or remove it."
         ) from error
+    if not stat.S_ISREG(found.st_mode):  # to read a pipe or a device may never end
+        raise DataError(f"The image {entry.path} is no regular file: replace or remove it.")
     return ImageFile(entry.path, found.st_size, found.st_mtime_ns)
 
 

@@ -5,13 +5,15 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, ClassVar
+
+from pydantic import AfterValidator, Field
+from pydantic_core import PydanticCustomError
 
 from cifar_exp.settings import Settings
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     import numpy as np
     from numpy.typing import NDArray
 
@@ -56,6 +58,20 @@ class Source(ABC):
         Raises:
             DataError: The images are missing, damaged or unsuitable.
         """
+
+
+def _possible(path: Path) -> Path:
+    if "\0" in str(path):
+        raise PydanticCustomError("path", "should be a path, which has no null character")
+    try:
+        path.expanduser()
+    except RuntimeError:
+        raise PydanticCustomError("path", "begins with a user who has no home here") from None
+    return path
+
+
+Place = Annotated[Path, Field(strict=False), AfterValidator(_possible)]
+"""A file or folder as a definition names it; `~` stands for the user's home."""
 
 
 class DatasetChoice(Settings, ABC):

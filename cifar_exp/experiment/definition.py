@@ -27,23 +27,24 @@ from cifar_exp.experiment.variant import (
 from cifar_exp.losses import LOSSES, Loss
 from cifar_exp.optimizers import OPTIMIZERS, Optimizer
 from cifar_exp.precision import Precision, PrecisionChoice, resolve
-from cifar_exp.problems import suggestion
+from cifar_exp.problems import quoted, suggestion
 from cifar_exp.settings import Settings
 
-BatchSize = Annotated[int, Field(ge=1)]
+Count = Annotated[int, Field(ge=1, le=1_000_000)]
+"""A number of trainings, epochs or images; what is beyond the limit is a slip of the hand."""
 Seed = Annotated[int, Field(ge=0, lt=2**32)]
 
 
 class Search(Settings):
     """How each combination is tuned; the same for all of them."""
 
-    trials: int = Field(default=20, ge=1)
+    trials: Count = 20
     """Trainings per combination, in total."""
     sampler: Literal["random", "qmc", "tpe", "gp"] = "tpe"
     """How settings are chosen: at random, quasi-random, or from the trials so far."""
     pruner: Literal["none", "median", "hyperband"] = "median"
     """When a trial is given up early, against the other trials of its combination."""
-    batch_size: tuple[BatchSize, ...] = Field(
+    batch_size: tuple[Count, ...] = Field(
         default=(32, 64, 128, 256),
         strict=False,
         json_schema_extra={"minItems": 1, "uniqueItems": True},
@@ -63,7 +64,7 @@ class Search(Settings):
 class Confirm(Settings):
     """How the best setting of each combination is confirmed."""
 
-    seeds: int = Field(default=5, ge=1)
+    seeds: Count = 5
     """Trainings on fresh seeds, each scored once on the test set."""
 
 
@@ -88,8 +89,8 @@ class TrialConfig(Settings):
     optimizer: str
     optimizer_settings: SerializeAsAny[Optimizer]
     lr: float = Field(gt=0)
-    batch_size: BatchSize
-    epochs: int = Field(ge=1)
+    batch_size: Count
+    epochs: Count
     seed: int = Field(ge=0)
     precision: Precision = "fp32"
     augment: str = "none"
@@ -105,7 +106,7 @@ class Experiment(Settings):
     """A data set's name, or a table with its `type` and settings."""
     model: str
     """A network's name, or `torchvision:<name>`."""
-    epochs: int = Field(ge=1)
+    epochs: Count
     """Passes over the training split in each training."""
     seed: Seed = 0
     """Seed of the tuning; the confirmations use the seeds after it."""
@@ -139,7 +140,7 @@ class Experiment(Settings):
     def _known_augmentation(cls, name: str) -> str:
         if name not in AUGMENTATIONS:
             hint = suggestion(name, list(AUGMENTATIONS))
-            text = f"unknown augmentation {json.dumps(name)}{hint}"
+            text = f"unknown augmentation {quoted(name)}{hint}"
             raise PydanticCustomError("augment", "{text}", {"text": text})
         return name
 

@@ -14,6 +14,8 @@ from cifar_exp.experiment.definition import Experiment
 from cifar_exp.problems import DefinitionError, Options, problems_of
 
 NO_OPTIONS: Options = {}
+MOST_LETTERS = 2**18  # a hundred losses and a hundred optimizers have a tenth of that
+MOST_DOTS = 200
 
 
 def read(text: str, source: str = "definition", options: Options = NO_OPTIONS) -> Experiment:
@@ -104,7 +106,10 @@ def definition_text(path: Path, changes: Mapping[str, Any]) -> str:
     document = _parse(text, str(path))
     for key, value in changes.items():
         _change(document, key, value)
-    return tomli_w.dumps(document)
+    try:
+        return tomli_w.dumps(document)
+    except (RecursionError, ValueError):
+        raise DefinitionError(f"{path}: a value is nested too deeply, or too long") from None
 
 
 def _change(document: dict[str, Any], key: str, value: Any) -> None:
@@ -127,6 +132,7 @@ def load(path: Path) -> Experiment:
 
 
 def _parse(text: str, source: str) -> dict[str, Any]:
+    _check_size(text, source)
     try:
         return tomllib.loads(text)
     except ValueError as error:  # no TOML, or a number of thousands of digits
@@ -135,9 +141,19 @@ def _parse(text: str, source: str) -> dict[str, Any]:
         raise DefinitionError(f"{source}: its values are nested too deeply") from None
 
 
+def _check_size(text: str, source: str) -> None:
+    """Refuse what would keep the parser busy: its time grows with the square of a key's dots."""
+    if len(text) > MOST_LETTERS:
+        raise DefinitionError(f"{source}: it has more than {MOST_LETTERS} letters")
+    for number, line in enumerate(text.split("\n"), start=1):
+        if line.count(".") > MOST_DOTS:
+            raise DefinitionError(f"{source}: line {number} has more than {MOST_DOTS} dots")
+
+
 def _file_text(path: Path) -> str:
     try:
-        return path.read_text(encoding="utf-8-sig")
+        with path.open(encoding="utf-8-sig") as file:
+            return file.read(MOST_LETTERS + 1)  # a device may have no end
     except FileNotFoundError:
         raise DefinitionError(f"{path}: there is no such file") from None
     except UnicodeDecodeError:

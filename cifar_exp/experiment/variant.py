@@ -12,7 +12,7 @@ from cifar_exp.datasets import DATASETS, DatasetChoice
 from cifar_exp.experiment.space import Range
 from cifar_exp.losses import LOSSES
 from cifar_exp.optimizers import OPTIMIZERS
-from cifar_exp.problems import Problem, Problems, suggestion, validation_error
+from cifar_exp.problems import Problem, Problems, quoted, suggestion, validation_error
 from cifar_exp.settings import Settings
 
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$", max_length=64)]
@@ -141,7 +141,10 @@ def _table(given: Any) -> dict[str, Any]:
 
 
 def _known(kind: str, name: Any, table: Mapping[str, Component]) -> Component:
-    if not isinstance(name, str) or name not in table:
-        message = f"unknown {kind} {name!r}{suggestion(str(name), table)}"
+    if not isinstance(name, str):
+        message = f"unknown {kind}: its type should be a text in quotes"
+        raise validation_error([Problem(path=("type",), message=message)])
+    if name not in table:
+        message = f"unknown {kind} {quoted(name)}{suggestion(name, table)}"
         raise validation_error([Problem(path=("type",), message=message)])
     return table[name]

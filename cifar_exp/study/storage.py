@@ -9,6 +9,7 @@ from optuna.storages import BaseStorage, RDBStorage
 
 from cifar_exp import sqlite
 from cifar_exp.errors import Unavailable
+from cifar_exp.redaction import hide, secrets_in
 
 SECONDS_TO_WAIT_FOR_SQLITE = 60
 
@@ -37,4 +38,5 @@ def connect(url: str) -> BaseStorage:
         return optuna.storages.get_storage(url)
     except Exception as error:  # each kind of storage raises its own driver's errors
         first_line = str(error).strip().partition("\n")[0]
-        raise StudyError(f"the Optuna storage cannot be used: {first_line}") from error
+        reason = hide(first_line, secrets_in(url))
+        raise StudyError(f"the Optuna storage cannot be used: {reason}") from error

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import time
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Literal
@@ -24,7 +25,8 @@ else:  # it imports torch, of which those who only read have no need
 
 Status = Literal["FINISHED", "KILLED", "FAILED"]
 STATUS_OF: Mapping[str, Status] = {"COMPLETE": "FINISHED", "PRUNED": "KILLED", "FAIL": "FAILED"}
-PARAMS_PER_BATCH = 100  # MLflow's own limit
+PARAMS_PER_BATCH = 100  # MLflow's own limits, of both
+LONGEST_PARAM = 6000
 
 
 class Run:
@@ -43,7 +45,7 @@ class Run:
 
     def log_params(self, params: Mapping[str, Any]) -> None:
         """Write parameters, numbers as Python writes them."""
-        entities = [Param(name, str(value)) for name, value in params.items()]
+        entities = [Param(name, param_text(value)) for name, value in params.items()]
         for start in range(0, len(entities), PARAMS_PER_BATCH):
             self.client.log_batch(self.run_id, params=entities[start : start + PARAMS_PER_BATCH])
 
@@ -91,6 +93,17 @@ class Run:
     def end(self, status: Status = "FINISHED") -> None:
         """Close the run."""
         self.client.set_terminated(self.run_id, status)
+
+
+def param_text(value: Any) -> str:
+    """Write a parameter's value; a very long one as its beginning and its SHA-256.
+
+    MLflow would cut it, and two that begin alike would then be the same.
+    """
+    text = str(value)
+    if len(text) <= LONGEST_PARAM:
+        return text
+    return f"{text[: LONGEST_PARAM - 80]}... sha256:{hashlib.sha256(text.encode()).hexdigest()}"
 
 
 def _metrics(metrics: Mapping[str, float], step: int) -> list[Metric]:

@@ -7,8 +7,10 @@ import os
 import sqlite3
 import urllib.error
 import urllib.request
+from base64 import b64encode
 from contextlib import closing
 from pathlib import Path
+from urllib.parse import unquote, urlsplit
 
 import mlflow
 import sqlalchemy.exc
@@ -20,6 +22,7 @@ from sqlalchemy.engine import make_url
 from cifar_exp import sqlite
 from cifar_exp.errors import Unavailable
 from cifar_exp.folders import lock_file
+from cifar_exp.redaction import hide, secrets_in
 from cifar_exp.wording import without_credentials
 
 SECONDS_TO_ANSWER = 5
@@ -27,6 +30,14 @@ QUIET = {
     "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",  # a bar a file
     "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",  # two lines and a request a run on a server
 }
+UNUSABLE = (
+    MlflowException,
+    sqlalchemy.exc.SQLAlchemyError,
+    sqlite3.Error,
+    OSError,
+    ImportError,  # the database's driver is not installed
+    ValueError,  # the address has a port that is no number
+)
 
 Client = mlflow.MlflowClient
 
@@ -66,9 +77,10 @@ def connect(uri: str) -> mlflow.MlflowClient:
             f"the MLflow store {without_credentials(uri)} cannot be used: MLflow has no such kind "
             "of store; name a database such as sqlite:///mlflow.db, or a server by http://"
         ) from None
-    except (MlflowException, sqlalchemy.exc.SQLAlchemyError, sqlite3.Error, OSError) as error:
+    except UNUSABLE as error:
         raise StoreError(
-            f"the MLflow store {without_credentials(uri)} cannot be used: {_first_line(error)}"
+            f"the MLflow store {without_credentials(uri)} cannot be used: "
+            f"{hide(_first_line(error), secrets_in(uri))}"
         ) from error
     return client
 
@@ -82,18 +94,32 @@ def check_server(uri: str) -> None:
     if not uri.startswith(("http://", "https://")):
         return
     try:
-        urllib.request.urlopen(f"{uri.rstrip('/')}/health", timeout=SECONDS_TO_ANSWER).close()
+        urllib.request.urlopen(_health_request(uri), timeout=SECONDS_TO_ANSWER).close()
     except urllib.error.HTTPError as error:
         raise StoreError(
             f"the MLflow server {without_credentials(uri)} answers {error.code} to /health; "
             "is it MLflow?"
         ) from None
     except (OSError, ValueError) as error:
-        reason = getattr(error, "reason", error)
+        reason = hide(str(getattr(error, "reason", error)), secrets_in(uri))
         raise StoreError(
             f"the MLflow server {without_credentials(uri)} does not answer ({reason}); "
             "start it, or set MLFLOW_TRACKING_URI to another store"
         ) from None
+
+
+def _health_request(uri: str) -> urllib.request.Request:
+    """Ask for the health of a server, with the user and password that its address may hold.
+
+    urllib would take them for a part of the host's name.
+    """
+    parts = urlsplit(uri)
+    host = parts.netloc.rpartition("@")[2]
+    request = urllib.request.Request(f"{parts.scheme}://{host}{parts.path.rstrip('/')}/health")
+    if parts.username is not None:
+        user = f"{unquote(parts.username)}:{unquote(parts.password or '')}"
+        request.add_header("Authorization", f"Basic {b64encode(user.encode()).decode()}")
+    return request
 
 
 def exists(uri: str) -> bool:

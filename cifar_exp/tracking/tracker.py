@@ -17,7 +17,7 @@ from cifar_exp import provenance
 from cifar_exp.lazy import LazyModule
 from cifar_exp.memory import collecting_later
 from cifar_exp.record import Kind, RunRecord, TrialState
-from cifar_exp.tracking.run import STATUS_OF, Run
+from cifar_exp.tracking.run import STATUS_OF, Run, param_text
 from cifar_exp.tracking.store import StoreError, connect
 
 if TYPE_CHECKING:
@@ -62,7 +62,7 @@ class Tracker:
         An unfinished run whose parameters differ is deleted: its result would mix two trainings.
         The run is looked for among the `known` records, where the caller has read them.
         """
-        texts = {key: str(value) for key, value in params.items()}
+        texts = {key: param_text(value) for key, value in params.items()}
         marks = {"kind": kind, **tags}
         found = self.records(**marks) if known is None else known
         for record in (r for r in found if marks.items() <= r.tags.items()):

@@ -1,0 +1,297 @@
+"""Definitions of strangers: nothing in them runs, nothing is imported, nothing is left behind."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+import tomli_w
+
+from cifar_exp.experiment import read_document
+from cifar_exp.problems import DefinitionError
+from cifar_exp.tracking import Tracker, mlflow_experiment
+from cifar_exp.tracking.store import connect
+from tests import tiny
+from tests.command import Cli
+from tests.definitions import changed
+from tests.reading import SOURCE, nothing_touched, read_or_refused
+
+# Code and imports: row 25.
+
+
+@pytest.fixture
+def canary(here: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A file that the module `evil` makes as soon as it is imported."""
+    (here.parent / "evil.py").write_text("import pathlib\npathlib.Path('canary').touch()\n")
+    monkeypatch.syspath_prepend(here.parent)
+    return here / "canary"
+
+
+CODE = [
+    "os.system",
+    "logging.os.system",
+    "torch.load",
+    "__import__('evil')",
+    "evil",
+    "evil:run",
+    "evil.run",
+    "torchvision:evil",
+    "torchvision:../evil",
+    "!!python/object/apply:os.system [touch canary]",
+    "$(touch canary)",
+    "`touch canary`",
+    "; touch canary",
+    "| touch canary",
+    "{{ 7 * 7 }}",
+    "${oc.env:HOME}",
+    "file:../evil.py",
+    "../evil.py",
+]
+PLACES = {
+    "model": lambda code: {"model": code},
+    "dataset": lambda code: {"dataset": code},
+    "dataset type": lambda code: {"dataset": {"type": code}},
+    "loss": lambda code: {f"losses/{code.replace('/', '')}": {}},
+    "loss type": lambda code: {"losses/a": {"type": code}},
+    "loss setting": lambda code: {"losses/focal/gamma": code},
+    "optimizer type": lambda code: {"optimizers/a": {"type": code, "lr": 0.1}},
+    "learning rate": lambda code: {"optimizers/sgd/lr": code},
+    "sampler": lambda code: {"search/sampler": code},
+    "precision": lambda code: {"precision": code},
+    "augment": lambda code: {"augment": code},
+    "hydra's target": lambda code: {"_target_": code},
+    "class": lambda code: {"losses/mse/__class__": code},
+}
+
+
+@pytest.mark.parametrize("code", CODE)
+@pytest.mark.parametrize("place", PLACES.values(), ids=PLACES.keys())
+def test_code_in_a_definition_is_refused_as_text(canary: Path, place: Any, code: str) -> None:
+    document = changed(place(code))
+    with pytest.raises(DefinitionError):
+        read_document(document, SOURCE)
+    assert "evil" not in sys.modules
+    assert not canary.exists()
+
+
+@pytest.mark.parametrize("code", ["evil", "torchvision:evil", "$(touch canary)"])
+def test_a_command_with_such_a_definition_ends_with_code_2(
+    cli: Cli, here: Path, canary: Path, code: str
+) -> None:
+    (here.parent / "a.toml").write_text(tomli_w.dumps(changed({"model": code})))
+    for command in ("run", "plan"):
+        shown = cli(command, here.parent / "a.toml")
+        assert (shown.code, shown.out) == (2, "")
+        assert "model: unknown model" in shown.last
+    assert cli("run", code).code == 2
+    assert cli("train", "--model", code).code == 2
+    assert not canary.exists()
+    assert not list(here.iterdir())
+
+
+@pytest.mark.chaos
+def test_a_shell_command_for_mlflow_run_is_a_file_name(here: Path) -> None:
+    project = Path(__file__).parents[2]
+    mlflow = Path(sys.executable).with_name("mlflow")
+    command = [str(mlflow), "run", str(project), "--env-manager=local"]
+    code = "$(touch canary); touch canary; `touch canary`"
+    done = subprocess.run(
+        [*command, "-P", f"experiment={code}.toml"],
+        cwd=here,
+        env={"PATH": f"{Path(sys.executable).parent}:/usr/bin:/bin", "HOME": str(here)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode != 0
+    assert f"{code}.toml: there is no such file" in done.stderr
+    assert not list(here.rglob("canary"))
+    assert not list(project.glob("canary*"))
+
+
+# Values and files: rows 20 to 23. `tests/definitions.py` has a hundred more.
+
+TEXTS: Mapping[str, str | bytes] = {
+    "an empty file": "",
+    "a list for a table": 'name = "a"\nlosses = []\n',
+    "tabs and nothing": "\t\t\n",
+    "YAML": "name: a\nlosses: [mse]\n",
+    "JSON": '{"name": "a"}',
+    "a bomb of anchors": "a: &a [x, x]\nb: &b [*a, *a]\nc: [*b, *b]\n",
+    "half a table": "[losses\n",
+    "a key twice": 'name = "a"\nname = "b"\n',
+    "a table twice": "[losses]\n[losses]\n",
+    "Latin 1": 'name = "é"'.encode("latin-1"),
+    "UTF-16": 'name = "a"'.encode("utf-16"),
+    "a program": b"\x7fELF\x02\x01\x01" + bytes(range(256)),
+    "null characters": "\0" * 100,
+    "a colour for the terminal": '"\\u001b[31mred" = 1\n"\\u009b31m" = 2\n',
+    "text that runs backwards": '"\\u202e\\u2066abc" = 1\n',
+    "a line break in a key": '"a\\nTraceback" = 1\n',
+}
+
+
+@pytest.mark.parametrize("content", TEXTS.values(), ids=TEXTS.keys())
+def test_a_file_of_something_else(cli: Cli, here: Path, content: str | bytes) -> None:
+    file = here.parent / "a.toml"
+    file.write_bytes(content if isinstance(content, bytes) else content.encode())
+    shown = cli("run", file)
+    assert (shown.code, shown.out) == (2, "")
+    for line in shown.err.splitlines():
+        assert line.startswith(f"{file}: "), line
+        assert line.isprintable()
+    assert not list(here.iterdir())
+
+
+def test_a_device_without_an_end(cli: Cli, here: Path) -> None:
+    shown = cli("run", "/dev/zero")
+    assert shown.code == 2
+    assert shown.last == "/dev/zero: it has more than 262144 letters"
+    assert not list(here.iterdir())
+
+
+NUMBERS = ["inf", "nan", "-inf", "0", "-0.1", "1e-3x", "1e400"]
+
+
+@pytest.mark.parametrize("lr", NUMBERS)
+def test_a_learning_rate_that_is_none(cli: Cli, here: Path, lr: str) -> None:
+    shown = cli("train", "--lr", lr)
+    assert shown.code == 2
+    assert "--lr" in shown.err
+    assert not list(here.iterdir())
+
+
+@pytest.mark.parametrize(
+    "setting",
+    [
+        "optimizer.momentum=nan",
+        "optimizer.momentum=0.5\nx = 1",
+        "optimizer.momentum=" + "9" * 5000,
+        "optimizer.momentum=" + "[" * 5000,
+        "optimizer.momentum=0x" + "f" * 5000,
+        "optimizer.momentum=__import__('os')",
+        "optimizer.__class__=1",
+        "os.system=1",
+        "=",
+        "",
+    ],
+    ids=range(10),
+)
+def test_a_setting_that_is_none(cli: Cli, here: Path, setting: str) -> None:
+    shown = cli("train", "-s", setting)
+    assert shown.code == 2
+    assert "Traceback" not in shown.err
+    assert not list(here.iterdir())
+
+
+@pytest.mark.parametrize("option", ["--alpha", "--rope", "--target"])
+def test_a_comparison_with_no_number(cli: Cli, here: Path, option: str) -> None:
+    shown = cli("compare", "tiny", option, "nan")
+    assert shown.code == 2
+    assert option in shown.err
+    assert not list(here.iterdir())
+
+
+@pytest.mark.parametrize("path", ["a\0b", "~nobody-here/images"])
+@pytest.mark.parametrize("dataset", ["folder", "cifar10", "cifar100"])
+def test_a_path_that_is_none(cli: Cli, here: Path, dataset: str, path: str) -> None:
+    document = changed({"dataset": {"type": dataset, "path": path}})
+    (here.parent / "a.toml").write_text(tomli_w.dumps(document))
+    shown = cli("run", here.parent / "a.toml")
+    assert shown.code == 2
+    assert "dataset.path: " in shown.last
+    assert not list(here.iterdir())
+
+
+def test_names_that_differ_in_case_alone_are_two(images: Path) -> None:
+    twins = tiny.experiment(images, losses='mse = {}\nMSE = { type = "mse" }')
+    one, other = twins.combinations()
+    assert {one.name, other.name} == {"mse+sgd", "MSE+sgd"}
+    assert twins.identity(one, "data") != twins.identity(other, "data")
+
+
+def test_deep_values_of_every_kind_are_refused() -> None:
+    for key in ("name", "dataset", "epochs", "search", "losses", "optimizers", "unknown"):
+        for text in (f"{key} = {'[' * 300}{']' * 300}", f"{key}{'.a' * 199} = 1"):
+            refusal = read_or_refused(lambda text=text: _read(text))  # type: ignore[misc]
+            assert refusal is not None
+
+
+def _read(text: str) -> Any:
+    from cifar_exp.experiment import read
+
+    with nothing_touched():
+        return read(text, SOURCE)
+
+
+# Size: rows 24 and 37.
+
+
+def many(num_losses: int, num_optimizers: int, trials: int) -> str:
+    document = changed({"search/trials": trials})
+    document["losses"] = {f"loss{n}": {"type": "mse"} for n in range(num_losses)}
+    document["optimizers"] = {f"opt{n}": {"type": "sgd", "lr": 0.1} for n in range(num_optimizers)}
+    return tomli_w.dumps(document)
+
+
+def test_ten_million_trainings_are_not_started_unasked(cli: Cli, here: Path) -> None:
+    file = here.parent / "a.toml"
+    file.write_text(many(100, 100, 1000))
+    started = time.perf_counter()
+    shown = cli("run", file)
+    assert time.perf_counter() - started < 2
+    assert (shown.code, shown.out) == (2, "")
+    assert f"{file}: 10050000 trainings are more than the 10000 that start unasked" in shown.last
+    assert "--yes" in shown.last
+    assert not list(here.iterdir())
+
+
+def test_with_yes_they_are_started(cli: Cli, here: Path) -> None:
+    file = here.parent / "a.toml"
+    text = many(100, 100, 1000).replace('"digits"', '{ type = "folder", path = "/proc/none" }')
+    file.write_text(text)
+    shown = cli("run", file, "--yes")
+    assert shown.code == 3  # there are no images, which is found out next
+    assert shown.out.startswith("10050000 trainings: 10000 combinations")
+    assert "/proc/none" in shown.last
+
+
+def test_a_number_of_trials_beyond_all_bounds_is_a_slip(cli: Cli, here: Path) -> None:
+    file = here.parent / "a.toml"
+    file.write_text(tomli_w.dumps(changed({})))
+    shown = cli("run", file, "--trials", 10**9, "--yes")
+    assert shown.code == 2
+    assert shown.last == "--trials: should be at most 1000000"
+
+
+def test_long_and_odd_parameters_are_kept_apart_and_found_again(tracking_uri: str) -> None:
+    client = connect(tracking_uri)
+    tracker = Tracker(tracking_uri, "tiny", mlflow_experiment(client, "tiny"))
+    params: dict[str, Any] = {
+        "long": "x" * 9000,
+        "odd": "é\N{BUG}\n\u202e",
+        "none": None,
+        "nan": float("nan"),
+    }
+    other = {**params, "long": "x" * 8999 + "y"}
+    run = tracker.open_run("sweep", "tiny", tags={}, params=params)
+    assert tracker.open_run("sweep", "tiny", tags={}, params=params).run_id == run.run_id
+    held = client.get_run(run.run_id).data.params
+    assert held["odd"] == params["odd"]
+    assert (held["none"], held["nan"]) == ("None", "nan")
+    assert tracker.open_run("sweep", "tiny", tags={}, params=other).run_id != run.run_id
+
+
+def test_a_long_definition_of_any_letters_is_an_artifact_as_it_was(tracking_uri: str) -> None:
+    client = connect(tracking_uri)
+    tracker = Tracker(tracking_uri, "tiny", mlflow_experiment(client, "tiny"))
+    run = tracker.open_run("sweep", "tiny", tags={}, params={})
+    text = "# é\N{BUG}\u202e\n" * 5000
+    run.log_text(text, "experiment.toml")
+    path = client.download_artifacts(run.run_id, "experiment.toml")
+    assert Path(path).read_text(encoding="utf-8") == text

@@ -1,0 +1,228 @@
+"""Losses and outputs that are no finite numbers: an outcome that is shown, and never wins."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import pytest
+import torch
+from pydantic import Field, PrivateAttr
+
+from cifar_exp import training, trial
+from cifar_exp.datasets import Dataset
+from cifar_exp.evaluation import examine
+from cifar_exp.experiment import TrialConfig
+from cifar_exp.losses import LOSSES
+from cifar_exp.losses.base import Loss
+from cifar_exp.record import RunRecord
+from cifar_exp.tracking import Tracker, mlflow_experiment
+from cifar_exp.tracking.store import connect
+from tests import tiny
+from tests.command import Cli
+
+BAD = {"nan": math.nan, "inf": math.inf, "-inf": -math.inf}
+STEPS_PER_EPOCH = 7  # 54 images in batches of 8
+
+
+class Breaking(Loss):
+    """Cross-entropy that turns into something else at one step and after."""
+
+    value: Literal["nan", "inf", "-inf"] = "nan"
+    step: int = 1
+    danger: float = Field(default=1.0, ge=0, le=1)
+    """It only breaks above a half."""
+
+    _steps: int = PrivateAttr(0)
+
+    def _per_image(self, logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+        self._steps += 1
+        losses = torch.nn.functional.cross_entropy(logits, labels, reduction="none")
+        broken = self._steps >= self.step and self.danger > 0.5
+        return losses + BAD[self.value] if broken else losses
+
+
+class Endless(Loss):
+    """The mean of the labels' logits, which has no least value."""
+
+    def _per_image(self, logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+        return -(logits.gather(1, labels[:, None])[:, 0] ** 3)
+
+
+class Steep(Loss):
+    """A loss that stays finite while its gradient does not."""
+
+    def _per_image(self, logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+        return (logits.gather(1, labels[:, None])[:, 0] * 0).sqrt()
+
+
+@pytest.fixture(autouse=True)
+def _losses(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Make the losses known, and count no steps of a warm-up."""
+    for loss in (Breaking, Endless, Steep):
+        monkeypatch.setitem(LOSSES, loss.__name__.lower(), loss)
+    monkeypatch.setattr(training, "_warm", {"seed_cnn_relu"})
+
+
+@pytest.fixture
+def tracker(tracking_uri: str) -> Tracker:
+    return Tracker(tracking_uri, "tiny", mlflow_experiment(connect(tracking_uri), "tiny"))
+
+
+def recorded(config: TrialConfig, data: Dataset, tracker: Tracker) -> tuple[Any, RunRecord]:
+    """Train and return how it ended, and what MLflow holds of it."""
+    run = tracker.new_run("trial", "it", tags={}, params=trial.params(config, data))
+    outcome = trial.record(config, data, run)
+    [record] = tracker.records()
+    check_finite(tracker, [record])
+    return outcome, record
+
+
+def check_finite(tracker: Tracker, records: list[RunRecord]) -> None:
+    """Check every point of every metric; MLflow would store an infinity as 1.8e308."""
+    points = [
+        point.value
+        for record in records
+        for name in record.metrics
+        for point in tracker.client.get_metric_history(record.run_id, name)
+    ]
+    assert points
+    assert all(math.isfinite(value) and abs(value) < 1e300 for value in points)
+
+
+def breaking(images: Path, value: str, step: int, epochs: int = 1) -> TrialConfig:
+    loss = f'breaking = {{ value = "{value}", step = {step} }}'
+    return tiny.trial_config(images, losses=loss, epochs=str(epochs))
+
+
+@pytest.mark.parametrize("value", BAD)
+@pytest.mark.parametrize("epoch", [1, 3])
+def test_a_loss_that_breaks_ends_the_trial_and_keeps_what_was_finite(
+    images: Path, data: Dataset, tracker: Tracker, value: str, epoch: int
+) -> None:
+    config = breaking(images, value, STEPS_PER_EPOCH * (epoch - 1) + 2, epochs=5)
+    outcome, record = recorded(config, data, tracker)
+    assert (outcome.state, outcome.diverged, outcome.epochs) == ("FAIL", True, epoch - 1)
+    assert (record.state, record.status, record.diverged) == ("FAIL", "FAILED", True)
+    assert record.tags["reason"] == f"the training loss is not finite in epoch {epoch}"
+    assert record.metrics["epochs_trained"] == epoch - 1
+    assert "val_accuracy" not in record.metrics
+    history = tracker.client.get_metric_history(record.run_id, "train/loss")
+    assert [point.step for point in history] == list(range(1, epoch))
+
+
+def test_a_broken_loss_is_noticed_within_the_epoch(
+    images: Path, data: Dataset, tracker: Tracker
+) -> None:
+    config = breaking(images, "nan", 3).model_copy(update={"batch_size": 1})
+    assert len(data.train) > training.STEPS_BETWEEN_CHECKS
+    recorded(config, data, tracker)
+    loss: Any = config.loss_settings
+    assert loss._steps == training.STEPS_BETWEEN_CHECKS
+
+
+@pytest.mark.parametrize(("name", "lr"), [("endless", 1e4), ("steep", 0.1)])
+def test_a_loss_without_an_end_or_a_gradient_is_divergence(
+    images: Path, data: Dataset, tracker: Tracker, name: str, lr: float
+) -> None:
+    config = tiny.trial_config(images, losses=f"{name} = {{}}", epochs="20", lr=lr)
+    outcome, record = recorded(config, data, tracker)
+    assert outcome.diverged
+    assert record.diverged
+
+
+class BrokenWhenEvaluated(torch.nn.Module):
+    """A network whose outputs are no numbers as soon as it is evaluated."""
+
+    def __init__(self, model: torch.nn.Module, value: float) -> None:
+        super().__init__()
+        self.model, self.value = model, value
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        outputs: torch.Tensor = self.model(images)
+        return outputs if self.training else outputs + self.value
+
+
+@pytest.mark.parametrize("value", BAD.values(), ids=BAD)
+def test_outputs_that_break_in_validation_alone_are_divergence(
+    images: Path,
+    data: Dataset,
+    tracker: Tracker,
+    monkeypatch: pytest.MonkeyPatch,
+    value: float,
+) -> None:
+    build = training.build_model
+    monkeypatch.setattr(training, "build_model", lambda *a: BrokenWhenEvaluated(build(*a), value))
+    outcome, record = recorded(tiny.trial_config(images), data, tracker)
+    assert (outcome.state, outcome.diverged) == ("FAIL", True)
+    assert record.tags["reason"] == "an output of the network is not finite in epoch 1"
+    assert "val/accuracy" not in record.metrics
+
+
+EXTREME = [3e38, -3e38, 1e30, 1e-38, 0.0, 1e5, -1e5]
+
+
+def extreme_logits() -> Iterator[torch.Tensor]:
+    for high in EXTREME:
+        for low in EXTREME:
+            yield torch.tensor([[high, low, low], [low, high, low], [low, low, high]])
+
+
+@pytest.mark.parametrize("name", sorted(LOSSES))
+def test_finite_outputs_have_finite_scores(name: str) -> None:
+    """No score of a network that has not diverged is infinite, however sure it is of itself."""
+    loss, labels = LOSSES[name](), torch.tensor([0, 0, 2])
+    for logits in extreme_logits():
+        evaluation = examine(logits, labels, loss)
+        assert all(map(math.isfinite, evaluation.scores.named("").values())), logits
+        for array in (evaluation.predictions.confidence,):
+            assert np.isfinite(array).all()
+
+
+@pytest.mark.chaos
+def test_a_sweep_shows_what_diverged_and_ranks_what_did_not(
+    cli: Cli, images: Path, tracking_uri: str, storage_url: str, tmp_path: Path
+) -> None:
+    text = tiny.definition(
+        images,
+        losses="breaking = { danger = { low = 0.0, high = 1.0 } }\n"
+        'never = { type = "breaking", danger = 1.0 }',
+        search='trials = 4\nsampler = "qmc"\npruner = "none"\nbatch_size = [8]',
+        optimizers="sgd = { lr = 0.05 }",
+        seeds="1",
+        epochs="1",
+    )
+    (tmp_path / "a.toml").write_text(text)
+    shown = cli("run", tmp_path / "a.toml", "--workers", 1, "--storage", storage_url)
+    assert shown.code == 1
+    assert shown.last == "no result for never+sgd"
+    tracker = Tracker(tracking_uri, "tiny", "0")
+    records = tracker.records()
+    check_finite(tracker, records)
+    trials = [r for r in records if r.kind == "trial" and r.combination == "breaking+sgd"]
+    wild = [r for r in trials if float(r.params["loss.danger"]) > 0.5]
+    assert 0 < len(wild) < len(trials) == 4
+    assert {r.number for r in trials if r.diverged} == {r.number for r in wild}
+    held = json.loads(cli("compare", "tiny", "--format", "json").out)
+    first, last = held["combinations"]
+    assert (first["combination"], first["diverged"]) == ("breaking+sgd", len(wild))
+    assert (last["combination"], last["rank"], last["diverged"]) == ("never+sgd", None, 4)
+    assert float(first["settings"]["loss.danger"]) <= 0.5
+    check_studies(storage_url)
+
+
+def check_studies(storage_url: str) -> None:
+    """Check that Optuna holds diverged trials as failed, and no value that is not finite."""
+    import optuna
+
+    storage = optuna.storages.get_storage(storage_url)
+    for study in storage.get_all_studies():
+        for each in storage.get_all_trials(study._study_id):
+            assert each.state.name in ("COMPLETE", "FAIL")
+            values = [*(each.values or []), *each.intermediate_values.values()]
+            assert all(map(math.isfinite, values))
+            assert (each.state.name == "COMPLETE") == bool(each.values)

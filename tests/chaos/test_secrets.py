@@ -1,0 +1,206 @@
+"""A password in an address or a variable is in nothing that is said, recorded or stored."""
+
+from __future__ import annotations
+
+import threading
+from base64 import b64encode
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
+
+import pytest
+
+from cifar_exp.redaction import hide, secrets_given, secrets_in
+from cifar_exp.tracking import StoreError
+from cifar_exp.tracking.store import check_server
+from cifar_exp.wording import without_credentials
+from tests import tiny
+from tests.command import Cli, Shown
+
+SECRET = "hunter2secret"
+HALVES = ("hunter2", "secret")
+
+
+@pytest.fixture
+def definition(tmp_path: Path, images: Path) -> Path:
+    path = tmp_path / "tiny.toml"
+    path.write_text(tiny.definition(images, losses="mse = {}"))
+    return path
+
+
+def check_silent(shown: Shown) -> None:
+    assert not [half for half in HALVES if half in shown.out + shown.err], shown
+
+
+TRACKING = {
+    "a server that is not there": f"http://user:{SECRET}@127.0.0.1:9/path",
+    "a token for a user": f"http://{SECRET}@127.0.0.1:9",
+    "a password with an at sign": "http://user:hunter2@secret@127.0.0.1:9",
+    "a password with a slash": "http://user:hunter2/secret@127.0.0.1:9",
+    "a password that is escaped": "http://user:hunter2%40secret@127.0.0.1:9",
+    "a setting": f"https://127.0.0.1:9/?token={SECRET}",
+    "a setting with an at sign": "https://127.0.0.1:9/?token=hunter2@secret",
+    "a kind of store that there is not": f"nonsense://user:{SECRET}@host/db",
+    "a driver that is not installed": f"postgresql+nonsense://user:{SECRET}@host/db",
+    "a port that is no number": f"postgresql://user:{SECRET}@host:port/db",
+    "a file that cannot be made": f"sqlite:////proc/none/mlflow.db?password={SECRET}",
+    "an address without its kind": f"user:{SECRET}@host/db",
+}
+STORAGE = {
+    **{name: address for name, address in TRACKING.items() if "server" not in name},
+    "a file of a user": f"sqlite://user:{SECRET}@host/mlflow.db",
+    "a database that is not there": f"postgresql://user:{SECRET}@127.0.0.1:9/db",
+    "a database with a slash in its password": "postgresql://user:hunter2/secret@127.0.0.1:9/db",
+    "a database with an at sign in its password": "postgresql://user:hunter2@secret@127.0.0.1:9/db",
+    "a kind that was removed": f"redis://:{SECRET}@host/0",
+}
+
+
+@pytest.mark.parametrize("debug", [[], ["--debug"]], ids=["", "debug"])
+@pytest.mark.parametrize("given", ["option", "variable"])
+@pytest.mark.parametrize("address", TRACKING.values(), ids=TRACKING.keys())
+def test_a_tracking_store_that_cannot_be_used(
+    cli: Cli,
+    definition: Path,
+    here: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    address: str,
+    given: str,
+    debug: list[str],
+) -> None:
+    option = ["--tracking-uri", address] if given == "option" else []
+    if given == "variable":
+        monkeypatch.setenv("MLFLOW_TRACKING_URI", address)
+    shown = cli("run", definition, *option, *debug)
+    assert shown.code == 3
+    assert ("Traceback" in shown.err) == bool(debug)
+    check_silent(shown)
+    check_silent(cli("compare", "tiny", *option, *debug))
+    assert not list(here.iterdir())
+
+
+@pytest.mark.parametrize("debug", [[], ["--debug"]], ids=["", "debug"])
+@pytest.mark.parametrize("given", ["option", "variable"])
+@pytest.mark.parametrize("address", STORAGE.values(), ids=STORAGE.keys())
+@pytest.mark.filterwarnings("ignore:Query string argument")
+def test_a_storage_that_cannot_be_used(
+    cli: Cli,
+    definition: Path,
+    tracking_uri: str,
+    monkeypatch: pytest.MonkeyPatch,
+    address: str,
+    given: str,
+    debug: list[str],
+) -> None:
+    option = ["--storage", address] if given == "option" else []
+    if given == "variable":
+        monkeypatch.setenv("OPTUNA_STORAGE", address)
+    shown = cli("run", definition, "--tracking-uri", tracking_uri, *option, *debug)
+    assert shown.code == 3
+    check_silent(shown)
+
+
+@pytest.mark.parametrize("place", [(), ("--storge",), ("--workers",)], ids=["", "name", "number"])
+def test_an_address_in_the_wrong_place(cli: Cli, definition: Path, place: tuple[str]) -> None:
+    shown = cli("run", definition, *place, f"postgresql://user:{SECRET}@host/db")
+    assert shown.code == 2
+    check_silent(shown)
+
+
+@pytest.mark.chaos
+@pytest.mark.filterwarnings("ignore:Query string argument")
+def test_a_whole_sweep_stores_and_says_nothing_of_it(
+    cli: Cli,
+    definition: Path,
+    tracking_uri: str,
+    storage_url: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    for name in ("API_KEY", "MLFLOW_TRACKING_PASSWORD", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.setenv(name, SECRET)
+    stores = {"--tracking-uri": tracking_uri, "--storage": storage_url}
+    addresses = [w for name, uri in stores.items() for w in (name, f"{uri}?password={SECRET}")]
+    shown = cli("run", definition, "--workers", 1, "--trials", 1, "--seeds", 1, *addresses)
+    assert shown.code == 0, shown.err
+    check_silent(shown)
+    check_silent(cli("compare", "tiny", *addresses[:2]))
+    stored = [path for path in tmp_path.rglob("*") if path.is_file()]
+    assert {"mlflow.db", "optuna.db", "report.html"} <= {path.name for path in stored}
+    for path in stored:
+        assert SECRET.encode() not in path.read_bytes(), path
+
+
+class _Guarded(BaseHTTPRequestHandler):
+    """Answers whoever knows the password."""
+
+    def do_GET(self) -> None:
+        told = self.headers["Authorization"] == f"Basic {b64encode(b'me:pass word').decode()}"
+        self.send_response(200 if told and self.path == "/mlflow/health" else 401)
+        self.end_headers()
+
+    def log_message(self, format: str, *args: object) -> None:
+        pass
+
+
+@pytest.fixture
+def guarded() -> Iterator[int]:
+    """The port of a server behind a password."""
+    with HTTPServer(("127.0.0.1", 0), _Guarded) as server:
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+        thread.start()
+        yield server.server_address[1]
+        server.shutdown()
+        thread.join()
+
+
+def test_a_server_behind_a_password_is_asked_with_it(guarded: int) -> None:
+    check_server(f"http://me:pass%20word@127.0.0.1:{guarded}/mlflow/")
+    for wrong in ("me:other@", "me@", ""):
+        with pytest.raises(StoreError, match="answers 401") as caught:
+            check_server(f"http://{wrong}127.0.0.1:{guarded}/mlflow")
+        assert "other" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("address", "shown"),
+    [
+        ("postgresql://u:pw@host:5/db", "postgresql://host:5/db"),
+        ("postgresql://host/db?user=u&password=pw", "postgresql://host/db"),
+        ("postgresql://u:a@b@host/db", "postgresql://host/db"),
+        ("postgresql://u:a/b?c@host/db", "postgresql://..."),
+        ("http://host/?token=a@b", "http://..."),
+        ("http://host:5000/", "http://host:5000/"),
+        ("sqlite:////a/b@c/mlflow.db", "sqlite:////a/b@c/mlflow.db"),
+        ("u:pw@host/db", "host/db"),
+        ("/home/me@work/mlruns", "/home/me@work/mlruns"),
+        ("relative/mlruns", "relative/mlruns"),
+    ],
+)
+def test_an_address_is_shown_without_credentials(address: str, shown: str) -> None:
+    assert without_credentials(address) == shown
+
+
+@pytest.mark.parametrize(
+    ("address", "secrets"),
+    [
+        ("postgresql://u:pass@host/db", {"pass"}),
+        ("postgresql://token@host/db", {"token"}),
+        ("postgresql://u:pass%2Fword@host/db", {"pass%2Fword", "pass/word", "pass", "word"}),
+        ("postgresql://host/db?sslpassword=abcd&x=efgh", {"abcd"}),
+        ("http://host/a", set()),
+        ("sqlite:////home/me@work/mlflow.db", set()),
+        ("u:p@h", set()),
+    ],
+)
+def test_the_secrets_of_an_address(address: str, secrets: set[str]) -> None:
+    assert secrets_in(address) == secrets
+
+
+def test_secrets_are_found_in_words_and_variables_and_hidden() -> None:
+    variables = {"DB_PASSWORD": "pass-word", "PWD": "/home/me", "USE_TOKENS": "true", "TERM": "x"}
+    words = ["run", "--storage=postgresql://u:hunter22@host/db"]
+    found = secrets_given(words, variables)
+    assert found == {"pass-word", "hunter22"}
+    text = "in /home/me it is true that hunter22 or pass-word are wrong"
+    assert hide(text, found) == "in /home/me it is true that *** or *** are wrong"

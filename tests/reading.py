@@ -1,0 +1,64 @@
+"""What must hold whenever anything at all is read as a definition."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from cifar_exp.experiment import Experiment
+from cifar_exp.problems import DefinitionError
+
+SOURCE = "given.toml"
+LONGEST_LINE = 2000
+WATCHED = (
+    "open",
+    "import",
+    "exec",
+    "compile",
+    "pickle.find_class",
+    "ctypes.dlopen",
+    "os.",
+    "shutil.",
+    "socket.",
+    "subprocess.",
+    "tempfile.",
+)
+"""Audit events, or their beginnings, that tell of code, files, processes or the network."""
+
+_seen: list[str] | None = None
+
+
+def read_or_refused(reading: Callable[[], Experiment]) -> str | None:
+    """Return the refusal of a definition, None if it was read; any other end is an error."""
+    try:
+        assert isinstance(reading(), Experiment)
+    except DefinitionError as error:
+        refusal = str(error)
+    else:
+        return None
+    for line in refusal.split("\n"):
+        assert line.startswith(f"{SOURCE}: "), line
+        assert line.isprintable(), line
+        assert len(line) <= LONGEST_LINE, line
+    return refusal
+
+
+@contextmanager
+def nothing_touched() -> Iterator[None]:
+    """Check that nothing is opened, imported, run or connected to within the context."""
+    global _seen  # noqa: PLW0603 - an audit hook stays for ever, so there is one for all
+    if _seen is None:
+        sys.addaudithook(_note)
+    found: list[str] = []
+    _seen = found
+    try:
+        yield
+    finally:
+        _seen = []
+    assert found == []
+
+
+def _note(event: str, arguments: tuple[object, ...]) -> None:
+    if _seen is not None and event.startswith(WATCHED):
+        _seen.append(f"{event} {arguments}")
