@@ -90,6 +90,7 @@ def definition_options(command: Command) -> Command:
 @definition_options
 @tracking_option
 @storage_option
+@click.option("--join", is_flag=True, help="Work beside a process that runs the same sweep.")
 def run(experiment: Path, **options: Any) -> None:
     """Tune, confirm and rank every combination; again, it goes on and repeats nothing."""
     from cifar_exp import options as typed
@@ -115,12 +116,15 @@ def run(experiment: Path, **options: Any) -> None:
         storage_url=options["storage"] or study.default_url(),
         workers=workers,
         threads=threads,
+        join=options["join"],
     )
     tracking.check_server(asked.tracking_uri)
     with progress.data_progress(screen) as data_watch:
         data = sweep.prepare(definition, data_watch)
     _warn_of(data)
     console.print_workers(screen, workers, threads)
+    if asked.join and (beside := sweep.holder(asked)):
+        click.echo(f"beside {beside}")
     with progress.sweep_progress(screen, definition.num_trainings, workers) as watch:
         ranking, page = sweep.run(asked, data, watch)
     console.print_ranking(screen, ranking)

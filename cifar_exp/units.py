@@ -15,6 +15,7 @@ from cifar_exp.comparison import best_trial
 from cifar_exp.datasets import open_dataset
 from cifar_exp.event import Event, Watch
 from cifar_exp.experiment import Combination, Experiment
+from cifar_exp.holds import Units
 from cifar_exp.record import RunRecord
 from cifar_exp.study import tune
 from cifar_exp.task import Task
@@ -35,6 +36,11 @@ class Job:
     parents: Mapping[str, str]
     """The run id of each combination, by its name."""
 
+    @property
+    def units(self) -> Units:
+        """The locks of the units of work."""
+        return Units(store=self.tracking_uri, experiment=self.experiment.name)
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Left:
@@ -50,7 +56,8 @@ class Left:
 def resume(job: Job, combination: Combination, watch: Watch) -> Left:
     """Tell of the trainings of a combination that are there, and find what is left to train.
 
-    Nothing is trained here. Where no trial is left, the study is brought in step with MLflow.
+    Nothing is trained here. Where no trial is left, the study is brought in step with MLflow,
+    unless another process is at it.
     """
     task = _task(job, combination)
     records = task.records()
@@ -61,21 +68,43 @@ def resume(job: Job, combination: Combination, watch: Watch) -> Left:
             watch(task.kept("trial", number, trials[number]))
     if not trials.keys() >= set(numbers):
         return Left(combination=combination, tuning=True)
-    tune(task, job.storage_url, watch)
+    with job.units.held(task.identity) as mine:
+        if mine:
+            tune(task, job.storage_url, watch)
     return Left(combination=combination, tuning=False, seeds=_unsettled(task, records, watch))
 
 
-def tune_combination(job: Job, combination: Combination, watch: Watch) -> None:
-    """Bring the study of a combination to its number of trials."""
-    tune(_task(job, combination), job.storage_url, watch)
+def is_free(job: Job, combination: Combination, number: int | None) -> bool:
+    """Say whether no process tunes a combination, or is at its confirmation `number`."""
+    return job.units.is_free(_task(job, combination).identity, number)
 
 
-def confirm_combination(job: Job, combination: Combination, number: int, watch: Watch) -> None:
+def tune_combination(job: Job, combination: Combination, watch: Watch) -> bool:
+    """Bring the study of a combination to its number of trials.
+
+    Returns whether that is done: it is not where another process is at it.
+    """
+    task = _task(job, combination)
+    with job.units.held(task.identity) as mine:
+        if mine:
+            tune(task, job.storage_url, watch)
+    return mine
+
+
+def confirm_combination(job: Job, combination: Combination, number: int, watch: Watch) -> bool:
     """Train the best setting of a combination on fresh seed `number`, and score it on the test set.
 
     Nothing is trained where the combination has no complete trial, or the seed is confirmed.
+    Returns whether that is done: it is not where another process is at it.
     """
     task = _task(job, combination)
+    with job.units.held(task.identity, number) as mine:
+        if mine:
+            _confirm_once(task, number, watch)
+    return mine
+
+
+def _confirm_once(task: Task, number: int, watch: Watch) -> None:
     records = task.records()
     best = _best(task, records)
     if best is not None and not _confirmed(records, best, number):

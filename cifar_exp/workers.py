@@ -17,9 +17,11 @@ import torch
 from cifar_exp.event import Event, Watch
 from cifar_exp.memory import keep_freed_memory
 
-Unit = Callable[..., None]
-"""A unit of work: its last argument is the `Watch` that it tells its progress."""
-Submit = Callable[..., "Future[None]"]
+Unit = Callable[..., bool]
+"""A unit of work: its last argument is the `Watch` that it tells its progress.
+
+It returns whether it is done: another process may be at it."""
+Submit = Callable[..., "Future[bool]"]
 
 _tell_parent: Watch
 
@@ -82,15 +84,14 @@ def pool(num_workers: int, num_threads: int, watch: Watch) -> Iterator[Submit]:
     listener.join()
 
 
-def _run_here(unit: Unit, *arguments: Any) -> Future[None]:
-    unit(*arguments)
-    future: Future[None] = Future()
-    future.set_result(None)
+def _run_here(unit: Unit, *arguments: Any) -> Future[bool]:
+    future: Future[bool] = Future()
+    future.set_result(unit(*arguments))
     return future
 
 
-def _run_in_worker(unit: Unit, *arguments: Any) -> None:
-    unit(*arguments, _tell_parent)
+def _run_in_worker(unit: Unit, *arguments: Any) -> bool:
+    return unit(*arguments, _tell_parent)
 
 
 def _start_worker(events: Any, num_threads: int) -> None:

@@ -20,6 +20,7 @@ from sqlalchemy.engine import make_url
 from cifar_exp import sqlite
 from cifar_exp.errors import Unavailable
 from cifar_exp.folders import lock_file
+from cifar_exp.holds import store_name
 from cifar_exp.wording import without_credentials
 
 SECONDS_TO_ANSWER = 5
@@ -57,7 +58,7 @@ def connect(uri: str) -> mlflow.MlflowClient:
         _check_file(uri)
     check_server(uri)
     try:
-        with FileLock(lock_file(uri)):
+        with FileLock(lock_file(f"tables {store_name(uri)}")):
             mlflow.set_tracking_uri(uri)
             client = mlflow.MlflowClient(uri)
             client.search_experiments(max_results=1)

@@ -154,16 +154,22 @@ class Tracker:
         history = self.client.get_metric_history(run_id, "val/accuracy")
         return {point.step: point.value for point in history}
 
-    def close_running(self) -> list[RunRecord]:
-        """Close every run of the experiment that still says RUNNING, and return their records.
+    def close(self, record: RunRecord) -> None:
+        """Close a run that its process has left open: by its state, or as killed."""
+        self.client.set_terminated(record.run_id, STATUS_OF.get(record.state or "", "KILLED"))
 
-        Call it only when no process writes to them: such runs belong to processes that died.
+    def close_running(
+        self, is_held: Callable[[RunRecord], bool] = lambda _: False
+    ) -> list[RunRecord]:
+        """Close every run that still says RUNNING and that no process is at; return their records.
+
+        They belong to processes that died.
         """
         running = [record for record in self.records() if record.status == "RUNNING"]
-        for record in running:
-            status = STATUS_OF.get(record.state or "", "KILLED")
-            self.client.set_terminated(record.run_id, status)
-        return running
+        left = [record for record in running if not is_held(record)]
+        for record in left:
+            self.close(record)
+        return left
 
     def _replace(self, record: RunRecord, changed: Set[str]) -> Run:
         """Put a new run in place of a combination's, with its tags and the unchanged parameters."""
