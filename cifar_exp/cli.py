@@ -262,6 +262,23 @@ def plan(experiment: Path, workers: int | None, threads: int | None, **options: 
     console.print_plan(screen, definition, measure(definition, data, workers, threads), workers)
 
 
+@cli.command()
+@click.argument("name", required=False)
+@click.option("--dry-run", is_flag=True, help="Say what is wrong and repair nothing.")
+@tracking_option
+@storage_option
+def doctor(
+    name: str | None, tracking_uri: str | None, storage: str | None, *, dry_run: bool
+) -> None:
+    """Repair what a crash has left of experiment NAME, or of all; a sweep's start does so too."""
+    from cifar_exp import console, study, tracking
+    from cifar_exp import doctor as doctor_
+
+    uri, url = tracking_uri or tracking.default_uri(), storage or study.default_url()
+    found = doctor_.visit(name, uri, url, dry_run=dry_run)
+    console.print_findings(console.stdout(), found, dry_run=dry_run)
+
+
 @cli.command("list")
 @click.argument("kind", type=click.Choice(["losses", "optimizers", "models", "datasets"]))
 def list_(kind: str) -> None:

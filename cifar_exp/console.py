@@ -5,7 +5,7 @@ from __future__ import annotations
 import shlex
 import sys
 import textwrap
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from rich.box import SIMPLE_HEAD
@@ -183,6 +183,19 @@ def print_plan(console: Console, experiment: Experiment, plan: Plan, workers: in
     ]
     for line in lines:
         _print_line(console, line)
+
+
+def print_findings(
+    console: Console, findings: Mapping[str, Sequence[str]], *, dry_run: bool
+) -> None:
+    """Print what was wrong with each experiment, a line each, and how much in all."""
+    for name, sentences in findings.items():
+        for sentence in sentences:
+            _print_line(console, f"{name}: {sentence}")
+    found = sum(map(len, findings.values()))
+    done = "; nothing was changed" if dry_run else ""
+    checked = _counted(len(findings), "experiment")
+    _print_line(console, f"{checked} examined, {_counted(found, 'finding')}{done}")
 
 
 def print_components(console: Console, kind: str) -> None:

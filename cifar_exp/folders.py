@@ -17,6 +17,11 @@ def cache() -> Path:
     return Path(chosen).absolute() if chosen else user_cache_path("cifar_exp")
 
 
+def checkpoints() -> Path:
+    """Return the folder of what unfinished trainings go on from."""
+    return cache() / "checkpoints"
+
+
 def lock_file(purpose: str) -> Path:
     """Return the file that processes lock which share a purpose; its folder is made."""
     folder = cache() / "locks"

@@ -3,9 +3,17 @@
 from __future__ import annotations
 
 import sqlite3
+from pathlib import Path
 from typing import Any
 
 from sqlalchemy import Engine, event
+from sqlalchemy.engine import make_url
+
+
+def exists(url: str) -> bool:
+    """Say whether a database is there already; of a server, its answer will tell."""
+    path = make_url(url).database if url.startswith("sqlite") else None
+    return path is None or Path(path).exists()
 
 
 def share_files() -> None:

@@ -13,9 +13,10 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from cifar_exp import holds, joining, report, share, study, tracking
+from cifar_exp import doctor, holds, joining, report, share, study, tracking
 from cifar_exp.comparison import Ranking, Row, to_markdown
 from cifar_exp.datasets import Dataset, Progress, load, no_progress
+from cifar_exp.diagnosis import TRAININGS
 from cifar_exp.errors import Unavailable
 from cifar_exp.event import Watch
 from cifar_exp.experiment import Experiment, Range
@@ -27,8 +28,6 @@ from cifar_exp.tracking import Run, Tracker
 from cifar_exp.training import initial_model
 from cifar_exp.units import Job
 from cifar_exp.workers import pool
-
-TRAININGS = ("trial", "confirmation")
 
 
 class SweepError(Unavailable):
@@ -155,7 +154,7 @@ def _is_held_beside(sweep: Sweep) -> Callable[[RunRecord], bool]:
 
 
 def _connect(sweep: Sweep) -> tuple[Tracker, str | None]:
-    """Create the stores before any worker needs them, and close what dead processes left open.
+    """Create the stores before any worker needs them, and repair what dead processes have left.
 
     Returns the tracker, and the id of the run that `mlflow run` made for this process.
     """
@@ -165,7 +164,7 @@ def _connect(sweep: Sweep) -> tuple[Tracker, str | None]:
     inherited = tracking.inherited_run(client)
     place = inherited.info.experiment_id if inherited else tracking.mlflow_experiment(client, name)
     tracker = Tracker(sweep.tracking_uri, name, place)
-    tracker.close_running(_is_held(sweep))
+    doctor.repair(tracker, sweep.storage_url)
     return tracker, inherited.info.run_id if inherited else None
 
 

@@ -3,7 +3,7 @@
 from cifar_exp.tracking.appearance import colour_runs, describe_experiment
 from cifar_exp.tracking.curves import read_curves
 from cifar_exp.tracking.predictions import read_predictions
-from cifar_exp.tracking.run import Run
+from cifar_exp.tracking.run import STATUS_OF, Run
 from cifar_exp.tracking.store import (
     Client,
     StoreError,
@@ -12,9 +12,16 @@ from cifar_exp.tracking.store import (
     default_uri,
     exists,
 )
-from cifar_exp.tracking.tracker import Tracker, inherited_run, mlflow_experiment, read_records
+from cifar_exp.tracking.tracker import (
+    Tracker,
+    experiments,
+    inherited_run,
+    mlflow_experiment,
+    read_records,
+)
 
 __all__ = [
+    "STATUS_OF",
     "Client",
     "Run",
     "StoreError",
@@ -25,6 +32,7 @@ __all__ = [
     "default_uri",
     "describe_experiment",
     "exists",
+    "experiments",
     "inherited_run",
     "mlflow_experiment",
     "read_curves",

@@ -99,8 +99,7 @@ def check_server(uri: str) -> None:
 
 def exists(uri: str) -> bool:
     """Say whether a store is there already; of a server, its answer will tell."""
-    path = make_url(uri).database if uri.startswith("sqlite:") else None
-    return path is None or Path(path).exists()
+    return sqlite.exists(uri)
 
 
 def _check_file(uri: str) -> None:

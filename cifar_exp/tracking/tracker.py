@@ -231,6 +231,12 @@ def read_records(client: mlflow.MlflowClient, experiment: str, **tags: str) -> l
     return sorted(found, key=lambda record: (record.start_time, record.number or 0))
 
 
+def experiments(client: mlflow.MlflowClient) -> set[str]:
+    """Return the names of all experiments that have runs in a store."""
+    found = _search(client, "tags.experiment LIKE '%'")
+    return {run.data.tags["experiment"] for run in found if _is_ours(run)}
+
+
 def _quoted(value: str) -> str:
     """Quote a value for a filter, which knows no escapes."""
     return f'"{value}"' if "'" in value else f"'{value}'"
