@@ -279,6 +279,19 @@ def doctor(
     console.print_findings(console.stdout(), found, dry_run=dry_run)
 
 
+@cli.command()
+@click.argument("name")
+@click.option("--dry-run", is_flag=True, help="Count what would be deleted, and delete nothing.")
+@tracking_option
+def gc(name: str, tracking_uri: str | None, *, dry_run: bool) -> None:
+    """Delete stored models of experiment NAME that its ranking does not use; keep all numbers."""
+    from cifar_exp import console, tracking
+    from cifar_exp import gc as gc_
+
+    collected = gc_.collect(name, tracking_uri or tracking.default_uri(), dry_run=dry_run)
+    console.print_collected(console.stdout(), name, collected, dry_run=dry_run)
+
+
 @cli.command("list")
 @click.argument("kind", type=click.Choice(["losses", "optimizers", "models", "datasets"]))
 def list_(kind: str) -> None:

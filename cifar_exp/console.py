@@ -18,6 +18,7 @@ from cifar_exp.wording import duration, size, without_credentials
 
 if TYPE_CHECKING:
     from cifar_exp.comparison import Ranking, Row
+    from cifar_exp.gc import Collected
     from cifar_exp.plan import Plan
     from cifar_exp.training import EpochMetrics
 
@@ -196,6 +197,15 @@ def print_findings(
     done = "; nothing was changed" if dry_run else ""
     checked = _counted(len(findings), "experiment")
     _print_line(console, f"{checked} examined, {_counted(found, 'finding')}{done}")
+
+
+def print_collected(console: Console, name: str, collected: Collected, *, dry_run: bool) -> None:
+    """Print how much was deleted, or would be."""
+    models = _counted(collected.models, "stored model")
+    runs = _counted(collected.runs, "deleted run")
+    done = "would be deleted" if dry_run else "deleted"
+    text = f"{models} and the files of {runs}, {collected.num_bytes:,} bytes, {done}"
+    _print_line(console, f"{name}: {text}")
 
 
 def print_components(console: Console, kind: str) -> None:

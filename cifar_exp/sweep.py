@@ -13,7 +13,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from cifar_exp import doctor, holds, joining, report, share, study, tracking
+from cifar_exp import doctor, holds, joining, report, room, share, study, tracking
 from cifar_exp.comparison import Ranking, Row, to_markdown
 from cifar_exp.datasets import Dataset, Progress, load, no_progress
 from cifar_exp.diagnosis import TRAININGS
@@ -87,6 +87,7 @@ def run(sweep: Sweep, data: Dataset, watch: Watch) -> tuple[Ranking, str]:
         StoreError, StudyError: A store cannot be used.
         InUse: Another process runs the same experiment, and it is not to be joined.
         OtherDefinition: It is to be joined, and runs another definition.
+        NoRoom: A disk has too little room, or is full.
         SweepError: The sweep cannot go on.
     """
     watch = share.once(watch)
@@ -94,8 +95,10 @@ def run(sweep: Sweep, data: Dataset, watch: Watch) -> tuple[Ranking, str]:
         _work_beside(sweep, data, watch)
     definition = _definition_hash(sweep.experiment, data)
     name = sweep.experiment.name
-    with holds.alone(sweep.stores, name, definition=definition, wait=sweep.join):
+    alone = holds.alone(sweep.stores, name, definition=definition, wait=sweep.join)
+    with alone, room.told_when_full():
         tracker, inherited = _connect(sweep)
+        _check_room(sweep, data, tracker)
         try:
             run_ = _open(sweep, data, tracker, inherited)
             parents = _open_combinations(sweep.experiment, data, tracker, run_)
@@ -124,6 +127,24 @@ def check_fit(experiment: Experiment, data: Dataset) -> None:
         initial_model(experiment.model, data, experiment.seed)
     except ValueError as error:
         raise DefinitionError(f"model: {error}") from None
+
+
+def model_bytes(experiment: Experiment, data: Dataset) -> int:
+    """Return the size of one stored network."""
+    model = initial_model(experiment.model, data, experiment.seed)
+    return sum(p.numel() * p.element_size() for p in model.parameters())
+
+
+def _check_room(sweep: Sweep, data: Dataset, tracker: Tracker) -> None:
+    """Check that what is left to store has room on the disks of this machine that take it."""
+    experiment = sweep.experiment
+    identities = {experiment.identity(c, data.fingerprint) for c in experiment.combinations()}
+    records = [r for r in tracker.records() if r.combination_id in identities]
+    model = model_bytes(experiment, data)
+    left = room.bytes_left(experiment, model, len(data.test), records)
+    files = tracking.artifact_folder(tracker.client, tracker.mlflow_experiment_id)
+    needs = {} if files is None else {files: left}
+    room.check(experiment, {**needs, Path(tempfile.gettempdir()): sweep.workers * model})
 
 
 def _work_beside(sweep: Sweep, data: Dataset, watch: Watch) -> None:

@@ -17,6 +17,7 @@ from cifar_exp.event import Event, Watch
 from cifar_exp.experiment import Combination, Experiment
 from cifar_exp.holds import Units
 from cifar_exp.record import RunRecord
+from cifar_exp.room import told_when_full
 from cifar_exp.study import tune
 from cifar_exp.task import Task
 from cifar_exp.tracking import Tracker
@@ -85,7 +86,7 @@ def tune_combination(job: Job, combination: Combination, watch: Watch) -> bool:
     Returns whether that is done: it is not where another process is at it.
     """
     task = _task(job, combination)
-    with job.units.held(task.identity) as mine:
+    with told_when_full(), job.units.held(task.identity) as mine:
         if mine:
             tune(task, job.storage_url, watch)
     return mine
@@ -98,7 +99,7 @@ def confirm_combination(job: Job, combination: Combination, number: int, watch: 
     Returns whether that is done: it is not where another process is at it.
     """
     task = _task(job, combination)
-    with job.units.held(task.identity, number) as mine:
+    with told_when_full(), job.units.held(task.identity, number) as mine:
         if mine:
             _confirm_once(task, number, watch)
     return mine

@@ -2,6 +2,7 @@
 
 from cifar_exp.tracking.appearance import colour_runs, describe_experiment
 from cifar_exp.tracking.curves import read_curves
+from cifar_exp.tracking.files import StoredModel, artifact_folder, stored_models
 from cifar_exp.tracking.predictions import read_predictions
 from cifar_exp.tracking.run import STATUS_OF, Run
 from cifar_exp.tracking.store import (
@@ -14,7 +15,9 @@ from cifar_exp.tracking.store import (
 )
 from cifar_exp.tracking.tracker import (
     Tracker,
+    deleted_runs,
     experiments,
+    files_of_deleted_runs,
     inherited_run,
     mlflow_experiment,
     read_records,
@@ -25,17 +28,22 @@ __all__ = [
     "Client",
     "Run",
     "StoreError",
+    "StoredModel",
     "Tracker",
+    "artifact_folder",
     "check_server",
     "colour_runs",
     "connect",
     "default_uri",
+    "deleted_runs",
     "describe_experiment",
     "exists",
     "experiments",
+    "files_of_deleted_runs",
     "inherited_run",
     "mlflow_experiment",
     "read_curves",
     "read_predictions",
     "read_records",
+    "stored_models",
 ]

@@ -6,23 +6,19 @@ import getpass
 import os
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Set
-from typing import TYPE_CHECKING, Any, cast, get_args
+from typing import Any, cast, get_args
 
 import mlflow
 from mlflow.entities import Run as MlflowRun
+from mlflow.entities import ViewType
 from mlflow.exceptions import MlflowException
 
 from cifar_exp import provenance
-from cifar_exp.lazy import LazyModule
 from cifar_exp.memory import collecting_later
 from cifar_exp.record import Kind, RunRecord, TrialState
+from cifar_exp.tracking.files import Files, stored_models
 from cifar_exp.tracking.run import STATUS_OF, Run
 from cifar_exp.tracking.store import StoreError, connect
-
-if TYPE_CHECKING:
-    from cifar_exp.tracking import artifacts
-else:
-    artifacts = LazyModule("cifar_exp.tracking.artifacts")
 
 RUNS_PER_PAGE = 1000
 
@@ -145,9 +141,8 @@ class Tracker:
 
     def delete_models(self, run_id: str) -> None:
         """Delete the stored models of a run with their files."""
-        outputs = self.client.get_run(run_id).outputs
-        for output in outputs.model_outputs if outputs else []:
-            artifacts.delete_model(self.client, output.model_id)
+        for model in stored_models(self.client, self.client.get_run(run_id)):
+            model.delete()
 
     def accuracies(self, run_id: str) -> dict[int, float]:
         """Read the validation accuracy of every epoch of a run."""
@@ -192,8 +187,10 @@ class Tracker:
         self.client.set_tag(record.run_id, "resumed", str(int(time.time() * 1000)))
         if parent is not None:
             self.reparent(record, parent)
-        info = self.client.get_run(record.run_id).info
-        run = Run(self.client, info, max(self.accuracies(record.run_id), default=0))
+        there = self.client.get_run(record.run_id)
+        for model in stored_models(self.client, there):
+            model.delete()  # its training did not come to an end, and will store it anew
+        run = Run(self.client, there.info, max(self.accuracies(record.run_id), default=0))
         run.log_params(params)
         return run
 
@@ -231,6 +228,18 @@ def read_records(client: mlflow.MlflowClient, experiment: str, **tags: str) -> l
     return sorted(found, key=lambda record: (record.start_time, record.number or 0))
 
 
+def deleted_runs(client: mlflow.MlflowClient, experiment: str) -> Iterator[MlflowRun]:
+    """Give the deleted runs of an experiment; MLflow keeps them until its own gc."""
+    condition = f"tags.experiment = {_quoted(experiment)}"
+    found = _search(client, condition, run_view_type=ViewType.DELETED_ONLY)
+    return (run for run in found if _is_ours(run))
+
+
+def files_of_deleted_runs(client: mlflow.MlflowClient, experiment: str) -> Iterator[Files]:
+    """Give the files of each deleted run of an experiment."""
+    return (Files(client, run.info.artifact_uri) for run in deleted_runs(client, experiment))
+
+
 def experiments(client: mlflow.MlflowClient) -> set[str]:
     """Return the names of all experiments that have runs in a store."""
     found = _search(client, "tags.experiment LIKE '%'")
@@ -242,13 +251,14 @@ def _quoted(value: str) -> str:
     return f'"{value}"' if "'" in value else f"'{value}'"
 
 
-def _search(client: mlflow.MlflowClient, filter_string: str) -> Iterator[MlflowRun]:
+def _search(client: mlflow.MlflowClient, filter_string: str, **options: Any) -> Iterator[MlflowRun]:
     everywhere = [e.experiment_id for e in _pages(client.search_experiments)]
     return _pages(
         client.search_runs,
         experiment_ids=everywhere,
         filter_string=filter_string,
         max_results=RUNS_PER_PAGE,
+        **options,
     )
 
 
