@@ -51,6 +51,8 @@ def connect(uri: str) -> mlflow.MlflowClient:
     """
     for noisy in ("mlflow", "alembic"):
         logging.getLogger(noisy).setLevel(logging.ERROR)
+    # It prints the traceback of an error that it raises as well, on a full disk for example.
+    logging.getLogger("mlflow.store.db.utils").setLevel(logging.CRITICAL)
     for silenced, value in QUIET.items():
         os.environ.setdefault(silenced, value)
     sqlite.share_files()
