@@ -148,7 +148,7 @@ class TrainAlone:
     folder: Path
     name: str
 
-    def run(self, watch: Watch) -> None:
+    def run(self, watch: Watch) -> bool:
         """Train; MLflow and Optuna load the larger part of theirs when a store is opened."""
         importlib.import_module("cifar_exp.tracking.artifacts")  # a worker's first trial imports it
         _connect(self.folder)
@@ -166,6 +166,7 @@ class TrainAlone:
                     val_accuracy=metrics.val.accuracy,
                 )
             )
+        return True
 
     def died(self, death: Death, watch: Watch) -> bool:  # noqa: ARG002
         """Measure nothing, rather than other processes than those that were to be measured."""

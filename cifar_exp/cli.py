@@ -108,6 +108,7 @@ def definition_options(command: Command) -> Command:
 )
 @tracking_option
 @storage_option
+@click.option("--join", is_flag=True, help="Work beside a process that runs the same sweep.")
 @click.option("--yes", is_flag=True, help="Start even a very large number of trainings.")
 def run(experiment: Path, yes: bool, **options: Any) -> None:
     """Tune, confirm and rank every combination; again, it goes on and repeats nothing."""
@@ -137,12 +138,15 @@ def run(experiment: Path, yes: bool, **options: Any) -> None:
         workers=workers,
         threads=threads,
         time_limit=options["time_limit"],
+        join=options["join"],
     )
     tracking.check_server(asked.tracking_uri)
     with progress.data_progress(screen) as data_watch:
         data = sweep.prepare(definition, data_watch)
     _warn_of(data)
     console.print_workers(screen, workers, threads)
+    if asked.join and (beside := sweep.holder(asked)):
+        click.echo(f"beside {beside}")
     with progress.sweep_progress(screen, definition.num_trainings, workers) as watch:
         ranking, page = sweep.run(asked, data, watch)
     console.print_ranking(screen, ranking)
@@ -291,6 +295,36 @@ def plan(experiment: Path, workers: int | None, threads: int | None, **options: 
     _warn_of(data)
     workers, threads = allotment(len(definition.combinations()), workers, threads)
     console.print_plan(screen, definition, measure(definition, data, workers, threads), workers)
+
+
+@cli.command()
+@click.argument("name", required=False)
+@click.option("--dry-run", is_flag=True, help="Say what is wrong and repair nothing.")
+@tracking_option
+@storage_option
+def doctor(
+    name: str | None, tracking_uri: str | None, storage: str | None, *, dry_run: bool
+) -> None:
+    """Repair what a crash has left of experiment NAME, or of all; a sweep's start does so too."""
+    from cifar_exp import console, study, tracking
+    from cifar_exp import doctor as doctor_
+
+    uri, url = tracking_uri or tracking.default_uri(), storage or study.default_url()
+    found = doctor_.visit(name, uri, url, dry_run=dry_run)
+    console.print_findings(console.stdout(), found, dry_run=dry_run)
+
+
+@cli.command()
+@click.argument("name")
+@click.option("--dry-run", is_flag=True, help="Count what would be deleted, and delete nothing.")
+@tracking_option
+def gc(name: str, tracking_uri: str | None, *, dry_run: bool) -> None:
+    """Delete stored models of experiment NAME that its ranking does not use; keep all numbers."""
+    from cifar_exp import console, tracking
+    from cifar_exp import gc as gc_
+
+    collected = gc_.collect(name, tracking_uri or tracking.default_uri(), dry_run=dry_run)
+    console.print_collected(console.stdout(), name, collected, dry_run=dry_run)
 
 
 @cli.command("list")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import shlex
 import sys
 import textwrap
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from rich.box import SIMPLE_HEAD
@@ -19,6 +19,7 @@ from cifar_exp.wording import duration, size, without_credentials
 if TYPE_CHECKING:
     from cifar_exp.comparison import Ranking, Row
     from cifar_exp.comparison.across import Across
+    from cifar_exp.gc import Collected
     from cifar_exp.plan import Plan
     from cifar_exp.training import EpochMetrics
 
@@ -195,6 +196,28 @@ def print_plan(console: Console, experiment: Experiment, plan: Plan, workers: in
     ]
     for line in lines:
         _print_line(console, line)
+
+
+def print_findings(
+    console: Console, findings: Mapping[str, Sequence[str]], *, dry_run: bool
+) -> None:
+    """Print what was wrong with each experiment, a line each, and how much in all."""
+    for name, sentences in findings.items():
+        for sentence in sentences:
+            _print_line(console, f"{name}: {sentence}")
+    found = sum(map(len, findings.values()))
+    done = "; nothing was changed" if dry_run else ""
+    checked = _counted(len(findings), "experiment")
+    _print_line(console, f"{checked} examined, {_counted(found, 'finding')}{done}")
+
+
+def print_collected(console: Console, name: str, collected: Collected, *, dry_run: bool) -> None:
+    """Print how much was deleted, or would be."""
+    models = _counted(collected.models, "stored model")
+    runs = _counted(collected.runs, "deleted run")
+    done = "would be deleted" if dry_run else "deleted"
+    text = f"{models} and the files of {runs}, {collected.num_bytes:,} bytes, {done}"
+    _print_line(console, f"{name}: {text}")
 
 
 def print_components(console: Console, kind: str) -> None:

@@ -15,12 +15,12 @@ from statistics import fmean
 from cifar_exp import training
 from cifar_exp.datasets import Dataset, open_dataset
 from cifar_exp.experiment import Combination, Experiment, Range, TrialConfig
+from cifar_exp.room import bytes_left
+from cifar_exp.sweep import model_bytes
 from cifar_exp.worker import prepare_process
 
 MEASURED_SECONDS = 0.5
 MOST_STEPS = 50
-BYTES_PER_PREDICTION = 6  # uncompressed; two bytes more with over 256 classes
-BYTES_PER_RUN = 40_000  # rows in the two databases, and a model's metadata
 
 # As `make bench` measures them: beside training, for each trial, and once for each sweep
 SECONDS_PER_RUN = 0.15
@@ -111,7 +111,7 @@ def _plan(experiment: Experiment, data: Dataset, seconds: float, speeds: Sequenc
         confirmations=confirmations,
         epochs=(trials + confirmations) * experiment.epochs,
         seconds=seconds,
-        disk_bytes=_disk_bytes(experiment, data),
+        disk_bytes=bytes_left(experiment, model_bytes(experiment, data), len(data.test)),
         images_per_second={
             size: size / fmean([speed.step_seconds[size] for speed in speeds])
             for size in experiment.search.batch_size
@@ -205,13 +205,3 @@ def _config(experiment: Experiment, combination: Combination, batch_size: int) -
     }
     config = experiment.trial(combination, {**low, "batch_size": batch_size}, experiment.seed)
     return config.model_copy(update={"epochs": 1})
-
-
-def _disk_bytes(experiment: Experiment, data: Dataset) -> int:
-    model = training.build_model(_config(experiment, experiment.combinations()[0], 1), data)
-    model_bytes = sum(p.numel() * p.element_size() for p in model.parameters())
-    kept_trials = experiment.search.trials if experiment.keep_models == "all" else 1
-    confirmations = len(experiment.combinations()) * experiment.confirm.seeds
-    models = len(experiment.combinations()) * kept_trials + confirmations
-    predictions = confirmations * len(data.test.labels) * BYTES_PER_PREDICTION
-    return models * (model_bytes + BYTES_PER_RUN) + predictions

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from cifar_exp import tracking, trial
 from cifar_exp.datasets import Dataset
 from cifar_exp.experiment import Experiment
+from cifar_exp.holds import Units
 from cifar_exp.tracking import Tracker
 from cifar_exp.trial import Outcome, Stop
 from cifar_exp.worker import prepare_process
@@ -44,7 +45,8 @@ def run(single: Single, data: Dataset, after_epoch: Stop) -> tuple[Outcome, str]
         tracker = Tracker(single.tracking_uri, experiment.name, place)
         run_ = tracker.new_run("train", combination.name, tags={}, params=params)
     try:
-        return trial.record(config, data, run_, stop=after_epoch), run_.page
+        with Units(store=single.tracking_uri, experiment=experiment.name).held(run_.run_id):
+            return trial.record(config, data, run_, stop=after_epoch), run_.page
     except BaseException:
         run_.end("KILLED")
         raise

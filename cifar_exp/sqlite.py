@@ -3,9 +3,23 @@
 from __future__ import annotations
 
 import sqlite3
+from pathlib import Path
 from typing import Any
 
 from sqlalchemy import Engine, event
+from sqlalchemy.engine import make_url
+
+
+def file(url: str) -> Path | None:
+    """Return the file of a database; that of a server has none here."""
+    path = make_url(url).database if url.startswith("sqlite") else None
+    return None if path is None else Path(path).absolute()
+
+
+def exists(url: str) -> bool:
+    """Say whether a database is there already; of a server, its answer will tell."""
+    path = file(url)
+    return path is None or path.exists()
 
 
 def share_files() -> None:

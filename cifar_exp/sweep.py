@@ -7,29 +7,26 @@ from __future__ import annotations
 
 import hashlib
 import tempfile
-from collections.abc import Iterable, Iterator
-from concurrent.futures import FIRST_COMPLETED, Future
-from concurrent.futures import wait as wait_for
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from filelock import FileLock, Timeout
-
-from cifar_exp import report, study, tracking
-from cifar_exp.attempts import settle_own
+from cifar_exp import doctor, holds, joining, report, room, share, study, tracking
 from cifar_exp.comparison import Ranking, Row, to_markdown
 from cifar_exp.datasets import Dataset, Progress, load, no_progress
+from cifar_exp.diagnosis import TRAININGS
 from cifar_exp.errors import Unavailable
 from cifar_exp.event import Watch
-from cifar_exp.experiment import Combination, Experiment, Range
-from cifar_exp.folders import lock_file
+from cifar_exp.experiment import Experiment, Range
+from cifar_exp.holds import Holder, Units
 from cifar_exp.problems import DefinitionError
+from cifar_exp.record import RunRecord
 from cifar_exp.results import Results
 from cifar_exp.tracking import Run, Tracker
 from cifar_exp.training import initial_model
-from cifar_exp.units import Confirmation, Job, Tuning, resume
-from cifar_exp.workers import Submit, pool
+from cifar_exp.units import Job
+from cifar_exp.workers import pool
 
 
 class SweepError(Unavailable):
@@ -50,6 +47,23 @@ class Sweep:
     """Threads of each worker."""
     time_limit: float | None = None
     """Seconds that a training may take, if there is a limit."""
+    join: bool = False
+    """Whether to work beside another process that runs the same sweep, if there is one."""
+
+    @property
+    def stores(self) -> tuple[str, str]:
+        """The addresses of MLflow's store and Optuna's."""
+        return self.tracking_uri, self.storage_url
+
+    @property
+    def units(self) -> Units:
+        """The locks of the units of work."""
+        return Units(store=self.tracking_uri, experiment=self.experiment.name)
+
+
+def holder(sweep: Sweep) -> Holder | None:
+    """Return the process that runs the experiment now, if one does."""
+    return holds.holder(sweep.stores, sweep.experiment.name)
 
 
 def prepare(experiment: Experiment, progress: Progress = no_progress) -> Dataset:
@@ -72,19 +86,31 @@ def run(sweep: Sweep, data: Dataset, watch: Watch) -> tuple[Ranking, str]:
 
     Raises:
         StoreError, StudyError: A store cannot be used.
-        SweepError: Another process runs the same experiment.
+        InUse: Another process runs the same experiment, and it is not to be joined.
+        OtherDefinition: It is to be joined, and runs another definition.
+        NoRoom: A disk has too little room, or is full.
+        SweepError: The sweep cannot go on.
     """
-    with _alone(sweep):
+    watch = share.once(watch)
+    if sweep.join:
+        _work_beside(sweep, data, watch)
+    definition = _definition_hash(sweep.experiment, data)
+    name = sweep.experiment.name
+    alone = holds.alone(sweep.stores, name, definition=definition, wait=sweep.join)
+    with alone, room.told_when_full():
         tracker, inherited = _connect(sweep)
+        _check_room(sweep, data, tracker)
         try:
             run_ = _open(sweep, data, tracker, inherited)
             parents = _open_combinations(sweep.experiment, data, tracker, run_)
             _train_all(_job(sweep, data, tracker, parents), sweep, watch)
-            return _close(tracker, run_, parents), run_.page
+            ranking = _close(tracker, run_, parents)
         except BaseException:
             with suppress(Exception):  # where the store itself has failed, that is what to tell
-                tracker.close_running()
+                tracker.close_running(_is_held(sweep))
             raise
+        sweep.units.forget()
+        return ranking, run_.page
 
 
 def check_fit(experiment: Experiment, data: Dataset) -> None:
@@ -104,23 +130,53 @@ def check_fit(experiment: Experiment, data: Dataset) -> None:
         raise DefinitionError(f"model: {error}") from None
 
 
-@contextmanager
-def _alone(sweep: Sweep) -> Iterator[None]:
-    """Let no other process on this machine run the same experiment in one of the same stores."""
-    name = sweep.experiment.name
-    locks = [
-        FileLock(lock_file(f"sweep {store} {name}"), timeout=0)
-        for store in (sweep.tracking_uri, sweep.storage_url)
-    ]
+def model_bytes(experiment: Experiment, data: Dataset) -> int:
+    """Return the size of one stored network."""
+    model = initial_model(experiment.model, data, experiment.seed)
+    return sum(p.numel() * p.element_size() for p in model.parameters())
+
+
+def _check_room(sweep: Sweep, data: Dataset, tracker: Tracker) -> None:
+    """Check that what is left to store has room on the disks of this machine that take it."""
+    experiment = sweep.experiment
+    identities = {experiment.identity(c, data.fingerprint) for c in experiment.combinations()}
+    records = [r for r in tracker.records() if r.combination_id in identities]
+    model = model_bytes(experiment, data)
+    left = room.bytes_left(experiment, model, len(data.test), records)
+    files = tracking.artifact_folder(tracker.client, tracker.mlflow_experiment_id)
+    needs = {} if files is None else {files: left}
+    room.check(experiment, {**needs, Path(tempfile.gettempdir()): sweep.workers * model})
+
+
+def _work_beside(sweep: Sweep, data: Dataset, watch: Watch) -> None:
+    """Train what another process that runs the sweep is not at, until nothing is left.
+
+    That process opens and closes the sweep. Should it die, whoever holds the sweep next does.
+    """
+    definition = _definition_hash(sweep.experiment, data)
+    shared = joining.find(sweep.stores, sweep.experiment, data.fingerprint, definition)
+    if shared is None:
+        return
     try:
-        with locks[0], locks[1]:
-            yield
-    except Timeout:
-        raise SweepError(f"another process is running experiment {name!r}; wait for it") from None
+        _train_all(_job(sweep, data, shared.tracker, shared.parents), sweep, watch)
+    except BaseException:
+        with suppress(Exception):
+            shared.tracker.close_running(_is_held_beside(sweep))
+        raise
+
+
+def _is_held(sweep: Sweep) -> Callable[[RunRecord], bool]:
+    """Return what says whether a process is at a run, where this process holds the sweep."""
+    return lambda record: record.kind in TRAININGS and sweep.units.is_held(record)
+
+
+def _is_held_beside(sweep: Sweep) -> Callable[[RunRecord], bool]:
+    """Return what says the same where another process holds the sweep."""
+    return lambda record: record.kind not in TRAININGS or sweep.units.is_held(record)
 
 
 def _connect(sweep: Sweep) -> tuple[Tracker, str | None]:
-    """Create the stores before any worker needs them, and close what dead processes left open.
+    """Create the stores before any worker needs them, and repair what dead processes have left.
 
     Returns the tracker, and the id of the run that `mlflow run` made for this process.
     """
@@ -130,7 +186,7 @@ def _connect(sweep: Sweep) -> tuple[Tracker, str | None]:
     inherited = tracking.inherited_run(client)
     place = inherited.info.experiment_id if inherited else tracking.mlflow_experiment(client, name)
     tracker = Tracker(sweep.tracking_uri, name, place)
-    settle_own(tracker, tracker.close_running())
+    doctor.repair(tracker, sweep.storage_url)
     return tracker, inherited.info.run_id if inherited else None
 
 
@@ -169,7 +225,7 @@ def _lr_range(lr: float | Range) -> dict[str, float]:
     return {"lr_low": lr.low, "lr_high": lr.high} if isinstance(lr, Range) else {}
 
 
-def _job(sweep: Sweep, data: Dataset, tracker: Tracker, parents: dict[str, str]) -> Job:
+def _job(sweep: Sweep, data: Dataset, tracker: Tracker, parents: Mapping[str, str]) -> Job:
     return Job(
         experiment=sweep.experiment,
         data_path=data.path,
@@ -181,32 +237,9 @@ def _job(sweep: Sweep, data: Dataset, tracker: Tracker, parents: dict[str, str])
 
 
 def _train_all(job: Job, sweep: Sweep, watch: Watch) -> None:
-    """Tune every combination, and confirm each one that is tuned, as far as that is left to do.
-
-    Workers are started when there is something to train, and not before.
-    """
-    left = [resume(job, combination, watch) for combination in job.experiment.combinations()]
-    untuned = [each.combination for each in left if each.tuning]
+    """Train what is left to do; workers are started when there is something, and not before."""
     with pool(sweep.workers, sweep.threads, watch, sweep.time_limit) as submit:
-        tuned = {submit(Tuning(job=job, combination=c)): c for c in untuned}
-        confirmed: set[Future[None]] = set()
-        for each in left:
-            confirmed |= _confirm(job, each.combination, each.seeds, submit)
-        seeds = range(1, job.experiment.confirm.seeds + 1)
-        while tuned:
-            done, _ = wait_for(tuned, return_when=FIRST_COMPLETED)
-            for future in done:
-                future.result()
-                confirmed |= _confirm(job, tuned.pop(future), seeds, submit)
-        for future in confirmed:
-            future.result()
-
-
-def _confirm(
-    job: Job, combination: Combination, seeds: Iterable[int], submit: Submit
-) -> set[Future[None]]:
-    units = [Confirmation(job=job, combination=combination, number=number) for number in seeds]
-    return {submit(unit) for unit in units}
+        share.train_all(job, submit, watch)
 
 
 def _close(tracker: Tracker, run_: Run, parents: dict[str, str]) -> Ranking:

@@ -10,14 +10,16 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from cifar_exp import checkpoint, trial
+from cifar_exp import trial
 from cifar_exp.attempts import settle
 from cifar_exp.comparison import best_trial
 from cifar_exp.datasets import open_dataset
 from cifar_exp.death import Death
 from cifar_exp.event import Event, Watch
 from cifar_exp.experiment import Combination, Experiment
+from cifar_exp.holds import Units
 from cifar_exp.record import RunRecord
+from cifar_exp.room import told_when_full
 from cifar_exp.study import tune
 from cifar_exp.task import Task
 from cifar_exp.tracking import Tracker
@@ -37,6 +39,11 @@ class Job:
     parents: Mapping[str, str]
     """The run id of each combination, by its name."""
 
+    @property
+    def units(self) -> Units:
+        """The locks of the units of work."""
+        return Units(store=self.tracking_uri, experiment=self.experiment.name)
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Left:
@@ -52,21 +59,27 @@ class Left:
 def resume(job: Job, combination: Combination, watch: Watch) -> Left:
     """Tell of the trainings of a combination that are there, and find what is left to train.
 
-    Nothing is trained here. Where no trial is left, the study is brought in step with MLflow.
+    Nothing is trained here. Where no trial is left, the study is brought in step with MLflow,
+    unless another process is at it.
     """
     task = _task(job, combination)
     records = task.records()
     numbers = range(job.experiment.search.trials)
     trials = {r.number: r for r in records if r.kind == "trial" and r.finished}
-    for record in filter(lambda record: record.finished, records):
-        checkpoint.remove(record.run_id)  # of a process that died before it could
     for number in numbers:
         if number in trials:
             watch(task.kept("trial", number, trials[number]))
     if not trials.keys() >= set(numbers):
         return Left(combination=combination, tuning=True)
-    tune(task, job.storage_url, watch)
+    with job.units.held(task.identity) as mine:
+        if mine:
+            tune(task, job.storage_url, watch)
     return Left(combination=combination, tuning=False, seeds=_unsettled(task, records, watch))
+
+
+def is_free(job: Job, combination: Combination, number: int | None) -> bool:
+    """Say whether no process tunes a combination, or is at its confirmation `number`."""
+    return job.units.is_free(_task(job, combination).identity, number)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -76,15 +89,22 @@ class Tuning:
     job: Job
     combination: Combination
 
-    def run(self, watch: Watch) -> None:
-        """Train what trials are left."""
-        tune(_task(self.job, self.combination), self.job.storage_url, watch)
+    def run(self, watch: Watch) -> bool:
+        """Train what trials are left; say whether that is done, and not another process at it."""
+        task = _task(self.job, self.combination)
+        with told_when_full(), self.job.units.held(task.identity) as mine:
+            if mine:
+                tune(task, self.job.storage_url, watch)
+        return mine
 
     def died(self, death: Death, watch: Watch) -> bool:
         """Record that a process has died at it; say whether a trial was under way there."""
         task = _task(self.job, self.combination)
-        trials = [record for record in task.records() if record.kind == "trial"]
-        hit = settle(task.tracker, trials, death)
+        with self.job.units.held(task.identity) as mine:
+            if not mine:
+                return True  # another process has taken it up
+            trials = [record for record in task.records() if record.kind == "trial"]
+            hit = settle(task.tracker, trials, death)
         for record in task.records():
             if record.finished and record.run_id in {each.run_id for each in hit}:
                 watch(task.lost(record))
@@ -99,22 +119,35 @@ class Confirmation:
     combination: Combination
     number: int
 
-    def run(self, watch: Watch) -> None:
-        """Train, unless the combination has no complete trial or the seed is confirmed."""
-        task, number = _task(self.job, self.combination), self.number
-        records = task.records()
-        best = _best(task, records)
-        if best is not None and not _confirmed(records, best, number):
-            _confirm(task, best, number, records, watch)
-        else:
-            watch(_settled(task, records, best, number))
+    def run(self, watch: Watch) -> bool:
+        """Train, unless the combination has no complete trial or the seed is confirmed.
+
+        Returns whether that is done, and not another process at it.
+        """
+        task = _task(self.job, self.combination)
+        with told_when_full(), self.job.units.held(task.identity, self.number) as mine:
+            if mine:
+                _confirm_once(task, self.number, watch)
+        return mine
 
     def died(self, death: Death, watch: Watch) -> bool:  # noqa: ARG002 - the next run tells
         """Record that a process has died at it; say whether it was being trained."""
         task = _task(self.job, self.combination)
         wanted = ("confirmation", self.number)
-        own = [record for record in task.records() if (record.kind, record.number) == wanted]
-        return bool(settle(task.tracker, own, death))
+        with self.job.units.held(task.identity, self.number) as mine:
+            if not mine:
+                return True  # another process has taken it up
+            own = [record for record in task.records() if (record.kind, record.number) == wanted]
+            return bool(settle(task.tracker, own, death))
+
+
+def _confirm_once(task: Task, number: int, watch: Watch) -> None:
+    records = task.records()
+    best = _best(task, records)
+    if best is not None and not _confirmed(records, best, number):
+        _confirm(task, best, number, records, watch)
+    else:
+        watch(_settled(task, records, best, number))
 
 
 def _best(task: Task, records: Sequence[RunRecord]) -> RunRecord | None:

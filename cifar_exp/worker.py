@@ -26,8 +26,11 @@ SECONDS_TO_LEAVE = 10
 class Unit(Protocol):
     """A unit of work: it can run in any process, and again, where it goes on."""
 
-    def run(self, watch: Watch) -> None:
-        """Do what is left of it, and tell of its progress."""
+    def run(self, watch: Watch) -> bool:
+        """Do what is left of it, and tell of its progress.
+
+        Returns whether it is done: it is not where another process is at it.
+        """
 
     def died(self, death: Death, watch: Watch) -> bool:
         """Record that a process has died at it; say whether a training was under way there."""
@@ -57,8 +60,13 @@ class Worker:
         self._process.start()
         theirs.close()  # now the process alone has it: when it dies, this end is told
 
-    def work(self, unit: Unit, watch: Watch) -> Death | None:
-        """Let the process do a unit; return how it died, if it did.
+    @property
+    def is_alive(self) -> bool:
+        """Whether the process can do another unit."""
+        return self._process.is_alive()
+
+    def work(self, unit: Unit, watch: Watch) -> bool | Death:
+        """Let the process do a unit; return what that returns, or how the process has died.
 
         Raises:
             Exception: What the unit has raised.
@@ -71,9 +79,9 @@ class Worker:
             match self._hear():
                 case "told", event:
                     watch(event)
-                case "done", None:
-                    return None
-                case "done", error:
+                case "done", done:
+                    return bool(done)
+                case "raised", error:
                     raise error
                 case _:
                     return self._death()
@@ -116,21 +124,20 @@ def _serve(connection: Connection, num_threads: int, time_limit: float | None, d
             limits.hold(limits.Limit(time_limit, file))
         with suppress(EOFError, OSError):  # the parent has died
             while (unit := connection.recv()) is not None:
-                connection.send(("done", _attempt(unit, lambda e: connection.send(("told", e)))))
+                connection.send(_attempt(unit, lambda event: connection.send(("told", event))))
 
 
-def _attempt(unit: Unit, watch: Watch) -> Exception | None:
-    """Do a unit; return what it has raised, in a form that the parent can read."""
+def _attempt(unit: Unit, watch: Watch) -> tuple[str, bool | Exception]:
+    """Do a unit; say what it has returned or raised, in a form that the parent can read."""
     try:
-        unit.run(watch)
+        return "done", unit.run(watch)
     except Exception as error:
         error.add_note(traceback.format_exc())
         try:
             pickle.loads(pickle.dumps(error))
         except Exception:  # an error may need what it does not carry
-            return RuntimeError(f"{type(error).__name__}: {error}")
-        return error
-    return None
+            return "raised", RuntimeError(f"{type(error).__name__}: {error}")
+        return "raised", error
 
 
 def _die_with_parent() -> None:

@@ -20,7 +20,7 @@ from cifar_exp.errors import Unavailable
 from cifar_exp.event import Event, Watch
 from cifar_exp.worker import Unit, Worker, prepare_process
 
-Submit = Callable[[Unit], "Future[None]"]
+Submit = Callable[[Unit], "Future[bool]"]
 
 ENDED = "the sweep was ended"  # whoever has ended it does not ask any more
 
@@ -104,7 +104,7 @@ class Workers:
         )
         self._watch = _one_at_a_time(watch)
 
-    def submit(self, unit: Unit) -> Future[None]:
+    def submit(self, unit: Unit) -> Future[bool]:
         """Let a worker do a unit, as soon as one is free."""
         return self._threads.submit(self._attend, unit)
 
@@ -121,28 +121,31 @@ class Workers:
         for worker in self._idle:
             worker.leave()
 
-    def _attend(self, unit: Unit) -> None:
-        """Have a unit done, by another worker where one dies at it."""
+    def _attend(self, unit: Unit) -> bool:
+        """Have a unit done, by another worker where one dies at it; return what it returns."""
         for_nothing = 0
-        while (death := self._do(unit)) is not None:
-            for_nothing += not unit.died(death, self._watch)
+        while True:
+            match self._do(unit):
+                case Death() as death:
+                    for_nothing += not unit.died(death, self._watch)
+                case done:
+                    return done
             if for_nothing == MOST_ATTEMPTS:
                 raise WorkerError(
                     f"worker processes end before they can train ({death.reason}); "
                     "is there enough memory? --workers 1 needs less, and --debug shows more"
                 )
 
-    def _do(self, unit: Unit) -> Death | None:
-        """Have a unit done by one worker; return how that died, if it did of itself."""
+    def _do(self, unit: Unit) -> bool | Death:
+        """Have a unit done by one worker; return what it returns, or how the worker has died."""
         worker = self._take()
-        death: Death | None = None
         try:
-            death = worker.work(unit, self._watch)
+            result = worker.work(unit, self._watch)
         finally:
-            self._give_back(worker, alive=death is None)
+            self._give_back(worker)
         if self._closing:
             raise WorkerError(ENDED)
-        return death
+        return result
 
     def _take(self) -> Worker:
         with self._lock:
@@ -152,17 +155,16 @@ class Workers:
             self._busy.append(worker)
             return worker
 
-    def _give_back(self, worker: Worker, *, alive: bool) -> None:
+    def _give_back(self, worker: Worker) -> None:
         with self._lock:
             self._busy.remove(worker)
-            if alive:
+            if worker.is_alive:
                 self._idle.append(worker)
 
 
-def _run_here(unit: Unit, watch: Watch) -> Future[None]:
-    unit.run(watch)
-    future: Future[None] = Future()
-    future.set_result(None)
+def _run_here(unit: Unit, watch: Watch) -> Future[bool]:
+    future: Future[bool] = Future()
+    future.set_result(unit.run(watch))
     return future
 
 

@@ -17,7 +17,7 @@ import optuna
 import pytest
 from sklearn.metrics import accuracy_score, f1_score
 
-from cifar_exp import metrics, sweep
+from cifar_exp import holds, metrics, sweep
 from cifar_exp.comparison import Ranking, rank
 from cifar_exp.datasets import Dataset
 from cifar_exp.event import Event
@@ -385,15 +385,8 @@ def test_another_process_that_runs_the_experiment_is_waited_for_by_hand(
     bench: Bench, images: Path
 ) -> None:
     definition = tiny.definition(images)
-    asked = sweep.Sweep(
-        experiment=read(definition),
-        definition=definition,
-        tracking_uri=bench.tracking_uri,
-        storage_url=bench.storage_url,
-        workers=1,
-        threads=1,
-    )
-    with sweep._alone(asked), pytest.raises(sweep.SweepError, match="another process is running"):
+    stores = (bench.tracking_uri, bench.storage_url)
+    with holds.alone(stores, "tiny"), pytest.raises(holds.InUse, match="in use by process"):
         bench.run(definition)
     assert bench.records() == []
 

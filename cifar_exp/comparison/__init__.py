@@ -2,7 +2,7 @@
 
 from cifar_exp.comparison.formats import to_csv, to_json, to_markdown
 from cifar_exp.comparison.ranking import Ranking, confirmed, confirmed_curves, rank
-from cifar_exp.comparison.records import best_trial, confirmations
+from cifar_exp.comparison.records import best_trial, confirmations, trainings_of
 from cifar_exp.comparison.row import Row
 from cifar_exp.comparison.table import cells, headers
 from cifar_exp.comparison.target import Curve, Curves
@@ -24,4 +24,5 @@ __all__ = [
     "to_csv",
     "to_json",
     "to_markdown",
+    "trainings_of",
 ]

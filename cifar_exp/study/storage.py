@@ -5,10 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 
 import optuna
+from filelock import FileLock
 from optuna.storages import BaseStorage, RDBStorage
 
 from cifar_exp import sqlite
 from cifar_exp.errors import Unavailable
+from cifar_exp.folders import lock_file
+from cifar_exp.holds import store_name
 from cifar_exp.redaction import hide, secrets_in
 
 SECONDS_TO_WAIT_FOR_SQLITE = 60
@@ -26,16 +29,19 @@ def default_url() -> str:
 def connect(url: str) -> BaseStorage:
     """Open the study storage at `url`, which is created if it is a new database.
 
+    Several processes may call this at once: Optuna makes its tables unguarded, so a lock does.
+
     Raises:
         StudyError: The storage cannot be used.
     """
     sqlite.share_files()
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     try:
-        if url.startswith("sqlite"):
-            wait = {"connect_args": {"timeout": SECONDS_TO_WAIT_FOR_SQLITE}}
-            return RDBStorage(url, engine_kwargs=wait)
-        return optuna.storages.get_storage(url)
+        with FileLock(lock_file(f"tables {store_name(url)}")):
+            if url.startswith("sqlite"):
+                wait = {"connect_args": {"timeout": SECONDS_TO_WAIT_FOR_SQLITE}}
+                return RDBStorage(url, engine_kwargs=wait)
+            return optuna.storages.get_storage(url)
     except Exception as error:  # each kind of storage raises its own driver's errors
         first_line = str(error).strip().partition("\n")[0]
         reason = hide(first_line, secrets_in(url))

@@ -2,8 +2,9 @@
 
 from cifar_exp.tracking.appearance import colour_runs, describe_experiment, save_views
 from cifar_exp.tracking.curves import read_curves
+from cifar_exp.tracking.files import StoredModel, artifact_folder, stored_models
 from cifar_exp.tracking.predictions import read_predictions
-from cifar_exp.tracking.run import Run
+from cifar_exp.tracking.run import STATUS_OF, Run
 from cifar_exp.tracking.store import (
     Client,
     StoreError,
@@ -12,23 +13,38 @@ from cifar_exp.tracking.store import (
     default_uri,
     exists,
 )
-from cifar_exp.tracking.tracker import Tracker, inherited_run, mlflow_experiment, read_records
+from cifar_exp.tracking.tracker import (
+    Tracker,
+    deleted_runs,
+    experiments,
+    files_of_deleted_runs,
+    inherited_run,
+    mlflow_experiment,
+    read_records,
+)
 
 __all__ = [
+    "STATUS_OF",
     "Client",
     "Run",
     "StoreError",
+    "StoredModel",
     "Tracker",
+    "artifact_folder",
     "check_server",
     "colour_runs",
     "connect",
     "default_uri",
+    "deleted_runs",
     "describe_experiment",
     "exists",
+    "experiments",
+    "files_of_deleted_runs",
     "inherited_run",
     "mlflow_experiment",
     "read_curves",
     "read_predictions",
     "read_records",
     "save_views",
+    "stored_models",
 ]

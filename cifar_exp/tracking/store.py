@@ -22,6 +22,7 @@ from sqlalchemy.engine import make_url
 from cifar_exp import sqlite
 from cifar_exp.errors import Unavailable
 from cifar_exp.folders import lock_file
+from cifar_exp.holds import store_name
 from cifar_exp.redaction import hide, secrets_in
 from cifar_exp.wording import without_credentials
 
@@ -61,6 +62,8 @@ def connect(uri: str) -> mlflow.MlflowClient:
     """
     for noisy in ("mlflow", "alembic"):
         logging.getLogger(noisy).setLevel(logging.ERROR)
+    # It prints the traceback of an error that it raises as well, on a full disk for example.
+    logging.getLogger("mlflow.store.db.utils").setLevel(logging.CRITICAL)
     for silenced, value in QUIET.items():
         os.environ.setdefault(silenced, value)
     sqlite.share_files()
@@ -68,7 +71,7 @@ def connect(uri: str) -> mlflow.MlflowClient:
         _check_file(uri)
     check_server(uri)
     try:
-        with FileLock(lock_file(uri)):
+        with FileLock(lock_file(f"tables {store_name(uri)}")):
             mlflow.set_tracking_uri(uri)
             client = mlflow.MlflowClient(uri)
             client.search_experiments(max_results=1)
@@ -124,8 +127,7 @@ def _health_request(uri: str) -> urllib.request.Request:
 
 def exists(uri: str) -> bool:
     """Say whether a store is there already; of a server, its answer will tell."""
-    path = make_url(uri).database if uri.startswith("sqlite:") else None
-    return path is None or Path(path).exists()
+    return sqlite.exists(uri)
 
 
 def _check_file(uri: str) -> None:

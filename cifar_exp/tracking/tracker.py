@@ -7,23 +7,19 @@ import multiprocessing
 import os
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Set
-from typing import TYPE_CHECKING, Any, cast, get_args
+from typing import Any, cast, get_args
 
 import mlflow
 from mlflow.entities import Run as MlflowRun
+from mlflow.entities import ViewType
 from mlflow.exceptions import MlflowException
 
 from cifar_exp import provenance
-from cifar_exp.lazy import LazyModule
 from cifar_exp.memory import collecting_later
 from cifar_exp.record import Kind, RunRecord, TrialState
+from cifar_exp.tracking.files import Files, stored_models
 from cifar_exp.tracking.run import STATUS_OF, Run, param_text
 from cifar_exp.tracking.store import StoreError, connect
-
-if TYPE_CHECKING:
-    from cifar_exp.tracking import artifacts
-else:
-    artifacts = LazyModule("cifar_exp.tracking.artifacts")
 
 RUNS_PER_PAGE = 1000
 
@@ -147,9 +143,8 @@ class Tracker:
 
     def delete_models(self, run_id: str) -> None:
         """Delete the stored models of a run with their files."""
-        outputs = self.client.get_run(run_id).outputs
-        for output in outputs.model_outputs if outputs else []:
-            artifacts.delete_model(self.client, output.model_id)
+        for model in stored_models(self.client, self.client.get_run(run_id)):
+            model.delete()
 
     def accuracies(self, run_id: str) -> dict[int, float]:
         """Read the validation accuracy of every epoch of a run."""
@@ -164,16 +159,22 @@ class Tracker:
         """Return a run that exists, to write to it."""
         return Run(self.client, self.client.get_run(run_id).info)
 
-    def close_running(self) -> list[RunRecord]:
-        """Close every run of the experiment that still says RUNNING, and return their records.
+    def close(self, record: RunRecord) -> None:
+        """Close a run that its process has left open: by its state, or as killed."""
+        self.client.set_terminated(record.run_id, STATUS_OF.get(record.state or "", "KILLED"))
 
-        Call it only when no process writes to them: such runs belong to processes that died.
+    def close_running(
+        self, is_held: Callable[[RunRecord], bool] = lambda _: False
+    ) -> list[RunRecord]:
+        """Close every run that still says RUNNING and that no process is at; return their records.
+
+        They belong to processes that died.
         """
         running = [record for record in self.records() if record.status == "RUNNING"]
-        for record in running:
-            status = STATUS_OF.get(record.state or "", "KILLED")
-            self.client.set_terminated(record.run_id, status)
-        return running
+        left = [record for record in running if not is_held(record)]
+        for record in left:
+            self.close(record)
+        return left
 
     def _replace(self, record: RunRecord, changed: Set[str]) -> Run:
         """Put a new run in place of a combination's, with its tags and the unchanged parameters."""
@@ -195,8 +196,10 @@ class Tracker:
         self.client.update_run(record.run_id, status="RUNNING")
         if parent is not None:
             self.reparent(record, parent)
-        info = self.client.get_run(record.run_id).info
-        run = Run(self.client, info, max(self.accuracies(record.run_id), default=0))
+        there = self.client.get_run(record.run_id)
+        for model in stored_models(self.client, there):
+            model.delete()  # its training did not come to an end, and will store it anew
+        run = Run(self.client, there.info, max(self.accuracies(record.run_id), default=0))
         run.set_tags({"resumed": str(int(time.time() * 1000)), **_process()})
         run.log_params(params)
         return run
@@ -235,18 +238,37 @@ def read_records(client: mlflow.MlflowClient, experiment: str, **tags: str) -> l
     return sorted(found, key=lambda record: (record.start_time, record.number or 0))
 
 
+def deleted_runs(client: mlflow.MlflowClient, experiment: str) -> Iterator[MlflowRun]:
+    """Give the deleted runs of an experiment; MLflow keeps them until its own gc."""
+    condition = f"tags.experiment = {_quoted(experiment)}"
+    found = _search(client, condition, run_view_type=ViewType.DELETED_ONLY)
+    return (run for run in found if _is_ours(run))
+
+
+def files_of_deleted_runs(client: mlflow.MlflowClient, experiment: str) -> Iterator[Files]:
+    """Give the files of each deleted run of an experiment."""
+    return (Files(client, run.info.artifact_uri) for run in deleted_runs(client, experiment))
+
+
+def experiments(client: mlflow.MlflowClient) -> set[str]:
+    """Return the names of all experiments that have runs in a store."""
+    found = _search(client, "tags.experiment LIKE '%'")
+    return {run.data.tags["experiment"] for run in found if _is_ours(run)}
+
+
 def _quoted(value: str) -> str:
     """Quote a value for a filter, which knows no escapes."""
     return f'"{value}"' if "'" in value else f"'{value}'"
 
 
-def _search(client: mlflow.MlflowClient, filter_string: str) -> Iterator[MlflowRun]:
+def _search(client: mlflow.MlflowClient, filter_string: str, **options: Any) -> Iterator[MlflowRun]:
     everywhere = [e.experiment_id for e in _pages(client.search_experiments)]
     return _pages(
         client.search_runs,
         experiment_ids=everywhere,
         filter_string=filter_string,
         max_results=RUNS_PER_PAGE,
+        **options,
     )
 
 

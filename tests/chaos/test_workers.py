@@ -34,12 +34,13 @@ class Step:
     training: bool = True
     """Whether a training counts as being under way when its process dies."""
 
-    def run(self, watch: Watch) -> None:
+    def run(self, watch: Watch) -> bool:
         before = self.lines("attempts")
         self.write("attempts", str(os.getpid()))
         watch(event(self.name, len(before)))
         if len(before) < self.times:
             self.misfortune()
+        return True
 
     def died(self, death: Death, watch: Watch) -> bool:
         self.write("deaths", f"{death.reason} {death.final}")

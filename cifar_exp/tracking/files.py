@@ -1,0 +1,84 @@
+"""The files that belong to runs and models: how large they are, and their end."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import mlflow
+from mlflow.entities import Run as MlflowRun
+from mlflow.exceptions import MlflowException
+from mlflow.store.artifact.artifact_repo import ArtifactRepository
+from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
+from mlflow.utils.file_utils import local_file_uri_to_path
+from mlflow.utils.mlflow_tags import MLFLOW_MODEL_VERSIONS
+from mlflow.utils.uri import is_local_uri
+
+from cifar_exp.tracking.store import StoreError
+
+
+class Files:
+    """The files of a run or a model, in one folder of the artifact store."""
+
+    def __init__(self, client: mlflow.MlflowClient, location: str) -> None:
+        self._repository: ArtifactRepository = get_artifact_repository(
+            location, client.tracking_uri
+        )
+
+    def num_bytes(self) -> int:
+        """Return how much room they take."""
+        return sum(self._sizes(None))
+
+    def delete(self) -> None:
+        """Delete them; those that are gone already do not matter."""
+        self._repository.delete_artifacts()
+
+    def _sizes(self, folder: str | None) -> Iterator[int]:
+        for entry in self._repository.list_artifacts(folder):
+            if entry.is_dir:
+                yield from self._sizes(entry.path)
+            else:
+                yield entry.file_size or 0
+
+
+class StoredModel:
+    """A model that MLflow stores, with its files."""
+
+    def __init__(self, client: mlflow.MlflowClient, model_id: str, location: str) -> None:
+        self.files = Files(client, location)
+        self._client = client
+        self._id = model_id
+
+    def delete(self) -> None:
+        """Delete the files, which MLflow itself would keep until `mlflow gc`, and then the model.
+
+        In this order: what is interrupted between the two can be found again.
+        """
+        self.files.delete()
+        self._client.delete_logged_model(self._id)
+
+
+def stored_models(client: mlflow.MlflowClient, run: MlflowRun) -> list[StoredModel]:
+    """Return the models of a run, but for those in MLflow's registry: somebody chose them."""
+    outputs = run.outputs.model_outputs if run.outputs else []
+    found = [_logged_model(client, output.model_id) for output in outputs]
+    return [
+        StoredModel(client, model.model_id, model.artifact_location)
+        for model in found
+        if model is not None and MLFLOW_MODEL_VERSIONS not in model.tags
+    ]
+
+
+def artifact_folder(client: mlflow.MlflowClient, mlflow_experiment_id: str) -> Path | None:
+    """Return the folder of this machine that an experiment's files go to, if they go to one."""
+    location = client.get_experiment(mlflow_experiment_id).artifact_location
+    return Path(local_file_uri_to_path(location)) if is_local_uri(location) else None
+
+
+def _logged_model(client: mlflow.MlflowClient, model_id: str) -> mlflow.entities.LoggedModel | None:
+    try:
+        return client.get_logged_model(model_id)
+    except MlflowException as error:
+        if error.error_code != "RESOURCE_DOES_NOT_EXIST":
+            raise StoreError(f"model {model_id} cannot be read: {error.message}") from error
+        return None  # it was deleted before

@@ -1,0 +1,128 @@
+"""A disk that fills up in the middle of a sweep, and has room again afterwards."""
+
+from __future__ import annotations
+
+import resource
+import shutil
+import subprocess
+from collections import Counter
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from cifar_exp.datasets import Dataset
+from tests import tiny
+from tests.test_sweep import CLI, Bench, studies, tiny_search, trained, wait_until
+
+pytestmark = pytest.mark.chaos
+DISK_BYTES = 24_000_000
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A file system of some megabytes."""
+    folder = tmp_path / "disk"
+    folder.mkdir()
+    mounted = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", f"size={DISK_BYTES}", "tmpfs", str(folder)],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if mounted.returncode:
+        pytest.skip(f"a small disk cannot be mounted here: {mounted.stderr.strip()}")
+    yield folder
+    subprocess.run(["umount", "--lazy", str(folder)], check=True)
+
+
+@pytest.fixture
+def definition(images: Path, tmp_path: Path, data: Dataset) -> Path:
+    del data
+    file = tmp_path / "tiny.toml"
+    search = tiny_search("random", "none")
+    file.write_text(tiny.definition(images, epochs="8", search=search, losses="mse = {}"))
+    return file
+
+
+def run(
+    bench: Bench, definition: Path, cwd: Path, prepare: Callable[[], None] | None = None
+) -> subprocess.Popen[str]:
+    stores = ["--tracking-uri", bench.tracking_uri, "--storage", bench.storage_url]
+    return subprocess.Popen(
+        [*CLI, "run", str(definition), *stores, "--workers", "2", "--threads", "1"],
+        cwd=cwd,
+        preexec_fn=prepare,  # noqa: PLW1509 - no other thread runs here
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def fill(folder: Path) -> Path:
+    """Fill a disk to its last byte."""
+    filler = folder / "filler"
+    with filler.open("wb", buffering=0) as file:
+        try:
+            while file.write(bytes(65536)):
+                pass
+        except OSError:
+            return filler
+    raise AssertionError("the disk has no end")
+
+
+def check_paused(process: subprocess.Popen[str]) -> None:
+    _, errors = process.communicate(timeout=90)
+    assert process.returncode == 3, errors
+    last = errors.strip().splitlines()[-1]
+    assert last.startswith("the disk is full")
+    assert last.endswith("make room, and the same command goes on from here")
+    assert "Traceback" not in errors
+
+
+def check_whole(bench: Bench, definition: Path, tmp_path: Path, kept: set[str]) -> None:
+    """Nothing that was finished is lost or repeated, and all is as on a disk with room."""
+    trainings = [r for r in bench.records() if r.kind in ("trial", "confirmation")]
+    assert Counter(r.kind for r in trainings) == {"trial": 3, "confirmation": 2}
+    assert kept <= {r.run_id for r in trainings}
+    assert not [r for r in bench.records() if r.status == "RUNNING"]
+    assert {t.state.name for s in studies(bench) for t in s.trials} == {"COMPLETE"}
+    other = Bench(f"sqlite:///{tmp_path / 'other.db'}", f"sqlite:///{tmp_path / 'other-optuna.db'}")
+    other.run(definition.read_text())
+    assert bench.results() == other.results()
+
+
+def test_a_sweep_on_a_full_disk_goes_on_when_there_is_room(
+    tracking_uri: str, small_disk: Path, definition: Path, tmp_path: Path
+) -> None:
+    del tracking_uri
+    shutil.copy(tmp_path / "mlflow.db", small_disk)
+    bench = Bench(f"sqlite:///{small_disk}/mlflow.db", f"sqlite:///{small_disk}/optuna.db")
+    process = run(bench, definition, small_disk)
+    wait_until(trained(bench, 1))
+    kept = {r.run_id for r in bench.records() if r.finished}
+    filler = fill(small_disk)
+    check_paused(process)
+    filler.unlink()
+    again = run(bench, definition, small_disk)
+    _, errors = again.communicate(timeout=90)
+    assert again.returncode == 0, errors
+    assert kept
+    check_whole(bench, definition, tmp_path, kept)
+
+
+def test_a_database_that_may_not_grow_pauses_the_sweep(
+    tracking_uri: str, storage_url: str, definition: Path, tmp_path: Path
+) -> None:
+    bench = Bench(tracking_uri, storage_url)
+    limit = (tmp_path / "mlflow.db").stat().st_size + 200_000  # its log is a file beside it
+
+    def refuse_larger_files() -> None:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
+
+    check_paused(run(bench, definition, tmp_path, refuse_larger_files))
+    kept = {r.run_id for r in bench.records() if r.finished}
+    again = run(bench, definition, tmp_path)
+    _, errors = again.communicate(timeout=90)
+    assert again.returncode == 0, errors
+    check_whole(bench, definition, tmp_path, kept)

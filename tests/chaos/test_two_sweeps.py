@@ -1,0 +1,205 @@
+"""Several processes in the same stores at once: budgets, doubles and who goes on."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+from collections import Counter
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from cifar_exp.datasets import Dataset
+from cifar_exp.record import RunRecord
+from tests import tiny
+from tests.test_sweep import CLI, Bench, scores, studies, tiny_search, wait_until
+
+Process = subprocess.Popen[str]
+LOSSES = "cross_entropy = {}\nmse = {}\nbrier = {}"
+ONE_EACH = ["--workers", "1", "--threads", "1"]
+# 3 combinations, 5 trainings each, of some tenths of a second
+TRAININGS = {"trial": 9, "confirmation": 6}
+
+
+@pytest.fixture
+def bench(tracking_uri: str, storage_url: str, data: Dataset) -> Bench:
+    del data
+    return Bench(tracking_uri, storage_url)
+
+
+@pytest.fixture
+def definition(images: Path, tmp_path: Path) -> Path:
+    file = tmp_path / "tiny.toml"
+    search = tiny_search("tpe", "median")
+    file.write_text(tiny.definition(images, epochs="12", losses=LOSSES, search=search))
+    return file
+
+
+@pytest.fixture
+def start(bench: Bench) -> Iterator[Callable[..., Process]]:
+    """Start `cifar-exp run` as a process; none of them outlives the test."""
+    processes: list[Process] = []
+
+    def start_(definition: Path, *options: str) -> Process:
+        process = subprocess.Popen(
+            [*CLI, "run", str(definition), "--storage", bench.storage_url, *ONE_EACH, *options],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        processes.append(process)
+        return process
+
+    yield start_
+    for process in processes:
+        process.kill()
+        process.communicate()
+
+
+def undisturbed(definition: Path, tmp_path: Path) -> tuple[list[tuple[object, ...]], object]:
+    """The ranking and the results of one process that works alone."""
+    other = Bench(f"sqlite:///{tmp_path / 'other.db'}", f"sqlite:///{tmp_path / 'other-optuna.db'}")
+    return scores(other.run(definition.read_text())), other.results()
+
+
+def check(bench: Bench, definition: Path, tmp_path: Path) -> None:
+    """The budget is exact, nothing is there twice or open, and all is as if one had done it."""
+    records = bench.records()
+    trainings = [r for r in records if r.kind in TRAININGS]
+    assert Counter(r.kind for r in trainings) == TRAININGS
+    keys = [(r.combination_id, r.kind, r.number) for r in trainings]
+    assert len(set(keys)) == len(keys)
+    assert all(r.finished for r in trainings)
+    assert not [r for r in records if r.status == "RUNNING"]
+    assert Counter(r.kind for r in records if r.kind not in TRAININGS) == {
+        "sweep": 1,
+        "combination": 3,
+    }
+    assert {len(study.trials) for study in studies(bench)} == {3}
+    ranking, results = undisturbed(definition, tmp_path)
+    assert bench.results() == results
+    assert scores(bench.run(definition.read_text())) == ranking
+
+
+def began(bench: Bench) -> Callable[[], bool]:
+    return lambda: any(r.kind == "trial" and r.status == "RUNNING" for r in bench.records())
+
+
+def trained_here(out: str) -> int:
+    """Count the trials that a process says it has trained itself."""
+    lines = [line for line in out.splitlines() if line.startswith("[") and " trial " in line]
+    return sum("there already" not in line for line in lines)
+
+
+@pytest.mark.chaos
+@pytest.mark.chaos_short
+def test_two_processes_share_a_sweep(
+    bench: Bench, start: Callable[..., Process], definition: Path, tmp_path: Path
+) -> None:
+    both = [start(definition, "--join") for _ in range(2)]
+    shown = [process.communicate(timeout=120) for process in both]
+    assert [process.returncode for process in both] == [0, 0], shown
+    tables = [out.partition("tiny\n")[2].partition("All runs:")[0] for out, _ in shown]
+    assert tables[0] == tables[1]
+    pids = {
+        line.split()[2]
+        for out, _ in shown
+        for line in out.splitlines()
+        if line.startswith("beside process ")
+    }
+    assert pids <= {str(process.pid) for process in both}
+    assert len(pids) == 1
+    done = [trained_here(out) for out, _ in shown]
+    assert sum(done) == TRAININGS["trial"]
+    assert min(done) > 0
+    check(bench, definition, tmp_path)
+
+
+@pytest.mark.chaos
+def test_the_one_that_joined_finishes_what_the_first_has_left(
+    bench: Bench, start: Callable[..., Process], definition: Path, tmp_path: Path
+) -> None:
+    first = start(definition)
+    wait_until(began(bench))
+    second = start(definition, "--join")
+    wait_until(lambda: len({r.combination for r in open_trials(bench)}) == 2)
+    first.send_signal(signal.SIGKILL)
+    out, err = second.communicate(timeout=120)
+    assert second.returncode == 0, err
+    assert f"beside process {first.pid} on " in out
+    check(bench, definition, tmp_path)
+
+
+@pytest.mark.chaos
+def test_the_first_finishes_what_the_one_that_joined_has_left(
+    bench: Bench, start: Callable[..., Process], definition: Path, tmp_path: Path
+) -> None:
+    first = start(definition)
+    wait_until(began(bench))
+    second = start(definition, "--join")
+    wait_until(lambda: len({r.combination for r in open_trials(bench)}) == 2)
+    second.send_signal(signal.SIGINT)
+    _, err = second.communicate(timeout=60)
+    assert second.returncode == 130
+    assert err.splitlines()[-1].endswith("the same command goes on from here")
+    _, err = first.communicate(timeout=120)
+    assert first.returncode == 0, err
+    check(bench, definition, tmp_path)
+
+
+def open_trials(bench: Bench) -> list[RunRecord]:
+    return [r for r in bench.records("trial") if r.status == "RUNNING"]
+
+
+@pytest.mark.chaos
+def test_without_join_the_second_is_told_and_starts_nothing(
+    bench: Bench, start: Callable[..., Process], definition: Path
+) -> None:
+    first = start(definition)
+    wait_until(began(bench))
+    second = start(definition)
+    _, err = second.communicate(timeout=60)
+    assert second.returncode == 3
+    assert f"experiment 'tiny' is in use by process {first.pid} on " in err.splitlines()[-1]
+    changed = definition.with_name("changed.toml")
+    changed.write_text(definition.read_text().replace("epochs = 12", "epochs = 11"))
+    third = start(changed, "--join")
+    _, err = third.communicate(timeout=60)
+    assert third.returncode == 3
+    assert "runs another definition of experiment 'tiny'" in err.splitlines()[-1]
+    assert first.poll() is None
+
+
+@pytest.mark.chaos
+def test_four_processes_make_empty_stores_together(
+    images: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, data: Dataset
+) -> None:
+    del data
+    monkeypatch.chdir(tmp_path)
+    files = []
+    for number in range(4):
+        file = tmp_path / f"{number}.toml"
+        search = "trials = 1\nbatch_size = [16]"
+        file.write_text(
+            tiny.definition(
+                images, name=f"e{number}", epochs="1", search=search, losses="mse = {}", seeds="1"
+            )
+        )
+        files.append(file)
+    processes = [
+        subprocess.Popen(
+            [*CLI, "run", str(file), *ONE_EACH],
+            env={k: v for k, v in os.environ.items() if k != "MLFLOW_TRACKING_URI"},
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        for file in files
+    ]
+    errors = [process.communicate(timeout=180)[1] for process in processes]
+    assert [process.returncode for process in processes] == [0] * 4, errors
+    bench = Bench(f"sqlite:///{tmp_path / 'mlflow.db'}", f"sqlite:///{tmp_path / 'optuna.db'}")
+    for number in range(4):
+        assert len(bench.records("trial", f"e{number}")) == 1
