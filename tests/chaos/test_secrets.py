@@ -185,7 +185,9 @@ def test_an_address_is_shown_without_credentials(address: str, shown: str) -> No
     ("address", "secrets"),
     [
         ("postgresql://u:pass@host/db", {"pass"}),
-        ("postgresql://token@host/db", {"token"}),
+        ("https://token@host/path", {"token"}),
+        ("--tracking-uri=https://token@host", {"token"}),
+        ("postgresql://postgres@host/db", set()),
         ("postgresql://u:pass%2Fword@host/db", {"pass%2Fword", "pass/word", "pass", "word"}),
         ("postgresql://host/db?sslpassword=abcd&x=efgh", {"abcd"}),
         ("http://host/a", set()),
