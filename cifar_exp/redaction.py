@@ -49,12 +49,15 @@ def secrets_in(address: str) -> set[str]:
 
 
 def _whole_secrets(address: str) -> Iterator[str]:
-    _, has_scheme, rest = address.partition("://")
+    scheme, has_scheme, rest = address.partition("://")
     if not has_scheme:
         return
     if not rest.startswith("/"):  # else it is the path of a file
         name, has_password, password = rest.rpartition("@")[0].partition(":")
-        yield password if has_password else name
+        if has_password:
+            yield password
+        elif scheme.endswith(("http", "https")):  # of databases, it is but the user's name
+            yield name
     for name, value in re.findall(r"[?&]([^=&]+)=([^&]*)", rest):
         if SECRET_NAME.search(name):
             yield value

@@ -14,8 +14,9 @@ import tomli_w
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cifar_exp.experiment import read, read_document
+from cifar_exp.experiment import Experiment, definition_text, read, read_document
 from cifar_exp.models import check_name
+from cifar_exp.problems import DefinitionError
 from tests.definitions import SHIPPED
 from tests.reading import SOURCE, nothing_touched, read_or_refused
 
@@ -146,6 +147,35 @@ def test_bytes_within_a_definition_are_read_or_refused(put_in: bytes, path: Any,
     text = (content[:start] + put_in + content[start:]).decode("utf-8", "replace")
     with nothing_touched():
         read_or_refused(lambda: read(text, SOURCE))
+
+
+UGLY = {
+    "lists in lists": "x = " + "[" * 300 + "]" * 300,
+    "tables in tables": "x = " + "{a=" * 150 + "1" + "}" * 150,
+    "dots": "x" + ".a" * 200 + " = 1",
+    "a number beyond the digits that Python writes": "x = 0x" + "f" * 9000,
+    "a number in place of a table": "search = 3",
+    "a list of tables in place of a table": "[[search]]\n[[search]]",
+    "dates": "x = [1979-05-27, 07:32:00, 1979-05-27T07:32:00Z]",
+    "text that TOML escapes": 'x = "\\u0000\\u001b\\u202e\\U0010ffff"',
+}
+
+
+@pytest.mark.parametrize("ugly", UGLY.values(), ids=UGLY.keys())
+@pytest.mark.parametrize("key", ["epochs", "search.trials", "dataset"])
+def test_options_change_even_ugly_definitions(tmp_path: Any, ugly: str, key: str) -> None:
+    """They are parsed and written anew before they are read."""
+    file = tmp_path / "a.toml"
+    file.write_text(f"{ugly}\n")
+
+    def reading() -> Experiment:
+        try:
+            text = definition_text(file, {key: 3})
+        except DefinitionError as error:
+            raise DefinitionError(str(error).replace(str(file), SOURCE)) from None
+        return read(text, SOURCE)
+
+    assert read_or_refused(reading) is not None
 
 
 # What grows faster than the file is what a stranger would write.

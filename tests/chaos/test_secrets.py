@@ -5,7 +5,8 @@ from __future__ import annotations
 import threading
 from base64 import b64encode
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, HTTPServer
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
@@ -143,15 +144,50 @@ class _Guarded(BaseHTTPRequestHandler):
         pass
 
 
+class _Healthy(_Guarded):
+    """Says that it is well, and refuses everything else."""
+
+    def do_GET(self) -> None:
+        self.send_response(200 if self.path == "/health" else 400)
+        self.end_headers()
+        self.wfile.write(b"no")
+
+    do_POST = do_GET  # noqa: N815 - the name is that of the standard library
+
+
+@contextmanager
+def serving(handler: type[BaseHTTPRequestHandler]) -> Iterator[int]:
+    """Answer requests on a port of this machine."""
+    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+        thread.start()
+        try:
+            yield server.server_address[1]
+        finally:
+            server.shutdown()
+            thread.join()
+
+
 @pytest.fixture
 def guarded() -> Iterator[int]:
     """The port of a server behind a password."""
-    with HTTPServer(("127.0.0.1", 0), _Guarded) as server:
-        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-        thread.start()
-        yield server.server_address[1]
-        server.shutdown()
-        thread.join()
+    with serving(_Guarded) as port:
+        yield port
+
+
+@pytest.mark.parametrize("debug", [[], ["--debug"]], ids=["", "debug"])
+def test_a_server_that_refuses_what_is_asked(
+    cli: Cli, definition: Path, here: Path, monkeypatch: pytest.MonkeyPatch, debug: list[str]
+) -> None:
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+    with serving(_Healthy) as port:
+        uri = f"http://user:{SECRET}@127.0.0.1:{port}"
+        shown = cli("compare", "tiny", "--tracking-uri", uri, *debug)
+        check_silent(shown)
+        assert shown.code == 3
+        assert f"the MLflow store http://127.0.0.1:{port} cannot be used" in shown.last
+        check_silent(cli("run", definition, "--tracking-uri", uri, *debug))
+    assert not list(here.iterdir())
 
 
 def test_a_server_behind_a_password_is_asked_with_it(guarded: int) -> None:
@@ -185,7 +221,9 @@ def test_an_address_is_shown_without_credentials(address: str, shown: str) -> No
     ("address", "secrets"),
     [
         ("postgresql://u:pass@host/db", {"pass"}),
-        ("postgresql://token@host/db", {"token"}),
+        ("https://token@host/path", {"token"}),
+        ("--tracking-uri=https://token@host", {"token"}),
+        ("postgresql://postgres@host/db", set()),
         ("postgresql://u:pass%2Fword@host/db", {"pass%2Fword", "pass/word", "pass", "word"}),
         ("postgresql://host/db?sslpassword=abcd&x=efgh", {"abcd"}),
         ("http://host/a", set()),
