@@ -133,7 +133,7 @@ class Workers:
             if for_nothing == MOST_ATTEMPTS:
                 raise WorkerError(
                     f"worker processes end before they can train ({death.reason}); "
-                    "is there enough memory? --workers 1 needs less, and --debug shows more"
+                    "is there enough memory? --workers 1 needs less"
                 )
 
     def _do(self, unit: Unit) -> bool | Death:

@@ -3,21 +3,23 @@ from __future__ import annotations
 import csv
 import io
 import json
+import math
 import os
 import signal
 import subprocess
 import sys
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import mlflow
 import optuna
 import pytest
 from sklearn.metrics import accuracy_score, f1_score
 
-from cifar_exp import holds, metrics, sweep
+from cifar_exp import checkpoint, holds, metrics, sweep, training
 from cifar_exp.comparison import Ranking, rank
 from cifar_exp.datasets import Dataset
 from cifar_exp.event import Event
@@ -26,7 +28,8 @@ from cifar_exp.losses import LOSSES
 from cifar_exp.optimizers import OPTIMIZERS
 from cifar_exp.problems import DefinitionError
 from cifar_exp.record import RunRecord
-from cifar_exp.tracking import connect, read_predictions, read_records
+from cifar_exp.tracking import Run, connect, read_predictions, read_records
+from cifar_exp.training import EpochMetrics
 from cifar_exp.worker import Worker
 from tests import tiny
 
@@ -327,6 +330,62 @@ def test_one_and_two_workers_give_the_same_trials_and_metrics(
     assert scores(together) == scores(alone)
     assert other.results() == bench.results()
     assert Counter(e.state for e in other.events if e.state) == {"COMPLETE": 10}
+
+
+def test_the_order_of_the_definition_changes_no_training(
+    bench: Bench, images: Path, tmp_path: Path
+) -> None:
+    bench.run(tiny.definition(images, losses="cross_entropy = {}\nmse = {}"))
+    other = Bench(f"sqlite:///{tmp_path / 'other.db'}", f"sqlite:///{tmp_path / 'other-optuna.db'}")
+    other.run(tiny.definition(images, losses="mse = {}\ncross_entropy = {}"))
+    assert other.results() == bench.results()
+
+
+@pytest.mark.parametrize(
+    ("pruner", "study_is_lost"),
+    [("hyperband", False), ("median", True)],  # a new study lacks the rungs of hyperband
+)
+def test_a_trial_that_goes_on_from_its_checkpoint_is_pruned_alike(
+    bench: Bench,
+    images: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    pruner: str,
+    study_is_lost: bool,
+) -> None:
+    def interrupted(run: Run, epoch: int, metrics: dict[str, float]) -> None:
+        if run.info.run_name == "mse+sgd #4" and epoch == 4:
+            raise KeyboardInterrupt
+        log_epoch(run, epoch, metrics)
+
+    search = tiny_search("tpe", pruner).replace("trials = 3", "trials = 6")
+    definition = tiny.definition(images, losses="mse = {}", epochs="5", search=search)
+    monkeypatch.setattr(checkpoint, "SECONDS_BETWEEN", 0.0)
+    monkeypatch.setattr(checkpoint, "MOST_SHARE", math.inf)
+    log_epoch = Run.log_epoch
+    with monkeypatch.context() as patch:
+        patch.setattr(Run, "log_epoch", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            bench.run(definition)
+    if study_is_lost:
+        [held] = studies(bench)
+        optuna.delete_study(study_name=held.study_name, storage=bench.storage_url)
+    begun: list[int] = []
+    train = training.train
+
+    def watched(*given: Any) -> Iterator[EpochMetrics]:
+        begun.append(given[-1])
+        return train(*given)
+
+    monkeypatch.setattr(training, "train", watched)
+    resumed = bench.run(definition)
+    assert 3 in begun  # the interrupted trial, after three epochs
+    other = Bench(f"sqlite:///{tmp_path / 'other.db'}", f"sqlite:///{tmp_path / 'other-optuna.db'}")
+    assert scores(resumed) == scores(other.run(definition))
+    assert bench.results() == other.results()
+    [one], [two] = studies(bench), studies(other)
+    reported = [(t.state, t.value, t.params, t.intermediate_values) for t in one.trials]
+    assert reported == [(t.state, t.value, t.params, t.intermediate_values) for t in two.trials]
 
 
 def tiny_search(sampler: str, pruner: str) -> str:
