@@ -112,6 +112,41 @@ def test_run_compare_and_train_the_best_again(
     assert trained.metrics["val_accuracy"] == best["val_accuracy"]
 
 
+def test_doctor_and_gc_leave_the_ranking_as_it_is(
+    cli: Cli, definition: Path, tracking_uri: str
+) -> None:
+    cli("run", definition, "--trials", 2, "--workers", 1)
+    table = cli("compare", "tiny", "--format", "json").out
+    [*_, last] = read_records(connect(tracking_uri), "tiny", kind="confirmation")
+    connect(tracking_uri).update_run(last.run_id, status="RUNNING")
+    line = f"tiny: confirmation {last.name} was left open: closed as FINISHED"
+    for options, told in (
+        (["--dry-run"], [line, "1 experiment examined, 1 finding; nothing was changed"]),
+        ([], [line, "1 experiment examined, 1 finding"]),
+        (["tiny"], ["1 experiment examined, 0 findings"]),
+    ):
+        visited = cli("doctor", *options)
+        assert (visited.code, visited.out.splitlines()) == (0, told)
+    for dry_run, done in ((["--dry-run"], "would be deleted"), ([], "deleted")):
+        collected = cli("gc", "tiny", *dry_run)
+        assert collected.code == 0
+        assert collected.out.startswith("tiny: 2 stored models and the files of 0 deleted runs, ")
+        assert collected.out.endswith(f" bytes, {done}\n")
+    assert cli("compare", "tiny", "--format", "json").out == table
+    for command in ("doctor", "gc"):
+        refused = cli(command, "tinny")
+        assert refused.code == 2
+        assert "'tinny'" in refused.last
+
+
+def test_joining_nobody_is_a_plain_run(cli: Cli, definition: Path, tracking_uri: str) -> None:
+    del tracking_uri
+    ran = cli("run", definition, "--join", "--trials", 1, "--seeds", 1, "--workers", 1)
+    assert ran.code == 0, ran.err
+    assert "beside" not in ran.out
+    assert len([line for line in ran.out.splitlines() if line.startswith("[")]) == 4
+
+
 def test_compare_by_another_yardstick(cli: Cli, definition: Path, tracking_uri: str) -> None:
     del tracking_uri
     cli("run", definition, "--trials", 1, "--workers", 1)

@@ -11,6 +11,7 @@ from contextlib import closing
 from pathlib import Path
 
 import mlflow
+import sqlalchemy
 import sqlalchemy.exc
 from filelock import FileLock
 from mlflow.exceptions import MlflowException
@@ -28,6 +29,8 @@ QUIET = {
     "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",  # a bar a file
     "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",  # two lines and a request a run on a server
 }
+
+DATABASES = ("postgresql", "mysql", "mssql")
 
 Client = mlflow.MlflowClient
 
@@ -58,6 +61,8 @@ def connect(uri: str) -> mlflow.MlflowClient:
     sqlite.share_files()
     if uri.startswith("sqlite:"):
         _check_file(uri)
+    elif uri.startswith(DATABASES):
+        _check_database(uri)
     check_server(uri)
     try:
         with FileLock(lock_file(f"tables {store_name(uri)}")):
@@ -112,6 +117,19 @@ def _check_file(uri: str) -> None:
     except sqlite3.Error as error:
         raise StoreError(
             f"the MLflow store {without_credentials(uri)} cannot be used: {error}"
+        ) from None
+
+
+def _check_database(uri: str) -> None:
+    """Connect to a database server once, as MLflow itself would try for more than a minute."""
+    try:
+        engine = sqlalchemy.create_engine(uri, poolclass=sqlalchemy.NullPool)
+        engine.connect().close()
+    except (sqlalchemy.exc.SQLAlchemyError, ImportError, ValueError) as error:
+        driver = "; install its driver" if isinstance(error, ImportError) else ""
+        raise StoreError(
+            f"the MLflow store {without_credentials(uri)} cannot be used: "
+            f"{_first_line(error)}{driver}"
         ) from None
 
 
