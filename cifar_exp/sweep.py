@@ -13,7 +13,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from cifar_exp import doctor, holds, joining, report, room, share, study, tracking
+from cifar_exp import doctor, folders, holds, joining, report, room, share, sqlite, study, tracking
 from cifar_exp.comparison import Ranking, Row, to_markdown
 from cifar_exp.datasets import Dataset, Progress, load, no_progress
 from cifar_exp.diagnosis import TRAININGS
@@ -28,6 +28,8 @@ from cifar_exp.tracking import Run, Tracker
 from cifar_exp.training import initial_model
 from cifar_exp.units import Job
 from cifar_exp.workers import pool
+
+MODELS_PER_CHECKPOINT = 6  # weights and two states of an optimizer, the old ones and the new
 
 
 class SweepError(Unavailable):
@@ -141,10 +143,17 @@ def _check_room(sweep: Sweep, data: Dataset, tracker: Tracker) -> None:
     identities = {experiment.identity(c, data.fingerprint) for c in experiment.combinations()}
     records = [r for r in tracker.records() if r.combination_id in identities]
     model = model_bytes(experiment, data)
-    left = room.bytes_left(experiment, model, len(data.test), records)
+    need = room.need(experiment, model, len(data.test), records)
     files = tracking.artifact_folder(tracker.client, tracker.mlflow_experiment_id)
-    needs = {} if files is None else {files: left}
-    room.check(experiment, {**needs, Path(tempfile.gettempdir()): sweep.workers * model})
+    databases = {file.parent for file in map(sqlite.file, sweep.stores) if file is not None}
+    at_work = sweep.workers if need.rows else 0  # a sweep that is done trains nothing
+    needs = [
+        *([] if files is None else [(files, need.files)]),
+        *((folder, need.rows) for folder in databases),
+        (Path(tempfile.gettempdir()), at_work * model),
+        (folders.cache(), at_work * MODELS_PER_CHECKPOINT * model),
+    ]
+    room.check(experiment, needs)
 
 
 def _work_beside(sweep: Sweep, data: Dataset, watch: Watch) -> None:
