@@ -3,6 +3,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import os
 import shlex
 import shutil
 import signal
@@ -137,6 +138,30 @@ def test_doctor_and_gc_leave_the_ranking_as_it_is(
         refused = cli(command, "tinny")
         assert refused.code == 2
         assert "'tinny'" in refused.last
+
+
+@pytest.mark.parametrize("option", ["--tracking-uri", "--storage"])
+@pytest.mark.parametrize("place", ["file", "locked"])
+def test_a_store_that_cannot_be_written_is_told_of_before_the_data_is_read(
+    cli: Cli,
+    definition: Path,
+    here: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    option: str,
+    place: str,
+) -> None:
+    monkeypatch.setattr("cifar_exp.sweep.prepare", lambda *_: pytest.fail("the data was read"))
+    folder = here / place
+    if place == "locked":
+        folder.mkdir(mode=0o555)
+        if os.access(folder, os.W_OK):
+            pytest.skip("root may write everywhere")
+    else:
+        folder.touch()
+    refused = cli("run", definition, option, f"sqlite:///{folder}/store.db")
+    assert refused.code == 3
+    assert f"the database {folder}/store.db cannot be written: " in refused.last
+    assert list(here.iterdir()) == [folder]
 
 
 def test_joining_nobody_is_a_plain_run(cli: Cli, definition: Path, tracking_uri: str) -> None:
