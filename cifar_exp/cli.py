@@ -125,7 +125,7 @@ def run(experiment: Path, yes: bool, **options: Any) -> None:
     screen = console.stdout()
     console.print_size(screen, definition)  # what follows takes seconds to import
 
-    from cifar_exp import progress, study, sweep, tracking
+    from cifar_exp import progress, sqlite, study, sweep, tracking
     from cifar_exp.workers import allotment
 
     combinations = len(definition.combinations())
@@ -141,6 +141,8 @@ def run(experiment: Path, yes: bool, **options: Any) -> None:
         join=options["join"],
     )
     tracking.check_server(asked.tracking_uri)
+    for store in asked.stores:
+        sqlite.check_writable(store)
     with progress.data_progress(screen) as data_watch:
         data = sweep.prepare(definition, data_watch)
     _warn_of(data)

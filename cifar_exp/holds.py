@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import socket
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
@@ -127,7 +126,8 @@ class Units:
 
     def forget(self) -> None:
         """Remove the locks; call it when nothing is left to do."""
-        shutil.rmtree(self._folder, ignore_errors=True)
+        for file in self._folder.glob("*.lock"):
+            file.unlink(missing_ok=True)
 
     @property
     def _folder(self) -> Path:

@@ -15,7 +15,7 @@ from statistics import fmean
 from cifar_exp import training
 from cifar_exp.datasets import Dataset, open_dataset
 from cifar_exp.experiment import Combination, Experiment, Range, TrialConfig
-from cifar_exp.room import bytes_left
+from cifar_exp.room import need
 from cifar_exp.sweep import model_bytes
 from cifar_exp.worker import prepare_process
 
@@ -105,13 +105,14 @@ def _plan(experiment: Experiment, data: Dataset, seconds: float, speeds: Sequenc
     combinations = len(experiment.combinations())
     trials = combinations * experiment.search.trials
     confirmations = combinations * experiment.confirm.seeds
+    stored = need(experiment, model_bytes(experiment, data), len(data.test))
     return Plan(
         combinations=combinations,
         trials=trials,
         confirmations=confirmations,
         epochs=(trials + confirmations) * experiment.epochs,
         seconds=seconds,
-        disk_bytes=bytes_left(experiment, model_bytes(experiment, data), len(data.test)),
+        disk_bytes=stored.files + stored.rows,
         images_per_second={
             size: size / fmean([speed.step_seconds[size] for speed in speeds])
             for size in experiment.search.batch_size

@@ -5,8 +5,9 @@ from __future__ import annotations
 import errno
 import shutil
 import sqlite3
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 from cifar_exp.errors import Unavailable
@@ -15,7 +16,8 @@ from cifar_exp.record import RunRecord
 from cifar_exp.wording import size
 
 BYTES_PER_PREDICTION = 6  # uncompressed; two bytes more with over 256 classes
-BYTES_PER_RUN = 40_000  # rows in the two databases, and a model's metadata
+BYTES_PER_MODEL = 10_000  # what MLflow writes beside a network
+BYTES_PER_RUN = 30_000  # rows in the two databases
 FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 FULL_SQLITE = {sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR_WRITE, sqlite3.SQLITE_IOERR_SHMSIZE}
 FULL_TEXTS = ("No space left on device", "database or disk is full")  # also told by a server
@@ -25,10 +27,20 @@ class NoRoom(Unavailable):
     """A disk has too little room for what is to be stored."""
 
 
-def bytes_left(
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Need:
+    """What is to be stored, in bytes."""
+
+    files: int
+    """Models and predictions."""
+    rows: int
+    """Rows of the two databases."""
+
+
+def need(
     experiment: Experiment, model_bytes: int, test_images: int, records: Sequence[RunRecord] = ()
-) -> int:
-    """Return how many bytes a sweep will store, beside what it has stored already.
+) -> Need:
+    """Return what a sweep will store, beside what it has stored already.
 
     Args:
         experiment: The sweep.
@@ -46,26 +58,29 @@ def bytes_left(
     tuned = min(trials, combinations)  # at most so many combinations still find a better trial
     models = (trials if experiment.keep_models == "all" else tuned) + confirmations
     predictions = confirmations * test_images * BYTES_PER_PREDICTION
-    return models * model_bytes + (trials + confirmations) * BYTES_PER_RUN + predictions
+    return Need(
+        files=models * (model_bytes + BYTES_PER_MODEL) + predictions,
+        rows=(trials + confirmations) * BYTES_PER_RUN,
+    )
 
 
-def check(experiment: Experiment, needs: Mapping[Path, int]) -> None:
+def check(experiment: Experiment, needs: Iterable[tuple[Path, int]]) -> None:
     """Check that there is room for so many bytes in each folder, whether it exists yet or not.
 
     Raises:
         NoRoom: A disk has less room than its folders need together.
     """
     disks: dict[int, tuple[Path, int]] = {}
-    for folder, need in needs.items():
+    for folder, num_bytes in needs:
         there = _existing(folder)
-        path, sum_ = disks.get(there.stat().st_dev, (there, 0))
-        disks[there.stat().st_dev] = (path, sum_ + need)
-    for path, need in disks.values():
+        path, together = disks.get(there.stat().st_dev, (there, 0))
+        disks[there.stat().st_dev] = (path, together + num_bytes)
+    for path, together in disks.values():
         free = shutil.disk_usage(path).free
-        if need > free:
+        if together > free:
             advice = "" if experiment.keep_models == "best" else ', or set keep_models = "best"'
             raise NoRoom(
-                f"experiment {experiment.name!r} needs about {size(need - free)} more than the "
+                f"experiment {experiment.name!r} needs about {size(together - free)} more than the "
                 f"{size(free)} free on {path}; free some{advice}"
             )
 

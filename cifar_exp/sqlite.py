@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import os
 import sqlite3
 from pathlib import Path
 from typing import Any
 
 from sqlalchemy import Engine, event
 from sqlalchemy.engine import make_url
+
+from cifar_exp.errors import Unavailable
 
 
 def file(url: str) -> Path | None:
@@ -20,6 +23,27 @@ def exists(url: str) -> bool:
     """Say whether a database is there already; of a server, its answer will tell."""
     path = file(url)
     return path is None or path.exists()
+
+
+def check_writable(url: str) -> None:
+    """Check that a database of this machine can be written, or made; nothing is made here.
+
+    Raises:
+        Unavailable: It cannot.
+    """
+    path = file(url)
+    if path is None:
+        return
+    folder = path.parent
+    reason = None
+    if not folder.is_dir():
+        reason = f"{folder} is no folder"
+    elif not os.access(folder, os.W_OK | os.X_OK):  # SQLite writes a log beside the database
+        reason = f"there is no write access to {folder}"
+    elif path.exists() and not os.access(path, os.W_OK):
+        reason = "there is no write access to it"
+    if reason is not None:
+        raise Unavailable(f"the database {path} cannot be written: {reason}; name another place")
 
 
 def share_files() -> None:

@@ -12,8 +12,19 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from cifar_exp import doctor, holds, joining, report, room, share, study, tracking
-from cifar_exp.comparison import Ranking, Row, to_markdown
+from cifar_exp import (
+    doctor,
+    folders,
+    holds,
+    joining,
+    room,
+    share,
+    sqlite,
+    study,
+    summary,
+    tracking,
+)
+from cifar_exp.comparison import Ranking
 from cifar_exp.datasets import Dataset, Progress, load, no_progress
 from cifar_exp.diagnosis import TRAININGS
 from cifar_exp.errors import Unavailable
@@ -22,11 +33,12 @@ from cifar_exp.experiment import Experiment, Range
 from cifar_exp.holds import Holder, Units
 from cifar_exp.problems import DefinitionError
 from cifar_exp.record import RunRecord
-from cifar_exp.results import Results
 from cifar_exp.tracking import Run, Tracker
 from cifar_exp.training import initial_model
 from cifar_exp.units import Job
 from cifar_exp.workers import pool
+
+MODELS_PER_CHECKPOINT = 6  # weights and two states of an optimizer, the old ones and the new
 
 
 class SweepError(Unavailable):
@@ -104,7 +116,7 @@ def run(sweep: Sweep, data: Dataset, watch: Watch) -> tuple[Ranking, str]:
             run_ = _open(sweep, data, tracker, inherited)
             parents = _open_combinations(sweep.experiment, data, tracker, run_)
             _train_all(_job(sweep, data, tracker, parents), sweep, watch)
-            ranking = _close(tracker, run_, parents)
+            ranking = summary.close(tracker, run_, parents)
         except BaseException:
             with suppress(Exception):  # where the store itself has failed, that is what to tell
                 tracker.close_running(_is_held(sweep))
@@ -142,10 +154,17 @@ def _check_room(sweep: Sweep, data: Dataset, tracker: Tracker) -> None:
     identities = {experiment.identity(c, data.fingerprint) for c in experiment.combinations()}
     records = [r for r in tracker.records() if r.combination_id in identities]
     model = model_bytes(experiment, data)
-    left = room.bytes_left(experiment, model, len(data.test), records)
+    need = room.need(experiment, model, len(data.test), records)
     files = tracking.artifact_folder(tracker.client, tracker.mlflow_experiment_id)
-    needs = {} if files is None else {files: left}
-    room.check(experiment, {**needs, Path(tempfile.gettempdir()): sweep.workers * model})
+    databases = {file.parent for file in map(sqlite.file, sweep.stores) if file is not None}
+    at_work = sweep.workers if need.rows else 0  # a sweep that is done trains nothing
+    needs = [
+        *([] if files is None else [(files, need.files)]),
+        *((folder, need.rows) for folder in databases),
+        (Path(tempfile.gettempdir()), at_work * model),
+        (folders.cache(), at_work * MODELS_PER_CHECKPOINT * model),
+    ]
+    room.check(experiment, needs)
 
 
 def _work_beside(sweep: Sweep, data: Dataset, watch: Watch) -> None:
@@ -240,53 +259,6 @@ def _train_all(job: Job, sweep: Sweep, watch: Watch) -> None:
     """Train what is left to do; workers are started when there is something, and not before."""
     with pool(sweep.workers, sweep.threads, watch, sweep.time_limit) as submit:
         share.train_all(job, submit, watch)
-
-
-def _close(tracker: Tracker, run_: Run, parents: dict[str, str]) -> Ranking:
-    """Rank what MLflow holds now, and write the ranking to the runs it is about."""
-    results = Results(tracker.client, tracker.records(), run_.run_id)
-    ranking = results.ranking()
-    for row in ranking.combinations:
-        _close_combination(tracker, parents[row.combination], row)
-    run_.log_metrics(
-        {
-            "combinations": len(ranking.combinations),
-            "trials": sum(row.trials for row in ranking.combinations),
-            "seconds": sum(row.seconds for row in ranking.combinations),
-        }
-    )
-    with tempfile.TemporaryDirectory() as folder:
-        report.write(ranking, Path(folder), results.evidence())
-        run_.log_folder(folder, "comparison")
-    _show(tracker, ranking)
-    run_.end()
-    return ranking
-
-
-def _show(tracker: Tracker, ranking: Ranking) -> None:
-    """Let MLflow's pages show the ranking, and each combination in its colour of the report."""
-    colours = report.colours(row.combination for row in ranking.combinations)
-    tracking.colour_runs(tracker.client, tracker.records(), colours)
-    tracking.describe_experiment(tracker.client, tracker.mlflow_experiment_id, to_markdown(ranking))
-    tracking.save_views(tracker.client, tracker.mlflow_experiment_id)
-
-
-def _close_combination(tracker: Tracker, run_id: str, row: Row) -> None:
-    measured = {
-        "rank": row.rank,
-        "test_accuracy_mean": row.test_accuracy_mean,
-        "test_accuracy_std": row.test_accuracy_std,
-        "seeds": row.seeds,
-        "trials": row.trials,
-        "diverged": row.diverged,
-        "seconds": row.seconds,
-    }
-    best = {"lr": row.lr, "batch_size": row.batch_size}
-    tracker.close_combination(
-        run_id,
-        params={name: value for name, value in best.items() if value is not None},
-        metrics={name: value for name, value in measured.items() if value is not None},
-    )
 
 
 def _definition_hash(experiment: Experiment, data: Dataset) -> str:

@@ -3,6 +3,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import os
 import shlex
 import shutil
 import socket
@@ -66,6 +67,65 @@ def test_run_compare_and_train_the_best_again(
     assert again.code == 0, again.err
     [trained] = read_records(connect(tracking_uri), "train")
     assert trained.metrics["val_accuracy"] == best["val_accuracy"]
+
+
+def test_doctor_and_gc_leave_the_ranking_as_it_is(
+    cli: Cli, definition: Path, tracking_uri: str
+) -> None:
+    cli("run", definition, "--trials", 2, "--workers", 1)
+    table = cli("compare", "tiny", "--format", "json").out
+    [*_, last] = read_records(connect(tracking_uri), "tiny", kind="confirmation")
+    connect(tracking_uri).update_run(last.run_id, status="RUNNING")
+    line = f"tiny: confirmation {last.name} was left open: closed as FINISHED"
+    for options, told in (
+        (["--dry-run"], [line, "1 experiment examined, 1 finding; nothing was changed"]),
+        ([], [line, "1 experiment examined, 1 finding"]),
+        (["tiny"], ["1 experiment examined, 0 findings"]),
+    ):
+        visited = cli("doctor", *options)
+        assert (visited.code, visited.out.splitlines()) == (0, told)
+    for dry_run, done in ((["--dry-run"], "would be deleted"), ([], "deleted")):
+        collected = cli("gc", "tiny", *dry_run)
+        assert collected.code == 0
+        assert collected.out.startswith("tiny: 2 stored models and the files of 0 deleted runs, ")
+        assert collected.out.endswith(f" bytes, {done}\n")
+    assert cli("compare", "tiny", "--format", "json").out == table
+    for command in ("doctor", "gc"):
+        refused = cli(command, "tinny")
+        assert refused.code == 2
+        assert "'tinny'" in refused.last
+
+
+@pytest.mark.parametrize("option", ["--tracking-uri", "--storage"])
+@pytest.mark.parametrize("place", ["file", "locked"])
+def test_a_store_that_cannot_be_written_is_told_of_before_the_data_is_read(
+    cli: Cli,
+    definition: Path,
+    here: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    option: str,
+    place: str,
+) -> None:
+    monkeypatch.setattr("cifar_exp.sweep.prepare", lambda *_: pytest.fail("the data was read"))
+    folder = here / place
+    if place == "locked":
+        folder.mkdir(mode=0o555)
+        if os.access(folder, os.W_OK):
+            pytest.skip("root may write everywhere")
+    else:
+        folder.touch()
+    refused = cli("run", definition, option, f"sqlite:///{folder}/store.db")
+    assert refused.code == 3
+    assert f"the database {folder}/store.db cannot be written: " in refused.last
+    assert list(here.iterdir()) == [folder]
+
+
+def test_joining_nobody_is_a_plain_run(cli: Cli, definition: Path, tracking_uri: str) -> None:
+    del tracking_uri
+    ran = cli("run", definition, "--join", "--trials", 1, "--seeds", 1, "--workers", 1)
+    assert ran.code == 0, ran.err
+    assert "beside" not in ran.out
+    assert len([line for line in ran.out.splitlines() if line.startswith("[")]) == 4
 
 
 def test_compare_by_another_yardstick(cli: Cli, definition: Path, tracking_uri: str) -> None:

@@ -11,7 +11,7 @@ from mlflow.exceptions import MlflowException
 
 from cifar_exp import room
 from cifar_exp.datasets import Dataset
-from cifar_exp.room import BYTES_PER_PREDICTION, BYTES_PER_RUN, NoRoom, bytes_left
+from cifar_exp.room import BYTES_PER_MODEL, BYTES_PER_PREDICTION, BYTES_PER_RUN, Need, NoRoom, need
 from tests import records, tiny
 from tests.test_sweep import Bench
 
@@ -26,30 +26,31 @@ def free(monkeypatch: pytest.MonkeyPatch, num_bytes: int) -> None:
     monkeypatch.setattr(shutil, "disk_usage", lambda _: SimpleNamespace(free=num_bytes))
 
 
-# Two combinations of 3 trials and 2 confirmations, of networks of a million bytes.
-ALL = 10 * 1_000_000 + 10 * BYTES_PER_RUN + 4 * 30 * BYTES_PER_PREDICTION
+MODEL = 1_000_000 + BYTES_PER_MODEL  # a network of a million bytes
+PREDICTIONS = 30 * BYTES_PER_PREDICTION
 
 
 def test_what_is_left_to_store_by_hand(images: Path) -> None:
-    experiment = tiny.experiment(images)
-    assert bytes_left(experiment, 1_000_000, 30) == ALL
-    done = [
-        records.trial("a+b", number, 0.5, combination_id="x") for number in range(5)
-    ]  # two more than the definition asks for
-    three = 3 * (1_000_000 + BYTES_PER_RUN)
-    assert bytes_left(experiment, 1_000_000, 30, done) == ALL - three
+    experiment = tiny.experiment(images)  # 2 combinations of 3 trials and 2 confirmations
     best = tiny.experiment(images, top='keep_models = "best"')
-    assert bytes_left(best, 1_000_000, 30) == ALL - 4 * 1_000_000
-    both = [*done, *(records.trial("c+d", n, 0.5, combination_id="y") for n in range(3))]
-    confirmations = 4 * (1_000_000 + BYTES_PER_RUN + 30 * BYTES_PER_PREDICTION)
-    assert bytes_left(best, 1_000_000, 30, both) == confirmations
+    one = [records.trial("a+b", number, 0.5, combination_id="x") for number in range(5)]
+    both = [*one, *(records.trial("c+d", number, 0.5, combination_id="y") for number in range(3))]
+    for asked, done, models, runs in (
+        (experiment, [], 6 + 4, 10),
+        (experiment, one, 3 + 4, 7),  # two of its trials are more than the definition asks for
+        (best, [], 2 + 4, 10),
+        (best, both, 0 + 4, 4),
+    ):
+        files = models * MODEL + 4 * PREDICTIONS
+        expected = Need(files=files, rows=runs * BYTES_PER_RUN)
+        assert need(asked, 1_000_000, 30, done) == expected
 
 
 def test_the_needs_of_one_disk_are_added_up(
     images: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     experiment = tiny.experiment(images)
-    needs = {tmp_path / "not" / "made" / "yet": 6_000_000, tmp_path: 6_000_000}
+    needs = [(tmp_path / "not" / "made" / "yet", 6_000_000), (tmp_path, 6_000_000)]
     free(monkeypatch, 12_000_000)
     room.check(experiment, needs)
     free(monkeypatch, 9_000_000)
@@ -74,7 +75,7 @@ def test_a_sweep_without_room_trains_nothing_and_one_that_is_done_needs_none(
             bench.run(definition)
     assert bench.records() == []
     first = bench.run(definition)
-    free(monkeypatch, 500_000)  # a temporary model, and nothing else
+    free(monkeypatch, 0)
     assert bench.run(definition) == first
 
 

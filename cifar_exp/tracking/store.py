@@ -13,6 +13,7 @@ from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 import mlflow
+import sqlalchemy
 import sqlalchemy.exc
 from filelock import FileLock
 from mlflow.exceptions import MlflowException
@@ -39,6 +40,8 @@ UNUSABLE = (
     ImportError,  # the database's driver is not installed
     ValueError,  # the address has a port that is no number
 )
+
+DATABASES = ("postgresql", "mysql", "mssql")
 
 Client = mlflow.MlflowClient
 
@@ -69,6 +72,8 @@ def connect(uri: str) -> mlflow.MlflowClient:
     sqlite.share_files()
     if uri.startswith("sqlite:"):
         _check_file(uri)
+    elif uri.startswith(DATABASES):
+        _check_database(uri)
     check_server(uri)
     try:
         with FileLock(lock_file(f"tables {store_name(uri)}")):
@@ -138,6 +143,19 @@ def _check_file(uri: str) -> None:
     except sqlite3.Error as error:
         raise StoreError(
             f"the MLflow store {without_credentials(uri)} cannot be used: {error}"
+        ) from None
+
+
+def _check_database(uri: str) -> None:
+    """Connect to a database server once, as MLflow itself would try for more than a minute."""
+    try:
+        engine = sqlalchemy.create_engine(uri, poolclass=sqlalchemy.NullPool)
+        engine.connect().close()
+    except (sqlalchemy.exc.SQLAlchemyError, ImportError, ValueError) as error:
+        driver = "; install its driver" if isinstance(error, ImportError) else ""
+        raise StoreError(
+            f"the MLflow store {without_credentials(uri)} cannot be used: "
+            f"{_first_line(error)}{driver}"
         ) from None
 
 
