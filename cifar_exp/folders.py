@@ -7,6 +7,7 @@ import os
 from pathlib import Path
 
 CACHE_VARIABLE = "CIFAR_EXP_CACHE"
+OUTBOX_VARIABLE = "CIFAR_EXP_OUTBOX"
 
 
 def cache() -> Path:
@@ -15,6 +16,14 @@ def cache() -> Path:
 
     chosen = os.environ.get(CACHE_VARIABLE)
     return Path(chosen).absolute() if chosen else user_cache_path("cifar_exp")
+
+
+def outboxes() -> Path:
+    """Return the folder of what is kept for servers: CIFAR_EXP_OUTBOX, or in the user's data."""
+    from platformdirs import user_data_path  # noqa: PLC0415 - --help does without
+
+    chosen = os.environ.get(OUTBOX_VARIABLE)
+    return Path(chosen).absolute() if chosen else user_data_path("cifar_exp") / "outbox"
 
 
 def lock_file(purpose: str) -> Path:

@@ -12,7 +12,7 @@ from concurrent.futures import FIRST_COMPLETED, Future
 from concurrent.futures import wait as wait_for
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from filelock import FileLock, Timeout
@@ -66,23 +66,30 @@ def run(sweep: Sweep, data: Dataset, watch: Watch) -> tuple[Ranking, str]:
     """Tune, confirm and rank all combinations.
 
     Returns:
-        The ranking, and the path of the sweep's run in MLflow's pages.
+        The ranking, and the path of the sweep's run in MLflow's pages; `tracking.address` says
+        where that is on a server.
 
     Raises:
         StoreError, StudyError: A store cannot be used.
         SweepError: Another process runs the same experiment.
     """
-    with _alone(sweep):
-        tracker, inherited = _connect(sweep)
-        try:
-            run_ = _open(sweep, data, tracker, inherited)
-            parents = _open_combinations(sweep.experiment, data, tracker, run_)
-            _train_all(_job(sweep, data, tracker, parents), sweep, watch)
-            return _close(tracker, run_, parents), run_.page
-        except BaseException:
-            with suppress(Exception):  # where the store itself has failed, that is what to tell
-                tracker.close_running()
-            raise
+    name = sweep.experiment.name
+    with _alone(sweep), tracking.delivering(sweep.tracking_uri, name, name) as store:
+        return _run(replace(sweep, tracking_uri=store), data, watch)
+
+
+def _run(sweep: Sweep, data: Dataset, watch: Watch) -> tuple[Ranking, str]:
+    """Run a sweep that is alone, in a store that is there to stay."""
+    tracker, inherited = _connect(sweep)
+    try:
+        run_ = _open(sweep, data, tracker, inherited)
+        parents = _open_combinations(sweep.experiment, data, tracker, run_)
+        _train_all(_job(sweep, data, tracker, parents), sweep, watch)
+        return _close(tracker, run_, parents), run_.page
+    except BaseException:
+        with suppress(Exception):  # where the store itself has failed, that is what to tell
+            tracker.close_running()
+        raise
 
 
 def check_fit(experiment: Experiment, data: Dataset) -> None:

@@ -17,3 +17,10 @@ def without_credentials(uri: str) -> str:
     """Leave user name and password out of a URI."""
     scheme, separator, rest = uri.partition("://")
     return f"{scheme}{separator}{rest.rpartition('@')[2]}"
+
+
+def undelivered(num_runs: int, uri: str) -> str:
+    """Say that runs are kept on this machine, and what sends them."""
+    runs = "1 run is" if num_runs == 1 else f"{num_runs} runs are"
+    sends = "it" if num_runs == 1 else "them"
+    return f"{runs} not delivered to {without_credentials(uri)}: `cifar-exp deliver` sends {sends}"

@@ -23,6 +23,7 @@ def _own_environment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]
     """Keep the suite's cache apart, and MLflow's variables of the caller out of it."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("CIFAR_EXP_CACHE", str(tmp_path_factory.mktemp("cache")))
+        patch.setenv("CIFAR_EXP_OUTBOX", str(tmp_path_factory.mktemp("outbox")))
         patch.setenv("MLFLOW_DISABLE_TELEMETRY", "true")
         for name in ("MLFLOW_TRACKING_URI", "MLFLOW_RUN_ID", "MLFLOW_EXPERIMENT_ID"):
             patch.delenv(name, raising=False)

@@ -308,7 +308,7 @@ def test_a_server_prints_no_addresses_between_the_lines_of_progress(
 def test_curves_are_read_for_more_runs_than_a_request_holds(
     tracker: Tracker, open_trial: Open, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("cifar_exp.tracking.curves.RUNS_PER_REQUEST", 2)
+    monkeypatch.setattr("cifar_exp.tracking.points.RUNS_PER_REQUEST", 2)
     runs = [open_trial(number) for number in range(3)]
     for number, run in enumerate(runs):
         for epoch in (1, 2):

@@ -14,7 +14,6 @@ import mlflow.pytorch
 import numpy as np
 import torch
 from mlflow import entities
-from mlflow.exceptions import MlflowException
 from mlflow.models import Model, ModelSignature
 from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
 from mlflow.types import Schema, TensorSpec
@@ -48,16 +47,6 @@ def log_model(
         place.log_artifacts(str(path))
     client.finalize_logged_model(logged.model_id, entities.LoggedModelStatus.READY)
     return str(logged.model_id)
-
-
-def delete_model(client: mlflow.MlflowClient, model_id: str) -> None:
-    """Delete a stored model with its files: MLflow itself would keep them until `mlflow gc`."""
-    try:
-        location = client.get_logged_model(model_id).artifact_location
-    except MlflowException:
-        return  # it was deleted before
-    client.delete_logged_model(model_id)
-    get_artifact_repository(location).delete_artifacts()
 
 
 def dataset_input(data: Dataset) -> entities.DatasetInput:

@@ -5,8 +5,6 @@ from __future__ import annotations
 import logging
 import os
 import sqlite3
-import urllib.error
-import urllib.request
 from contextlib import closing
 from pathlib import Path
 
@@ -18,21 +16,16 @@ from mlflow.tracking.registry import UnsupportedModelRegistryStoreURIException
 from sqlalchemy.engine import make_url
 
 from cifar_exp import sqlite
-from cifar_exp.errors import Unavailable
 from cifar_exp.folders import lock_file
+from cifar_exp.tracking.server import StoreError, check_server, is_server, take_credentials
 from cifar_exp.wording import without_credentials
 
-SECONDS_TO_ANSWER = 5
 QUIET = {
     "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",  # a bar a file
     "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",  # two lines and a request a run on a server
 }
 
 Client = mlflow.MlflowClient
-
-
-class StoreError(Unavailable):
-    """The tracking store cannot be reached, read or written."""
 
 
 def default_uri() -> str:
@@ -55,7 +48,9 @@ def connect(uri: str) -> mlflow.MlflowClient:
     sqlite.share_files()
     if uri.startswith("sqlite:"):
         _check_file(uri)
-    check_server(uri)
+    if is_server(uri):
+        uri = take_credentials(uri)
+        check_server(uri)
     try:
         with FileLock(lock_file(uri)):
             mlflow.set_tracking_uri(uri)
@@ -73,29 +68,6 @@ def connect(uri: str) -> mlflow.MlflowClient:
     return client
 
 
-def check_server(uri: str) -> None:
-    """Ask the server at `uri`, if it is one, for its health: MLflow itself retries for minutes.
-
-    Raises:
-        StoreError: The server does not answer.
-    """
-    if not uri.startswith(("http://", "https://")):
-        return
-    try:
-        urllib.request.urlopen(f"{uri.rstrip('/')}/health", timeout=SECONDS_TO_ANSWER).close()
-    except urllib.error.HTTPError as error:
-        raise StoreError(
-            f"the MLflow server {without_credentials(uri)} answers {error.code} to /health; "
-            "is it MLflow?"
-        ) from None
-    except (OSError, ValueError) as error:
-        reason = getattr(error, "reason", error)
-        raise StoreError(
-            f"the MLflow server {without_credentials(uri)} does not answer ({reason}); "
-            "start it, or set MLFLOW_TRACKING_URI to another store"
-        ) from None
-
-
 def exists(uri: str) -> bool:
     """Say whether a store is there already; of a server, its answer will tell."""
     path = make_url(uri).database if uri.startswith("sqlite:") else None
@@ -105,12 +77,17 @@ def exists(uri: str) -> bool:
 def _check_file(uri: str) -> None:
     """Open a database file once, as MLflow itself would try for more than a minute."""
     try:
-        with closing(sqlite3.connect(make_url(uri).database or ":memory:")) as connection:
+        with closing(_open_file(uri)) as connection:
             connection.execute("PRAGMA schema_version")
     except sqlite3.Error as error:
         raise StoreError(
             f"the MLflow store {without_credentials(uri)} cannot be used: {error}"
         ) from None
+
+
+def _open_file(uri: str) -> sqlite3.Connection:
+    path = make_url(uri).database or ":memory:"
+    return sqlite3.connect(path, timeout=sqlite.SECONDS_TO_WAIT)
 
 
 def _first_line(error: BaseException) -> str:

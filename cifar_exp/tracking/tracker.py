@@ -5,24 +5,20 @@ from __future__ import annotations
 import getpass
 import os
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Set
-from typing import TYPE_CHECKING, Any, cast, get_args
+from collections.abc import Iterable, Iterator, Mapping, Set
+from typing import Any, cast, get_args
 
 import mlflow
 from mlflow.entities import Run as MlflowRun
 from mlflow.exceptions import MlflowException
 
 from cifar_exp import provenance
-from cifar_exp.lazy import LazyModule
-from cifar_exp.memory import collecting_later
 from cifar_exp.record import Kind, RunRecord, TrialState
+from cifar_exp.tracking.logged_model import delete_model
+from cifar_exp.tracking.pages import pages
 from cifar_exp.tracking.run import STATUS_OF, Run
-from cifar_exp.tracking.store import StoreError, connect
-
-if TYPE_CHECKING:
-    from cifar_exp.tracking import artifacts
-else:
-    artifacts = LazyModule("cifar_exp.tracking.artifacts")
+from cifar_exp.tracking.server import StoreError
+from cifar_exp.tracking.store import connect
 
 RUNS_PER_PAGE = 1000
 
@@ -147,7 +143,7 @@ class Tracker:
         """Delete the stored models of a run with their files."""
         outputs = self.client.get_run(run_id).outputs
         for output in outputs.model_outputs if outputs else []:
-            artifacts.delete_model(self.client, output.model_id)
+            delete_model(self.client, output.model_id)
 
     def accuracies(self, run_id: str) -> dict[int, float]:
         """Read the validation accuracy of every epoch of a run."""
@@ -231,25 +227,13 @@ def _quoted(value: str) -> str:
 
 
 def _search(client: mlflow.MlflowClient, filter_string: str) -> Iterator[MlflowRun]:
-    everywhere = [e.experiment_id for e in _pages(client.search_experiments)]
-    return _pages(
+    everywhere = [e.experiment_id for e in pages(client.search_experiments)]
+    return pages(
         client.search_runs,
         experiment_ids=everywhere,
         filter_string=filter_string,
         max_results=RUNS_PER_PAGE,
     )
-
-
-def _pages(search: Callable[..., Any], **query: Any) -> Iterator[Any]:
-    """Give the results of a search one after another, from all of its pages."""
-    token: str | None = None
-    while True:
-        with collecting_later():
-            page = search(**query, page_token=token)
-        yield from page
-        token = page.token
-        if not token:
-            return
 
 
 def _is_ours(run: MlflowRun) -> bool:
