@@ -1,6 +1,7 @@
 # make run    the quickstart: installs into .venv, then `mlflow run .`
 # make ui     MLflow's pages of the runs in this folder, at http://127.0.0.1:5000; PORT=5001 for another port
-# make test   the whole suite
+# make test   the whole suite but for the longer faults
+# make chaos  the faults: processes killed, servers that go away; several minutes
 # make check  lint, format, types, import layers
 # make bench  the benchmarks, see benchmarks/README.md
 
@@ -11,7 +12,7 @@ BIN := $(CURDIR)/$(VENV)/bin
 INSTALL = $(BIN)/pip install --quiet --constraint constraints.txt --editable
 export MLFLOW_TRACKING_URI ?= sqlite:///$(CURDIR)/mlflow.db
 
-.PHONY: run ui test check bench format schema clean
+.PHONY: run ui test chaos check bench format schema clean
 
 run: $(VENV)/.installed
 	PATH="$(BIN):$$PATH" mlflow run . --env-manager=local --experiment-name quickstart
@@ -23,7 +24,10 @@ ui: $(VENV)/.installed
 	MLFLOW_SERVER_ENABLE_JOB_EXECUTION=false $(BIN)/mlflow ui --workers 1 --port $(PORT)
 
 test: $(VENV)/.installed-test
-	$(BIN)/pytest --numprocesses auto --dist worksteal
+	$(BIN)/pytest --numprocesses auto --dist worksteal -m 'not chaos or chaos_short'
+
+chaos: $(VENV)/.installed-test
+	$(BIN)/pytest -m chaos tests/chaos
 
 check: $(VENV)/.installed-test
 	$(BIN)/ruff check .

@@ -115,13 +115,24 @@ class Delivery:
             self._delete(change)
         else:
             server_id = self.ledger.server_id(change.run_id)
-            if server_id is None:
-                return  # it could not be placed
+            if server_id is None or self._awaits_parent(change.run):
+                return  # for a round in which they can be placed
             self._send_records(change.run, server_id)
             if change.ended:
                 self._send_files(change, server_id)
             self._send_status(change, server_id)
         self.ledger.mark(change.run_id, change.state)
+
+    def _awaits_parent(self, run: MlflowRun) -> bool:
+        """Say whether a run's parent is still to be placed; one that is deleted is not awaited."""
+        parent = run.data.tags.get(PARENT)
+        if parent is None or self.ledger.server_id(parent):
+            return False
+        try:
+            found = self.outbox.get_run(parent)
+        except MlflowException:
+            return False  # a foreign run, or one that was removed for good
+        return bool(found.info.lifecycle_stage == "active")
 
     def _send_records(self, run: MlflowRun, server_id: str) -> None:
         points = self._new_points(run)
