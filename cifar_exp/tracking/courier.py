@@ -6,7 +6,6 @@ with the delivery, and so that it can be left behind when the server does not an
 
 from __future__ import annotations
 
-import logging
 import os
 import signal
 import subprocess
@@ -18,6 +17,7 @@ from contextlib import closing, contextmanager
 from typing import IO
 
 import mlflow
+import sqlalchemy.exc
 from mlflow.exceptions import MlflowException
 
 from cifar_exp import sqlite
@@ -39,8 +39,6 @@ SECONDS_AFTER_FAILURE = 5.0
 BOUNDS = {"MLFLOW_HTTP_REQUEST_TIMEOUT": "10", "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0"}
 """MLflow would try for minutes; here the next round tries again. What the user has set counts."""
 END = "end\n"
-
-log = logging.getLogger("cifar_exp")
 
 
 @contextmanager
@@ -142,7 +140,7 @@ class Courier:
 
 def _warn(lines: IO[str]) -> None:
     for line in lines:
-        log.warning("warning: %s", line.rstrip())
+        print(f"warning: {line.rstrip()}", file=sys.stderr)
 
 
 def _prepare(uri: str, mlflow_experiment: str, experiment: str | None) -> Outbox:
@@ -189,14 +187,19 @@ class Round:
             with self.outbox.alone():
                 sent = self.delivery.round()
         except StoreError:
-            if not self.away:
-                _say(f"{self.outbox.server} does not answer; training goes on, runs are kept here")
-            self.away = True
-            return False
+            return self._fail("does not answer")
+        except (MlflowException, OSError, sqlalchemy.exc.SQLAlchemyError) as error:
+            return self._fail(f"cannot be written to ({str(error).partition(chr(10))[0]})")
         if self.away:
             _say(f"{self.outbox.server} answers again")
         self.away = False
         return sent.left == 0
+
+    def _fail(self, how: str) -> bool:
+        if not self.away:
+            _say(f"{self.outbox.server} {how}; training goes on, runs are kept here")
+        self.away = True
+        return False
 
 
 def _say(sentence: str) -> None:

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
 import mlflow
-from mlflow.entities import LoggedModel, Metric, Param, RunTag, ViewType
+from mlflow.entities import Experiment, LoggedModel, Metric, Param, RunTag, ViewType
 from mlflow.entities import Run as MlflowRun
 from mlflow.exceptions import MlflowException
 from mlflow.utils.file_utils import local_file_uri_to_path
@@ -77,13 +77,9 @@ class Delivery:
         points_before, problems = self._num_points, []
         for step in (self._place, self._send):  # parents have an id before children name it
             for change in found:
-                try:
-                    step(change)
-                except (MlflowException, OSError) as error:
-                    check_server(self.server.tracking_uri)
-                    self._drop_if_gone(change)
-                    problems.append(_first_line(error))
-        self._describe_experiments()
+                problems += self._attempt(step, change)
+        for experiment in self.outbox.search_experiments():
+            problems += self._attempt(self._describe, experiment)
         left = len(changes(self.outbox, self.ledger)) if problems else 0
         return Sent(
             runs=len(found) - left,
@@ -91,6 +87,15 @@ class Delivery:
             left=left,
             problem=problems[0] if problems else "",
         )
+
+    def _attempt(self, step: Callable[..., None], subject: Any) -> list[str]:
+        """Take a step; return what the server says where it refuses, so that others go on."""
+        try:
+            step(subject)
+        except (MlflowException, OSError) as error:
+            check_server(self.server.tracking_uri)
+            return [_first_line(error)]
+        return []
 
     def _place(self, change: Change) -> None:
         """Make the run on the server, if it is not there."""
@@ -111,12 +116,12 @@ class Delivery:
 
     def _send(self, change: Change) -> None:
         """Bring the run on the server to the state of that in the outbox."""
+        server_id = self.ledger.server_id(change.run_id)
         if change.deleted:
             self._delete(change)
-        else:
-            server_id = self.ledger.server_id(change.run_id)
-            if server_id is None or self._awaits_parent(change.run):
-                return  # for a round in which they can be placed
+        elif server_id is None or self._awaits_parent(change.run):
+            return  # another round can place them
+        elif self._is_there(change, server_id):
             self._send_records(change.run, server_id)
             if change.ended:
                 self._send_files(change, server_id)
@@ -208,19 +213,19 @@ class Delivery:
         for copy in known or [copy.info.run_id for copy in self._copies(change.run)]:
             self.server.delete_run(copy)
 
-    def _drop_if_gone(self, change: Change) -> None:
-        """Let be a run that was deleted on the server; make anew one that it does not know."""
-        server_id = self.ledger.server_id(change.run_id)
-        if server_id is None:
-            return
+    def _is_there(self, change: Change, server_id: str) -> bool:
+        """Say whether the server's run can be written to; one deleted there is let be.
+
+        Raises:
+            MlflowException: The server does not know the run; another round makes it anew.
+        """
         try:
             there = self.server.get_run(server_id)
         except MlflowException as error:
             if error.error_code == "RESOURCE_DOES_NOT_EXIST":
                 self.ledger.forget(change.run_id)
-        else:
-            if there.info.lifecycle_stage == "deleted":
-                self.ledger.mark(change.run_id, change.state)
+            raise
+        return bool(there.info.lifecycle_stage == "active")
 
     def _copies(self, run: MlflowRun) -> list[MlflowRun]:
         """Return the runs on the server that are copies of a run, the oldest first."""
@@ -248,18 +253,17 @@ class Delivery:
             self.ledger.note(local, known)
         return known
 
-    def _describe_experiments(self) -> None:
-        """Send the tags of experiments; a description that a user has written is left alone."""
-        for experiment in self.outbox.search_experiments():
-            local = f"experiment/{experiment.experiment_id}"
-            server_id, state = self.ledger.server_id(local), str(sorted(experiment.tags.items()))
-            if server_id is None or self.ledger.state(local) == state:
-                continue
-            there = self.server.get_experiment(server_id).tags.get(NOTE, "")
-            for name, text in experiment.tags.items():
-                if name != NOTE or not there or there.startswith(OURS):
-                    self.server.set_experiment_tag(server_id, name, text)
-            self.ledger.mark(local, state)
+    def _describe(self, experiment: Experiment) -> None:
+        """Send the tags of an experiment; a description that a user has written is left alone."""
+        local = f"experiment/{experiment.experiment_id}"
+        server_id, state = self.ledger.server_id(local), str(sorted(experiment.tags.items()))
+        if server_id is None or self.ledger.state(local) == state:
+            return
+        there = self.server.get_experiment(server_id).tags.get(NOTE, "")
+        for name, text in experiment.tags.items():
+            if name != NOTE or not there or there.startswith(OURS):
+                self.server.set_experiment_tag(server_id, name, text)
+        self.ledger.mark(local, state)
 
 
 def chunks(items: Sequence[Any], size: int) -> Iterator[Sequence[Any]]:

@@ -241,7 +241,7 @@ def _wait_until_there(uri: str, num_ended: int) -> None:
         try:
             found = client.search_runs(["1"], "tags.kind = 'trial'")
         except MlflowException:
-            found = []  # the experiment is not there yet
+            continue  # the experiment is not there yet
         if sum(run.info.status != "RUNNING" for run in found) >= num_ended:
             return
         time.sleep(0.02)
