@@ -35,4 +35,4 @@ def _wait_longer(
     _connection: Any, _cursor: Any, statement: str, parameters: Any, *_: Any
 ) -> tuple[str, Any]:
     """Replace the 20 seconds that MLflow sets with each session."""
-    return (WAIT if statement.startswith("PRAGMA busy_timeout") else statement), parameters
+    return (WAIT if statement.startswith("PRAGMA busy_timeout =") else statement), parameters

@@ -321,6 +321,23 @@ def test_a_new_outbox_takes_in_what_was_delivered_and_sends_nothing_back(bench: 
         assert again.deliver() == Sent(runs=0, points=0, left=0)
 
 
+def test_the_run_of_mlflow_run_is_the_same_run_in_the_outbox(bench: Bench) -> None:
+    given = bench.server.create_run("1", run_name="given")
+    bench.server.log_param(given.info.run_id, "epochs", "7")
+    with closing(Ledger(bench.place.ledger)) as ledger:
+        arrival = Arrival(bench.place, bench.outbox, bench.server, ledger)
+        local = arrival.take_run(given.info.run_id)
+        assert arrival.take_run(given.info.run_id) == local
+    tracker = Tracker(bench.place.uri, "tiny", bench.experiment)
+    run = tracker.adopt(local, "tiny", {"kind": "sweep"}, {"epochs": 2, "model": "m"})
+    run.end()
+    bench.deliver()
+    [there] = bench.server.search_runs(["1"])
+    assert there.info.run_id == given.info.run_id
+    assert there.data.params == {"epochs": "7", "model": "m"}
+    assert (there.info.run_name, there.info.status) == ("tiny", "FINISHED")
+
+
 def test_a_lost_ledger_makes_no_second_run(bench: Bench) -> None:
     bench.fill()
     bench.deliver()

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import sqlalchemy
 
 from cifar_exp import provenance
 from cifar_exp.predictions import Predictions
@@ -338,3 +339,9 @@ def test_a_description_of_the_users_own_is_left_alone(tracker: Tracker) -> None:
     tracker.client.set_experiment_tag(tracker.mlflow_experiment_id, "mlflow.note.content", "mine")
     describe_experiment(tracker.client, tracker.mlflow_experiment_id, "third")
     assert note() == "mine"
+
+
+def test_a_database_that_others_have_locked_is_waited_for_for_a_minute(tracking_uri: str) -> None:
+    store = connect(tracking_uri)._tracking_client.store
+    with store.ManagedSessionMaker() as session:  # which sets MLflow's own 20 s
+        assert session.execute(sqlalchemy.text("PRAGMA busy_timeout")).scalar() == 60000
