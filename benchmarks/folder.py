@@ -18,6 +18,12 @@ def own_folder() -> Iterator[Path]:
     with (
         tempfile.TemporaryDirectory() as folder,
         contextlib.chdir(folder),
-        patch.dict(os.environ, {folders.CACHE_VARIABLE: str(Path(folder) / "cache")}),
+        patch.dict(
+            os.environ,
+            {
+                folders.CACHE_VARIABLE: str(Path(folder) / "cache"),
+                folders.OUTBOX_VARIABLE: str(Path(folder) / "outbox"),
+            },
+        ),
     ):
         yield Path(folder)

@@ -10,38 +10,69 @@ import sys
 import time
 import urllib.request
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 SECONDS_TO_START = 120
 SECONDS_TO_STOP = 10
 
 
+class Server:
+    """An `mlflow server` with one worker on 127.0.0.1, its database and artifacts in `folder`."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.port = _free_port()
+        self.uri = f"http://127.0.0.1:{self.port}"
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        """Start it and wait until it answers, at the same address whenever it is started.
+
+        Raises:
+            RuntimeError: It ended before it answered, or did not answer in two minutes.
+        """
+        with (self.folder / "server.log").open("wb") as log:
+            self._process = subprocess.Popen(
+                _command(self.folder, self.port),
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                cwd=self.folder,
+                env={**os.environ, "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"},
+                start_new_session=True,  # its worker is in its process group, and ends with it
+            )
+        _wait_until_healthy(self._process, self.uri, self.folder / "server.log")
+
+    def signal(self, number: signal.Signals) -> None:
+        """Send a signal to the server and its worker."""
+        if self._process is not None:
+            with suppress(ProcessLookupError):
+                os.killpg(self._process.pid, number)
+
+    def stop(self) -> None:
+        """End the server's whole process group: politely first, then for certain."""
+        if self._process is None:
+            return
+        for ending in (signal.SIGTERM, signal.SIGKILL):
+            self.signal(ending)
+            with suppress(subprocess.TimeoutExpired):
+                self._process.wait(SECONDS_TO_STOP)
+        self._process.wait()
+
+
 @contextmanager
 def tracking_server(folder: Path) -> Iterator[str]:
-    """Run `mlflow server` with one worker on 127.0.0.1, its database and artifacts in `folder`.
-
-    Gives the server's address. Whatever happens, the server and its worker are ended.
+    """Give the address of a server that is ended whatever happens.
 
     Raises:
         RuntimeError: It ended before it answered, or did not answer in two minutes.
     """
-    port = _free_port()
-    uri = f"http://127.0.0.1:{port}"
-    with (folder / "server.log").open("wb") as log:
-        server = subprocess.Popen(
-            _command(folder, port),
-            stdout=log,
-            stderr=subprocess.STDOUT,
-            cwd=folder,
-            env={**os.environ, "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"},
-            start_new_session=True,  # its worker is then in its process group, and ends with it
-        )
-        try:
-            _wait_until_healthy(server, uri, folder / "server.log")
-            yield uri
-        finally:
-            _stop(server)
+    server = Server(folder)
+    try:
+        server.start()
+        yield server.uri
+    finally:
+        server.stop()
 
 
 def _command(folder: Path, port: int) -> list[str]:
@@ -73,16 +104,3 @@ def _wait_until_healthy(server: subprocess.Popen[bytes], uri: str, log: Path) ->
         except OSError:
             time.sleep(0.1)
     raise RuntimeError(f"mlflow server did not answer: {log.read_text()[-500:]}")
-
-
-def _stop(server: subprocess.Popen[bytes]) -> None:
-    """End the server's whole process group: politely first, then for certain."""
-    for ending in (signal.SIGTERM, signal.SIGKILL):
-        try:
-            os.killpg(server.pid, ending)
-            server.wait(SECONDS_TO_STOP)
-        except ProcessLookupError:
-            break
-        except subprocess.TimeoutExpired:
-            continue
-    server.wait()

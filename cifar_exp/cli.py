@@ -152,7 +152,10 @@ def run(experiment: Path, yes: bool, **options: Any) -> None:
     with progress.sweep_progress(screen, definition.num_trainings, workers) as watch:
         ranking, page = sweep.run(asked, data, watch)
     console.print_ranking(screen, ranking)
-    console.print_next_steps(screen, definition, ranking, asked.tracking_uri, page)
+    console.print_next_steps(
+        screen, definition, ranking, *tracking.address(asked.tracking_uri, page)
+    )
+    _tell_undelivered(asked.tracking_uri)
     _exit_for(ranking)
 
 
@@ -213,7 +216,9 @@ def train(
     with progress.data_progress(screen) as watch:
         data = prepare(read, watch)
     outcome, page = run_single(single, data, console.print_epoch(screen, read.epochs))
-    console.print_places(screen, single.tracking_uri, {"This run": page})
+    store, path = tracking.address(single.tracking_uri, page)
+    console.print_places(screen, store, {"This run": path})
+    _tell_undelivered(single.tracking_uri)
     if outcome.state == "FAIL":
         click.echo(f"no result: {outcome.reason}", err=True)
         sys.exit(SOME_WITHOUT_RESULT)
@@ -329,6 +334,15 @@ def gc(name: str, tracking_uri: str | None, *, dry_run: bool) -> None:
     console.print_collected(console.stdout(), name, collected, dry_run=dry_run)
 
 
+@cli.command()
+@click.option("--tracking-uri", help="Only what is kept for this server.  [default: all of them]")
+def deliver(tracking_uri: str | None) -> None:
+    """Send the runs that could not be delivered to their tracking server; again sends no more."""
+    from cifar_exp.deliver import deliver as deliver_kept
+
+    deliver_kept(tracking_uri)
+
+
 @cli.command("list")
 @click.argument("kind", type=click.Choice(["losses", "optimizers", "models", "datasets"]))
 def list_(kind: str) -> None:
@@ -376,6 +390,15 @@ def _explain(error: BaseException) -> tuple[int, str]:
             return TERMINATED, "terminated; the same command goes on from here"
     first_line = str(error).strip().partition("\n")[0]
     return ENVIRONMENT, f"{type(error).__name__}: {first_line} (--debug shows where)"
+
+
+def _tell_undelivered(tracking_uri: str) -> None:
+    """Say on stderr how many runs a tracking server has not got."""
+    from cifar_exp import tracking
+    from cifar_exp.wording import undelivered
+
+    if num_runs := tracking.undelivered(tracking_uri):
+        click.echo(undelivered(num_runs, tracking_uri), err=True)
 
 
 def _exit_for(ranking: Ranking) -> None:

@@ -7,6 +7,7 @@ import os
 from pathlib import Path
 
 CACHE_VARIABLE = "CIFAR_EXP_CACHE"
+OUTBOX_VARIABLE = "CIFAR_EXP_OUTBOX"
 
 
 def cache() -> Path:
@@ -20,6 +21,14 @@ def cache() -> Path:
 def checkpoints() -> Path:
     """Return the folder of what unfinished trainings go on from."""
     return cache() / "checkpoints"
+
+
+def outboxes() -> Path:
+    """Return the folder of what is kept for servers: CIFAR_EXP_OUTBOX, or in the user's data."""
+    from platformdirs import user_data_path  # noqa: PLC0415 - --help does without
+
+    chosen = os.environ.get(OUTBOX_VARIABLE)
+    return Path(chosen).absolute() if chosen else user_data_path("cifar_exp") / "outbox"
 
 
 def lock_file(purpose: str) -> Path:

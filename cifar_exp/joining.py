@@ -28,12 +28,17 @@ class Shared:
 
 
 def find(
-    stores: Sequence[str], experiment: Experiment, fingerprint: str, definition: str
+    stores: Sequence[str],
+    tracking_uri: str,
+    experiment: Experiment,
+    fingerprint: str,
+    definition: str,
 ) -> Shared | None:
     """Wait until the process that holds the sweep has opened all combinations, and return them.
 
     Args:
-        stores: The addresses of MLflow's store and Optuna's.
+        stores: The addresses of MLflow's store and Optuna's, by which the sweep is held.
+        tracking_uri: Where its runs are written.
         experiment: What is to be joined.
         fingerprint: That of the data.
         definition: The hash of the definition.
@@ -47,7 +52,7 @@ def find(
     """
     while not holds.is_free(stores, experiment.name):
         _check_definition(stores, experiment.name, definition)
-        shared = _look(stores[0], experiment, fingerprint)
+        shared = _look(tracking_uri, experiment, fingerprint)
         if shared is not None:
             return shared
         time.sleep(SECONDS_BETWEEN_LOOKS)

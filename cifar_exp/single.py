@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from cifar_exp import tracking, trial
 from cifar_exp.datasets import Dataset
@@ -27,8 +27,14 @@ def run(single: Single, data: Dataset, after_epoch: Stop) -> tuple[Outcome, str]
     """Train once and record it in MLflow; see `trial.record`.
 
     Returns:
-        How the training ended, and the path of its run in MLflow's pages.
+        How the training ended, and the path of its run in MLflow's pages; `tracking.address` says
+        where that is on a server.
     """
+    with tracking.delivering(single.tracking_uri, single.mlflow_experiment) as store:
+        return _run(replace(single, tracking_uri=store), data, after_epoch)
+
+
+def _run(single: Single, data: Dataset, after_epoch: Stop) -> tuple[Outcome, str]:
     experiment = single.experiment
     prepare_process(single.threads)
     [combination] = experiment.combinations()

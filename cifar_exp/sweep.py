@@ -9,7 +9,7 @@ import hashlib
 import tempfile
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from cifar_exp import (
@@ -94,7 +94,8 @@ def run(sweep: Sweep, data: Dataset, watch: Watch) -> tuple[Ranking, str]:
     """Tune, confirm and rank all combinations.
 
     Returns:
-        The ranking, and the path of the sweep's run in MLflow's pages.
+        The ranking, and the path of the sweep's run in MLflow's pages; `tracking.address` says
+        where that is on a server.
 
     Raises:
         StoreError, StudyError: A store cannot be used.
@@ -109,20 +110,26 @@ def run(sweep: Sweep, data: Dataset, watch: Watch) -> tuple[Ranking, str]:
     definition = _definition_hash(sweep.experiment, data)
     name = sweep.experiment.name
     alone = holds.alone(sweep.stores, name, definition=definition, wait=sweep.join)
-    with alone, room.told_when_full():
-        tracker, inherited = _connect(sweep)
-        _check_room(sweep, data, tracker)
-        try:
-            run_ = _open(sweep, data, tracker, inherited)
-            parents = _open_combinations(sweep.experiment, data, tracker, run_)
-            _train_all(_job(sweep, data, tracker, parents), sweep, watch)
-            ranking = summary.close(tracker, run_, parents)
-        except BaseException:
-            with suppress(Exception):  # where the store itself has failed, that is what to tell
-                tracker.close_running(_is_held(sweep))
-            raise
-        sweep.units.forget()
-        return ranking, run_.page
+    delivering = tracking.delivering(sweep.tracking_uri, name, name)
+    with alone, room.told_when_full(), delivering as store:
+        return _run(replace(sweep, tracking_uri=store), data, watch)
+
+
+def _run(sweep: Sweep, data: Dataset, watch: Watch) -> tuple[Ranking, str]:
+    """Run a sweep that this process holds, in a store that is there to stay."""
+    tracker, inherited = _connect(sweep)
+    _check_room(sweep, data, tracker)
+    try:
+        run_ = _open(sweep, data, tracker, inherited)
+        parents = _open_combinations(sweep.experiment, data, tracker, run_)
+        _train_all(_job(sweep, data, tracker, parents), sweep, watch)
+        ranking = summary.close(tracker, run_, parents)
+    except BaseException:
+        with suppress(Exception):  # where the store itself has failed, that is what to tell
+            tracker.close_running(_is_held(sweep))
+        raise
+    sweep.units.forget()
+    return ranking, run_.page
 
 
 def check_fit(experiment: Experiment, data: Dataset) -> None:
@@ -173,14 +180,17 @@ def _work_beside(sweep: Sweep, data: Dataset, watch: Watch) -> None:
     That process opens and closes the sweep. Should it die, whoever holds the sweep next does.
     """
     definition = _definition_hash(sweep.experiment, data)
-    shared = joining.find(sweep.stores, sweep.experiment, data.fingerprint, definition)
+    there = replace(sweep, tracking_uri=tracking.store_of(sweep.tracking_uri))
+    shared = joining.find(
+        sweep.stores, there.tracking_uri, sweep.experiment, data.fingerprint, definition
+    )
     if shared is None:
         return
     try:
-        _train_all(_job(sweep, data, shared.tracker, shared.parents), sweep, watch)
+        _train_all(_job(there, data, shared.tracker, shared.parents), there, watch)
     except BaseException:
         with suppress(Exception):
-            shared.tracker.close_running(_is_held_beside(sweep))
+            shared.tracker.close_running(_is_held_beside(there))
         raise
 
 

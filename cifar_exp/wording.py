@@ -22,3 +22,10 @@ def without_credentials(uri: str) -> str:
     user, _, host = place.rpartition("@")
     is_path = place.startswith("/") or not (separator or ":" in user)
     return f"{scheme}{separator}{place if is_path else host}"
+
+
+def undelivered(num_runs: int, uri: str) -> str:
+    """Say that runs are kept on this machine, and what sends them."""
+    runs = "1 run is" if num_runs == 1 else f"{num_runs} runs are"
+    sends = "it" if num_runs == 1 else "them"
+    return f"{runs} not delivered to {without_credentials(uri)}: `cifar-exp deliver` sends {sends}"

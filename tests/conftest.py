@@ -26,6 +26,7 @@ def _own_environment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]
     """Keep the suite's cache apart, and MLflow's variables of the caller out of it."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("CIFAR_EXP_CACHE", str(tmp_path_factory.mktemp("cache")))
+        patch.setenv("CIFAR_EXP_OUTBOX", str(tmp_path_factory.mktemp("outbox")))
         patch.setenv("MLFLOW_DISABLE_TELEMETRY", "true")
         for name in ("MLFLOW_TRACKING_URI", "MLFLOW_RUN_ID", "MLFLOW_EXPERIMENT_ID"):
             patch.delenv(name, raising=False)
@@ -41,7 +42,7 @@ def _one_thread() -> Iterator[None]:
 
 
 @pytest.fixture(scope="session")
-def _store_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def store_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """An empty MLflow database: to copy one takes no time, to make one takes a second."""
     import mlflow
 
@@ -52,10 +53,10 @@ def _store_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def tracking_uri(tmp_path: Path, _store_template: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+def tracking_uri(tmp_path: Path, store_template: Path, monkeypatch: pytest.MonkeyPatch) -> str:
     """An MLflow store of the test's own, in the current folder, where its artifacts go too."""
     monkeypatch.chdir(tmp_path)
-    shutil.copy(_store_template, tmp_path / "mlflow.db")
+    shutil.copy(store_template, tmp_path / "mlflow.db")
     uri = f"sqlite:///{tmp_path / 'mlflow.db'}"
     monkeypatch.setenv("MLFLOW_TRACKING_URI", uri)
     return uri

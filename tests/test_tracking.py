@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import sqlalchemy
 
 from benchmarks.server import tracking_server
 from cifar_exp import provenance
@@ -313,7 +314,7 @@ def test_a_server_prints_no_addresses_between_the_lines_of_progress(
 def test_curves_are_read_for_more_runs_than_a_request_holds(
     tracker: Tracker, open_trial: Open, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("cifar_exp.tracking.curves.RUNS_PER_REQUEST", 2)
+    monkeypatch.setattr("cifar_exp.tracking.points.RUNS_PER_REQUEST", 2)
     runs = [open_trial(number) for number in range(3)]
     for number, run in enumerate(runs):
         for epoch in (1, 2):
@@ -372,3 +373,9 @@ def test_a_description_of_the_users_own_is_left_alone(tracker: Tracker) -> None:
     tracker.client.set_experiment_tag(tracker.mlflow_experiment_id, "mlflow.note.content", "mine")
     describe_experiment(tracker.client, tracker.mlflow_experiment_id, "third")
     assert note() == "mine"
+
+
+def test_a_database_that_others_have_locked_is_waited_for_for_a_minute(tracking_uri: str) -> None:
+    store = connect(tracking_uri)._tracking_client.store
+    with store.ManagedSessionMaker() as session:  # which sets MLflow's own 20 s
+        assert session.execute(sqlalchemy.text("PRAGMA busy_timeout")).scalar() == 60000

@@ -1,18 +1,14 @@
 """All of MLflow: the store, the runs written to it, and the records read from it."""
 
 from cifar_exp.tracking.appearance import colour_runs, describe_experiment, save_views
+from cifar_exp.tracking.courier import address, deliver, delivering, undelivered
 from cifar_exp.tracking.curves import read_curves
 from cifar_exp.tracking.files import StoredModel, artifact_folder, stored_models
+from cifar_exp.tracking.outbox import Outbox, every_outbox, outbox_of, store_of
 from cifar_exp.tracking.predictions import read_predictions
 from cifar_exp.tracking.run import STATUS_OF, Run
-from cifar_exp.tracking.store import (
-    Client,
-    StoreError,
-    check_server,
-    connect,
-    default_uri,
-    exists,
-)
+from cifar_exp.tracking.server import StoreError, check_server, is_server
+from cifar_exp.tracking.store import Client, connect, default_uri, exists
 from cifar_exp.tracking.tracker import (
     Tracker,
     deleted_runs,
@@ -26,25 +22,34 @@ from cifar_exp.tracking.tracker import (
 __all__ = [
     "STATUS_OF",
     "Client",
+    "Outbox",
     "Run",
     "StoreError",
     "StoredModel",
     "Tracker",
+    "address",
     "artifact_folder",
     "check_server",
     "colour_runs",
     "connect",
     "default_uri",
     "deleted_runs",
+    "deliver",
+    "delivering",
     "describe_experiment",
+    "every_outbox",
     "exists",
     "experiments",
     "files_of_deleted_runs",
     "inherited_run",
+    "is_server",
     "mlflow_experiment",
+    "outbox_of",
     "read_curves",
     "read_predictions",
     "read_records",
     "save_views",
+    "store_of",
     "stored_models",
+    "undelivered",
 ]

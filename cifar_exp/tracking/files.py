@@ -14,7 +14,7 @@ from mlflow.utils.file_utils import local_file_uri_to_path
 from mlflow.utils.mlflow_tags import MLFLOW_MODEL_VERSIONS
 from mlflow.utils.uri import is_local_uri
 
-from cifar_exp.tracking.store import StoreError
+from cifar_exp.tracking.server import StoreError
 
 
 class Files:

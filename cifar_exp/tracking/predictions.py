@@ -13,7 +13,7 @@ import numpy as np
 from mlflow.exceptions import MlflowException
 
 from cifar_exp.predictions import Predictions
-from cifar_exp.tracking.store import StoreError
+from cifar_exp.tracking.server import StoreError
 
 FILE = "predictions.npz"
 DAMAGED = (OSError, EOFError, ValueError, TypeError, AttributeError, zipfile.BadZipFile, zlib.error)

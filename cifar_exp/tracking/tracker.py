@@ -15,11 +15,12 @@ from mlflow.entities import ViewType
 from mlflow.exceptions import MlflowException
 
 from cifar_exp import provenance
-from cifar_exp.memory import collecting_later
 from cifar_exp.record import Kind, RunRecord, TrialState
 from cifar_exp.tracking.files import Files, stored_models
+from cifar_exp.tracking.pages import pages
 from cifar_exp.tracking.run import STATUS_OF, Run, param_text
-from cifar_exp.tracking.store import StoreError, connect
+from cifar_exp.tracking.server import StoreError
+from cifar_exp.tracking.store import connect
 
 RUNS_PER_PAGE = 1000
 
@@ -262,26 +263,14 @@ def _quoted(value: str) -> str:
 
 
 def _search(client: mlflow.MlflowClient, filter_string: str, **options: Any) -> Iterator[MlflowRun]:
-    everywhere = [e.experiment_id for e in _pages(client.search_experiments)]
-    return _pages(
+    everywhere = [e.experiment_id for e in pages(client.search_experiments)]
+    return pages(
         client.search_runs,
         experiment_ids=everywhere,
         filter_string=filter_string,
         max_results=RUNS_PER_PAGE,
         **options,
     )
-
-
-def _pages(search: Callable[..., Any], **query: Any) -> Iterator[Any]:
-    """Give the results of a search one after another, from all of its pages."""
-    token: str | None = None
-    while True:
-        with collecting_later():
-            page = search(**query, page_token=token)
-        yield from page
-        token = page.token
-        if not token:
-            return
 
 
 def _is_ours(run: MlflowRun) -> bool:

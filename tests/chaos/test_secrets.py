@@ -13,7 +13,7 @@ import pytest
 
 from cifar_exp.redaction import hide, secrets_given, secrets_in
 from cifar_exp.tracking import StoreError
-from cifar_exp.tracking.store import check_server
+from cifar_exp.tracking.server import check_server
 from cifar_exp.wording import without_credentials
 from tests import tiny
 from tests.command import Cli, Shown

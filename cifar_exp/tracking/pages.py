@@ -1,0 +1,20 @@
+"""The results of a search of MLflow's, which come in pages."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from cifar_exp.memory import collecting_later
+
+
+def pages(search: Callable[..., Any], **query: Any) -> Iterator[Any]:
+    """Give the results of a search one after another, from all of its pages."""
+    token: str | None = None
+    while True:
+        with collecting_later():
+            page = search(**query, page_token=token)
+        yield from page
+        token = page.token
+        if not token:
+            return

@@ -1,0 +1,36 @@
+"""The MLflow database of a sweep, locked by somebody else for longer than MLflow waits."""
+
+from __future__ import annotations
+
+import sqlite3
+import threading
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from tests import tiny
+from tests.chaos.test_outage import Command
+from tests.content import content
+
+pytestmark = pytest.mark.chaos
+
+SECONDS_LOCKED = 30
+
+
+def test_a_database_locked_for_half_a_minute_costs_no_training(
+    tmp_path: Path, images: Path
+) -> None:
+    (tmp_path / "tiny.toml").write_text(tiny.definition(images, epochs="5"))
+    uri = f"sqlite:///{tmp_path / 'mlflow.db'}"
+    words = ("run", "tiny.toml", "--workers", "1", "--threads", "1", "--tracking-uri", uri)
+    sweep = Command(*words, folder=tmp_path)
+    sweep.wait_for("[2/10]")
+    with closing(sqlite3.connect(tmp_path / "mlflow.db", timeout=60)) as other:
+        other.execute("BEGIN EXCLUSIVE")
+        threading.Event().wait(SECONDS_LOCKED)  # the fault itself takes this long
+        assert sweep.process.poll() is None
+        other.rollback()
+    assert sweep.end() == 0
+    kinds = [run["tags"]["kind"] for run in content(uri) if run["status"] == "FINISHED"]
+    assert (kinds.count("trial"), kinds.count("confirmation")) == (6, 4)

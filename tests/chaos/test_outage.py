@@ -1,0 +1,248 @@
+"""A real tracking server that is killed, frozen, or never comes back, while a sweep trains."""
+
+from __future__ import annotations
+
+import os
+import queue
+import re
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import mlflow
+import numpy as np
+import pytest
+import torch
+from mlflow.exceptions import MlflowException
+
+from benchmarks.server import Server
+from tests import tiny
+from tests.content import content
+
+pytestmark = pytest.mark.chaos
+
+CLI = [sys.executable, "-c", "from cifar_exp.cli import main; main()"]
+PATIENCE = 240
+TRAININGS = 10
+
+
+class Command:
+    """A command of the CLI whose lines can be waited for, on either stream."""
+
+    def __init__(self, *words: str, folder: Path, **variables: str) -> None:
+        self._lines: queue.Queue[str | None] = queue.Queue()
+        self.seen: list[str] = []
+        self.process = subprocess.Popen(
+            [*CLI, *words],
+            cwd=folder,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            env={**os.environ, "PYTHONUNBUFFERED": "1", **variables},
+        )
+        threading.Thread(target=self._read, daemon=True).start()
+
+    def _read(self) -> None:
+        assert self.process.stdout is not None
+        for line in self.process.stdout:
+            self._lines.put(line.rstrip("\n"))
+        self._lines.put(None)
+
+    def wait_for(self, text: str) -> None:
+        while (line := self._lines.get(timeout=PATIENCE)) is not None:
+            self.seen.append(line)
+            if text in line:
+                return
+        pytest.fail(f"{text!r} was never said: {self.seen}")
+
+    def end(self) -> int:
+        while (line := self._lines.get(timeout=PATIENCE)) is not None:
+            self.seen.append(line)
+        return self.process.wait(PATIENCE)
+
+
+class Bench:
+    """A sweep's folder, its server, and an outbox of its own."""
+
+    def __init__(self, folder: Path, images: Path, server: Server) -> None:
+        self.folder = folder
+        self.server = server
+        self.variables = {
+            "CIFAR_EXP_OUTBOX": str(folder / "outbox"),
+            "MLFLOW_HTTP_REQUEST_TIMEOUT": "3",  # a frozen server is found out sooner
+        }
+        (folder / "tiny.toml").write_text(_definition(images))
+
+    def sweep(self, uri: str | None = None) -> Command:
+        return self.command("run", "tiny.toml", *ONE, "--tracking-uri", uri or self.server.uri)
+
+    def command(self, *words: str) -> Command:
+        return Command(*words, folder=self.folder, **self.variables)
+
+
+ONE = ("--workers", "1", "--threads", "1")
+
+
+def _definition(images: Path) -> str:
+    return tiny.definition(images, epochs="30")
+
+
+@pytest.fixture(scope="module")
+def plain(tmp_path_factory: pytest.TempPathFactory, images: Path) -> list[dict[str, Any]]:
+    """What the same sweep leaves in a database file, where nothing goes wrong."""
+    folder = tmp_path_factory.mktemp("plain")
+    (folder / "tiny.toml").write_text(_definition(images))
+    uri = f"sqlite:///{folder / 'mlflow.db'}"
+    sweep = Command("run", "tiny.toml", *ONE, "--tracking-uri", uri, folder=folder)
+    assert sweep.end() == 0
+    return content(uri)
+
+
+@pytest.fixture
+def bench(tmp_path: Path, images: Path) -> Iterator[Bench]:
+    server = Server(tmp_path)
+    server.start()
+    try:
+        yield Bench(tmp_path, images, server)
+    finally:
+        server.signal(signal.SIGCONT)
+        server.stop()
+
+
+def assert_delivered(bench: Bench, plain: list[dict[str, Any]], images: Path) -> None:
+    """Check that the server holds just what the database file of a quiet sweep holds."""
+    held = content(bench.server.uri)
+    assert [run["name"] for run in held] == [run["name"] for run in plain]
+    for run, expected in zip(held, plain, strict=True):
+        assert run == expected
+    trainings = [run for run in held if run["tags"]["kind"] in ("trial", "confirmation")]
+    assert len(trainings) == TRAININGS
+    assert_a_model_loads(bench.server.uri, images)
+
+
+def assert_a_model_loads(uri: str, images: Path) -> None:
+    """Load a model of the server by its id and by its run; both give the same logits."""
+    client = mlflow.MlflowClient(uri)
+    [run] = client.search_runs(["1"], "tags.kind = 'confirmation'", max_results=1)
+    assert run.outputs is not None
+    [output] = run.outputs.model_outputs
+    mlflow.set_tracking_uri(uri)
+    test = torch.from_numpy(np.array(tiny.dataset(images).test.images))
+    by_id = mlflow.pytorch.load_model(f"models:/{output.model_id}")
+    by_run = mlflow.pytorch.load_model(f"runs:/{run.info.run_id}/model")
+    assert by_id(test).shape == (len(test), 3)
+    assert torch.equal(by_id(test), by_run(test))
+
+
+def warnings(command: Command) -> list[str]:
+    return [line for line in command.seen if line.startswith("warning")]
+
+
+def test_a_server_killed_and_started_again_costs_nothing(
+    bench: Bench, plain: list[dict[str, Any]], images: Path
+) -> None:
+    sweep = bench.sweep()
+    sweep.wait_for(f"[2/{TRAININGS}]")
+    bench.server.signal(signal.SIGKILL)
+    bench.server.stop()
+    sweep.wait_for("does not answer; training goes on")
+    bench.server.start()
+    assert sweep.end() == 0
+    assert len(warnings(sweep)) == 2  # it went, it came back
+    assert_delivered(bench, plain, images)
+    assert f"This sweep: {bench.server.uri}/#/experiments/1/runs/" in "\n".join(sweep.seen)
+
+
+def test_a_server_frozen_and_thawed_costs_nothing(
+    bench: Bench, plain: list[dict[str, Any]], images: Path
+) -> None:
+    sweep = bench.sweep()
+    sweep.wait_for(f"[2/{TRAININGS}]")
+    bench.server.signal(signal.SIGSTOP)
+    sweep.wait_for("does not answer; training goes on")
+    bench.server.signal(signal.SIGCONT)
+    assert sweep.end() == 0
+    assert not [line for line in sweep.seen if "not delivered" in line]
+    assert_delivered(bench, plain, images)
+
+
+def test_a_frozen_server_holds_no_end_up(bench: Bench) -> None:
+    del bench.variables["MLFLOW_HTTP_REQUEST_TIMEOUT"]  # as it is without any setting
+    sweep = bench.sweep()
+    sweep.wait_for(f"[{TRAININGS - 1}/{TRAININGS}]")
+    bench.server.signal(signal.SIGSTOP)
+    sweep.wait_for(f"[{TRAININGS}/{TRAININGS}]")
+    frozen = time.monotonic()
+    assert sweep.end() == 0
+    assert time.monotonic() - frozen < 30  # about 15 of delivery, and the report before it
+    assert "not delivered" in sweep.seen[-1]
+
+
+def test_what_never_arrives_is_kept_and_delivered_once(
+    bench: Bench, plain: list[dict[str, Any]], images: Path
+) -> None:
+    sweep = bench.sweep()
+    sweep.wait_for(f"[2/{TRAININGS}]")
+    bench.server.signal(signal.SIGKILL)
+    bench.server.stop()
+    assert sweep.end() == 0
+    [warning] = warnings(sweep)
+    assert warning == f"warning: {bench.server.uri} does not answer; training goes on, " + (
+        "runs are kept here"
+    )
+    assert any("cross_entropy+sgd is first" in line for line in sweep.seen)  # the ranking
+    found = re.fullmatch(
+        rf"(\d+) runs are not delivered to {bench.server.uri}: "
+        "`cifar-exp deliver` sends them",
+        sweep.seen[-1],
+    )
+    assert found
+    away = bench.command("deliver")
+    assert away.end() == 3
+    assert "does not answer" in away.seen[-1]
+    bench.server.start()
+    first = bench.command("deliver")
+    assert first.end() == 0
+    assert first.seen[-1].startswith(f"{bench.server.uri}: {found[1]} runs and ")
+    assert_delivered(bench, plain, images)
+    second = bench.command("deliver")
+    assert second.end() == 0
+    assert second.seen == [f"{bench.server.uri}: 0 runs and 0 points sent, nothing is left"]
+    assert_delivered(bench, plain, images)
+
+
+def test_a_delivery_killed_half_way_goes_on(
+    bench: Bench, plain: list[dict[str, Any]], images: Path
+) -> None:
+    sweep = bench.sweep()
+    sweep.wait_for(f"[1/{TRAININGS}]")
+    bench.server.signal(signal.SIGKILL)
+    bench.server.stop()
+    assert sweep.end() == 0
+    bench.server.start()
+    for num_ended in (2, 5):  # until so many trainings are there
+        killed = bench.command("deliver")
+        _wait_until_there(bench.server.uri, num_ended)
+        killed.process.send_signal(signal.SIGKILL)
+        assert killed.end() == -signal.SIGKILL
+    assert bench.command("deliver").end() == 0
+    assert_delivered(bench, plain, images)
+
+
+def _wait_until_there(uri: str, num_ended: int) -> None:
+    client = mlflow.MlflowClient(uri)
+    deadline = time.monotonic() + PATIENCE
+    while time.monotonic() < deadline:
+        try:
+            found = client.search_runs(["1"], "tags.kind = 'trial'")
+        except MlflowException:
+            continue  # the experiment is not there yet
+        if sum(run.info.status != "RUNNING" for run in found) >= num_ended:
+            return
+        time.sleep(0.02)
+    pytest.fail("the delivery did not come so far")

@@ -1,0 +1,82 @@
+"""What an MLflow store holds, without what differs from store to store: ids and addresses."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import mlflow
+from mlflow.entities import FileInfo, ViewType
+
+PARENT = "mlflow.parentRunId"
+OF_THE_COPY = {"outbox_run_id", "server_run_id"}
+
+
+def content(uri: str, *, timed: bool = False) -> list[dict[str, Any]]:
+    """Describe every active run of a store, in an order that ids play no part in.
+
+    Args:
+        uri: The store.
+        timed: Whether to include times and what is measured with a clock.
+    """
+    client = mlflow.MlflowClient(uri)
+    runs = _runs(client)
+    names = {run.info.run_id: run.info.run_name for run in runs}
+    described = [_run(client, run, names, timed) for run in runs]
+    return sorted(described, key=lambda run: (run["name"], str(run["params"])))
+
+
+def _runs(client: mlflow.MlflowClient) -> list[mlflow.entities.Run]:
+    everywhere = [each.experiment_id for each in client.search_experiments()]
+    return list(client.search_runs(everywhere, run_view_type=ViewType.ACTIVE_ONLY))
+
+
+def _run(
+    client: mlflow.MlflowClient, run: mlflow.entities.Run, names: dict[str, str | None], timed: bool
+) -> dict[str, Any]:
+    tags = {name: text for name, text in run.data.tags.items() if name not in OF_THE_COPY}
+    parent = tags.pop(PARENT, None)
+    inputs = run.inputs.dataset_inputs if run.inputs else []
+    clock = {"start": run.info.start_time, "end": run.info.end_time} if timed else {}
+    return {
+        "experiment": client.get_experiment(run.info.experiment_id).name,
+        "name": run.info.run_name,
+        "status": run.info.status,
+        "parent": names.get(parent or "", parent),
+        "params": dict(run.data.params),
+        "tags": tags,
+        "points": {name: _points(client, run, name, timed) for name in run.data.metrics},
+        "datasets": [d.dataset.to_dictionary() for d in inputs],
+        "artifacts": sorted(_artifacts(client, run.info.run_id)),
+        "models": _models(client, run),
+        **clock,
+    }
+
+
+def _points(
+    client: mlflow.MlflowClient, run: mlflow.entities.Run, name: str, timed: bool
+) -> list[tuple[Any, ...]]:
+    points = client.get_metric_history(run.info.run_id, name)
+    if timed:
+        return sorted((p.step, p.value, p.timestamp) for p in points)
+    by_clock = "second" in name
+    return sorted((p.step,) if by_clock else (p.step, p.value) for p in points)
+
+
+def _artifacts(client: mlflow.MlflowClient, run_id: str, path: str = "") -> Iterator[str]:
+    found: list[FileInfo] = client.list_artifacts(run_id, path)
+    for file in found:
+        if file.is_dir:
+            yield from _artifacts(client, run_id, file.path)
+        else:
+            yield file.path
+
+
+def _models(client: mlflow.MlflowClient, run: mlflow.entities.Run) -> list[tuple[str, str, bool]]:
+    """Name the models of a run, and say of each whether the run holds it as its output."""
+    found_outputs = run.outputs.model_outputs if run.outputs else []
+    outputs = {output.model_id for output in found_outputs}
+    found = client.search_logged_models(
+        [run.info.experiment_id], f"source_run_id = '{run.info.run_id}'"
+    )
+    return [(model.name, str(model.status), model.model_id in outputs) for model in found]
