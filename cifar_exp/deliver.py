@@ -17,7 +17,10 @@ def deliver(tracking_uri: str | None) -> None:
         StoreError: A server does not answer, or refuses a run.
     """
     problems = []
-    for outbox in _outboxes(tracking_uri):
+    outboxes = _outboxes(tracking_uri)
+    if not outboxes:
+        print("nothing is kept on this machine to be delivered")
+    for outbox in outboxes:
         try:
             print(_send(outbox))
         except StoreError as error:

@@ -15,7 +15,6 @@ from pathlib import Path
 from typing import Any
 
 import mlflow
-import numpy as np
 import pytest
 import torch
 from mlflow.exceptions import MlflowException
@@ -132,7 +131,7 @@ def assert_a_model_loads(uri: str, images: Path) -> None:
     assert run.outputs is not None
     [output] = run.outputs.model_outputs
     mlflow.set_tracking_uri(uri)
-    test = torch.from_numpy(np.array(tiny.dataset(images).test.images))
+    test = tiny.dataset(images).test.images
     by_id = mlflow.pytorch.load_model(f"models:/{output.model_id}")
     by_run = mlflow.pytorch.load_model(f"runs:/{run.info.run_id}/model")
     assert by_id(test).shape == (len(test), 3)
@@ -186,7 +185,7 @@ def test_a_frozen_server_holds_no_end_up(bench: Bench) -> None:
 def test_what_never_arrives_is_kept_and_delivered_once(
     bench: Bench, plain: list[dict[str, Any]], images: Path
 ) -> None:
-    sweep = bench.sweep()
+    sweep = bench.sweep(bench.server.uri.replace("//", "//somebody:S3CRET@"))
     sweep.wait_for(f"[2/{TRAININGS}]")
     bench.server.signal(signal.SIGKILL)
     bench.server.stop()
@@ -214,6 +213,10 @@ def test_what_never_arrives_is_kept_and_delivered_once(
     assert second.end() == 0
     assert second.seen == [f"{bench.server.uri}: 0 runs and 0 points sent, nothing is left"]
     assert_delivered(bench, plain, images)
+    assert not [line for line in (*sweep.seen, *first.seen) if "S3CRET" in line]
+    files = [path for path in bench.folder.rglob("*") if path.is_file()]
+    assert any(path.name == "delivered.db" for path in files)
+    assert not [path for path in files if b"S3CRET" in path.read_bytes()]
 
 
 def test_a_delivery_killed_half_way_goes_on(
