@@ -22,7 +22,7 @@ import pytest
 from sklearn.metrics import accuracy_score, f1_score
 
 from cifar_exp import checkpoint, holds, metrics, sweep, training
-from cifar_exp.comparison import Ranking, rank
+from cifar_exp.comparison import Ranking
 from cifar_exp.datasets import Dataset
 from cifar_exp.event import Event
 from cifar_exp.experiment import read
@@ -30,6 +30,7 @@ from cifar_exp.losses import LOSSES
 from cifar_exp.optimizers import OPTIMIZERS
 from cifar_exp.problems import DefinitionError
 from cifar_exp.record import RunRecord
+from cifar_exp.results import Results
 from cifar_exp.tracking import Run, StoreError, connect, read_predictions, read_records
 from cifar_exp.training import EpochMetrics
 from cifar_exp.worker import Worker
@@ -66,6 +67,10 @@ class Bench:
     def records(self, kind: str | None = None, name: str = "tiny") -> list[RunRecord]:
         found = read_records(connect(self.tracking_uri), name)
         return [record for record in found if kind in (None, record.kind)]
+
+    def ranking(self) -> Ranking:
+        """What the store's latest sweep ranks as, read anew."""
+        return Results(connect(self.tracking_uri), self.records()).ranking()
 
     def results(self) -> dict[str, tuple[object, ...]]:
         """All that a training is known by, without times and ids."""
@@ -310,7 +315,7 @@ def test_a_changed_setting_starts_anew_and_leaves_the_old_in_place(
     changed = bench.run(tiny.definition(images, epochs="1"))
     assert before < {record.run_id for record in bench.records()}
     assert [row.trials for row in changed.combinations] == [3, 3]
-    assert rank(bench.records()) == changed  # the latest sweep is what is compared
+    assert bench.ranking() == changed  # the latest sweep is what is compared
 
 
 def test_the_earlier_sweep_comes_back_when_the_file_does(bench: Bench, images: Path) -> None:
@@ -319,7 +324,7 @@ def test_the_earlier_sweep_comes_back_when_the_file_does(bench: Bench, images: P
     again = bench.run(tiny.definition(images))
     assert again == first
     assert len(bench.records("sweep")) == 2
-    assert rank(bench.records()) == first
+    assert bench.ranking() == first
 
 
 @pytest.mark.parametrize("days", [-1, 1])

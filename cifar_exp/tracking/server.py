@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import urllib.error
 import urllib.request
+from base64 import b64encode
 from urllib.parse import unquote, urlsplit
 
 from cifar_exp.errors import Unavailable
@@ -45,7 +46,7 @@ def check_server(uri: str) -> None:
         return
     address = take_credentials(uri)
     try:
-        urllib.request.urlopen(f"{address}/health", timeout=SECONDS_TO_ANSWER).close()
+        urllib.request.urlopen(_health_request(address), timeout=SECONDS_TO_ANSWER).close()
     except urllib.error.HTTPError as error:
         raise StoreError(
             f"the MLflow server {address} answers {error.code} to /health; is it MLflow?"
@@ -56,3 +57,13 @@ def check_server(uri: str) -> None:
             f"the MLflow server {address} does not answer ({reason}); "
             "start it, or set MLFLOW_TRACKING_URI to another store"
         ) from None
+
+
+def _health_request(address: str) -> urllib.request.Request:
+    """Ask for the health of a server, as the user that MLflow's variables name."""
+    request = urllib.request.Request(f"{address}/health")
+    user = os.environ.get("MLFLOW_TRACKING_USERNAME")
+    if user is not None:
+        pair = f"{user}:{os.environ.get('MLFLOW_TRACKING_PASSWORD', '')}"
+        request.add_header("Authorization", f"Basic {b64encode(pair.encode()).decode()}")
+    return request

@@ -21,22 +21,22 @@ def pytest_report_header() -> str:
 
 
 @pytest.fixture
-def new_bench(images: Path, tmp_path: Path, _store_template: Path) -> NewBench:
+def new_bench(images: Path, tmp_path: Path, store_template: Path) -> NewBench:
     """Make a bench of the tiny sweep, or of one that differs from it."""
 
     def make(**changes: str) -> Bench:
-        return Bench(tmp_path / "bench", definition(images, **changes), _store_template)
+        return Bench(tmp_path / "bench", definition(images, **changes), store_template)
 
     return make
 
 
 @pytest.fixture(scope="session")
 def undisturbed(
-    images: Path, tmp_path_factory: pytest.TempPathFactory, _store_template: Path
+    images: Path, tmp_path_factory: pytest.TempPathFactory, store_template: Path
 ) -> Bench:
     """The tiny sweep after an execution that nothing has happened to."""
     folder = tmp_path_factory.mktemp("undisturbed") / "bench"
-    bench = Bench(folder, definition(images), _store_template)
+    bench = Bench(folder, definition(images), store_template)
     done = bench.run("--workers", "1")
     assert done.returncode == 0, done.stderr
     bench.check()

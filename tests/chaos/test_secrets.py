@@ -190,7 +190,12 @@ def test_a_server_that_refuses_what_is_asked(
     assert not list(here.iterdir())
 
 
-def test_a_server_behind_a_password_is_asked_with_it(guarded: int) -> None:
+def test_a_server_behind_a_password_is_asked_with_it(
+    guarded: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for variable in ("MLFLOW_TRACKING_USERNAME", "MLFLOW_TRACKING_PASSWORD"):
+        monkeypatch.setenv(variable, "")  # so that what is set here goes again
+        monkeypatch.delenv(variable)
     check_server(f"http://me:pass%20word@127.0.0.1:{guarded}/mlflow/")
     for wrong in ("me:other@", "me@", ""):
         with pytest.raises(StoreError, match="answers 401") as caught:
