@@ -192,7 +192,11 @@ def test_the_same_ranking_gives_the_same_bytes(tmp_path: Path) -> None:
 
 def test_files_that_are_there_are_replaced(tmp_path: Path) -> None:
     write(ranking(row(1, "mse+sgd"), row(2, "l1+sgd")), tmp_path)
+    mine = tmp_path / "figures" / "mine.png"
+    mine.write_bytes(b"a user's own")
     files = write(ranking(row(1, "bce+sgd")), tmp_path)
+    assert mine.read_bytes() == b"a user's own"
+    assert mine not in files
     assert "mse+sgd" not in (tmp_path / "ranking.md").read_text(encoding="utf-8")
     assert "p-best.png" not in {path.name for path in files}
     assert not (tmp_path / "figures" / "p-best.png").exists()

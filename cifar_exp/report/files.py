@@ -14,6 +14,11 @@ from cifar_exp.report.picture import Picture, store, style
 from cifar_exp.report.tables import target_table, tuning_table, variance_table
 
 FIGURES = "figures"
+PICTURES = (
+    *("heat-map", "differences", "seeds", "p-best", "learning-curves"),
+    *("lr-response", "budget", "cost", "reliability"),
+)
+"""The names of all figures that there can be."""
 NO_PREDICTIONS = Section(
     id="reliability",
     title="Can the confidence be trusted?",
@@ -39,15 +44,17 @@ def write(ranking: Ranking, folder: Path, evidence: Evidence | None = None) -> l
     colours = palette(ranking)
     figures = folder / FIGURES
     figures.mkdir(parents=True, exist_ok=True)
-    for old in [*figures.glob("*.png"), *figures.glob("*.svg")]:
-        old.unlink()  # an earlier ranking's figure that this one does not have
+    pictures = [figures / f"{name}.{suffix}" for name in PICTURES for suffix in ("png", "svg")]
+    for old in pictures:
+        old.unlink(missing_ok=True)  # an earlier ranking's figure that this one does not have
     for suffix, to_text in TEXTS.items():
         (folder / f"ranking.{suffix}").write_text(to_text(ranking), encoding="utf-8")
     with style():
         sections = list(_sections(ranking, evidence or Evidence(), colours, figures))
     (folder / "report.html").write_text(page(ranking, colours, sections), encoding="utf-8")
     names = [f"ranking.{suffix}" for suffix in TEXTS]
-    return sorted([*(folder / n for n in [*names, "report.html"]), *figures.iterdir()])
+    written = [folder / name for name in [*names, "report.html"]]
+    return sorted([*written, *filter(Path.exists, pictures)])
 
 
 def _sections(
