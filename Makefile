@@ -27,7 +27,7 @@ test: $(VENV)/.installed-test
 	$(BIN)/pytest -m "not chaos or chaos_short" --numprocesses auto --dist worksteal
 
 chaos: $(VENV)/.installed-test
-	$(BIN)/pytest -m chaos tests/chaos
+	$(BIN)/pytest -m chaos --numprocesses auto --dist worksteal tests/chaos
 
 check: $(VENV)/.installed-test
 	$(BIN)/ruff check .

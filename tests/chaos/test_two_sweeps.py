@@ -19,7 +19,7 @@ from tests.test_sweep import CLI, Bench, scores, studies, tiny_search, wait_unti
 Process = subprocess.Popen[str]
 LOSSES = "cross_entropy = {}\nmse = {}\nbrier = {}"
 ONE_EACH = ["--workers", "1", "--threads", "1"]
-# 3 combinations, 5 trainings each, of some tenths of a second
+# 3 combinations, 5 trainings each: together they last longer than a process takes to start
 TRAININGS = {"trial": 9, "confirmation": 6}
 
 
@@ -33,7 +33,7 @@ def bench(tracking_uri: str, storage_url: str, data: Dataset) -> Bench:
 def definition(images: Path, tmp_path: Path) -> Path:
     file = tmp_path / "tiny.toml"
     search = tiny_search("tpe", "median")
-    file.write_text(tiny.definition(images, epochs="12", losses=LOSSES, search=search))
+    file.write_text(tiny.definition(images, epochs="30", losses=LOSSES, search=search))
     return file
 
 
