@@ -27,7 +27,6 @@ from cifar_exp import (
 from cifar_exp.comparison import Ranking
 from cifar_exp.datasets import Dataset, Progress, load, no_progress
 from cifar_exp.diagnosis import TRAININGS
-from cifar_exp.errors import Unavailable
 from cifar_exp.event import Watch
 from cifar_exp.experiment import Experiment, Range
 from cifar_exp.holds import Holder, Units
@@ -39,10 +38,6 @@ from cifar_exp.units import Job
 from cifar_exp.workers import pool
 
 MODELS_PER_CHECKPOINT = 6  # weights and two states of an optimizer, the old ones and the new
-
-
-class SweepError(Unavailable):
-    """The sweep cannot start."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -102,7 +97,7 @@ def run(sweep: Sweep, data: Dataset, watch: Watch) -> tuple[Ranking, str]:
         InUse: Another process runs the same experiment, and it is not to be joined.
         OtherDefinition: It is to be joined, and runs another definition.
         NoRoom: A disk has too little room, or is full.
-        SweepError: The sweep cannot go on.
+        WorkerError: Worker processes cannot be had.
     """
     watch = share.once(watch)
     if sweep.join:
