@@ -296,7 +296,7 @@ def test_a_list_names_every_component_with_its_settings(screen: Console, kind: s
 
 @pytest.mark.parametrize("kind", TABLES)
 def test_listed_kinds_are_those_of_the_command_line(kind: str) -> None:
-    argument = cli.list_.params[0]
+    argument = cli.commands.list_.params[0]
     assert isinstance(argument.type, click.Choice)
     assert kind in argument.type.choices
 

@@ -1,108 +1,38 @@
-"""The command line: each command parses its options, calls one function and prints."""
+"""The commands that train, compare and plan.
+
+They import what they use: torch and MLflow take seconds, and help must not.
+"""
 
 from __future__ import annotations
 
-import io
-import math
-import os
 import sys
-import traceback
-from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from cifar_exp.errors import BadInput, Unavailable
-from cifar_exp.redaction import hide, secrets_given
-from cifar_exp.signals import INTERRUPTED, TERMINATED, Terminated, end_in_good_order
+from cifar_exp.cli.group import cli
+from cifar_exp.cli.parameters import (
+    Finite,
+    data_dir_option,
+    definition_options,
+    storage_option,
+    threads_option,
+    tracking_option,
+)
 
 if TYPE_CHECKING:
     from cifar_exp.comparison import Ranking
     from cifar_exp.datasets import Dataset
 
-# Commands import what they use: torch and MLflow take seconds, and help must not.
-
-Command = Callable[..., None]
-
-SOME_WITHOUT_RESULT, BAD_INPUT, ENVIRONMENT = 1, 2, 3
-
-
-@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
-@click.version_option(package_name="cifar_exp")
-@click.option("--debug", is_flag=True, expose_value=False, help="Show tracebacks; goes anywhere.")
-def cli() -> None:
-    """Rank loss functions and optimizers for an image classification task."""
-
-
-class Whole(click.IntRange):
-    """A whole number from 1 on, called so in messages: click says `integer range`."""
-
-    name = "whole number"
-
-    def __init__(self) -> None:
-        super().__init__(1)
-
-
-class Finite(click.FloatRange):
-    """A number within bounds; click lets `nan` through, which is within and beyond all of them."""
-
-    name = "number"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        """Refuse what is not finite."""
-        number = super().convert(value, param, ctx)
-        if not math.isfinite(number):
-            self.fail(f"{value} is not a finite number.", param, ctx)
-        return number
-
-
-tracking_option = click.option(
-    "--tracking-uri",
-    envvar="MLFLOW_TRACKING_URI",
-    help="MLflow store.  [default: mlflow.db in this folder]",
-)
-storage_option = click.option(
-    "--storage",
-    envvar="OPTUNA_STORAGE",
-    help="Optuna storage.  [default: optuna.db in this folder]",
-)
-workers_option = click.option(
-    "--workers",
-    type=Whole(),
-    help="Processes side by side.  [default: one a core, at most one a combination; 1 on a GPU]",
-)
-threads_option = click.option(
-    "--threads", type=Whole(), help="Threads of each process.  [default: cores / workers]"
-)
-data_dir_option = click.option(
-    "--data-dir", type=click.Path(path_type=Path), help="Where the data set's files are."
-)
-
-
-def definition_options(command: Command) -> Command:
-    """Add what `run` and `plan` take: a definition, changes of it, and how many work on it."""
-    options = [
-        click.argument("experiment", metavar="EXPERIMENT.toml", type=click.Path(path_type=Path)),
-        click.option("--trials", type=Whole(), help="Trials per combination, in total."),
-        click.option("--epochs", type=Whole(), help="Epochs per training."),
-        click.option("--seeds", type=Whole(), help="Confirmations per combination."),
-        click.option("--precision", help="fp32, bf16 or auto."),
-        click.option("--dataset", help="Another data set than the definition's."),
-        data_dir_option,
-        workers_option,
-        threads_option,
-    ]
-    for option in reversed(options):
-        command = option(command)
-    return command
+SOME_WITHOUT_RESULT = 1
 
 
 @cli.command()
 @definition_options
 @click.option(
     "--time-limit",
-    type=click.FloatRange(0, min_open=True),
+    type=Finite(0, min_open=True),
     metavar="SECONDS",
     help="What a training may take; one that takes longer has failed.  [default: no limit]",
 )
@@ -304,45 +234,6 @@ def plan(experiment: Path, workers: int | None, threads: int | None, **options: 
     console.print_plan(screen, definition, measure(definition, data, workers, threads), workers)
 
 
-@cli.command()
-@click.argument("name", required=False)
-@click.option("--dry-run", is_flag=True, help="Say what is wrong and repair nothing.")
-@tracking_option
-@storage_option
-def doctor(
-    name: str | None, tracking_uri: str | None, storage: str | None, *, dry_run: bool
-) -> None:
-    """Repair what a crash has left of experiment NAME, or of all; a sweep's start does so too."""
-    from cifar_exp import console, study, tracking
-    from cifar_exp import doctor as doctor_
-
-    uri, url = tracking_uri or tracking.default_uri(), storage or study.default_url()
-    found = doctor_.visit(name, uri, url, dry_run=dry_run)
-    console.print_findings(console.stdout(), found, dry_run=dry_run)
-
-
-@cli.command()
-@click.argument("name")
-@click.option("--dry-run", is_flag=True, help="Count what would be deleted, and delete nothing.")
-@tracking_option
-def gc(name: str, tracking_uri: str | None, *, dry_run: bool) -> None:
-    """Delete stored models of experiment NAME that its ranking does not use; keep all numbers."""
-    from cifar_exp import console, tracking
-    from cifar_exp import gc as gc_
-
-    collected = gc_.collect(name, tracking_uri or tracking.default_uri(), dry_run=dry_run)
-    console.print_collected(console.stdout(), name, collected, dry_run=dry_run)
-
-
-@cli.command()
-@click.option("--tracking-uri", help="Only what is kept for this server.  [default: all of them]")
-def deliver(tracking_uri: str | None) -> None:
-    """Send the runs that could not be delivered to their tracking server; again sends no more."""
-    from cifar_exp.deliver import deliver as deliver_kept
-
-    deliver_kept(tracking_uri)
-
-
 @cli.command("list")
 @click.argument("kind", type=click.Choice(["losses", "optimizers", "models", "datasets"]))
 def list_(kind: str) -> None:
@@ -350,46 +241,6 @@ def list_(kind: str) -> None:
     from cifar_exp import console
 
     console.print_components(console.stdout(), kind)
-
-
-def main() -> NoReturn:
-    """Run the command line; a failure ends in one sentence and its exit code."""
-    end_in_good_order()
-    debug = "--debug" in sys.argv
-    try:
-        cli.main([a for a in sys.argv[1:] if a != "--debug"], "cifar-exp", standalone_mode=False)
-    except click.exceptions.Exit as end:
-        sys.exit(end.exit_code)
-    except click.ClickException as error:
-        shown = io.StringIO()
-        error.show(shown)
-        _say(shown.getvalue().rstrip("\n"))
-        sys.exit(error.exit_code)
-    except (click.Abort, KeyboardInterrupt, Terminated, Exception) as error:
-        code, sentence = _explain(error)
-        _say(f"{traceback.format_exc()}{sentence}" if debug else sentence)
-        sys.exit(code)
-    sys.exit(0)
-
-
-def _say(text: str) -> None:
-    """Print to standard error, without the passwords that the command was given."""
-    click.echo(hide(text, secrets_given(sys.argv, os.environ)), err=True)
-
-
-def _explain(error: BaseException) -> tuple[int, str]:
-    """Return the exit code and the sentence for what ended a command."""
-    match error:
-        case BadInput():
-            return BAD_INPUT, str(error)
-        case Unavailable():
-            return ENVIRONMENT, str(error)
-        case click.Abort() | KeyboardInterrupt():
-            return INTERRUPTED, "interrupted; the same command goes on from here"
-        case Terminated():
-            return TERMINATED, "terminated; the same command goes on from here"
-    first_line = str(error).strip().partition("\n")[0]
-    return ENVIRONMENT, f"{type(error).__name__}: {first_line} (--debug shows where)"
 
 
 def _tell_undelivered(tracking_uri: str) -> None:
