@@ -5,6 +5,7 @@ The server is started here, from the binaries of the machine (Debian: `apt-get i
 
 from __future__ import annotations
 
+import gc
 import os
 import pwd
 import shutil
@@ -82,6 +83,9 @@ def server() -> Iterator[Server]:
             connection.close()
             yield Server(port)
         finally:
+            # MLflow's and Optuna's pools keep theirs: each would complain where it is collected.
+            for kept in [each for each in gc.get_objects() if type(each) is psycopg.Connection]:
+                kept.close()
             process.send_signal(signal.SIGQUIT)  # at once
             process.wait()
 
