@@ -11,10 +11,8 @@ from collections.abc import Iterable
 
 from cifar_exp import checkpoint
 from cifar_exp.death import MOST_ATTEMPTS, Death
-from cifar_exp.record import RunRecord
+from cifar_exp.record import TRAININGS, RunRecord
 from cifar_exp.tracking import Tracker
-
-TRAININGS = ("trial", "confirmation")
 
 _log = logging.getLogger(__name__)
 

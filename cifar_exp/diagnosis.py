@@ -14,11 +14,9 @@ from typing import Any, Protocol
 
 from cifar_exp import study
 from cifar_exp.attempts import settle_own
-from cifar_exp.record import RunRecord
+from cifar_exp.record import TRAININGS, RunRecord
 from cifar_exp.study import StudyTrial
 from cifar_exp.tracking import STATUS_OF, Tracker
-
-TRAININGS = ("trial", "confirmation")
 
 
 class Finding(Protocol):

@@ -6,10 +6,10 @@ from collections.abc import Sequence, Set
 from pathlib import Path
 
 from cifar_exp import folders, holds, sqlite, study, tracking
-from cifar_exp.diagnosis import TRAININGS, Finding, diagnose
+from cifar_exp.diagnosis import Finding, diagnose
 from cifar_exp.errors import BadInput
 from cifar_exp.holds import InUse, Units
-from cifar_exp.record import RunRecord
+from cifar_exp.record import TRAININGS, RunRecord
 from cifar_exp.tracking import Tracker
 from cifar_exp.wording import without_credentials
 

@@ -11,11 +11,9 @@ from dataclasses import dataclass
 from cifar_exp import holds, tracking
 from cifar_exp.comparison import best_trial, trainings_of
 from cifar_exp.errors import BadInput
-from cifar_exp.record import RunRecord
+from cifar_exp.record import TRAININGS, RunRecord
 from cifar_exp.tracking import Client, StoredModel
 from cifar_exp.wording import without_credentials
-
-TRAININGS = ("trial", "confirmation")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -10,6 +10,7 @@ import torch
 from cifar_exp.limits import Clock
 from cifar_exp.signals import Terminated
 from cifar_exp.training import Diverged
+from cifar_exp.wording import first_line
 
 CPU_OUT_OF_MEMORY = "can't allocate memory"  # torch's CPU allocator raises a plain RuntimeError
 
@@ -49,5 +50,5 @@ class Guard:
         out_of_memory = isinstance(error, (MemoryError, torch.OutOfMemoryError))
         if out_of_memory or CPU_OUT_OF_MEMORY in str(error):
             return f"out of memory at batch size {self._batch_size}"
-        first_line = str(error).strip().partition("\n")[0]
-        return f"{type(error).__name__}: {first_line}" if first_line else type(error).__name__
+        said = first_line(error)
+        return f"{type(error).__name__}: {said}" if said else type(error).__name__

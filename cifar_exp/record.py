@@ -8,6 +8,8 @@ from typing import Literal
 
 Kind = Literal["sweep", "combination", "trial", "confirmation", "train"]
 TrialState = Literal["COMPLETE", "PRUNED", "FAIL"]
+TRAININGS: tuple[Kind, ...] = ("trial", "confirmation")
+"""The kinds of runs that are trainings of a combination."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

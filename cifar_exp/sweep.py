@@ -26,12 +26,11 @@ from cifar_exp import (
 )
 from cifar_exp.comparison import Ranking
 from cifar_exp.datasets import Dataset, Progress, load, no_progress
-from cifar_exp.diagnosis import TRAININGS
 from cifar_exp.event import Watch
 from cifar_exp.experiment import Experiment, Range
 from cifar_exp.holds import Holder, Units
 from cifar_exp.problems import DefinitionError
-from cifar_exp.record import RunRecord
+from cifar_exp.record import TRAININGS, RunRecord
 from cifar_exp.tracking import Run, Tracker
 from cifar_exp.training import initial_model
 from cifar_exp.units import Job

@@ -13,6 +13,11 @@ def size(num_bytes: float) -> str:
     return f"{num_bytes / 1e6:.0f} MB" if num_bytes < 1e9 else f"{num_bytes / 1e9:.1f} GB"
 
 
+def first_line(error: BaseException) -> str:
+    """Return the first line of what an error says: the rest is for its maker."""
+    return str(error).strip().partition("\n")[0]
+
+
 def without_credentials(uri: str) -> str:
     """Leave user name, password and settings (what follows a `?`) out of a URI."""
     scheme, separator, rest = uri.rpartition("://")

@@ -14,6 +14,7 @@ from cifar_exp.cli.group import cli
 from cifar_exp.errors import BadInput, Unavailable
 from cifar_exp.redaction import hide, secrets_given
 from cifar_exp.signals import INTERRUPTED, TERMINATED, Terminated, end_in_good_order
+from cifar_exp.wording import first_line
 
 BAD_INPUT, ENVIRONMENT = 2, 3
 
@@ -54,5 +55,4 @@ def _explain(error: BaseException) -> tuple[int, str]:
             return INTERRUPTED, "interrupted; the same command goes on from here"
         case Terminated():
             return TERMINATED, "terminated; the same command goes on from here"
-    first_line = str(error).strip().partition("\n")[0]
-    return ENVIRONMENT, f"{type(error).__name__}: {first_line} (--debug shows where)"
+    return ENVIRONMENT, f"{type(error).__name__}: {first_line(error)} (--debug shows where)"

@@ -13,6 +13,7 @@ from cifar_exp.errors import Unavailable
 from cifar_exp.folders import lock_file
 from cifar_exp.holds import store_name
 from cifar_exp.redaction import hide, secrets_in
+from cifar_exp.wording import first_line
 
 SECONDS_TO_WAIT_FOR_SQLITE = 60
 
@@ -43,6 +44,5 @@ def connect(url: str) -> BaseStorage:
                 return RDBStorage(url, engine_kwargs=wait)
             return optuna.storages.get_storage(url)
     except Exception as error:  # each kind of storage raises its own driver's errors
-        first_line = str(error).strip().partition("\n")[0]
-        reason = hide(first_line, secrets_in(url))
+        reason = hide(first_line(error), secrets_in(url))
         raise StudyError(f"the Optuna storage cannot be used: {reason}") from error

@@ -13,15 +13,14 @@ from mlflow.entities import Param, RunTag, ViewType
 from mlflow.entities import Run as MlflowRun
 from mlflow.exceptions import MlflowException
 
+from cifar_exp.record import TRAININGS
 from cifar_exp.tracking.changes import RUNS_PER_PAGE, TAKEN_FROM, describe
 from cifar_exp.tracking.delivery import METRICS_PER_BATCH, OTHERS_PER_BATCH, PARENT, chunks
 from cifar_exp.tracking.delivery import ORIGIN as SENT_FROM
 from cifar_exp.tracking.ledger import Ledger
 from cifar_exp.tracking.outbox import Outbox
-from cifar_exp.tracking.pages import pages
+from cifar_exp.tracking.pages import pages, quoted
 from cifar_exp.tracking.points import read_points
-
-TRAININGS = ("trial", "confirmation")
 
 
 class Arrival:
@@ -74,11 +73,10 @@ class Arrival:
 
     def _search(self, name: str) -> Sequence[MlflowRun]:
         everywhere = [e.experiment_id for e in pages(self.server.search_experiments)]
-        quoted = f'"{name}"' if "'" in name else f"'{name}'"
         found = pages(
             self.server.search_runs,
             experiment_ids=everywhere,
-            filter_string=f"tags.experiment = {quoted}",
+            filter_string=f"tags.experiment = {quoted(name)}",
             run_view_type=ViewType.ALL,
             max_results=RUNS_PER_PAGE,
         )
@@ -87,11 +85,10 @@ class Arrival:
     def _forget_lost(self, name: str, there: set[str]) -> None:
         """Forget the delivery of runs that the server no longer knows: its store is another one."""
         everywhere = [e.experiment_id for e in pages(self.outbox.search_experiments)]
-        quoted = f'"{name}"' if "'" in name else f"'{name}'"
         for run in pages(
             self.outbox.search_runs,
             experiment_ids=everywhere,
-            filter_string=f"tags.experiment = {quoted}",
+            filter_string=f"tags.experiment = {quoted(name)}",
             max_results=RUNS_PER_PAGE,
         ):
             server_id = self.ledger.server_id(run.info.run_id)

@@ -22,6 +22,7 @@ from cifar_exp.tracking.changes import TAKEN_FROM, Change, changes
 from cifar_exp.tracking.ledger import Ledger
 from cifar_exp.tracking.points import read_points
 from cifar_exp.tracking.server import check_server
+from cifar_exp.wording import first_line
 
 ORIGIN = "outbox_run_id"
 """The tag of a run on the server that names the run of the outbox."""
@@ -94,7 +95,7 @@ class Delivery:
             step(subject)
         except (MlflowException, OSError) as error:
             check_server(self.server.tracking_uri)
-            return [_first_line(error)]
+            return [first_line(error)]
         return []
 
     def _place(self, change: Change) -> None:
@@ -276,7 +277,3 @@ def _contents(folder: Path) -> str:
     files = sorted(path for path in folder.rglob("*") if path.is_file())
     about = [(str(path), path.stat().st_size, path.stat().st_mtime_ns) for path in files]
     return hashlib.sha256(str(about).encode()).hexdigest()
-
-
-def _first_line(error: BaseException) -> str:
-    return str(error).strip().partition("\n")[0]

@@ -1,4 +1,4 @@
-"""The results of a search of MLflow's, which come in pages."""
+"""Searches in MLflow: how a value is quoted, and results that come in pages."""
 
 from __future__ import annotations
 
@@ -18,3 +18,8 @@ def pages(search: Callable[..., Any], **query: Any) -> Iterator[Any]:
         token = page.token
         if not token:
             return
+
+
+def quoted(value: str) -> str:
+    """Quote a value for a filter, which knows no escapes."""
+    return f'"{value}"' if "'" in value else f"'{value}'"

@@ -21,7 +21,7 @@ from cifar_exp.folders import lock_file
 from cifar_exp.holds import store_name
 from cifar_exp.redaction import hide, secrets_in
 from cifar_exp.tracking.server import StoreError, check_server, is_server, take_credentials
-from cifar_exp.wording import without_credentials
+from cifar_exp.wording import first_line, without_credentials
 
 QUIET = {
     "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",  # a bar a file
@@ -81,7 +81,7 @@ def connect(uri: str) -> mlflow.MlflowClient:
     except UNUSABLE as error:
         raise StoreError(
             f"the MLflow store {without_credentials(uri)} cannot be used: "
-            f"{hide(_first_line(error), secrets_in(uri))}"
+            f"{hide(first_line(error), secrets_in(uri))}"
         ) from error
     return client
 
@@ -111,14 +111,10 @@ def _check_database(uri: str) -> None:
         driver = "; install its driver" if isinstance(error, ImportError) else ""
         raise StoreError(
             f"the MLflow store {without_credentials(uri)} cannot be used: "
-            f"{hide(_first_line(error), secrets_in(uri))}{driver}"
+            f"{hide(first_line(error), secrets_in(uri))}{driver}"
         ) from None
 
 
 def _open_file(uri: str) -> sqlite3.Connection:
     path = make_url(uri).database or ":memory:"
     return sqlite3.connect(path, timeout=sqlite.SECONDS_TO_WAIT)
-
-
-def _first_line(error: BaseException) -> str:
-    return str(error).strip().partition("\n")[0]

@@ -17,7 +17,7 @@ from mlflow.exceptions import MlflowException
 from cifar_exp import provenance
 from cifar_exp.record import Kind, RunRecord, TrialState
 from cifar_exp.tracking.files import Files, stored_models
-from cifar_exp.tracking.pages import pages
+from cifar_exp.tracking.pages import pages, quoted
 from cifar_exp.tracking.run import STATUS_OF, Run, param_text
 from cifar_exp.tracking.server import StoreError
 from cifar_exp.tracking.store import connect
@@ -233,7 +233,7 @@ def read_records(client: mlflow.MlflowClient, experiment: str, **tags: str) -> l
     """Read the runs that carry an experiment's name and these tags, the oldest first."""
     conditions = {"experiment": experiment, **tags}
     filter_string = " and ".join(
-        f"tags.`{key}` = {_quoted(value)}" for key, value in conditions.items()
+        f"tags.`{key}` = {quoted(value)}" for key, value in conditions.items()
     )
     found = [_record(run) for run in _search(client, filter_string) if _is_ours(run)]
     return sorted(found, key=lambda record: (record.start_time, record.number or 0))
@@ -241,7 +241,7 @@ def read_records(client: mlflow.MlflowClient, experiment: str, **tags: str) -> l
 
 def deleted_runs(client: mlflow.MlflowClient, experiment: str) -> Iterator[MlflowRun]:
     """Give the deleted runs of an experiment; MLflow keeps them until its own gc."""
-    condition = f"tags.experiment = {_quoted(experiment)}"
+    condition = f"tags.experiment = {quoted(experiment)}"
     found = _search(client, condition, run_view_type=ViewType.DELETED_ONLY)
     return (run for run in found if _is_ours(run))
 
@@ -255,11 +255,6 @@ def experiments(client: mlflow.MlflowClient) -> set[str]:
     """Return the names of all experiments that have runs in a store."""
     found = _search(client, "tags.experiment LIKE '%'")
     return {run.data.tags["experiment"] for run in found if _is_ours(run)}
-
-
-def _quoted(value: str) -> str:
-    """Quote a value for a filter, which knows no escapes."""
-    return f'"{value}"' if "'" in value else f"'{value}'"
 
 
 def _search(client: mlflow.MlflowClient, filter_string: str, **options: Any) -> Iterator[MlflowRun]:
