@@ -14,6 +14,7 @@ import sqlalchemy
 
 from benchmarks.server import tracking_server
 from cifar_exp import provenance
+from cifar_exp.errors import BadInput
 from cifar_exp.predictions import Predictions
 from cifar_exp.tracking import (
     Run,
@@ -75,7 +76,7 @@ def test_records_are_found_by_their_tags_and_in_order(tracker: Tracker, open_tri
 def test_more_records_than_a_page_holds_are_all_read(
     tracker: Tracker, open_trial: Open, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("cifar_exp.tracking.tracker.RUNS_PER_PAGE", 2)
+    monkeypatch.setattr("cifar_exp.tracking.records.RUNS_PER_PAGE", 2)
     for number in range(5):
         open_trial(number)
     assert [record.number for record in tracker.records()] == list(range(5))
@@ -85,6 +86,24 @@ def test_runs_in_other_mlflow_experiments_are_found_too(tracker: Tracker) -> Non
     elsewhere = mlflow_experiment(tracker.client, "elsewhere")
     Tracker(tracker.uri, "tiny", elsewhere).new_run("trial", "it", tags={}, params={})
     assert [record.name for record in tracker.records()] == ["it"]
+
+
+def test_tags_that_somebody_else_wrote_end_nothing(tracker: Tracker, open_trial: Open) -> None:
+    run = open_trial(1)
+    started = run.info.start_time
+    foreign = {"number": "the second", "confirms": "-", "resumed": "yesterday"}
+    tracker.new_run("trial", "by hand", tags=foreign, params={})
+    ours, theirs = tracker.records()
+    assert (ours.number, ours.start_time) == (1, started)
+    assert (theirs.number, theirs.confirms) == (None, None)
+    assert theirs.start_time >= started
+
+
+def test_a_name_that_no_filter_can_hold_is_refused(tracker: Tracker) -> None:
+    assert read_records(tracker.client, "it's") == []
+    assert read_records(tracker.client, 'the "best"') == []
+    with pytest.raises(BadInput, match="both kinds of quotes"):
+        read_records(tracker.client, """it's the "best\"""")
 
 
 def test_an_interrupted_run_is_taken_up_and_repeats_no_epoch(

@@ -6,18 +6,16 @@ from cifar_exp.tracking.curves import read_curves
 from cifar_exp.tracking.files import StoredModel, artifact_folder, stored_models
 from cifar_exp.tracking.outbox import Outbox, every_outbox, outbox_of, store_of
 from cifar_exp.tracking.predictions import read_predictions
-from cifar_exp.tracking.run import STATUS_OF, Run
-from cifar_exp.tracking.server import StoreError, check_server, is_server
-from cifar_exp.tracking.store import Client, connect, default_uri, exists
-from cifar_exp.tracking.tracker import (
-    Tracker,
+from cifar_exp.tracking.records import (
     deleted_runs,
     experiments,
     files_of_deleted_runs,
-    inherited_run,
-    mlflow_experiment,
     read_records,
 )
+from cifar_exp.tracking.run import STATUS_OF, Run
+from cifar_exp.tracking.server import StoreError, check_server, is_server
+from cifar_exp.tracking.store import Client, connect, default_uri, exists
+from cifar_exp.tracking.tracker import Tracker, inherited_run, mlflow_experiment
 
 __all__ = [
     "STATUS_OF",

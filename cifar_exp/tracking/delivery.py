@@ -19,6 +19,7 @@ from mlflow.utils.file_utils import local_file_uri_to_path
 from cifar_exp.tracking import logged_model
 from cifar_exp.tracking.appearance import NOTE, OURS
 from cifar_exp.tracking.changes import TAKEN_FROM, Change, changes
+from cifar_exp.tracking.files import stored_model
 from cifar_exp.tracking.ledger import Ledger
 from cifar_exp.tracking.points import read_points
 from cifar_exp.tracking.server import check_server
@@ -195,7 +196,8 @@ class Delivery:
     def _delete_model(self, model_id: str) -> None:
         copy = self.ledger.server_id(model_id)
         if copy is not None and self.ledger.state(model_id) != DELETED:
-            logged_model.delete_model(self.server, copy)
+            if there := stored_model(self.server, copy):
+                there.delete()
             self.ledger.mark(model_id, DELETED)
 
     def _send_status(self, change: Change, server_id: str) -> None:

@@ -14,8 +14,6 @@ from mlflow.utils.file_utils import local_file_uri_to_path
 from mlflow.utils.mlflow_tags import MLFLOW_MODEL_VERSIONS
 from mlflow.utils.uri import is_local_uri
 
-from cifar_exp.tracking.server import StoreError
-
 
 class Files:
     """The files of a run or a model, in one folder of the artifact store."""
@@ -58,6 +56,12 @@ class StoredModel:
         self._client.delete_logged_model(self._id)
 
 
+def stored_model(client: mlflow.MlflowClient, model_id: str) -> StoredModel | None:
+    """Return a model; one that was deleted is None."""
+    model = _logged_model(client, model_id)
+    return None if model is None else StoredModel(client, model_id, model.artifact_location)
+
+
 def stored_models(client: mlflow.MlflowClient, run: MlflowRun) -> list[StoredModel]:
     """Return the models of a run, but for those in MLflow's registry: somebody chose them."""
     outputs = run.outputs.model_outputs if run.outputs else []
@@ -79,6 +83,6 @@ def _logged_model(client: mlflow.MlflowClient, model_id: str) -> mlflow.entities
     try:
         return client.get_logged_model(model_id)
     except MlflowException as error:
-        if error.error_code != "RESOURCE_DOES_NOT_EXIST":
-            raise StoreError(f"model {model_id} cannot be read: {error.message}") from error
-        return None  # it was deleted before
+        if error.error_code == "RESOURCE_DOES_NOT_EXIST":
+            return None  # it was deleted before
+        raise

@@ -1,4 +1,4 @@
-"""A model that MLflow stores: deleted with its files, or copied from one store to another."""
+"""A model that MLflow stores, copied from one store to another."""
 
 from __future__ import annotations
 
@@ -10,23 +10,14 @@ from tempfile import TemporaryDirectory
 
 import mlflow
 from mlflow.entities import LoggedModel, LoggedModelOutput, LoggedModelStatus
-from mlflow.exceptions import MlflowException
 from mlflow.models import Model
 from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
 from mlflow.utils.file_utils import local_file_uri_to_path
 
+from cifar_exp.tracking.files import StoredModel
+
 ORIGIN = "outbox_model_id"
 """The tag of a copy that names the model it was copied from."""
-
-
-def delete_model(client: mlflow.MlflowClient, model_id: str) -> None:
-    """Delete a stored model with its files: MLflow itself would keep them until `mlflow gc`."""
-    try:
-        location = client.get_logged_model(model_id).artifact_location
-    except MlflowException:
-        return  # it was deleted before
-    client.delete_logged_model(model_id)
-    get_artifact_repository(location, client.tracking_uri).delete_artifacts()
 
 
 def place_copy(
@@ -74,7 +65,7 @@ def _only_copy(
     of_run = [copy for copy in copies if copy.source_run_id == run.info.run_id]
     by_age = sorted(of_run, key=lambda copy: copy.creation_timestamp)
     for other in by_age[1:]:
-        delete_model(server, other.model_id)
+        StoredModel(server, other.model_id, other.artifact_location).delete()
     return by_age[0] if by_age else None
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import Any
 
+from cifar_exp.errors import BadInput
 from cifar_exp.memory import collecting_later
 
 
@@ -21,5 +22,11 @@ def pages(search: Callable[..., Any], **query: Any) -> Iterator[Any]:
 
 
 def quoted(value: str) -> str:
-    """Quote a value for a filter, which knows no escapes."""
+    """Quote a value for a filter, which knows no escapes.
+
+    Raises:
+        BadInput: It holds both kinds of quotes.
+    """
+    if "'" in value and '"' in value:
+        raise BadInput(f"MLflow cannot search for {value}, which holds both kinds of quotes")
     return f'"{value}"' if "'" in value else f"'{value}'"

@@ -6,23 +6,20 @@ import getpass
 import multiprocessing
 import os
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Set
-from typing import Any, cast, get_args
+from collections.abc import Callable, Iterable, Mapping, Set
+from typing import Any
 
 import mlflow
 from mlflow.entities import Run as MlflowRun
-from mlflow.entities import ViewType
 from mlflow.exceptions import MlflowException
 
 from cifar_exp import provenance
-from cifar_exp.record import Kind, RunRecord, TrialState
-from cifar_exp.tracking.files import Files, stored_models
-from cifar_exp.tracking.pages import pages, quoted
+from cifar_exp.record import Kind, RunRecord
+from cifar_exp.tracking.files import stored_models
+from cifar_exp.tracking.records import read_records, record_of
 from cifar_exp.tracking.run import STATUS_OF, Run, param_text
 from cifar_exp.tracking.server import StoreError
 from cifar_exp.tracking.store import connect
-
-RUNS_PER_PAGE = 1000
 
 
 class Tracker:
@@ -137,7 +134,7 @@ class Tracker:
         run = Run(self.client, old.info)
         texts = {name: str(value) for name, value in params.items()}
         if any(old.data.params.get(name, text) != text for name, text in texts.items()):
-            run = self._replace(_record(old), set(texts))
+            run = self._replace(record_of(old), set(texts))
         run.log_params(texts)
         run.log_metrics(metrics)
         run.end()
@@ -227,83 +224,6 @@ def inherited_run(client: mlflow.MlflowClient) -> MlflowRun | None:
         raise StoreError(
             f"MLFLOW_RUN_ID names run {run_id}, which this store does not hold"
         ) from None
-
-
-def read_records(client: mlflow.MlflowClient, experiment: str, **tags: str) -> list[RunRecord]:
-    """Read the runs that carry an experiment's name and these tags, the oldest first."""
-    conditions = {"experiment": experiment, **tags}
-    filter_string = " and ".join(
-        f"tags.`{key}` = {quoted(value)}" for key, value in conditions.items()
-    )
-    found = [_record(run) for run in _search(client, filter_string) if _is_ours(run)]
-    return sorted(found, key=lambda record: (record.start_time, record.number or 0))
-
-
-def deleted_runs(client: mlflow.MlflowClient, experiment: str) -> Iterator[MlflowRun]:
-    """Give the deleted runs of an experiment; MLflow keeps them until its own gc."""
-    condition = f"tags.experiment = {quoted(experiment)}"
-    found = _search(client, condition, run_view_type=ViewType.DELETED_ONLY)
-    return (run for run in found if _is_ours(run))
-
-
-def files_of_deleted_runs(client: mlflow.MlflowClient, experiment: str) -> Iterator[Files]:
-    """Give the files of each deleted run of an experiment."""
-    return (Files(client, run.info.artifact_uri) for run in deleted_runs(client, experiment))
-
-
-def experiments(client: mlflow.MlflowClient) -> set[str]:
-    """Return the names of all experiments that have runs in a store."""
-    found = _search(client, "tags.experiment LIKE '%'")
-    return {run.data.tags["experiment"] for run in found if _is_ours(run)}
-
-
-def _search(client: mlflow.MlflowClient, filter_string: str, **options: Any) -> Iterator[MlflowRun]:
-    everywhere = [e.experiment_id for e in pages(client.search_experiments)]
-    return pages(
-        client.search_runs,
-        experiment_ids=everywhere,
-        filter_string=filter_string,
-        max_results=RUNS_PER_PAGE,
-        **options,
-    )
-
-
-def _is_ours(run: MlflowRun) -> bool:
-    """Say whether a run that carries the experiment's name was made by this program."""
-    return run.data.tags.get("kind") in get_args(Kind)
-
-
-def _record(run: MlflowRun) -> RunRecord:
-    tags = run.data.tags
-    return RunRecord(
-        run_id=run.info.run_id,
-        experiment=tags["experiment"],
-        kind=cast(Kind, tags["kind"]),
-        name=run.info.run_name,
-        status=run.info.status,
-        start_time=int(tags.get("resumed", run.info.start_time)),
-        parent=tags.get("mlflow.parentRunId"),
-        combination=tags.get("combination"),
-        combination_id=tags.get("combination_id"),
-        number=_number(tags.get("number")),
-        state=cast(TrialState | None, tags.get("trial_state")),
-        diverged="diverged" in tags,
-        confirms=_number(tags.get("confirms")),
-        data_digest=_data_digest(run),
-        params=run.data.params,
-        metrics=run.data.metrics,
-        tags=tags,
-    )
-
-
-def _data_digest(run: MlflowRun) -> str | None:
-    """Return the digest of the data set that a run names as its input, if it does."""
-    inputs = run.inputs.dataset_inputs if run.inputs else []
-    return next((given.dataset.digest for given in inputs), None)
-
-
-def _number(text: str | None) -> int | None:
-    return None if text is None else int(text)
 
 
 def _process() -> dict[str, str]:

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from cifar_exp.datasets import Dataset
+from cifar_exp.tracking import connect
 from tests import tiny
 from tests.test_sweep import CLI, Bench, studies, tiny_search, trained, wait_until
 
@@ -109,6 +110,22 @@ def test_a_sweep_on_a_full_disk_goes_on_when_there_is_room(
     assert again.returncode == 0, errors
     assert kept
     check_whole(bench, definition, tmp_path, kept)
+
+
+@pytest.mark.parametrize("store", ["mlflow.db", "optuna.db"])
+def test_a_store_without_a_free_byte_ends_the_sweep_before_it_begins(
+    definition: Path, tmp_path: Path, store: str
+) -> None:
+    folder = tmp_path / "stores"
+    folder.mkdir()
+    (folder / store).symlink_to("/dev/full")
+    bench = Bench(f"sqlite:///{folder}/mlflow.db", f"sqlite:///{folder}/optuna.db")
+    check_paused(run(bench, definition, folder))
+    made = {path.name for path in folder.iterdir()} - {store}
+    assert made <= {"mlflow.db"}  # with its tables, and nothing in them
+    if made:
+        names = {held.name for held in connect(bench.tracking_uri).search_experiments()}
+        assert names == {"Default"}
 
 
 def test_a_database_that_may_not_grow_pauses_the_sweep(

@@ -21,6 +21,7 @@ LOSSES = "cross_entropy = {}\nmse = {}\nbrier = {}"
 ONE_EACH = ["--workers", "1", "--threads", "1"]
 # 3 combinations, 5 trainings each: together they last longer than a process takes to start
 TRAININGS = {"trial": 9, "confirmation": 6}
+EPOCHS = 30
 
 
 @pytest.fixture
@@ -33,7 +34,7 @@ def bench(tracking_uri: str, storage_url: str, data: Dataset) -> Bench:
 def definition(images: Path, tmp_path: Path) -> Path:
     file = tmp_path / "tiny.toml"
     search = tiny_search("tpe", "median")
-    file.write_text(tiny.definition(images, epochs="30", losses=LOSSES, search=search))
+    file.write_text(tiny.definition(images, epochs=str(EPOCHS), losses=LOSSES, search=search))
     return file
 
 
@@ -164,7 +165,9 @@ def test_without_join_the_second_is_told_and_starts_nothing(
     assert second.returncode == 3
     assert f"experiment 'tiny' is in use by process {first.pid} on " in err.splitlines()[-1]
     changed = definition.with_name("changed.toml")
-    changed.write_text(definition.read_text().replace("epochs = 12", "epochs = 11"))
+    text = definition.read_text()
+    changed.write_text(text.replace(f"epochs = {EPOCHS}", f"epochs = {EPOCHS - 1}"))
+    assert changed.read_text() != text
     third = start(changed, "--join")
     _, err = third.communicate(timeout=60)
     assert third.returncode == 3
