@@ -6,6 +6,7 @@ import json
 import subprocess
 import sys
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -54,6 +55,21 @@ def test_help(tmp_path: Path) -> None:
     assert "Usage: cifar-exp" in done.out
     assert done.loaded.isdisjoint(LARGE)
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.skipif(find_spec("lightning") is None, reason="Lightning is not installed")
+def test_a_training_does_not_load_lightning() -> None:
+    program = """
+import sys, cifar_exp.units, cifar_exp.tracking.artifacts
+from mlflow.pytorch import log_model
+assert "lightning" not in sys.modules and "pytorch_lightning" not in sys.modules
+from mlflow.pytorch._lightning_autolog import MlflowModelCheckpointCallback  # as ever, if asked for
+assert "lightning" in sys.modules or "pytorch_lightning" in sys.modules
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
 
 
 def test_a_comparison_only_reads_and_needs_no_torch(tmp_path: Path) -> None:

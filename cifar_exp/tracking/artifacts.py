@@ -10,7 +10,6 @@ from tempfile import TemporaryDirectory
 
 import cloudpickle
 import mlflow
-import mlflow.pytorch
 import numpy as np
 import torch
 from mlflow import entities
@@ -20,6 +19,7 @@ from mlflow.types import Schema, TensorSpec
 
 from cifar_exp import blocked, standardize
 from cifar_exp.datasets import Dataset
+from cifar_exp.tracking.flavor import flavor
 
 # The artifact then holds our layers too, and loads where cifar_exp is not installed.
 for layers in (blocked, standardize):
@@ -69,14 +69,14 @@ def dataset_input(data: Dataset) -> entities.DatasetInput:
 
 
 def _save(model: torch.nn.Module, about: Model, path: Path, data: Dataset) -> None:
-    mlflow.pytorch.save_model(
+    flavor.save_model(
         copy.deepcopy(model).cpu().eval(),
         path=str(path),
         mlflow_model=about,
         signature=_signature(data),
         pip_requirements=_requirements(),
         serialization_format="pickle",
-        pickle_module=mlflow.pytorch.mlflow_pytorch_pickle_module,
+        pickle_module=flavor.mlflow_pytorch_pickle_module,
     )
 
 
