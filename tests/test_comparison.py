@@ -25,6 +25,7 @@ from cifar_exp.comparison import (
     to_json,
     to_markdown,
 )
+from cifar_exp.comparison.sentences import sentences
 from cifar_exp.comparison.table import mean_text
 from cifar_exp.record import RunRecord
 from tests.rankings import ranking, row
@@ -313,6 +314,18 @@ def test_markdown_is_a_table() -> None:
     assert {line.count("|") for line in (header, rule, *lines)} == {len(names) + 1}
     assert all(line.startswith("- ") for line in sentences.splitlines())
     assert [line.split("|")[2].strip() for line in lines] == ["focal+m", "mse+sgd", "l1+sgd"]
+
+
+@pytest.mark.parametrize(
+    ("difference", "said"),
+    [
+        (0.02, "Smallest difference that 3 seeds show in 80 of 100 sweeps: 2.00 points."),
+        (1.5, "3 seeds are too few here to show any difference in 80 of 100 sweeps."),
+    ],
+)
+def test_what_the_seeds_can_show_is_said(difference: float, said: str) -> None:
+    found = ranking(row(1, "focal+m"), row(2, "mse+sgd"))
+    assert said in sentences(replace(found, minimum_detectable_difference=difference))
 
 
 def test_cells_for_people() -> None:

@@ -93,9 +93,13 @@ def _detectable(ranking: Ranking) -> str:
     sizes = sorted(
         {len(row.values) for row in ranking.combinations if row.in_best_group is not None}
     )
+    seeds = f"{' to '.join(map(str, sizes[:: max(1, len(sizes) - 1)]))} seeds"
+    measure = ranking.method.measure
+    if measure.percent and difference >= 1:
+        return f"{seeds} are too few here to show any difference in 80 of 100 sweeps."
     return (
-        f"Smallest difference that {' to '.join(map(str, sizes[:: max(1, len(sizes) - 1)]))} seeds "
-        f"show in 80 of 100 sweeps: {ranking.method.measure.difference(difference)}."
+        f"Smallest difference that {seeds} show in 80 of 100 sweeps: "
+        f"{measure.difference(difference)}."
     )
 
 
