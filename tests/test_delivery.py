@@ -23,9 +23,17 @@ from mlflow.entities import (
 from mlflow.exceptions import MlflowException
 from mlflow.models import Model
 
-from cifar_exp.tracking import StoreError, Tracker, connect, mlflow_experiment, outbox_of
+from cifar_exp.tracking import (
+    StoreError,
+    Tracker,
+    connect,
+    courier,
+    mlflow_experiment,
+    outbox_of,
+)
 from cifar_exp.tracking.arrival import Arrival
 from cifar_exp.tracking.changes import changes
+from cifar_exp.tracking.courier import Round
 from cifar_exp.tracking.delivery import Delivery, Sent
 from cifar_exp.tracking.ledger import Ledger
 from cifar_exp.tracking.outbox import Outbox
@@ -167,6 +175,26 @@ def test_any_lost_requests_and_answers_leave_each_thing_once(
             bench.deliver(failing)  # each with a new process's memory
         assert bench.left() == 0
         assert content(bench.server_uri, timed=True) == held
+
+
+def finish(bench: Bench, failures: dict[int, bool]) -> int:
+    """Deliver as the end of a sweep does; return how many runs are left."""
+    failing: Any = Failing(bench.server, failures)
+    with closing(Ledger(bench.place.ledger)) as ledger:
+        Round(bench.place, Delivery(bench.outbox, failing, ledger)).finish()
+    return bench.left()
+
+
+def test_the_end_waits_for_a_server_that_takes_only_some_requests(bench: Bench) -> None:
+    bench.fill()
+    assert finish(bench, dict.fromkeys(range(1, 1000, 10), False)) == 0
+    assert content(bench.server_uri, timed=True) == content(bench.place.uri, timed=True)
+
+
+def test_the_end_does_not_wait_for_ever(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(courier, "SECONDS_TO_COME_BACK", 0.2)
+    bench.fill()
+    assert finish(bench, dict.fromkeys(range(1, 1000), False)) == 4
 
 
 TEXT = st.text(st.characters(codec="utf-8", exclude_characters="\0"), min_size=1, max_size=20)

@@ -33,7 +33,7 @@ SECONDS_BETWEEN_ROUNDS = 2.0
 SHARE_OF_TIME = 0.1
 """The pause after a round is so long that looking for what is new takes at most this share."""
 SECONDS_TO_COME_BACK = 5.0
-"""How long the end waits for a server that does not answer."""
+"""How long the end waits for a server that takes nothing."""
 SECONDS_AFTER_FAILURE = 5.0
 """How long an interrupted sweep waits for its last delivery."""
 BOUNDS = {"MLFLOW_HTTP_REQUEST_TIMEOUT": "10", "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0"}
@@ -180,6 +180,7 @@ class Round:
         self.outbox = outbox
         self.delivery = delivery
         self.away = False
+        self.last_arrival = time.monotonic()
 
     def __call__(self) -> bool:
         """Deliver what is new; say whether all of it arrived."""
@@ -193,7 +194,17 @@ class Round:
         if self.away:
             _say(f"{self.outbox.server} answers again")
         self.away = False
+        if sent.runs or sent.points:
+            self.last_arrival = time.monotonic()
         return sent.left == 0
+
+    def finish(self) -> None:
+        """Deliver until all has arrived, or nothing has for some time."""
+        started = time.monotonic()
+        while not self():
+            if time.monotonic() > max(started, self.last_arrival) + SECONDS_TO_COME_BACK:
+                return
+            time.sleep(0.5)
 
     def _fail(self, how: str) -> bool:
         if not self.away:
@@ -222,9 +233,7 @@ def main() -> None:
         deliver_round()
         taken = time.monotonic() - started
         ending.wait(max(SECONDS_BETWEEN_ROUNDS, taken / SHARE_OF_TIME))
-    deadline = time.monotonic() + SECONDS_TO_COME_BACK
-    while not deliver_round() and deliver_round.away and time.monotonic() < deadline:
-        time.sleep(0.5)
+    deliver_round.finish()
     ledger.close()
 
 
