@@ -1,7 +1,8 @@
-"""The command line with three losses that misbehave, checkpoints after every epoch, and a count.
+"""The command line with losses that misbehave, checkpoints after every epoch, and a count.
 
 Worker processes import the main module again, so what is done here holds in them, too. Each epoch
-that is trained leaves a byte in the file that CHAOS_EPOCHS names.
+that is trained leaves a byte in the file that CHAOS_EPOCHS names. The report has no pictures: to
+draw them would take longer than all the trainings of a tiny sweep.
 """
 
 from __future__ import annotations
@@ -19,6 +20,8 @@ from cifar_exp import checkpoint, cli, training
 from cifar_exp.datasets import Dataset
 from cifar_exp.losses import LOSSES
 from cifar_exp.losses.likelihood import CrossEntropy
+from cifar_exp.report import files
+from cifar_exp.report.picture import Picture
 from cifar_exp.training import EpochMetrics
 
 MANY = 2**50
@@ -69,7 +72,14 @@ def slowly(train: Callable[..., Iterator[EpochMetrics]]) -> Callable[..., Iterat
     return trained
 
 
+def no_picture(picture: Picture, folder: Path) -> str:
+    """Draw nothing."""
+    del picture, folder
+    return ""
+
+
 checkpoint.SECONDS_BETWEEN, checkpoint.MOST_SHARE = 0.0, math.inf
+files.store = no_picture  # type: ignore[attr-defined]
 training.train = slowly(training.train)
 LOSSES |= {"hanging": Hanging, "exiting": Exiting, "greedy": Greedy, "falling": Falling}
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import queue
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -21,11 +22,12 @@ from mlflow.exceptions import MlflowException
 
 from benchmarks.server import Server
 from tests import tiny
+from tests.chaos.bench import ROOT
 from tests.content import content
 
 pytestmark = pytest.mark.chaos
 
-CLI = [sys.executable, "-c", "from cifar_exp.cli import main; main()"]
+CLI = [sys.executable, "-m", "tests.chaos.program"]
 PATIENCE = 240
 TRAININGS = 10
 
@@ -42,7 +44,13 @@ class Command:
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
-            env={**os.environ, "PYTHONUNBUFFERED": "1", **variables},
+            env={
+                **os.environ,
+                "PYTHONPATH": str(ROOT),
+                "PYTHONUNBUFFERED": "1",
+                "CHAOS_EPOCHS": os.devnull,
+                **variables,
+            },
         )
         threading.Thread(target=self._read, daemon=True).start()
 
@@ -92,9 +100,12 @@ def _definition(images: Path) -> str:
 
 
 @pytest.fixture(scope="module")
-def plain(tmp_path_factory: pytest.TempPathFactory, images: Path) -> list[dict[str, Any]]:
+def plain(
+    tmp_path_factory: pytest.TempPathFactory, images: Path, store_template: Path
+) -> list[dict[str, Any]]:
     """What the same sweep leaves in a database file, where nothing goes wrong."""
     folder = tmp_path_factory.mktemp("plain")
+    shutil.copy(store_template, folder / "mlflow.db")
     (folder / "tiny.toml").write_text(_definition(images))
     uri = f"sqlite:///{folder / 'mlflow.db'}"
     sweep = Command("run", "tiny.toml", *ONE, "--tracking-uri", uri, folder=folder)
@@ -103,7 +114,8 @@ def plain(tmp_path_factory: pytest.TempPathFactory, images: Path) -> list[dict[s
 
 
 @pytest.fixture
-def bench(tmp_path: Path, images: Path) -> Iterator[Bench]:
+def bench(tmp_path: Path, images: Path, store_template: Path) -> Iterator[Bench]:
+    shutil.copy(store_template, tmp_path / "server.db")
     server = Server(tmp_path)
     server.start()
     try:
@@ -160,11 +172,13 @@ def test_a_server_killed_and_started_again_costs_nothing(
 def test_a_server_frozen_and_thawed_costs_nothing(
     bench: Bench, plain: list[dict[str, Any]], images: Path
 ) -> None:
+    bench.variables["CHAOS_SECONDS"] = "0.15"  # training goes on until the server is back
     sweep = bench.sweep()
-    sweep.wait_for(f"[2/{TRAININGS}]")
+    sweep.wait_for(f"[1/{TRAININGS}]")
     bench.server.signal(signal.SIGSTOP)
     sweep.wait_for("does not answer; training goes on")
     bench.server.signal(signal.SIGCONT)
+    sweep.wait_for("answers again")
     assert sweep.end() == 0
     assert not [line for line in sweep.seen if "not delivered" in line]
     assert_delivered(bench, plain, images)

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import subprocess
 from collections import Counter
 from collections.abc import Callable, Iterator
+from contextlib import chdir
 from pathlib import Path
 
 import pytest
@@ -30,11 +32,15 @@ def bench(tracking_uri: str, storage_url: str, data: Dataset) -> Bench:
     return Bench(tracking_uri, storage_url)
 
 
+def definition_of(images: Path) -> str:
+    search = tiny_search("tpe", "median")
+    return tiny.definition(images, epochs=str(EPOCHS), losses=LOSSES, search=search)
+
+
 @pytest.fixture
 def definition(images: Path, tmp_path: Path) -> Path:
     file = tmp_path / "tiny.toml"
-    search = tiny_search("tpe", "median")
-    file.write_text(tiny.definition(images, epochs=str(EPOCHS), losses=LOSSES, search=search))
+    file.write_text(definition_of(images))
     return file
 
 
@@ -59,13 +65,25 @@ def start(bench: Bench) -> Iterator[Callable[..., Process]]:
         process.communicate()
 
 
-def undisturbed(definition: Path, tmp_path: Path) -> tuple[list[tuple[object, ...]], object]:
+Alone = tuple[list[tuple[object, ...]], object]
+
+
+@pytest.fixture(scope="module")
+def alone(
+    images: Path, data: Dataset, tmp_path_factory: pytest.TempPathFactory, store_template: Path
+) -> Alone:
     """The ranking and the results of one process that works alone."""
-    other = Bench(f"sqlite:///{tmp_path / 'other.db'}", f"sqlite:///{tmp_path / 'other-optuna.db'}")
-    return scores(other.run(definition.read_text())), other.results()
+    del data
+    folder = tmp_path_factory.mktemp("alone")
+    shutil.copy(store_template, folder / "mlflow.db")
+    uri = f"sqlite:///{folder / 'mlflow.db'}"
+    with chdir(folder), pytest.MonkeyPatch.context() as patch:
+        patch.setenv("MLFLOW_TRACKING_URI", uri)  # MLflow notes it there itself, and for ever
+        bench = Bench(uri, f"sqlite:///{folder / 'optuna.db'}")
+        return scores(bench.run(definition_of(images))), bench.results()
 
 
-def check(bench: Bench, definition: Path, tmp_path: Path) -> None:
+def check(bench: Bench, definition: Path, alone: Alone) -> None:
     """The budget is exact, nothing is there twice or open, and all is as if one had done it."""
     records = bench.records()
     trainings = [r for r in records if r.kind in TRAININGS]
@@ -79,7 +97,7 @@ def check(bench: Bench, definition: Path, tmp_path: Path) -> None:
         "combination": 3,
     }
     assert {len(study.trials) for study in studies(bench)} == {3}
-    ranking, results = undisturbed(definition, tmp_path)
+    ranking, results = alone
     assert bench.results() == results
     assert scores(bench.run(definition.read_text())) == ranking
 
@@ -97,7 +115,7 @@ def trained_here(out: str) -> int:
 @pytest.mark.chaos
 @pytest.mark.chaos_short
 def test_two_processes_share_a_sweep(
-    bench: Bench, start: Callable[..., Process], definition: Path, tmp_path: Path
+    bench: Bench, start: Callable[..., Process], definition: Path, alone: Alone
 ) -> None:
     both = [start(definition, "--join") for _ in range(2)]
     shown = [process.communicate(timeout=120) for process in both]
@@ -115,12 +133,12 @@ def test_two_processes_share_a_sweep(
     done = [trained_here(out) for out, _ in shown]
     assert sum(done) == TRAININGS["trial"]
     assert min(done) > 0
-    check(bench, definition, tmp_path)
+    check(bench, definition, alone)
 
 
 @pytest.mark.chaos
 def test_the_one_that_joined_finishes_what_the_first_has_left(
-    bench: Bench, start: Callable[..., Process], definition: Path, tmp_path: Path
+    bench: Bench, start: Callable[..., Process], definition: Path, alone: Alone
 ) -> None:
     first = start(definition)
     wait_until(began(bench))
@@ -130,12 +148,12 @@ def test_the_one_that_joined_finishes_what_the_first_has_left(
     out, err = second.communicate(timeout=120)
     assert second.returncode == 0, err
     assert f"beside process {first.pid} on " in out
-    check(bench, definition, tmp_path)
+    check(bench, definition, alone)
 
 
 @pytest.mark.chaos
 def test_the_first_finishes_what_the_one_that_joined_has_left(
-    bench: Bench, start: Callable[..., Process], definition: Path, tmp_path: Path
+    bench: Bench, start: Callable[..., Process], definition: Path, alone: Alone
 ) -> None:
     first = start(definition)
     wait_until(began(bench))
@@ -147,7 +165,7 @@ def test_the_first_finishes_what_the_one_that_joined_has_left(
     assert err.splitlines()[-1].endswith("the same command goes on from here")
     _, err = first.communicate(timeout=120)
     assert first.returncode == 0, err
-    check(bench, definition, tmp_path)
+    check(bench, definition, alone)
 
 
 def open_trials(bench: Bench) -> list[RunRecord]:
