@@ -16,6 +16,7 @@ from tests.chaos.conftest import NewBench
 pytestmark = pytest.mark.chaos
 
 CE, MSE = "cross_entropy+sgd", "mse+sgd"
+ONE = ["--workers", "1"]
 GOES_ON = "the same command goes on from here"
 
 
@@ -31,12 +32,12 @@ def test_a_killed_sweep_goes_on_from_its_last_epoch(
 ) -> None:
     bench = new_bench()
     deadly = [fault("after_checkpoint", training=f"{CE} #1", epoch=2)]
-    assert bench.run("--workers", "1", faults=deadly).returncode == -signal.SIGKILL
+    assert bench.run(*ONE, faults=deadly).returncode == -signal.SIGKILL
     [begun] = bench.running()[-1:]
     assert (begun.name, bench.epochs_trained()) == (f"{CE} #1", EPOCHS + 2)
     [kept] = bench.left()
     assert kept.stem == begun.run_id
-    done = bench.run("--workers", "1")
+    done = bench.run(*ONE)
     assert done.returncode == 0, done.stderr
     assert_as_undisturbed(bench, undisturbed)
     assert bench.epochs_trained() == TRAININGS * EPOCHS  # not one epoch was trained twice
@@ -67,21 +68,26 @@ def test_interruptions_of_every_kind_one_after_another(
 ) -> None:
     bench = new_bench()
     bench.environment["CHAOS_SECONDS"] = "0.3"  # so that none is over before it is ended
+    here, apart, two = ONE, [*ONE, "--time-limit", "600"], ["--workers", "2"]
     for code, workers, misfortune in (
-        (130, 1, fault("after_epoch", to="group", signal="SIGINT", training=f"{CE} #0", epoch=1)),
-        (143, 1, fault("before_end", signal="SIGTERM", training=f"{CE} #1")),
-        (-signal.SIGKILL, 2, fault("after_epoch", to="parent", training=f"{CE} #2", epoch=1)),
-        (-signal.SIGKILL, 2, fault("before_end", to="group", training=f"{CE} #2")),
-        (143, 2, fault("after_epoch", to="parent", signal="SIGTERM", training=f"{CE} seed 1")),
-        (130, 2, fault("after_epoch", to="group", signal="SIGINT", training=f"{CE} seed 1")),
+        (
+            130,
+            here,
+            fault("after_epoch", to="group", signal="SIGINT", training=f"{CE} #0", epoch=1),
+        ),
+        (143, here, fault("before_end", signal="SIGTERM", training=f"{CE} #1")),
+        (-signal.SIGKILL, two, fault("after_epoch", to="parent", training=f"{CE} #2", epoch=1)),
+        (-signal.SIGKILL, two, fault("before_end", to="group", training=f"{CE} #2")),
+        (143, apart, fault("after_epoch", to="parent", signal="SIGTERM", training=f"{CE} seed 1")),
+        (130, apart, fault("after_epoch", to="group", signal="SIGINT", training=f"{CE} seed 1")),
     ):
-        ended = bench.run("--workers", str(workers), faults=[misfortune])
+        ended = bench.run(*workers, faults=[misfortune])
         assert ended.returncode == code, ended.stderr
         if code > 0:
             assert ended.stderr.strip().splitlines()[-1].endswith(GOES_ON)
             assert "Traceback" not in ended.stderr
             assert bench.running() == []
-    done = bench.run("--workers", "1")
+    done = bench.run(*ONE)
     assert done.returncode == 0, done.stderr
     assert_as_undisturbed(bench, undisturbed)
     assert not [r for r in bench.trainings() if "attempts" in r.tags]  # no interruption is a crash
@@ -148,7 +154,7 @@ def test_a_training_that_keeps_crashing_is_given_up(new_bench: NewBench) -> None
         assert held[name].tags["reason"] == "crashed 3 times (last: signal 9)"
         assert held[name].metrics["seconds"] > 0
     assert bench.epochs_trained() == TRAININGS * EPOCHS - 3 + 2 + 2
-    again = bench.run("--workers", "1")  # it stays as it is
+    again = bench.run(*ONE)  # it stays as it is
     assert (again.returncode, len(bench.trainings())) == (1, TRAININGS)
 
 
@@ -156,10 +162,10 @@ def test_a_crash_of_the_only_process_counts_over_executions(new_bench: NewBench)
     bench = new_bench(losses="cross_entropy = {}")
     deadly = [fault("after_epoch", times=1, training=f"{CE} #0", epoch=1)]
     for attempt in ("1", "2", "3"):
-        assert bench.run("--workers", "1", faults=deadly).returncode == -signal.SIGKILL
+        assert bench.run(*ONE, faults=deadly).returncode == -signal.SIGKILL
         [begun] = bench.trainings()
         assert begun.tags.get("attempts", "1") == attempt
-    assert bench.run("--workers", "1").returncode == 0
+    assert bench.run(*ONE).returncode == 0
     first = bench.trainings()[0]
     assert first.tags["reason"] == "crashed 3 times (last: its process was killed)"
 
@@ -175,7 +181,7 @@ def test_losses_that_misbehave_cost_their_own_trainings(new_bench: NewBench) -> 
         none = { type = "falling", to = "nan" }
     """
     bench = new_bench(losses=losses, search="trials = 1\nbatch_size = [8]", epochs="1")
-    done = bench.run("--workers", "1", "--time-limit", "6")
+    done = bench.run(*ONE, "--time-limit", "6")
     assert done.returncode == 1, done.stderr
     assert bench.running() == []
     reasons = {r.name: r.tags.get("reason") for r in bench.records("trial")}

@@ -6,6 +6,7 @@ import os
 import shutil
 import signal
 import subprocess
+import sys
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import chdir
@@ -16,14 +17,17 @@ import pytest
 from cifar_exp.datasets import Dataset
 from cifar_exp.record import RunRecord
 from tests import tiny
-from tests.test_sweep import CLI, Bench, scores, studies, tiny_search, wait_until
+from tests.chaos.bench import ROOT
+from tests.test_sweep import Bench, scores, studies, tiny_search, wait_until
 
 Process = subprocess.Popen[str]
+CLI = [sys.executable, "-m", "tests.chaos.program"]
+SLOWLY = {"PYTHONPATH": str(ROOT), "CHAOS_EPOCHS": os.devnull, "CHAOS_SECONDS": "0.4"}
+"""All trainings together last longer than a process takes to start."""
 LOSSES = "cross_entropy = {}\nmse = {}\nbrier = {}"
 ONE_EACH = ["--workers", "1", "--threads", "1"]
-# 3 combinations, 5 trainings each: together they last longer than a process takes to start
 TRAININGS = {"trial": 9, "confirmation": 6}
-EPOCHS = 30
+EPOCHS = 6
 
 
 @pytest.fixture
@@ -52,6 +56,7 @@ def start(bench: Bench) -> Iterator[Callable[..., Process]]:
     def start_(definition: Path, *options: str) -> Process:
         process = subprocess.Popen(
             [*CLI, "run", str(definition), "--storage", bench.storage_url, *ONE_EACH, *options],
+            env={**os.environ, **SLOWLY},
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
@@ -212,7 +217,11 @@ def test_four_processes_make_empty_stores_together(
     processes = [
         subprocess.Popen(
             [*CLI, "run", str(file), *ONE_EACH],
-            env={k: v for k, v in os.environ.items() if k != "MLFLOW_TRACKING_URI"},
+            env={
+                **{k: v for k, v in os.environ.items() if k != "MLFLOW_TRACKING_URI"},
+                **SLOWLY,
+                "CHAOS_SECONDS": "0",
+            },
             stdout=subprocess.DEVNULL,
             stderr=subprocess.PIPE,
             text=True,
