@@ -46,13 +46,16 @@ class Bench:
     template: Path | None = None
     """An empty MLflow database to begin with, which saves making one."""
     environment: dict[str, str] = field(default_factory=dict)
+    uri: str = ""
+    """The MLflow store: by default a database in the folder."""
+    num_trainings: int = TRAININGS
 
     def __post_init__(self) -> None:
         self.folder.mkdir()
         if self.template:
             shutil.copy(self.template, self.folder / "mlflow.db")
         (self.folder / "tiny.toml").write_text(self.text)
-        self.uri = f"sqlite:///{self.folder / 'mlflow.db'}"
+        self.uri = self.uri or f"sqlite:///{self.folder / 'mlflow.db'}"
         self.client = connect(self.uri)
 
     def start(
@@ -142,7 +145,7 @@ class Bench:
         """Check what holds after every execution that came to its end (A, B, C and E)."""
         assert self.running() == []
         names = [record.name for record in self.trainings()]
-        assert len(names) == len(set(names)) == TRAININGS
+        assert len(names) == len(set(names)) == self.num_trainings
         for record in self.trainings():
             steps = [p.step for p in self.client.get_metric_history(record.run_id, "epoch_seconds")]
             assert steps == list(range(1, len(steps) + 1))  # each epoch is there once

@@ -1,29 +1,36 @@
 """Random misfortune: a sweep is struck again and again until it has come to its end.
 
-`python -m tests.chaos.monkey MINUTES [SEED]` repeats that for so long, and prints what was struck,
-how many epochs were trained for how many that count, and whether every ranking was the same.
+`python -m tests.chaos.monkey MINUTES [SEED]` does that for so long to the quickstart, scaled up and
+recorded on a server that is struck as well. It prints what was struck, how many epochs were trained
+for how many that count, and whether every ranking was the same.
 """
 
 from __future__ import annotations
 
 import os
 import random
-import shutil
 import signal
 import sqlite3
 import subprocess
 import sys
 import tempfile
 import time
+import tomllib
 from collections import Counter
-from collections.abc import Callable, Mapping
-from contextlib import closing
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import closing, contextmanager
 from pathlib import Path
 
-from tests import tiny
-from tests.chaos.bench import EPOCHS, TRAININGS, Bench, definition, processes_of, wait_until
+import tomli_w
+
+from benchmarks.server import Server
+from tests.chaos.bench import ROOT, Bench, processes_of, wait_until
 
 SECONDS_OF_OUTAGE = 3.0
+SECONDS_FROZEN = 20.0
+TRIALS, SEEDS = 12, 5
+QUICKSTART_TRAININGS = 4 * (TRIALS + SEEDS)
+MOST_EPOCHS = 30  # between two blows to the quickstart
 MOST_WORKERS_KILLED = 2  # of one sweep: a training that crashes three times is given up
 Blow = Callable[[Bench, "subprocess.Popen[str]"], None]
 
@@ -54,27 +61,44 @@ BLOWS: Mapping[str, Blow] = {
     "kill -9 of all": lambda _, process: os.killpg(process.pid, signal.SIGKILL),
     "SIGTERM": lambda _, process: os.kill(process.pid, signal.SIGTERM),
     "Ctrl-C": lambda _, process: os.killpg(process.pid, signal.SIGINT),
-    "outage": lock_store,
+    "locked store": lock_store,
 }
+PROCESS_BLOWS = {name: blow for name, blow in BLOWS.items() if name != "locked store"}
 RARE = {"kill -9 of a worker"}
 DEADLY = {"kill -9 of the parent", "kill -9 of all", "SIGTERM", "Ctrl-C"}
 
 
-def torment(bench: Bench, rng: random.Random, blows: int) -> Counter[str]:
-    """Run a sweep to its end through so many blows, each after a random number of epochs.
+def torment(
+    bench: Bench,
+    rng: random.Random,
+    most: int,
+    blows: Mapping[str, Blow] = BLOWS,
+    most_epochs: int = 5,
+) -> Counter[str]:
+    """Run a sweep to its end through blows, each after a random number of epochs.
 
-    It is started again as often as it was ended. Returns how often it was struck by what.
+    It is started again as often as it was ended.
+
+    Args:
+        bench: The sweep.
+        rng: Chooses the blows and their times.
+        most: How many blows there are at most.
+        blows: What to choose from.
+        most_epochs: How many epochs pass between two blows, at most.
+
+    Returns:
+        How often it was struck by what.
     """
     bench.environment["CHAOS_SECONDS"] = "0.1"
     struck: Counter[str] = Counter()
     process = bench.start("--workers", "2")
-    for _ in range(blows):
-        wait_for_epochs(bench, process, rng.randint(1, 5))
+    for _ in range(most):
+        wait_for_epochs(bench, process, rng.randint(1, most_epochs))
         time.sleep(rng.uniform(0, 0.3))
         if process.poll() is not None:
             break
-        name = rng.choice([n for n in BLOWS if n not in RARE or struck[n] < MOST_WORKERS_KILLED])
-        BLOWS[name](bench, process)
+        name = rng.choice([n for n in blows if n not in RARE or struck[n] < MOST_WORKERS_KILLED])
+        blows[name](bench, process)
         struck[name] += 1
         if name in DEADLY:
             end(process)
@@ -97,32 +121,88 @@ def end(process: subprocess.Popen[str]) -> None:
     wait_until(lambda: not processes_of(process.pid), 10)
 
 
+@contextmanager
+def served(folder: Path, text: str) -> Iterator[tuple[Bench, Mapping[str, Blow]]]:
+    """Give a bench whose MLflow is a server, and the blows that can strike that."""
+    folder.mkdir()
+    server = Server(folder)
+    server.start()
+
+    def kill_server(_: Bench, __: subprocess.Popen[str]) -> None:
+        server.signal(signal.SIGKILL)
+        server.stop()
+        time.sleep(SECONDS_OF_OUTAGE)
+        server.start()
+
+    def freeze_server(_: Bench, __: subprocess.Popen[str]) -> None:
+        server.signal(signal.SIGSTOP)
+        time.sleep(SECONDS_FROZEN)
+        server.signal(signal.SIGCONT)
+
+    bench = Bench(folder / "bench", text, uri=server.uri, num_trainings=QUICKSTART_TRAININGS)
+    bench.environment["CIFAR_EXP_OUTBOX"] = str(folder / "outbox")
+    try:
+        yield bench, {"kill -9 of the server": kill_server, "frozen server": freeze_server}
+    finally:
+        server.signal(signal.SIGCONT)
+        server.stop()
+
+
+def quickstart() -> str:
+    """Return the quickstart with more trials and seeds."""
+    text = (ROOT / "experiments" / "quickstart.toml").read_text()
+    held = tomllib.loads(text)
+    held["search"]["trials"], held["confirm"]["seeds"] = TRIALS, SEEDS
+    return tomli_w.dumps({**held, "name": "tiny"})
+
+
 def main(minutes: float, seed: int) -> None:
-    """Torment sweeps for so many minutes."""
+    """Torment the quickstart, scaled up and on a server, for so many minutes."""
     deadline = time.monotonic() + minutes * 60
     rng = random.Random(seed)
     struck: Counter[str] = Counter()
     trained = sweeps = equal = 0
-    with tempfile.TemporaryDirectory() as folder:
-        images = tiny.write_images(Path(folder) / "images")
-        text = definition(images)
-        undisturbed = Bench(Path(folder) / "undisturbed", text)
-        assert undisturbed.run("--workers", "1").returncode == 0
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        undisturbed = Bench(
+            folder / "undisturbed", quickstart(), num_trainings=QUICKSTART_TRAININGS
+        )
+        assert undisturbed.run("--workers", "2").returncode == 0
+        undisturbed.check()
         expected = (undisturbed.results(), undisturbed.ranking())
         while time.monotonic() < deadline:
-            bench = Bench(Path(folder) / str(sweeps), text)  # MLflow holds old databases open
-            struck += torment(bench, rng, blows=8)
-            bench.check()
-            sweeps += 1
-            trained += bench.epochs_trained()
-            equal += (bench.results(), bench.ranking()) == expected
-            shutil.rmtree(bench.folder)
+            with served(folder / str(sweeps), quickstart()) as (bench, of_server):
+                blows = {**PROCESS_BLOWS, **of_server}
+                struck += torment(bench, rng, sys.maxsize, blows, MOST_EPOCHS)
+                deliver(bench)
+                bench.check()
+                sweeps += 1
+                trained += bench.epochs_trained()
+                equal += (bench.results(), bench.ranking()) == expected
             print(f"{sweeps} sweeps, {equal} as if undisturbed, {trained} epochs", flush=True)
     print(f"seed {seed}, {minutes:g} min: {sweeps} sweeps, {equal} of them as if undisturbed")
     print(", ".join(f"{name}: {count}" for name, count in sorted(struck.items())))
-    needed = sweeps * TRAININGS * EPOCHS
+    needed = undisturbed.epochs_trained() * sweeps
     print(f"epochs trained: {trained}, needed: {needed} ({trained / max(needed, 1):.2f}x)")
     sys.exit(0 if equal == sweeps > 0 else 1)
+
+
+def deliver(bench: Bench) -> None:
+    """Send what the server has missed by the end of the sweep."""
+    sent = subprocess.run(
+        [sys.executable, "-m", "tests.chaos.program", "deliver", "--tracking-uri", bench.uri],
+        cwd=bench.folder,
+        env={
+            **os.environ,
+            "PYTHONPATH": str(ROOT),
+            "CHAOS_EPOCHS": os.devnull,
+            **bench.environment,
+        },
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert sent.returncode == 0, sent.stderr
 
 
 if __name__ == "__main__":

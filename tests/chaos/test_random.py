@@ -14,7 +14,7 @@ def test_random_blows_change_nothing_and_cost_little(
     new_bench: NewBench, undisturbed: Bench
 ) -> None:
     bench = new_bench()
-    struck = torment(bench, random.Random(SEED), blows=5)
+    struck = torment(bench, random.Random(SEED), 5)
     print(f"CHAOS_SEED={SEED}: {dict(struck)}, {bench.epochs_trained()} epochs")
     assert sum(struck.values()) > 0
     bench.check()
