@@ -158,7 +158,6 @@ def quickstart() -> str:
 
 def main(minutes: float, seed: int) -> None:
     """Torment the quickstart, scaled up and on a server, for so many minutes."""
-    deadline = time.monotonic() + minutes * 60
     rng = random.Random(seed)
     struck: Counter[str] = Counter()
     trained = sweeps = equal = 0
@@ -170,6 +169,7 @@ def main(minutes: float, seed: int) -> None:
         assert undisturbed.run("--workers", "2").returncode == 0
         undisturbed.check()
         expected = (undisturbed.results(), undisturbed.ranking())
+        deadline = time.monotonic() + minutes * 60
         while time.monotonic() < deadline:
             with served(folder / str(sweeps), quickstart()) as (bench, of_server):
                 blows = {**PROCESS_BLOWS, **of_server}

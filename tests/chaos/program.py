@@ -59,7 +59,10 @@ class Falling(CrossEntropy):
 
 
 def slowly(train: Callable[..., Iterator[EpochMetrics]]) -> Callable[..., Iterator[EpochMetrics]]:
-    """Let an epoch take as long as CHAOS_SECONDS says, and count it, unless it warms up."""
+    """Count an epoch, unless it warms up, and let it take as long as CHAOS_SECONDS says.
+
+    It also waits for as long as there is a file of the name CHAOS_GATE.
+    """
 
     def trained(model: Any, config: Any, data: Dataset, *start: Any) -> Iterator[EpochMetrics]:
         for metrics in train(model, config, data, *start):
@@ -67,6 +70,8 @@ def slowly(train: Callable[..., Iterator[EpochMetrics]]) -> Callable[..., Iterat
                 with Path(os.environ["CHAOS_EPOCHS"]).open("ab") as epochs:
                     epochs.write(b"x")
                 time.sleep(float(os.environ.get("CHAOS_SECONDS", "0")))
+                while Path(os.environ.get("CHAOS_GATE", "no gate")).exists():
+                    time.sleep(0.05)
             yield metrics
 
     return trained
