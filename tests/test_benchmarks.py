@@ -21,6 +21,7 @@ from benchmarks import (
     comparison,
     large_store,
     memory,
+    outage,
     overhead,
     precision,
     pruning,
@@ -75,6 +76,15 @@ def test_a_folder_of_its_own_leaves_nothing(monkeypatch: pytest.MonkeyPatch) -> 
 
 def fail_on(uri: str) -> None:
     raise ZeroDivisionError(uri)
+
+
+def test_epochs_count_by_whether_they_lie_in_an_outage() -> None:
+    outages = [(10.0, 20.0), (30.0, 40.0)]
+    within, between = [(11.0, 12.0), (12.0, 15.0), (31.0, 33.0)], [(21.0, 22.0), (22.0, 26.0)]
+    neither = [(0.0, 9.0), (9.5, 10.5), (19.0, 21.0), (41.0, 49.0)]
+    found = outage.figure([*within, *between, *neither], outages)
+    assert found.value == 2 / 2.5
+    assert "3 epochs in 2 outages and of 2 between" in found.detail
 
 
 def test_the_overhead_on_a_server_that_is_stopped_even_after_a_failure(
