@@ -12,8 +12,8 @@ from contextlib import closing
 from pathlib import Path
 
 from benchmarks import synthetic
-from cifar_exp import datasets, experiment, sweep
-from cifar_exp.sweep import Sweep
+from benchmarks.asked import sweep_of
+from cifar_exp import datasets, sweep
 
 NAME = "large"
 FIRST = "cross_entropy+sgd"
@@ -58,14 +58,7 @@ OWNERS = {"inputs": "source_id IN copied OR destination_id IN copied"}
 def write_first(store: Path, trials: int, seeds: int) -> None:
     """Sweep the first combination into a new database, on a handful of images."""
     text = DEFINITION.format(trials=trials, seeds=seeds)
-    asked = Sweep(
-        experiment=experiment.read(text),
-        definition=text,
-        tracking_uri=f"sqlite:///{store}",
-        storage_url=f"sqlite:///{store.with_name('optuna.db')}",
-        workers=1,
-        threads=1,
-    )
+    asked = sweep_of(text, f"sqlite:///{store}", store.parent)
     sweep.run(asked, datasets.load(synthetic.Synthetic(counts=(32, 20, 20))), lambda _: None)
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from statistics import fmean
 
 from benchmarks import synthetic
+from benchmarks.asked import sweep_of
 from benchmarks.figure import Figure, show
 from benchmarks.folder import own_folder
 from cifar_exp import datasets, experiment, study, sweep, tracking, training
@@ -17,7 +18,6 @@ from cifar_exp.datasets import Dataset
 from cifar_exp.death import Death
 from cifar_exp.event import Event, Watch
 from cifar_exp.experiment import Experiment
-from cifar_exp.sweep import Sweep
 from cifar_exp.workers import pool
 
 BOUND = 60.0
@@ -181,14 +181,8 @@ def _connect(folder: Path) -> None:
 def of_worker(folder: Path, data: Dataset) -> Memory:
     """Measure two workers of a real sweep, on new databases."""
     folder.mkdir()
-    asked = Sweep(
-        experiment=experiment.read(DEFINITION),
-        definition=DEFINITION,
-        tracking_uri=f"sqlite:///{folder / 'mlflow.db'}",
-        storage_url=f"sqlite:///{folder / 'optuna.db'}",
-        workers=WORKERS,
-        threads=1,
-    )
+    uri = f"sqlite:///{folder / 'mlflow.db'}"
+    asked = sweep_of(DEFINITION, uri, folder, workers=WORKERS)
     watch = FirstEpochs()
     sweep.run(asked, data, watch)
     return watch.mean()

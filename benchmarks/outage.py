@@ -12,11 +12,11 @@ from itertools import pairwise
 from pathlib import Path
 from statistics import median
 
+from benchmarks.asked import sweep_of
 from benchmarks.figure import Figure, show
 from benchmarks.folder import own_folder
 from benchmarks.server import Server
-from cifar_exp import experiment, sweep, tracking
-from cifar_exp.sweep import Sweep
+from cifar_exp import sweep, tracking
 
 AT_MOST = 1.2
 SECONDS = 10.0  # of an outage, and of the pause before the next one
@@ -94,14 +94,7 @@ def freezing(server: Server, seconds: float) -> Iterator[list[Span]]:
 
 def _sweep(folder: Path, uri: str, epochs: int) -> None:
     text = DEFINITION.format(epochs=epochs)
-    asked = Sweep(
-        experiment=experiment.read(text),
-        definition=text,
-        tracking_uri=uri,
-        storage_url=f"sqlite:///{folder / 'optuna.db'}",
-        workers=1,
-        threads=1,
-    )
+    asked = sweep_of(text, uri, folder)
     sweep.run(asked, sweep.prepare(asked.experiment), lambda _: None)
 
 

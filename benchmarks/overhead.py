@@ -10,13 +10,13 @@ from statistics import median
 
 import optuna
 
+from benchmarks.asked import sweep_of
 from benchmarks.figure import Figure, show
 from benchmarks.folder import own_folder
 from benchmarks.server import tracking_server
 from benchmarks.stopwatch import Lap, Place, Stopwatch
-from cifar_exp import experiment, sweep, tracking, training
+from cifar_exp import sweep, tracking, training
 from cifar_exp.event import Event
-from cifar_exp.sweep import Sweep
 from cifar_exp.tracking import Run, Tracker
 from cifar_exp.workers import available_cores
 
@@ -111,14 +111,7 @@ class TrialWatch:
 def _sweep(folder: Path, uri: str, trials: int) -> tuple[TrialWatch, list[float]]:
     """Run the sweep on new databases; return its watch and the training time of each trial."""
     text = DEFINITION.format(trials=trials)
-    asked = Sweep(
-        experiment=experiment.read(text),
-        definition=text,
-        tracking_uri=uri,
-        storage_url=f"sqlite:///{folder / 'optuna.db'}",
-        workers=1,
-        threads=available_cores(),
-    )
+    asked = sweep_of(text, uri, folder, threads=available_cores())
     watch = TrialWatch()
     with watch.stopwatch.around(PARTS):
         sweep.run(asked, sweep.prepare(asked.experiment), watch)

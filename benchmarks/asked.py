@@ -1,0 +1,22 @@
+"""A sweep as benchmarks ask for it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from cifar_exp import experiment
+from cifar_exp.sweep import Sweep
+
+
+def sweep_of(
+    definition: str, tracking_uri: str, folder: Path, *, workers: int = 1, threads: int = 1
+) -> Sweep:
+    """Return a sweep of a definition that has its studies in `optuna.db` in a folder."""
+    return Sweep(
+        experiment=experiment.read(definition),
+        definition=definition,
+        tracking_uri=tracking_uri,
+        storage_url=f"sqlite:///{folder / 'optuna.db'}",
+        workers=workers,
+        threads=threads,
+    )
