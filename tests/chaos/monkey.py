@@ -169,6 +169,7 @@ def main(minutes: float, seed: int) -> None:
         assert undisturbed.run("--workers", "2").returncode == 0
         undisturbed.check()
         expected = (undisturbed.results(), undisturbed.ranking())
+        enough = undisturbed.epochs_trained()
         deadline = time.monotonic() + minutes * 60
         while time.monotonic() < deadline:
             with served(folder / str(sweeps), quickstart()) as (bench, of_server):
@@ -182,7 +183,7 @@ def main(minutes: float, seed: int) -> None:
             print(f"{sweeps} sweeps, {equal} as if undisturbed, {trained} epochs", flush=True)
     print(f"seed {seed}, {minutes:g} min: {sweeps} sweeps, {equal} of them as if undisturbed")
     print(", ".join(f"{name}: {count}" for name, count in sorted(struck.items())))
-    needed = undisturbed.epochs_trained() * sweeps
+    needed = enough * sweeps
     print(f"epochs trained: {trained}, needed: {needed} ({trained / max(needed, 1):.2f}x)")
     sys.exit(0 if equal == sweeps > 0 else 1)
 
