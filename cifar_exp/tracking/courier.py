@@ -28,6 +28,7 @@ from cifar_exp.tracking.ledger import Ledger
 from cifar_exp.tracking.outbox import Outbox, outbox_of
 from cifar_exp.tracking.server import StoreError, is_server
 from cifar_exp.tracking.store import connect
+from cifar_exp.wording import first_line
 
 SECONDS_BETWEEN_ROUNDS = 2.0
 SHARE_OF_TIME = 0.1
@@ -190,7 +191,7 @@ class Round:
         except StoreError:
             return self._fail("does not answer")
         except (MlflowException, OSError, sqlalchemy.exc.SQLAlchemyError) as error:
-            return self._fail(f"cannot be written to ({str(error).partition(chr(10))[0]})")
+            return self._fail(f"cannot be written to ({first_line(error)})")
         if self.away:
             _say(f"{self.outbox.server} answers again")
         self.away = False
@@ -200,9 +201,9 @@ class Round:
 
     def finish(self) -> None:
         """Deliver until all has arrived, or nothing has for some time."""
-        started = time.monotonic()
+        self.last_arrival = time.monotonic()  # or the beginning of the end
         while not self():
-            if time.monotonic() > max(started, self.last_arrival) + SECONDS_TO_COME_BACK:
+            if time.monotonic() > self.last_arrival + SECONDS_TO_COME_BACK:
                 return
             time.sleep(0.5)
 

@@ -55,15 +55,14 @@ def lock_store(bench: Bench, _: subprocess.Popen[str]) -> None:
         connection.rollback()
 
 
-BLOWS: Mapping[str, Blow] = {
+PROCESS_BLOWS: Mapping[str, Blow] = {
     "kill -9 of a worker": kill_worker,
     "kill -9 of the parent": lambda _, process: os.kill(process.pid, signal.SIGKILL),
     "kill -9 of all": lambda _, process: os.killpg(process.pid, signal.SIGKILL),
     "SIGTERM": lambda _, process: os.kill(process.pid, signal.SIGTERM),
     "Ctrl-C": lambda _, process: os.killpg(process.pid, signal.SIGINT),
-    "locked store": lock_store,
 }
-PROCESS_BLOWS = {name: blow for name, blow in BLOWS.items() if name != "locked store"}
+BLOWS = {**PROCESS_BLOWS, "locked store": lock_store}
 RARE = {"kill -9 of a worker"}
 DEADLY = {"kill -9 of the parent", "kill -9 of all", "SIGTERM", "Ctrl-C"}
 
