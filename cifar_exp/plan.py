@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import heapq
 import math
-import multiprocessing
 import time
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
@@ -12,7 +11,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import fmean
 
-from cifar_exp import training
+from cifar_exp import fork_server, training
 from cifar_exp.datasets import Dataset, open_dataset
 from cifar_exp.experiment import Combination, Experiment, Range, TrialConfig
 from cifar_exp.room import need
@@ -127,8 +126,8 @@ def _measure_side_by_side(
     if workers == 1:
         prepare_process(threads)
         return [_measure(experiment, data)]
-    spawn = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(workers, spawn, prepare_process, (threads,)) as executor:
+    context = fork_server.context()
+    with ProcessPoolExecutor(workers, context, prepare_process, (threads,)) as executor:
         jobs = [executor.submit(_measure_cached, experiment, data.path) for _ in range(workers)]
         return [job.result() for job in jobs]
 

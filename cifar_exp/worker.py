@@ -1,4 +1,4 @@
-"""One spawned process that works on units, one at a time, and what is known of its death."""
+"""One process that works on units, one at a time, and what is known of its death."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import pickle
 import signal
 import threading
 import traceback
+from collections.abc import Mapping
 from contextlib import suppress
 from multiprocessing.connection import Connection, wait
 from pathlib import Path
@@ -15,7 +16,7 @@ from typing import Any, Protocol, cast
 
 import torch
 
-from cifar_exp import limits
+from cifar_exp import fork_server, limits
 from cifar_exp.death import Death
 from cifar_exp.event import Watch
 from cifar_exp.memory import keep_freed_memory
@@ -43,7 +44,9 @@ def prepare_process(num_threads: int) -> None:
 
 
 class Worker:
-    """A spawned process, from its start to its end.
+    """A process of its own, from its start to its end.
+
+    It takes as long to start as the fork server does, where that has only just been started.
 
     Args:
         num_threads: Threads of its trainings.
@@ -52,11 +55,13 @@ class Worker:
     """
 
     def __init__(self, num_threads: int, time_limit: float | None, dump: Path) -> None:
-        context = multiprocessing.get_context("spawn")
+        context = fork_server.context()
         self._time_limit = time_limit
         self._dump = dump
         self._connection, theirs = context.Pipe()
-        self._process = context.Process(target=_serve, args=(theirs, num_threads, time_limit, dump))
+        self._process = context.Process(
+            target=_serve, args=(theirs, dict(os.environ), num_threads, time_limit, dump)
+        )
         self._process.start()
         theirs.close()  # now the process alone has it: when it dies, this end is told
 
@@ -113,8 +118,16 @@ class Worker:
         return Death(f"signal {-code}" if code < 0 else f"exit code {code}")
 
 
-def _serve(connection: Connection, num_threads: int, time_limit: float | None, dump: Path) -> None:
-    """Do the units that come, in the spawned process."""
+def _serve(
+    connection: Connection,
+    environment: Mapping[str, str],
+    num_threads: int,
+    time_limit: float | None,
+    dump: Path,
+) -> None:
+    """Do the units that come, in the process of the worker."""
+    os.environ.clear()  # a fork server may be older than the parent's variables
+    os.environ.update(environment)
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.SIG_IGN)  # they reach the parent too, which decides
     threading.Thread(target=_die_with_parent, daemon=True).start()

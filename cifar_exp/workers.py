@@ -1,4 +1,4 @@
-"""Who runs the units of work: this process, or a pool of spawned ones."""
+"""Who runs the units of work: this process, or a pool of others."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from pathlib import Path
 
 import torch
 
+from cifar_exp import fork_server
 from cifar_exp.death import MOST_ATTEMPTS, Death
 from cifar_exp.errors import Unavailable
 from cifar_exp.event import Event, Watch
@@ -54,14 +55,14 @@ def allotment(
 def pool(
     num_workers: int, num_threads: int, watch: Watch, time_limit: float | None = None
 ) -> Iterator[Submit]:
-    """Give the function that submits units; one worker is this process, more are spawned ones.
+    """Give the function that submits units; one worker is this process, more are others.
 
     Args:
         num_workers: Units that run side by side.
         num_threads: Threads of each of them.
         watch: Called in this process with what the units tell, by one thread at a time.
-        time_limit: Seconds that a training may take. With a limit, a single worker is spawned,
-            too: a training that hangs costs its process.
+        time_limit: Seconds that a training may take. With a limit, a single worker is
+            another process, too: a training that hangs costs its process.
     """
     if num_workers == 1 and time_limit is None:
         prepare_process(num_threads)
@@ -79,7 +80,7 @@ def pool(
 
 
 class Workers:
-    """Spawned processes, each started when a unit needs it and replaced where it dies.
+    """Processes, each started when a unit needs it and replaced where it dies.
 
     A thread of this process attends to each of them, so that the death of one touches none but
     its own unit, which then goes on in another.
@@ -95,7 +96,7 @@ class Workers:
     ) -> None:
         self._threads = ThreadPoolExecutor(num_workers, initializer=_leave_signals_to_main_thread)
         self._lock = threading.Lock()
-        self._closing = False
+        self._begun = self._closing = False
         self._idle: list[Worker] = []
         self._busy: list[Worker] = []
         self._dumps = (folder / str(number) for number in itertools.count())
@@ -105,7 +106,13 @@ class Workers:
         self._watch = _one_at_a_time(watch)
 
     def submit(self, unit: Unit) -> Future[bool]:
-        """Let a worker do a unit, as soon as one is free."""
+        """Let a worker do a unit, as soon as one is free.
+
+        The first call takes seconds, in which Ctrl-C can interrupt the main thread and no other.
+        """
+        if not self._begun:
+            self._begun = True
+            fork_server.start()
         return self._threads.submit(self._attend, unit)
 
     def kill(self) -> None:
@@ -138,7 +145,10 @@ class Workers:
 
     def _do(self, unit: Unit) -> bool | Death:
         """Have a unit done by one worker; return what it returns, or how the worker has died."""
-        worker = self._take()
+        try:
+            worker = self._take()
+        except EOFError:
+            return Death("it could not be started")
         try:
             result = worker.work(unit, self._watch)
         finally:
@@ -151,9 +161,13 @@ class Workers:
         with self._lock:
             if self._closing:
                 raise WorkerError(ENDED)
-            worker = self._idle.pop() if self._idle else self._start()
+            idle = self._idle.pop() if self._idle else None
+        worker = idle or self._start()  # without the lock, as it may take long
+        with self._lock:
             self._busy.append(worker)
-            return worker
+            if self._closing:
+                worker.kill()
+        return worker
 
     def _give_back(self, worker: Worker) -> None:
         with self._lock:

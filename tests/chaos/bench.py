@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
 import subprocess
-import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -16,8 +14,8 @@ from typing import Any
 from cifar_exp.record import RunRecord
 from cifar_exp.tracking import connect, read_records
 from tests import tiny
+from tests.chaos.template import ROOT, Program
 
-ROOT = Path(__file__).parents[2]
 SEARCH = 'trials = 3\nsampler = "tpe"\npruner = "median"\nbatch_size = [8, 16]'
 EPOCHS, TRAININGS = 3, 8
 """Of the sweep below: epochs a training, and trainings of its two combinations."""
@@ -58,28 +56,20 @@ class Bench:
         self.uri = self.uri or f"sqlite:///{self.folder / 'mlflow.db'}"
         self.client = connect(self.uri)
 
-    def start(
-        self, *options: str, faults: list[dict[str, Any]] | None = None
-    ) -> subprocess.Popen[str]:
+    def start(self, *options: str, faults: list[dict[str, Any]] | None = None) -> Program:
         """Start the sweep as a process of its own group, with the faults that it will meet."""
+        return self.command("run", "tiny.toml", "--threads", "1", *options, faults=faults)
+
+    def command(self, *words: str, faults: list[dict[str, Any]] | None = None) -> Program:
+        """Start a command in the folder."""
         marked = [
             {**each, "marks": str(self.folder / f"marks-{number}-{time.monotonic_ns()}")}
             for number, each in enumerate(faults or [])
         ]
-        command = [
-            sys.executable,
-            "-m",
-            "tests.chaos.program",
-            "run",
-            "tiny.toml",
-            "--threads",
-            "1",
-        ]
-        return subprocess.Popen(
-            [*command, *options],
+        return Program(
+            *words,
             cwd=self.folder,
-            env={
-                **os.environ,
+            environment={
                 "PYTHONPATH": str(ROOT),
                 "OMP_NUM_THREADS": "1",
                 "MLFLOW_DISABLE_TELEMETRY": "true",
@@ -89,10 +79,6 @@ class Bench:
                 "CHAOS_EPOCHS": str(self.folder / "epochs"),
                 **self.environment,
             },
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-            start_new_session=True,
         )
 
     def run(
@@ -100,9 +86,9 @@ class Bench:
     ) -> subprocess.CompletedProcess[str]:
         """Run the sweep to its end, whatever that is."""
         process = self.start(*options, faults=faults)
-        output, errors = process.communicate(timeout=240)
+        output, errors = process.communicate()
         wait_until(lambda: not processes_of(process.pid), 15)  # D: nobody is left
-        return subprocess.CompletedProcess(process.args, process.returncode, output, errors)
+        return subprocess.CompletedProcess(options, process.wait(0), output, errors)
 
     def records(self, *kinds: str) -> list[RunRecord]:
         return [r for r in read_records(self.client, "tiny") if r.kind in kinds]

@@ -24,7 +24,8 @@ from pathlib import Path
 import tomli_w
 
 from benchmarks.server import Server
-from tests.chaos.bench import ROOT, Bench, processes_of, wait_until
+from tests.chaos.bench import Bench, processes_of, wait_until
+from tests.chaos.template import ROOT, Program
 
 SECONDS_OF_OUTAGE = 3.0
 SECONDS_FROZEN = 20.0
@@ -32,22 +33,26 @@ TRIALS, SEEDS = 12, 5
 QUICKSTART_TRAININGS = 4 * (TRIALS + SEEDS)
 MOST_EPOCHS = 30  # between two blows to the quickstart
 MOST_WORKERS_KILLED = 2  # of one sweep: a training that crashes three times is given up
-Blow = Callable[[Bench, "subprocess.Popen[str]"], None]
+Blow = Callable[[Bench, Program], None]
 
 
-def kill_worker(_: Bench, process: subprocess.Popen[str]) -> None:
-    """Kill the youngest of the workers, if there is one."""
+def kill_worker(_: Bench, process: Program) -> None:
+    """Kill the youngest of the workers, if there is one: they are the fork server's children."""
+    for server in children(process.pid, "multiprocessing.forkserver"):
+        for worker in children(server)[-1:]:
+            os.kill(worker, signal.SIGKILL)
+
+
+def children(pid: int, command: str = "") -> list[int]:
+    """List the processes that a process has started with some command, the oldest first."""
+    pattern = ["-f", command] if command else []
     listed = subprocess.run(
-        ["pgrep", "-n", "-f", "-P", str(process.pid), "spawn_main"],
-        capture_output=True,
-        text=True,
-        check=False,
+        ["pgrep", "-P", str(pid), *pattern], capture_output=True, text=True, check=False
     )
-    for pid in listed.stdout.split():
-        os.kill(int(pid), signal.SIGKILL)
+    return sorted(map(int, listed.stdout.split()))
 
 
-def lock_store(bench: Bench, _: subprocess.Popen[str]) -> None:
+def lock_store(bench: Bench, _: Program) -> None:
     """Lock MLflow's database for some seconds, as a slow disk or another program does."""
     with closing(sqlite3.connect(bench.folder / "mlflow.db", timeout=60)) as connection:
         connection.execute("BEGIN IMMEDIATE")
@@ -103,19 +108,19 @@ def torment(
             end(process)
             process = bench.start("--workers", "2")
     end(process)
-    assert process.returncode == 0, f"the last execution ended with {process.returncode}"
+    assert process.poll() == 0, f"the last execution ended with {process.poll()}"
     return struck
 
 
-def wait_for_epochs(bench: Bench, process: subprocess.Popen[str], number: int) -> None:
+def wait_for_epochs(bench: Bench, process: Program, number: int) -> None:
     """Wait until so many epochs more have been trained, or the sweep has come to its end."""
     before = bench.epochs_trained()
     wait_until(lambda: bench.epochs_trained() >= before + number or process.poll() is not None, 120)
 
 
-def end(process: subprocess.Popen[str]) -> None:
+def end(process: Program) -> None:
     """Wait for the end of a sweep and of all of its processes."""
-    _, errors = process.communicate(timeout=240)
+    _, errors = process.communicate()
     assert "Traceback" not in errors, errors
     wait_until(lambda: not processes_of(process.pid), 10)
 
@@ -127,13 +132,13 @@ def served(folder: Path, text: str) -> Iterator[tuple[Bench, Mapping[str, Blow]]
     server = Server(folder)
     server.start()
 
-    def kill_server(_: Bench, __: subprocess.Popen[str]) -> None:
+    def kill_server(_: Bench, __: Program) -> None:
         server.signal(signal.SIGKILL)
         server.stop()
         time.sleep(SECONDS_OF_OUTAGE)
         server.start()
 
-    def freeze_server(_: Bench, __: subprocess.Popen[str]) -> None:
+    def freeze_server(_: Bench, __: Program) -> None:
         server.signal(signal.SIGSTOP)
         time.sleep(SECONDS_FROZEN)
         server.signal(signal.SIGCONT)
@@ -189,20 +194,9 @@ def main(minutes: float, seed: int) -> None:
 
 def deliver(bench: Bench) -> None:
     """Send what the server has missed by the end of the sweep."""
-    sent = subprocess.run(
-        [sys.executable, "-m", "tests.chaos.program", "deliver", "--tracking-uri", bench.uri],
-        cwd=bench.folder,
-        env={
-            **os.environ,
-            "PYTHONPATH": str(ROOT),
-            "CHAOS_EPOCHS": os.devnull,
-            **bench.environment,
-        },
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert sent.returncode == 0, sent.stderr
+    sending = bench.command("deliver", "--tracking-uri", bench.uri)
+    _, errors = sending.communicate()
+    assert sending.poll() == 0, errors
 
 
 if __name__ == "__main__":

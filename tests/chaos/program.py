@@ -2,13 +2,15 @@
 
 Worker processes import the main module again, so what is done here holds in them, too. Each epoch
 that is trained leaves a byte in the file that CHAOS_EPOCHS names. The report has no pictures: to
-draw them would take longer than all the trainings of a tiny sweep.
+draw them would take longer than all the trainings of a tiny sweep. With a file descriptor in place
+of a command, this is the process that commands are forked from (template.py).
 """
 
 from __future__ import annotations
 
 import math
 import os
+import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -20,9 +22,8 @@ from cifar_exp import checkpoint, cli, training
 from cifar_exp.datasets import Dataset
 from cifar_exp.losses import LOSSES
 from cifar_exp.losses.likelihood import CrossEntropy
-from cifar_exp.report import files
-from cifar_exp.report.picture import Picture
 from cifar_exp.training import EpochMetrics
+from tests.chaos import template
 
 MANY = 2**50
 
@@ -77,16 +78,19 @@ def slowly(train: Callable[..., Iterator[EpochMetrics]]) -> Callable[..., Iterat
     return trained
 
 
-def no_picture(picture: Picture, folder: Path) -> str:
+def no_picture(*_: object) -> str:
     """Draw nothing."""
-    del picture, folder
     return ""
 
 
 checkpoint.SECONDS_BETWEEN, checkpoint.MOST_SHARE = 0.0, math.inf
-files.store = no_picture  # type: ignore[attr-defined]
 training.train = slowly(training.train)
 LOSSES |= {"hanging": Hanging, "exiting": Exiting, "greedy": Greedy, "falling": Falling}
 
 if __name__ == "__main__":
+    from cifar_exp.report import files  # no worker needs it
+
+    files.store = no_picture  # type: ignore[assignment, attr-defined]
+    if sys.argv[1].isdigit():
+        template.serve(int(sys.argv[1]))
     cli.main()

@@ -7,8 +7,6 @@ import queue
 import re
 import shutil
 import signal
-import subprocess
-import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -22,12 +20,12 @@ from mlflow.exceptions import MlflowException
 
 from benchmarks.server import Server
 from tests import tiny
-from tests.chaos.bench import ROOT, wait_until
+from tests.chaos.bench import wait_until
+from tests.chaos.template import ROOT, Program
 from tests.content import content
 
 pytestmark = pytest.mark.chaos
 
-CLI = [sys.executable, "-m", "tests.chaos.program"]
 PATIENCE = 240
 TRAININGS = 10
 
@@ -38,26 +36,16 @@ class Command:
     def __init__(self, *words: str, folder: Path, **variables: str) -> None:
         self._lines: queue.Queue[str | None] = queue.Queue()
         self.seen: list[str] = []
-        self.process = subprocess.Popen(
-            [*CLI, *words],
-            cwd=folder,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            env={
-                **os.environ,
-                "PYTHONPATH": str(ROOT),
-                "PYTHONUNBUFFERED": "1",
-                "CHAOS_EPOCHS": str(folder / "epochs"),
-                **variables,
-            },
-        )
-        threading.Thread(target=self._read, daemon=True).start()
+        ours, theirs = os.pipe()
+        environment = {"PYTHONPATH": str(ROOT), "CHAOS_EPOCHS": str(folder / "epochs"), **variables}
+        self.process = Program(*words, cwd=folder, environment=environment, output=theirs)
+        os.close(theirs)
+        threading.Thread(target=self._read, args=[ours], daemon=True).start()
 
-    def _read(self) -> None:
-        assert self.process.stdout is not None
-        for line in self.process.stdout:
-            self._lines.put(line.rstrip("\n"))
+    def _read(self, output: int) -> None:
+        with open(output) as lines:
+            for line in lines:
+                self._lines.put(line.rstrip("\n"))
         self._lines.put(None)
 
     def wait_for(self, text: str) -> None:

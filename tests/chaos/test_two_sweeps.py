@@ -5,8 +5,6 @@ from __future__ import annotations
 import os
 import shutil
 import signal
-import subprocess
-import sys
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import chdir
@@ -17,11 +15,9 @@ import pytest
 from cifar_exp.datasets import Dataset
 from cifar_exp.record import RunRecord
 from tests import tiny
-from tests.chaos.bench import ROOT
+from tests.chaos.template import ROOT, Program
 from tests.test_sweep import Bench, scores, studies, tiny_search, wait_until
 
-Process = subprocess.Popen[str]
-CLI = [sys.executable, "-m", "tests.chaos.program"]
 SLOWLY = {"PYTHONPATH": str(ROOT), "CHAOS_EPOCHS": os.devnull, "CHAOS_SECONDS": "0.4"}
 """All trainings together last longer than a process takes to start."""
 LOSSES = "cross_entropy = {}\nmse = {}\nbrier = {}"
@@ -49,25 +45,20 @@ def definition(images: Path, tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def start(bench: Bench) -> Iterator[Callable[..., Process]]:
+def start(bench: Bench) -> Iterator[Callable[..., Program]]:
     """Start `cifar-exp run` as a process; none of them outlives the test."""
-    processes: list[Process] = []
+    processes: list[Program] = []
 
-    def start_(definition: Path, *options: str) -> Process:
-        process = subprocess.Popen(
-            [*CLI, "run", str(definition), "--storage", bench.storage_url, *ONE_EACH, *options],
-            env={**os.environ, **SLOWLY},
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
+    def start_(definition: Path, *options: str) -> Program:
+        words = ["run", str(definition), "--storage", bench.storage_url, *ONE_EACH, *options]
+        process = Program(*words, cwd=Path.cwd(), environment=SLOWLY)
         processes.append(process)
         return process
 
     yield start_
     for process in processes:
         process.kill()
-        process.communicate()
+        process.wait(10)
 
 
 Alone = tuple[list[tuple[object, ...]], object]
@@ -120,7 +111,7 @@ def trained_here(out: str) -> int:
 @pytest.mark.chaos
 @pytest.mark.chaos_short
 def test_two_processes_share_a_sweep(
-    bench: Bench, start: Callable[..., Process], definition: Path, alone: Alone
+    bench: Bench, start: Callable[..., Program], definition: Path, alone: Alone
 ) -> None:
     both = [start(definition, "--join") for _ in range(2)]
     shown = [process.communicate(timeout=120) for process in both]
@@ -143,7 +134,7 @@ def test_two_processes_share_a_sweep(
 
 @pytest.mark.chaos
 def test_the_one_that_joined_finishes_what_the_first_has_left(
-    bench: Bench, start: Callable[..., Process], definition: Path, alone: Alone
+    bench: Bench, start: Callable[..., Program], definition: Path, alone: Alone
 ) -> None:
     first = start(definition)
     wait_until(began(bench))
@@ -158,7 +149,7 @@ def test_the_one_that_joined_finishes_what_the_first_has_left(
 
 @pytest.mark.chaos
 def test_the_first_finishes_what_the_one_that_joined_has_left(
-    bench: Bench, start: Callable[..., Process], definition: Path, alone: Alone
+    bench: Bench, start: Callable[..., Program], definition: Path, alone: Alone
 ) -> None:
     first = start(definition)
     wait_until(began(bench))
@@ -179,7 +170,7 @@ def open_trials(bench: Bench) -> list[RunRecord]:
 
 @pytest.mark.chaos
 def test_without_join_the_second_is_told_and_starts_nothing(
-    bench: Bench, start: Callable[..., Process], definition: Path
+    bench: Bench, start: Callable[..., Program], definition: Path
 ) -> None:
     first = start(definition)
     wait_until(began(bench))
@@ -203,7 +194,7 @@ def test_four_processes_make_empty_stores_together(
     images: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, data: Dataset
 ) -> None:
     del data
-    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
     files = []
     for number in range(4):
         file = tmp_path / f"{number}.toml"
@@ -215,16 +206,10 @@ def test_four_processes_make_empty_stores_together(
         )
         files.append(file)
     processes = [
-        subprocess.Popen(
-            [*CLI, "run", str(file), *ONE_EACH],
-            env={
-                **{k: v for k, v in os.environ.items() if k != "MLFLOW_TRACKING_URI"},
-                **SLOWLY,
-                "CHAOS_SECONDS": "0",
-            },
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.PIPE,
-            text=True,
+        Program(
+            *("run", str(file), *ONE_EACH),
+            cwd=tmp_path,
+            environment={**SLOWLY, "CHAOS_SECONDS": "0"},
         )
         for file in files
     ]

@@ -1,0 +1,153 @@
+"""Commands of the CLI as processes that start at once, and the process they are forked from.
+
+A test of chaos starts a sweep up to ten times. To load torch, MLflow and the rest each time takes
+far longer than the trainings. So one process a test session, `python -m tests.chaos.program`, loads
+them, computes nothing, and forks a process for each command. Such a process has an environment,
+streams, a session and signals of its own, as one that the shell has started.
+"""
+
+from __future__ import annotations
+
+import functools
+import json
+import os
+import signal
+import socket
+import struct
+import subprocess
+import sys
+import tempfile
+from collections.abc import Mapping
+from importlib import import_module
+from multiprocessing.connection import wait
+from pathlib import Path
+from typing import IO, Any
+
+from cifar_exp import faults, fork_server
+
+ROOT = Path(__file__).parents[2]
+NUMBER = struct.Struct("q")
+MOST_BYTES = 2**20  # of a command with its environment
+LOADED = ["cifar_exp.sweep", "cifar_exp.progress", "cifar_exp.compare", "cifar_exp.deliver"]
+
+
+class Program:
+    """A command of the CLI as a process of its own.
+
+    Args:
+        words: The command.
+        cwd: The folder that it is typed in.
+        environment: Variables that it has beside those of this process.
+        output: A file descriptor for its standard output and error; by default they are kept.
+    """
+
+    def __init__(
+        self, *words: str, cwd: Path, environment: Mapping[str, str], output: int | None = None
+    ) -> None:
+        self.returncode: int | None = None
+        self._kept = [tempfile.TemporaryFile() for _ in range(2)]  # noqa: SIM115 - read at the end
+        streams = [file.fileno() for file in self._kept] if output is None else [output] * 2
+        self._status, theirs = os.pipe()
+        asked = {"words": words, "cwd": str(cwd), "environment": {**os.environ, **environment}}
+        socket.send_fds(template(), [json.dumps(asked).encode()], [*streams, theirs])
+        os.close(theirs)
+        self.pid = self._read()
+
+    def poll(self) -> int | None:
+        """Return the exit code, or minus a signal's number, once the process has ended."""
+        if self.returncode is None and wait([self._status], 0):
+            self.returncode = self._read()
+            os.close(self._status)
+        return self.returncode
+
+    def wait(self, timeout: float) -> int:
+        """Wait for the end; raise TimeoutExpired if it does not come."""
+        if self.returncode is None:
+            wait([self._status], timeout)
+        code = self.poll()
+        if code is None:
+            raise subprocess.TimeoutExpired("cifar-exp", timeout)
+        return code
+
+    def communicate(self, timeout: float = 240) -> tuple[str, str]:
+        """Wait for the end; return what was printed to standard output and error."""
+        self.wait(timeout)
+        out, err = map(_content, self._kept)
+        return out, err
+
+    def send_signal(self, number: signal.Signals) -> None:
+        if self.poll() is None:
+            os.kill(self.pid, number)
+
+    def kill(self) -> None:
+        self.send_signal(signal.SIGKILL)
+
+    def _read(self) -> int:
+        return int(NUMBER.unpack(os.read(self._status, NUMBER.size))[0])
+
+
+def _content(file: IO[bytes]) -> str:
+    file.seek(0)
+    return file.read().decode()
+
+
+@functools.cache
+def template() -> socket.socket:
+    """Start the process that all commands are forked from; it ends with this one."""
+    ours, theirs = socket.socketpair()
+    subprocess.Popen(
+        [sys.executable, "-m", "tests.chaos.program", str(theirs.fileno())],
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        pass_fds=[theirs.fileno()],
+        cwd=ROOT,
+    )
+    theirs.close()
+    return ours
+
+
+def serve(descriptor: int) -> None:
+    """Fork a process for each command that is asked for; return in those processes alone."""
+    for name in [*fork_server.LOADED, *LOADED]:
+        import_module(name)
+    requests = socket.socket(fileno=descriptor)
+    signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # so that nobody need wait for the keepers
+    while True:
+        request, descriptors, _, _ = socket.recv_fds(requests, MOST_BYTES, 3)
+        if not request:
+            sys.exit()
+        if not os.fork():
+            requests.close()
+            _keep(json.loads(request), *descriptors)
+            return
+        for each in descriptors:
+            os.close(each)
+
+
+def _keep(asked: Mapping[str, Any], out: int, err: int, status: int) -> None:
+    """Fork the command's process, tell its number, wait for its end and tell its exit code."""
+    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+    pid = os.fork()
+    if not pid:
+        os.close(status)
+        _become(out, err, **asked)
+        return
+    for each in (out, err):
+        os.close(each)
+    os.write(status, NUMBER.pack(pid))
+    _, ended = os.waitpid(pid, 0)
+    os.write(status, NUMBER.pack(os.waitstatus_to_exitcode(ended)))
+    os._exit(0)
+
+
+def _become(out: int, err: int, words: list[str], cwd: str, environment: dict[str, str]) -> None:
+    """Make this process what the shell would have started."""
+    os.setsid()
+    for source, target in ((os.open(os.devnull, os.O_RDONLY), 0), (out, 1), (err, 2)):
+        os.dup2(source, target)
+        os.close(source)
+    os.chdir(cwd)
+    os.environ.clear()
+    os.environ.update(environment)
+    sys.argv = ["cifar-exp", *words]
+    sys.stdout.reconfigure(line_buffering=True)  # type: ignore[union-attr]
+    faults.FAULTS = json.loads(environment.get("CIFAR_EXP_FAULTS", "[]"))
