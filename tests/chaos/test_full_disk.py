@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import resource
 import shutil
 import subprocess
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -14,7 +15,8 @@ import pytest
 from cifar_exp.datasets import Dataset
 from cifar_exp.tracking import connect
 from tests import tiny
-from tests.test_sweep import CLI, Bench, studies, tiny_search, trained, wait_until
+from tests.chaos.template import ROOT, Program
+from tests.test_sweep import Bench, studies, tiny_search, trained, wait_until
 
 pytestmark = pytest.mark.chaos
 DISK_BYTES = 24_000_000
@@ -46,18 +48,11 @@ def definition(images: Path, tmp_path: Path, data: Dataset) -> Path:
     return file
 
 
-def run(
-    bench: Bench, definition: Path, cwd: Path, prepare: Callable[[], None] | None = None
-) -> subprocess.Popen[str]:
+def run(bench: Bench, definition: Path, cwd: Path) -> Program:
     stores = ["--tracking-uri", bench.tracking_uri, "--storage", bench.storage_url]
-    return subprocess.Popen(
-        [*CLI, "run", str(definition), *stores, "--workers", "2", "--threads", "1"],
-        cwd=cwd,
-        preexec_fn=prepare,  # noqa: PLW1509 - no other thread runs here
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
+    words = ["run", str(definition), *stores, "--workers", "2", "--threads", "1"]
+    environment = {"PYTHONPATH": str(ROOT), "CHAOS_EPOCHS": os.devnull}
+    return Program(*words, cwd=cwd, environment=environment)
 
 
 def fill(folder: Path) -> Path:
@@ -72,9 +67,9 @@ def fill(folder: Path) -> Path:
     raise AssertionError("the disk has no end")
 
 
-def check_paused(process: subprocess.Popen[str]) -> None:
-    _, errors = process.communicate(timeout=90)
-    assert process.returncode == 3, errors
+def check_paused(process: Program) -> None:
+    _, errors = process.communicate(90)
+    assert process.poll() == 3, errors
     last = errors.strip().splitlines()[-1]
     assert last.startswith("the disk is full")
     assert last.endswith("make room, and the same command goes on from here")
@@ -106,8 +101,8 @@ def test_a_sweep_on_a_full_disk_goes_on_when_there_is_room(
     check_paused(process)
     filler.unlink()
     again = run(bench, definition, small_disk)
-    _, errors = again.communicate(timeout=90)
-    assert again.returncode == 0, errors
+    _, errors = again.communicate(90)
+    assert again.poll() == 0, errors
     assert kept
     check_whole(bench, definition, tmp_path, kept)
 
@@ -134,12 +129,11 @@ def test_a_database_that_may_not_grow_pauses_the_sweep(
     bench = Bench(tracking_uri, storage_url)
     limit = (tmp_path / "mlflow.db").stat().st_size + 200_000  # its log is a file beside it
 
-    def refuse_larger_files() -> None:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
-
-    check_paused(run(bench, definition, tmp_path, refuse_larger_files))
+    process = run(bench, definition, tmp_path)
+    resource.prlimit(process.pid, resource.RLIMIT_FSIZE, (limit, limit))  # it has just begun
+    check_paused(process)
     kept = {r.run_id for r in bench.records() if r.finished}
     again = run(bench, definition, tmp_path)
-    _, errors = again.communicate(timeout=90)
-    assert again.returncode == 0, errors
+    _, errors = again.communicate(90)
+    assert again.poll() == 0, errors
     check_whole(bench, definition, tmp_path, kept)

@@ -18,7 +18,7 @@ from tests import tiny
 from tests.chaos.template import ROOT, Program
 from tests.test_sweep import Bench, scores, studies, tiny_search, wait_until
 
-SLOWLY = {"PYTHONPATH": str(ROOT), "CHAOS_EPOCHS": os.devnull, "CHAOS_SECONDS": "0.4"}
+SLOWLY = {"PYTHONPATH": str(ROOT), "CHAOS_EPOCHS": os.devnull, "CHAOS_SECONDS": "0.1"}
 """All trainings together last longer than a process takes to start."""
 LOSSES = "cross_entropy = {}\nmse = {}\nbrier = {}"
 ONE_EACH = ["--workers", "1", "--threads", "1"]
