@@ -166,6 +166,15 @@ def processes_of(group: int) -> list[str]:
     return [pid for pid, state in rows if not state.startswith("Z")]
 
 
+def children(pid: int, command: str = "") -> list[int]:
+    """List the processes that a process has started with some command, the oldest first."""
+    pattern = ["-f", command] if command else []
+    listed = subprocess.run(
+        ["pgrep", "-P", str(pid), *pattern], capture_output=True, text=True, check=False
+    )
+    return sorted(map(int, listed.stdout.split()))
+
+
 def wait_until(condition: Callable[[], bool], seconds: float = 60) -> None:
     deadline = time.monotonic() + seconds
     while not condition():

@@ -11,7 +11,6 @@ import os
 import random
 import signal
 import sqlite3
-import subprocess
 import sys
 import tempfile
 import time
@@ -24,7 +23,7 @@ from pathlib import Path
 import tomli_w
 
 from benchmarks.server import Server
-from tests.chaos.bench import Bench, processes_of, wait_until
+from tests.chaos.bench import Bench, children, processes_of, wait_until
 from tests.chaos.template import ROOT, Program
 
 SECONDS_OF_OUTAGE = 3.0
@@ -41,15 +40,6 @@ def kill_worker(_: Bench, process: Program) -> None:
     for server in children(process.pid, "multiprocessing.forkserver"):
         for worker in children(server)[-1:]:
             os.kill(worker, signal.SIGKILL)
-
-
-def children(pid: int, command: str = "") -> list[int]:
-    """List the processes that a process has started with some command, the oldest first."""
-    pattern = ["-f", command] if command else []
-    listed = subprocess.run(
-        ["pgrep", "-P", str(pid), *pattern], capture_output=True, text=True, check=False
-    )
-    return sorted(map(int, listed.stdout.split()))
 
 
 def lock_store(bench: Bench, _: Program) -> None:

@@ -2,6 +2,8 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable
@@ -15,6 +17,7 @@ from cifar_exp.death import Death
 from cifar_exp.errors import Unavailable
 from cifar_exp.event import Event, Watch
 from cifar_exp.workers import WorkerError, pool
+from tests.chaos.bench import children, wait_until
 
 pytestmark = pytest.mark.chaos  # a worker takes seconds to start
 
@@ -88,6 +91,16 @@ def asleep() -> None:
     time.sleep(3600)
 
 
+@dataclass(frozen=True)
+class Awaits:
+    """Sleeps until a file is there."""
+
+    file: Path
+
+    def __call__(self) -> None:
+        wait_until(self.file.exists)
+
+
 @pytest.mark.chaos_short
 def test_the_death_of_a_worker_costs_its_own_unit_one_attempt(tmp_path: Path) -> None:
     told: list[Event] = []
@@ -157,6 +170,41 @@ def test_an_interruption_ends_the_workers_where_they_are(tmp_path: Path) -> None
         assert unit.lines("deaths") == []  # it is no crash
         with pytest.raises(ProcessLookupError):
             os.kill(int(unit.lines("attempts")[0]), 0)
+
+
+def test_what_is_loaded_before_a_fork_survives_it() -> None:
+    """The fork server must have no thread of Python's, and must not have asked for a GPU."""
+    program = """
+import threading, torch
+from importlib import import_module
+from cifar_exp import fork_server
+asked = []
+torch._C._cuda_getDeviceCount = torch.cuda.device_count = lambda: asked.append("a GPU") or 0
+for name in fork_server.LOADED:
+    import_module(name)
+assert threading.active_count() == 1, threading.enumerate()
+assert not asked and not torch.cuda.is_initialized()
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+
+
+def test_the_death_of_the_fork_server_costs_no_unit(tmp_path: Path) -> None:
+    units = [Step(name, tmp_path, Awaits(tmp_path / "enough")) for name in ("a", "b")]
+    later = Step("c", tmp_path, killed, 2)  # both workers, so that one must be forked
+    with pool(2, 1, lambda _: None) as submit:
+        working = [submit(unit) for unit in units]
+        wait_until(lambda: all(unit.lines("attempts") for unit in units))
+        [server] = children(os.getpid(), "multiprocessing.forkserver")
+        os.kill(server, signal.SIGKILL)
+        (tmp_path / "enough").touch()
+        assert all(future.result() for future in working)
+        assert submit(later).result()
+    assert [len(unit.lines("attempts")) for unit in (*units, later)] == [1, 1, 3]
+    [other] = children(os.getpid(), "multiprocessing.forkserver")
+    assert other != server
 
 
 @pytest.mark.chaos_short
