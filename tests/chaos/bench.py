@@ -166,12 +166,9 @@ def processes_of(group: int) -> list[str]:
     return [pid for pid, state in rows if not state.startswith("Z")]
 
 
-def children(pid: int, command: str = "") -> list[int]:
-    """List the processes that a process has started with some command, the oldest first."""
-    pattern = ["-f", command] if command else []
-    listed = subprocess.run(
-        ["pgrep", "-P", str(pid), *pattern], capture_output=True, text=True, check=False
-    )
+def children(pid: int) -> list[int]:
+    """List the processes that a process has started, the oldest first."""
+    listed = subprocess.run(["pgrep", "-P", str(pid)], capture_output=True, text=True, check=False)
     return sorted(map(int, listed.stdout.split()))
 
 

@@ -37,8 +37,8 @@ Blow = Callable[[Bench, Program], None]
 
 def kill_worker(_: Bench, process: Program) -> None:
     """Kill the youngest of the workers, if there is one: they are the fork server's children."""
-    for server in children(process.pid, "multiprocessing.forkserver"):
-        for worker in children(server)[-1:]:
+    for child in children(process.pid):
+        for worker in children(child)[-1:]:
             os.kill(worker, signal.SIGKILL)
 
 

@@ -3,11 +3,13 @@
 A test of chaos starts a sweep up to ten times. To load torch, MLflow and the rest each time takes
 far longer than the trainings. So one process a test session, `python -m tests.chaos.program`, loads
 them, computes nothing, and forks a process for each command. Such a process has an environment,
-streams, a session and signals of its own, as one that the shell has started.
+streams, a session and signals of its own, as one that the shell has started. It has a spare one
+beside it, which becomes the fork server of its workers.
 """
 
 from __future__ import annotations
 
+import fcntl
 import functools
 import json
 import os
@@ -17,8 +19,9 @@ import struct
 import subprocess
 import sys
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from importlib import import_module
+from multiprocessing import util
 from multiprocessing.connection import wait
 from pathlib import Path
 from typing import IO, Any
@@ -28,6 +31,7 @@ from cifar_exp import faults, fork_server
 ROOT = Path(__file__).parents[2]
 NUMBER = struct.Struct("q")
 MOST_BYTES = 2**20  # of a command with its environment
+HIGH = 100  # no file that matters has such a number
 LOADED = ["cifar_exp.sweep", "cifar_exp.progress", "cifar_exp.compare", "cifar_exp.deliver"]
 
 
@@ -151,3 +155,40 @@ def _become(out: int, err: int, words: list[str], cwd: str, environment: dict[st
     sys.argv = ["cifar-exp", *words]
     sys.stdout.reconfigure(line_buffering=True)  # type: ignore[union-attr]
     faults.FAULTS = json.loads(environment.get("CIFAR_EXP_FAULTS", "[]"))
+    Spare()
+
+
+class Spare:
+    """A process that runs what a new Python would be started for: the fork server, if need be."""
+
+    def __init__(self) -> None:
+        self._requests, theirs = socket.socketpair()
+        self._pid = os.fork()
+        if not self._pid:
+            self._requests.close()
+            _run_once(theirs)
+        theirs.close()
+        self._spawn, util.spawnv_passfds = util.spawnv_passfds, self  # type: ignore[assignment]
+
+    def __call__(self, path: bytes, args: Sequence[str], descriptors: Sequence[int]) -> int:
+        """Stand for `multiprocessing.util.spawnv_passfds`, once for a fork server."""
+        if "forkserver" not in args[-1]:
+            return int(self._spawn(path, args, descriptors))
+        util.spawnv_passfds = self._spawn
+        request = json.dumps([args[-1], descriptors]).encode()
+        socket.send_fds(self._requests, [request], descriptors)
+        return self._pid
+
+
+def _run_once(requests: socket.socket) -> None:
+    """Run the program that comes, with its files; the end of the command comes before, or never."""
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGTERM})  # as it is started
+    request, descriptors, _, _ = socket.recv_fds(requests, MOST_BYTES, 9)
+    if request:
+        program, numbers = json.loads(request)
+        away = [fcntl.fcntl(each, fcntl.F_DUPFD, HIGH) for each in descriptors]
+        for source, target in zip(away, numbers, strict=True):
+            os.dup2(source, target)
+            os.close(source)
+        exec(program, {})
+    os._exit(0)
