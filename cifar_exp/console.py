@@ -14,10 +14,11 @@ from rich.markup import escape
 from rich.table import Table
 
 from cifar_exp.experiment import Experiment
+from cifar_exp.train_command import train_command
 from cifar_exp.wording import duration, size, without_credentials
 
 if TYPE_CHECKING:
-    from cifar_exp.comparison import Ranking, Row
+    from cifar_exp.comparison import Ranking
     from cifar_exp.comparison.across import Across
     from cifar_exp.gc import Collected
     from cifar_exp.plan import Plan
@@ -149,38 +150,6 @@ def print_next_steps(
     )
 
 
-def train_command(experiment: Experiment, row: Row) -> list[str]:
-    """Return the command that trains a combination's best trial again."""
-    [combination] = [c for c in experiment.combinations() if c.name == row.combination]
-    texts = {"lr": str(row.lr), "batch_size": str(row.batch_size), **row.settings}
-    config = experiment.trial(combination, experiment.parse(combination, texts), experiment.seed)
-    dataset = experiment.dataset.choice.model_dump(exclude_defaults=True)
-    options = {
-        "dataset": experiment.dataset.type,
-        **({"data-dir": dataset.pop("path")} if "path" in dataset else {}),
-        "model": config.model,
-        "loss": combination.loss.type,
-        "optimizer": combination.optimizer.type,
-        "lr": config.lr,
-        "batch-size": config.batch_size,
-        "epochs": config.epochs,
-        "seed": config.seed,
-        "precision": config.precision,
-        **({} if config.augment == "none" else {"augment": config.augment}),
-        **({} if row.threads is None else {"threads": row.threads}),
-    }
-    words = [word for name, value in options.items() for word in (f"--{name}", str(value))]
-    return [
-        "cifar-exp",
-        "train",
-        *words,
-        *(["--compile"] if config.compile else []),
-        *_setting_options("dataset", dataset),
-        *_setting_options("loss", config.loss_settings.model_dump(exclude_defaults=True)),
-        *_setting_options("optimizer", config.optimizer_settings.model_dump(exclude_defaults=True)),
-    ]
-
-
 def print_plan(console: Console, experiment: Experiment, plan: Plan, workers: int) -> None:
     """Print what a sweep would cost."""
     lines = [
@@ -250,15 +219,6 @@ def _setting_lines(component: Any) -> list[str]:
         f"{'  ' + field.description if field.description else ''}"
         for name, field in fields.items()
     ]
-
-
-def _setting_options(component: str, changed: Mapping[str, Any]) -> list[str]:
-    words = (("-s", f"{component}.{name}={_toml(value)}") for name, value in changed.items())
-    return [word for pair in words for word in pair]
-
-
-def _toml(value: Any) -> str:
-    return str(value).lower() if isinstance(value, bool) else str(value)
 
 
 def _counted(number: int, noun: str) -> str:

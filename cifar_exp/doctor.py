@@ -35,6 +35,9 @@ def visit(
 ) -> dict[str, list[str]]:
     """Repair one experiment or all of a store.
 
+    What was recorded for a server is repaired in its outbox on this machine, and is to be delivered
+    from there.
+
     Args:
         name: The experiment; by default all that the store holds.
         tracking_uri: The MLflow store.
@@ -49,14 +52,19 @@ def visit(
         BadInput: There is no such store or experiment.
         StoreError, StudyError: A store cannot be used.
     """
-    if not tracking.exists(tracking_uri):
+    store = tracking.store_of(tracking_uri)
+    shown = without_credentials(tracking_uri)
+    if not tracking.exists(store):
+        if tracking.is_server(tracking_uri):
+            raise BadInput(f"this machine has recorded nothing for {shown}")
         raise BadInput(f"there is no {tracking_uri.removeprefix('sqlite:///')}; name the store")
-    there = tracking.experiments(tracking.connect(tracking_uri))
+    there = tracking.experiments(tracking.connect(store))
     if name is not None and name not in there:
-        store = without_credentials(tracking_uri)
-        raise BadInput(f"the MLflow store {store} holds no experiment {name!r}")
+        if store != tracking_uri:
+            raise BadInput(f"this machine has recorded no experiment {name!r} for {shown}")
+        raise BadInput(f"the MLflow store {shown} holds no experiment {name!r}")
     names = sorted(there) if name is None else [name]
-    return {each: _visit(each, tracking_uri, storage_url, dry_run=dry_run) for each in names}
+    return {each: _visit(each, tracking_uri, store, storage_url, dry_run=dry_run) for each in names}
 
 
 def exists(storage_url: str) -> bool:
@@ -64,8 +72,10 @@ def exists(storage_url: str) -> bool:
     return sqlite.exists(storage_url)
 
 
-def _visit(name: str, tracking_uri: str, storage_url: str, *, dry_run: bool) -> list[str]:
-    tracker = Tracker(tracking_uri, name, "")  # no run is made
+def _visit(
+    name: str, tracking_uri: str, store: str, storage_url: str, *, dry_run: bool
+) -> list[str]:
+    tracker = Tracker(store, name, "")  # no run is made
     work = examine if dry_run else repair
     try:
         with holds.alone((tracking_uri, storage_url), name):

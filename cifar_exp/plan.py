@@ -126,6 +126,7 @@ def _measure_side_by_side(
     if workers == 1:
         prepare_process(threads)
         return [_measure(experiment, data)]
+    fork_server.load()
     context = fork_server.context()
     with ProcessPoolExecutor(workers, context, prepare_process, (threads,)) as executor:
         jobs = [executor.submit(_measure_cached, experiment, data.path) for _ in range(workers)]

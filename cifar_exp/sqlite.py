@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import atexit
 import os
 import sqlite3
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -50,16 +52,21 @@ SECONDS_TO_WAIT = 60
 """How long a file may be locked by others, as a backup or a viewer does, before it is an error."""
 WAIT = f"PRAGMA busy_timeout = {SECONDS_TO_WAIT * 1000}"
 
+_open: set[sqlite3.Connection] = set()
+
 
 def share_files() -> None:
     """Let every SQLite database that this process opens from now on write ahead to a log.
 
     Readers and a writer then do not wait for each other, and a commit costs a fraction. A killed
     process loses nothing; a power cut may cost the last commits and never the file.
-    Where another program has locked the file, everything waits for a minute.
+    Where another program has locked the file, everything waits for a minute. At its end the process
+    closes what it has opened: the last one to close a database brings the log into its file.
     """
     if not event.contains(Engine, "connect", _write_ahead):
+        atexit.register(_close_all)
         event.listen(Engine, "connect", _write_ahead)
+        event.listen(Engine, "close", _forget)
         event.listen(Engine, "before_cursor_execute", _wait_longer, retval=True)
 
 
@@ -68,6 +75,17 @@ def _write_ahead(connection: Any, _: object) -> None:
         connection.execute(WAIT)
         connection.execute("PRAGMA journal_mode=WAL")
         connection.execute("PRAGMA synchronous=NORMAL")
+        _open.add(connection)
+
+
+def _forget(connection: Any, _: object) -> None:
+    _open.discard(connection)
+
+
+def _close_all() -> None:
+    for connection in list(_open):
+        with suppress(sqlite3.Error):
+            connection.close()
 
 
 def _wait_longer(

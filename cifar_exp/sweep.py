@@ -5,7 +5,6 @@ The same call again goes on from what MLflow and Optuna hold and repeats nothing
 
 from __future__ import annotations
 
-import hashlib
 import tempfile
 from collections.abc import Callable, Mapping
 from contextlib import suppress
@@ -27,11 +26,12 @@ from cifar_exp import (
 from cifar_exp.comparison import Ranking
 from cifar_exp.datasets import Dataset, Progress, load, no_progress
 from cifar_exp.event import Watch
-from cifar_exp.experiment import Experiment, Range
+from cifar_exp.experiment import Experiment
 from cifar_exp.holds import Holder, Units
+from cifar_exp.opening import definition_hash, open_combinations, open_sweep
 from cifar_exp.problems import DefinitionError
 from cifar_exp.record import TRAININGS, RunRecord
-from cifar_exp.tracking import Run, Tracker
+from cifar_exp.tracking import Tracker
 from cifar_exp.training import initial_model
 from cifar_exp.units import Job
 from cifar_exp.workers import pool
@@ -101,7 +101,7 @@ def run(sweep: Sweep, data: Dataset, watch: Watch) -> tuple[Ranking, str]:
     watch = share.once(watch)
     if sweep.join:
         _work_beside(sweep, data, watch)
-    definition = _definition_hash(sweep.experiment, data)
+    definition = definition_hash(sweep.experiment, data)
     name = sweep.experiment.name
     alone = holds.alone(sweep.stores, name, definition=definition, wait=sweep.join)
     delivering = tracking.delivering(sweep.tracking_uri, name, name)
@@ -114,8 +114,8 @@ def _run(sweep: Sweep, data: Dataset, watch: Watch) -> tuple[Ranking, str]:
     tracker, inherited = _connect(sweep)
     _check_room(sweep, data, tracker)
     try:
-        run_ = _open(sweep, data, tracker, inherited)
-        parents = _open_combinations(sweep.experiment, data, tracker, run_)
+        run_ = open_sweep(sweep.experiment, sweep.definition, data, tracker, inherited)
+        parents = open_combinations(sweep.experiment, data, tracker, run_)
         _train_all(_job(sweep, data, tracker, parents), sweep, watch)
         ranking = summary.close(tracker, run_, parents)
     except BaseException:
@@ -173,7 +173,7 @@ def _work_beside(sweep: Sweep, data: Dataset, watch: Watch) -> None:
 
     That process opens and closes the sweep. Should it die, whoever holds the sweep next does.
     """
-    definition = _definition_hash(sweep.experiment, data)
+    definition = definition_hash(sweep.experiment, data)
     there = replace(sweep, tracking_uri=tracking.store_of(sweep.tracking_uri))
     shared = joining.find(
         sweep.stores, there.tracking_uri, sweep.experiment, data.fingerprint, definition
@@ -213,41 +213,6 @@ def _connect(sweep: Sweep) -> tuple[Tracker, str | None]:
     return tracker, inherited.info.run_id if inherited else None
 
 
-def _open(sweep: Sweep, data: Dataset, tracker: Tracker, inherited: str | None) -> Run:
-    """Open the sweep's run: the one that `mlflow run` made, an earlier one, or a new one."""
-    name = sweep.experiment.name
-    tags = {"definition": _definition_hash(sweep.experiment, data)}
-    params = _params(sweep.experiment, data)
-    if inherited is None:
-        run_ = tracker.open_run("sweep", name, tags=tags, params=params)
-    else:
-        run_ = tracker.adopt(inherited, name, {"kind": "sweep", **tags}, params)
-    run_.log_text(sweep.definition, "experiment.toml")
-    return run_
-
-
-def _open_combinations(
-    experiment: Experiment, data: Dataset, tracker: Tracker, sweep_run: Run
-) -> dict[str, str]:
-    """Open the run of each combination under the sweep's; return their ids by name."""
-    parents = {}
-    for combination in experiment.combinations():
-        run_ = tracker.open_combination(
-            combination.name,
-            parent=sweep_run.run_id,
-            combination_id=experiment.identity(combination, data.fingerprint),
-            params={"loss": combination.loss.name, "optimizer": combination.optimizer.name},
-        )
-        run_.log_params(_lr_range(combination.optimizer.lr))  # also where an older version made it
-        parents[combination.name] = run_.run_id
-    return parents
-
-
-def _lr_range(lr: float | Range) -> dict[str, float]:
-    """Name the ends of the range that a learning rate is searched in; a fixed one has none."""
-    return {"lr_low": lr.low, "lr_high": lr.high} if isinstance(lr, Range) else {}
-
-
 def _job(sweep: Sweep, data: Dataset, tracker: Tracker, parents: Mapping[str, str]) -> Job:
     return Job(
         experiment=sweep.experiment,
@@ -263,29 +228,3 @@ def _train_all(job: Job, sweep: Sweep, watch: Watch) -> None:
     """Train what is left to do; workers are started when there is something, and not before."""
     with pool(sweep.workers, sweep.threads, watch, sweep.time_limit) as submit:
         share.train_all(job, submit, watch)
-
-
-def _definition_hash(experiment: Experiment, data: Dataset) -> str:
-    definition = experiment.model_dump_json(exclude={"dataset", "precision"})
-    text = f"{data.fingerprint} {experiment.arithmetic} {definition}"
-    return hashlib.sha256(text.encode()).hexdigest()[:16]
-
-
-def _params(experiment: Experiment, data: Dataset) -> dict[str, object]:
-    search = experiment.search
-    return {
-        "dataset": data.name,
-        "model": experiment.model,
-        "epochs": experiment.epochs,
-        "seed": experiment.seed,
-        "precision": experiment.arithmetic,
-        "augment": experiment.augment,
-        "compile": experiment.compile,
-        "losses": ", ".join(experiment.losses),
-        "optimizers": ", ".join(experiment.optimizers),
-        "trials": search.trials,
-        "sampler": search.sampler,
-        "pruner": search.pruner,
-        "batch_size": ", ".join(map(str, search.batch_size)),
-        "seeds": experiment.confirm.seeds,
-    }

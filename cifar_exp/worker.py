@@ -23,6 +23,9 @@ from cifar_exp.memory import keep_freed_memory
 
 SECONDS_TO_LEAVE = 10
 
+_changing = threading.Lock()
+"""To start a process also asks how others have ended, and only one thread can be told."""
+
 
 class Unit(Protocol):
     """A unit of work: it can run in any process, and again, where it goes on."""
@@ -55,20 +58,21 @@ class Worker:
     """
 
     def __init__(self, num_threads: int, time_limit: float | None, dump: Path) -> None:
-        context = fork_server.context()
         self._time_limit = time_limit
         self._dump = dump
-        self._connection, theirs = context.Pipe()
-        self._process = context.Process(
-            target=_serve, args=(theirs, dict(os.environ), num_threads, time_limit, dump)
-        )
-        self._process.start()
+        with _changing:
+            context = fork_server.context()
+            self._connection, theirs = context.Pipe()
+            self._process = context.Process(
+                target=_serve, args=(theirs, dict(os.environ), num_threads, time_limit, dump)
+            )
+            self._process.start()
         theirs.close()  # now the process alone has it: when it dies, this end is told
 
     @property
     def is_alive(self) -> bool:
-        """Whether the process can do another unit."""
-        return self._process.is_alive()
+        """Whether the process, which has nothing to do, can do another unit."""
+        return not self._connection.poll()  # all there could be to read is the end
 
     def work(self, unit: Unit, watch: Watch) -> bool | Death:
         """Let the process do a unit; return what that returns, or how the process has died.
@@ -102,15 +106,20 @@ class Worker:
         with suppress(OSError):  # it has died of itself
             self._connection.send(None)
         self._process.join(SECONDS_TO_LEAVE)
-        self.kill()
+        if self._process.exitcode is None:
+            self.kill()
 
     def kill(self) -> None:
         """End the process where it is; what it had not finished is taken up another time."""
-        self._process.kill()
+        assert self._process.pid is not None
+        with suppress(ProcessLookupError):
+            # Process.kill takes it for dead once its fork server is
+            os.kill(self._process.pid, signal.SIGKILL)
         self._process.join()
 
     def _death(self) -> Death:
-        self._process.join()
+        with _changing:
+            self._process.join()
         if self._dump.exists() and self._dump.stat().st_size > 0:
             return Death(f"took longer than the limit of {self._time_limit:g} s", final=True)
         code = self._process.exitcode

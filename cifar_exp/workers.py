@@ -99,9 +99,9 @@ class Workers:
         self._begun = self._closing = False
         self._idle: list[Worker] = []
         self._busy: list[Worker] = []
-        self._dumps = (folder / str(number) for number in itertools.count())
+        numbers = itertools.count()  # several threads take from it at once
         self._start: Callable[[], Worker] = lambda: Worker(
-            num_threads, time_limit, next(self._dumps)
+            num_threads, time_limit, folder / str(next(numbers))
         )
         self._watch = _one_at_a_time(watch)
 
@@ -112,7 +112,7 @@ class Workers:
         """
         if not self._begun:
             self._begun = True
-            fork_server.start()
+            fork_server.load()
         return self._threads.submit(self._attend, unit)
 
     def kill(self) -> None:
@@ -147,7 +147,7 @@ class Workers:
         """Have a unit done by one worker; return what it returns, or how the worker has died."""
         try:
             worker = self._take()
-        except EOFError:
+        except fork_server.GONE:
             return Death("it could not be started")
         try:
             result = worker.work(unit, self._watch)

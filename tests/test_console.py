@@ -22,6 +22,7 @@ from cifar_exp.losses import LOSSES
 from cifar_exp.models import MODELS
 from cifar_exp.optimizers import OPTIMIZERS
 from cifar_exp.plan import Plan
+from cifar_exp.train_command import train_command
 from cifar_exp.training import EpochMetrics
 from tests import tiny
 from tests.definitions import changed, every_shipped_one
@@ -217,7 +218,7 @@ def check_command(definition: Experiment, monkeypatch: pytest.MonkeyPatch) -> No
             batch_size=config.batch_size,
             settings=settings_of(definition, combination),
         )
-        typed = shlex.join(console.train_command(definition, best))
+        typed = shlex.join(train_command(definition, best))
         with monkeypatch.context() as patch:
             read = trained_by(shlex.split(typed), patch)
         [alone] = read.combinations()

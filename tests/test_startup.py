@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 import sys
 from dataclasses import dataclass
@@ -117,3 +118,12 @@ def test_the_list_of_losses(tmp_path: Path) -> None:
     done = typed(tmp_path, "list", "losses")
     assert (done.code, done.err) == (0, "")
     assert done.loaded.isdisjoint(LARGE)
+
+
+def test_a_database_is_one_file_when_a_command_has_ended(
+    tmp_path: Path, store_template: Path
+) -> None:
+    shutil.copy(store_template, tmp_path / "mlflow.db")
+    done = typed(tmp_path, "doctor", "--tracking-uri", f"sqlite:///{tmp_path / 'mlflow.db'}")
+    assert (done.code, done.err) == (0, "")
+    assert [path.name for path in tmp_path.iterdir()] == ["mlflow.db"]

@@ -4,8 +4,11 @@ import base64
 import json
 import multiprocessing
 import socket
+import threading
 import zlib
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +17,7 @@ import sqlalchemy
 
 from benchmarks.server import tracking_server
 from cifar_exp import provenance
+from cifar_exp.datasets import Dataset
 from cifar_exp.errors import BadInput
 from cifar_exp.predictions import Predictions
 from cifar_exp.tracking import (
@@ -318,6 +322,39 @@ def test_processes_that_create_the_same_store_at_once_all_succeed(tmp_path: Path
     uri = f"sqlite:///{tmp_path / 'new.db'}"
     with multiprocessing.get_context("spawn").Pool(3) as pool:
         assert pool.map(_touch, [uri] * 3, chunksize=1) == [1, 1, 1]
+
+
+def test_runs_that_name_a_new_data_set_at_once_all_succeed(
+    tracker: Tracker, open_trial: Open, data: Dataset
+) -> None:
+    runs = [open_trial(number) for number in range(3)]
+    together = threading.Barrier(len(runs))
+
+    def name_it(run: Run, fingerprint: str) -> None:
+        together.wait()
+        run.log_dataset(replace(data, fingerprint=fingerprint))
+
+    fingerprints = [f"{number:08}" for number in range(20)]  # some of them meet
+    with ThreadPoolExecutor(len(runs)) as pool:
+        for fingerprint in fingerprints:
+            list(pool.map(name_it, runs, [fingerprint] * len(runs)))
+    for run in runs:
+        inputs = tracker.client.get_run(run.run_id).inputs
+        assert inputs is not None
+        assert sorted(each.dataset.digest for each in inputs.dataset_inputs) == fingerprints
+
+
+def test_threads_that_make_the_same_experiment_get_one_id(tracking_uri: str) -> None:
+    client = connect(tracking_uri)
+    together = threading.Barrier(3)
+
+    def make(name: str) -> str:
+        together.wait()
+        return mlflow_experiment(client, name)
+
+    with ThreadPoolExecutor(3) as pool:
+        for number in range(20):
+            assert len(set(pool.map(make, [f"new {number}"] * 3))) == 1
 
 
 def test_a_server_prints_no_addresses_between_the_lines_of_progress(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import atexit
+import gc
 import io
 import os
 import sys
@@ -22,6 +24,7 @@ BAD_INPUT, ENVIRONMENT = 2, 3
 def main() -> NoReturn:
     """Run the command line; a failure ends in one sentence and its exit code."""
     end_in_good_order()
+    atexit.register(gc.freeze)  # or Python looks through all that was loaded once more: a second
     debug = "--debug" in sys.argv
     try:
         cli.main([a for a in sys.argv[1:] if a != "--debug"], "cifar-exp", standalone_mode=False)

@@ -18,14 +18,18 @@ def doctor(
 ) -> None:
     """Repair what a crash has left in the stores.
 
-    Of experiment NAME, or of all. A sweep's start does the same for its own.
+    Of experiment NAME, or of all. A sweep's start does the same for its own. For a tracking server,
+    what this machine has recorded is repaired here and sent.
     """
     from cifar_exp import console, study, tracking
     from cifar_exp import doctor as doctor_
+    from cifar_exp.deliver import deliver as deliver_kept
 
     uri, url = tracking_uri or tracking.default_uri(), storage or study.default_url()
     found = doctor_.visit(name, uri, url, dry_run=dry_run)
     console.print_findings(console.stdout(), found, dry_run=dry_run)
+    if tracking.is_server(uri) and not dry_run:
+        deliver_kept(uri)
 
 
 @cli.command()

@@ -2,24 +2,19 @@
 
 from __future__ import annotations
 
-import hashlib
-import shutil
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import zip_longest
-from pathlib import Path
 from typing import Any
 
 import mlflow
-from mlflow.entities import Experiment, LoggedModel, Metric, Param, RunTag, ViewType
+from mlflow.entities import Experiment, Metric, Param, RunTag, ViewType
 from mlflow.entities import Run as MlflowRun
 from mlflow.exceptions import MlflowException
-from mlflow.utils.file_utils import local_file_uri_to_path
 
-from cifar_exp.tracking import logged_model
 from cifar_exp.tracking.appearance import NOTE, OURS
 from cifar_exp.tracking.changes import TAKEN_FROM, Change, changes
-from cifar_exp.tracking.files import stored_model
+from cifar_exp.tracking.file_delivery import FileDelivery
 from cifar_exp.tracking.ledger import Ledger
 from cifar_exp.tracking.points import read_points
 from cifar_exp.tracking.server import check_server
@@ -29,7 +24,6 @@ ORIGIN = "outbox_run_id"
 """The tag of a run on the server that names the run of the outbox."""
 PARENT = "mlflow.parentRunId"
 METRICS_PER_BATCH, OTHERS_PER_BATCH = 800, 100  # MLflow's limits: 1000 in all, 100 of each other
-READY, DELETED = "ready", "deleted"
 
 Points = set[tuple[str, float, int, int]]
 
@@ -65,6 +59,7 @@ class Delivery:
         self.outbox = outbox
         self.server = server
         self.ledger = ledger
+        self._files = FileDelivery(server, ledger)
         self._points: dict[str, Points] = {}
         self._num_points = 0
 
@@ -126,7 +121,7 @@ class Delivery:
         elif self._is_there(change, server_id):
             self._send_records(change.run, server_id)
             if change.ended:
-                self._send_files(change, server_id)
+                self._files.send(change, server_id)
             self._send_status(change, server_id)
         self.ledger.mark(change.run_id, change.state)
 
@@ -166,39 +161,6 @@ class Delivery:
             for _, point in read_points(self.outbox, [run.info.run_id], name)
         )
         return sorted(set(found) - sent, key=lambda point: (point[2], point[3], point[0]))
-
-    def _send_files(self, change: Change, server_id: str) -> None:
-        """Send artifacts and models; a model's files are deleted here when they are there."""
-        run = change.run
-        folder = Path(local_file_uri_to_path(run.info.artifact_uri))
-        if folder.is_dir() and self.ledger.state(f"files/{change.run_id}") != _contents(folder):
-            contents = _contents(folder)
-            self.server.log_artifacts(server_id, str(folder))
-            self.ledger.mark(f"files/{change.run_id}", contents)
-        outputs = run.outputs.model_outputs if run.outputs else []
-        steps = {output.model_id: output.step for output in outputs}
-        alive = {model.model_id: model for model in change.models}
-        for model_id, step in steps.items():
-            if model_id in alive:
-                self._send_model(alive[model_id], server_id, step)
-            else:
-                self._delete_model(model_id)
-
-    def _send_model(self, model: LoggedModel, server_id: str, step: int) -> None:
-        if self.ledger.state(model.model_id) != READY:
-            there = self.server.get_run(server_id)
-            copy = logged_model.place_copy(model, self.server, there, step)
-            self.ledger.note(model.model_id, copy.model_id)
-            logged_model.fill_copy(model, self.server, copy, server_id)
-            self.ledger.mark(model.model_id, READY)
-        shutil.rmtree(logged_model.files(model), ignore_errors=True)
-
-    def _delete_model(self, model_id: str) -> None:
-        copy = self.ledger.server_id(model_id)
-        if copy is not None and self.ledger.state(model_id) != DELETED:
-            if there := stored_model(self.server, copy):
-                there.delete()
-            self.ledger.mark(model_id, DELETED)
 
     def _send_status(self, change: Change, server_id: str) -> None:
         info = change.run.info
@@ -272,10 +234,3 @@ class Delivery:
 def chunks(items: Sequence[Any], size: int) -> Iterator[Sequence[Any]]:
     """Cut a sequence into parts of at most `size`."""
     return (items[start : start + size] for start in range(0, len(items), size))
-
-
-def _contents(folder: Path) -> str:
-    """Return a hash of the names, sizes and times of a folder's files."""
-    files = sorted(path for path in folder.rglob("*") if path.is_file())
-    about = [(str(path), path.stat().st_size, path.stat().st_mtime_ns) for path in files]
-    return hashlib.sha256(str(about).encode()).hexdigest()

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import mlflow
 from mlflow.entities import Metric, Param, RunInfo, RunTag
+from mlflow.exceptions import MlflowException
 
 from cifar_exp.datasets import Dataset
 from cifar_exp.lazy import LazyModule
@@ -60,7 +61,13 @@ class Run:
 
     def log_dataset(self, data: Dataset) -> None:
         """Record the data set as the run's input, by name and fingerprint."""
-        self.client.log_inputs(self.run_id, [artifacts.dataset_input(data)])
+        named = [artifacts.dataset_input(data)]
+        try:
+            self.client.log_inputs(self.run_id, named)
+        except MlflowException:
+            # MLflow looks whether it has the data set and then adds it. Another process may have
+            # done so in between, but not twice.
+            self.client.log_inputs(self.run_id, named)
 
     def log_model(self, model: torch.nn.Module, data: Dataset) -> None:
         """Store a network that takes uint8 images and gives logits."""

@@ -207,7 +207,12 @@ def mlflow_experiment(client: mlflow.MlflowClient, name: str) -> str:
     """Return the id of the MLflow experiment of this name, made if it is not there."""
     found = client.get_experiment_by_name(name)
     if found is None:
-        return str(client.create_experiment(name))
+        try:
+            return str(client.create_experiment(name))
+        except MlflowException:  # another process has made it meanwhile, or it cannot be made
+            found = client.get_experiment_by_name(name)
+            if found is None:
+                raise
     if found.lifecycle_stage == "deleted":
         raise StoreError(f"the MLflow experiment {name!r} is deleted; restore it or choose a name")
     return str(found.experiment_id)

@@ -86,9 +86,9 @@ class Bench:
     ) -> subprocess.CompletedProcess[str]:
         """Run the sweep to its end, whatever that is."""
         process = self.start(*options, faults=faults)
-        output, errors = process.communicate()
+        code = process.wait(240)
         wait_until(lambda: not processes_of(process.pid), 15)  # D: nobody is left
-        return subprocess.CompletedProcess(options, process.wait(0), output, errors)
+        return subprocess.CompletedProcess(options, code, *process.communicate())
 
     def records(self, *kinds: str) -> list[RunRecord]:
         return [r for r in read_records(self.client, "tiny") if r.kind in kinds]
@@ -170,6 +170,12 @@ def children(pid: int) -> list[int]:
     """List the processes that a process has started, the oldest first."""
     listed = subprocess.run(["pgrep", "-P", str(pid)], capture_output=True, text=True, check=False)
     return sorted(map(int, listed.stdout.split()))
+
+
+def fork_servers_of(pid: int) -> list[int]:
+    """List the fork servers that a process has started: one, or none yet."""
+    commands = {child: Path(f"/proc/{child}/cmdline").read_text() for child in children(pid)}
+    return [child for child, command in commands.items() if "forkserver" in command]
 
 
 def wait_until(condition: Callable[[], bool], seconds: float = 60) -> None:

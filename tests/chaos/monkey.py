@@ -110,9 +110,10 @@ def wait_for_epochs(bench: Bench, process: Program, number: int) -> None:
 
 def end(process: Program) -> None:
     """Wait for the end of a sweep and of all of its processes."""
+    process.wait(240)
+    wait_until(lambda: not processes_of(process.pid), 10)
     _, errors = process.communicate()
     assert "Traceback" not in errors, errors
-    wait_until(lambda: not processes_of(process.pid), 10)
 
 
 @contextmanager

@@ -1,6 +1,7 @@
 """The command line with losses that misbehave, checkpoints after every epoch, and a count.
 
-Worker processes import the main module again, so what is done here holds in them, too. Each epoch
+What is done here holds in worker processes, too: they import the main module again, or are forked
+from a process of it. Each epoch
 that is trained leaves a byte in the file that CHAOS_EPOCHS names. The report has no pictures: to
 draw them would take longer than all the trainings of a tiny sweep. With a file descriptor in place
 of a command, this is the process that commands are forked from (template.py).

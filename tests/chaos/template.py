@@ -11,8 +11,10 @@ from __future__ import annotations
 
 import fcntl
 import functools
+import gc
 import json
 import os
+import resource
 import signal
 import socket
 import struct
@@ -43,16 +45,27 @@ class Program:
         cwd: The folder that it is typed in.
         environment: Variables that it has beside those of this process.
         output: A file descriptor for its standard output and error; by default they are kept.
+        most_bytes: Of a file that it or its workers write, if there is a limit.
     """
 
     def __init__(
-        self, *words: str, cwd: Path, environment: Mapping[str, str], output: int | None = None
+        self,
+        *words: str,
+        cwd: Path,
+        environment: Mapping[str, str],
+        output: int | None = None,
+        most_bytes: int | None = None,
     ) -> None:
         self.returncode: int | None = None
         self._kept = [tempfile.TemporaryFile() for _ in range(2)]  # noqa: SIM115 - read at the end
         streams = [file.fileno() for file in self._kept] if output is None else [output] * 2
         self._status, theirs = os.pipe()
-        asked = {"words": words, "cwd": str(cwd), "environment": {**os.environ, **environment}}
+        asked = {
+            "words": words,
+            "cwd": str(cwd),
+            "environment": {**os.environ, **environment},
+            "most_bytes": most_bytes,
+        }
         socket.send_fds(template(), [json.dumps(asked).encode()], [*streams, theirs])
         os.close(theirs)
         self.pid = self._read()
@@ -74,7 +87,7 @@ class Program:
         return code
 
     def communicate(self, timeout: float = 240) -> tuple[str, str]:
-        """Wait for the end; return what was printed to standard output and error."""
+        """Wait for the end; return what was printed to standard output and error until now."""
         self.wait(timeout)
         out, err = map(_content, self._kept)
         return out, err
@@ -104,6 +117,7 @@ def template() -> socket.socket:
         env={**os.environ, "PYTHONPATH": str(ROOT)},
         pass_fds=[theirs.fileno()],
         cwd=ROOT,
+        start_new_session=True,  # Ctrl-C in a terminal lets the tests end what they have started
     )
     theirs.close()
     return ours
@@ -111,8 +125,9 @@ def template() -> socket.socket:
 
 def serve(descriptor: int) -> None:
     """Fork a process for each command that is asked for; return in those processes alone."""
-    for name in [*fork_server.LOADED, *LOADED]:
+    for name in [fork_server.LOADED, *LOADED]:
         import_module(name)
+    gc.freeze()  # or the end of each process would look at all that, which copies it
     requests = socket.socket(fileno=descriptor)
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # so that nobody need wait for the keepers
     while True:
@@ -143,7 +158,14 @@ def _keep(asked: Mapping[str, Any], out: int, err: int, status: int) -> None:
     os._exit(0)
 
 
-def _become(out: int, err: int, words: list[str], cwd: str, environment: dict[str, str]) -> None:
+def _become(
+    out: int,
+    err: int,
+    words: list[str],
+    cwd: str,
+    environment: dict[str, str],
+    most_bytes: int | None,
+) -> None:
     """Make this process what the shell would have started."""
     os.setsid()
     for source, target in ((os.open(os.devnull, os.O_RDONLY), 0), (out, 1), (err, 2)):
@@ -154,6 +176,8 @@ def _become(out: int, err: int, words: list[str], cwd: str, environment: dict[st
     os.environ.update(environment)
     sys.argv = ["cifar-exp", *words]
     sys.stdout.reconfigure(line_buffering=True)  # type: ignore[union-attr]
+    if most_bytes is not None:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (most_bytes, most_bytes))
     faults.FAULTS = json.loads(environment.get("CIFAR_EXP_FAULTS", "[]"))
     Spare()
 
@@ -187,6 +211,8 @@ def _run_once(requests: socket.socket) -> None:
     if request:
         program, numbers = json.loads(request)
         away = [fcntl.fcntl(each, fcntl.F_DUPFD, HIGH) for each in descriptors]
+        for each in descriptors:
+            os.close(each)
         for source, target in zip(away, numbers, strict=True):
             os.dup2(source, target)
             os.close(source)

@@ -10,9 +10,18 @@ from pathlib import Path
 
 import pytest
 
-from tests.chaos.bench import EPOCHS, TRAININGS, Bench, fault, processes_of, wait_until
+from tests.chaos.bench import (
+    EPOCHS,
+    TRAININGS,
+    Bench,
+    fault,
+    fork_servers_of,
+    processes_of,
+    wait_until,
+)
 from tests.chaos.conftest import NewBench
 from tests.chaos.template import ROOT
+from tests.test_sweep import CLI
 
 pytestmark = pytest.mark.chaos
 
@@ -109,6 +118,27 @@ def test_ctrl_c_at_once_and_again_is_one_sentence(new_bench: NewBench, workers: 
     assert bench.running() == []
     states = {r.status for r in bench.trainings() if not r.finished}
     assert states == {"KILLED"}
+
+
+def test_ctrl_c_while_the_fork_server_loads_is_one_sentence(new_bench: NewBench) -> None:
+    bench = new_bench()
+    process = subprocess.Popen(
+        [*CLI, "run", "tiny.toml", "--workers", "2"],
+        cwd=bench.folder,
+        env={**os.environ, "MLFLOW_TRACKING_URI": bench.uri},
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+    wait_until(lambda: bool(fork_servers_of(process.pid)))
+    os.killpg(process.pid, signal.SIGINT)
+    _, errors = process.communicate(timeout=30)
+    assert process.returncode == 130
+    assert "Traceback" not in errors
+    assert errors.strip().splitlines()[-1].endswith(GOES_ON)
+    wait_until(lambda: not processes_of(process.pid), 15)
+    assert bench.running() == []
 
 
 def test_ctrl_c_under_mlflow_run_reaches_all_and_ends_all(new_bench: NewBench) -> None:

@@ -233,6 +233,28 @@ def test_what_never_arrives_is_kept_and_delivered_once(
     assert not [path for path in files if b"S3CRET" in path.read_bytes()]
 
 
+def test_the_doctor_closes_on_the_server_what_a_killed_sweep_has_left(bench: Bench) -> None:
+    sweep = bench.sweep()
+    sweep.wait_for(f"[2/{TRAININGS}]")
+    _wait_until_there(bench.server.uri, 2)
+    sweep.process.kill()
+    assert sweep.end() == -signal.SIGKILL
+    assert "RUNNING" in {run["status"] for run in content(bench.server.uri)}
+    doctor = ("doctor", "tiny", "--tracking-uri", bench.server.uri)
+    looked = bench.command(*doctor, "--dry-run")
+    assert looked.end() == 0
+    assert looked.seen[-1].endswith("nothing was changed")
+    assert "RUNNING" in {run["status"] for run in content(bench.server.uri)}
+    mended = bench.command(*doctor)
+    assert mended.end() == 0
+    assert any(line.endswith("was left open: closed as KILLED") for line in mended.seen)
+    assert mended.seen[-1].endswith("nothing is left")
+    assert "RUNNING" not in {run["status"] for run in content(bench.server.uri)}
+    assert bench.sweep().end() == 0
+    trainings = [r for r in content(bench.server.uri) if "number" in r["tags"]]
+    assert (len(trainings), {r["status"] for r in trainings}) == (TRAININGS, {"FINISHED"})
+
+
 def test_a_delivery_killed_half_way_goes_on(
     bench: Bench, plain: list[dict[str, Any]], images: Path
 ) -> None:

@@ -12,14 +12,15 @@ from pathlib import Path
 
 import pytest
 
-from cifar_exp import limits, workers
+from cifar_exp import fork_server, limits, workers
 from cifar_exp.death import Death
 from cifar_exp.errors import Unavailable
 from cifar_exp.event import Event, Watch
 from cifar_exp.workers import WorkerError, pool
-from tests.chaos.bench import children, wait_until
+from tests.chaos.bench import fork_servers_of, wait_until
+from tests.chaos.template import ROOT
 
-pytestmark = pytest.mark.chaos  # a worker takes seconds to start
+pytestmark = pytest.mark.chaos  # the first worker takes seconds to start
 
 
 def event(name: str, number: int) -> Event:
@@ -101,6 +102,11 @@ class Awaits:
         wait_until(self.file.exists)
 
 
+needs_a_fork_server = pytest.mark.skipif(
+    fork_server.METHOD != "forkserver", reason="workers are not forked here"
+)
+
+
 @pytest.mark.chaos_short
 def test_the_death_of_a_worker_costs_its_own_unit_one_attempt(tmp_path: Path) -> None:
     told: list[Event] = []
@@ -176,12 +182,9 @@ def test_what_is_loaded_before_a_fork_survives_it() -> None:
     """The fork server must have no thread of Python's, and must not have asked for a GPU."""
     program = """
 import threading, torch
-from importlib import import_module
-from cifar_exp import fork_server
 asked = []
 torch._C._cuda_getDeviceCount = torch.cuda.device_count = lambda: asked.append("a GPU") or 0
-for name in fork_server.LOADED:
-    import_module(name)
+import cifar_exp.loaded
 assert threading.active_count() == 1, threading.enumerate()
 assert not asked and not torch.cuda.is_initialized()
 """
@@ -191,25 +194,61 @@ assert not asked and not torch.cuda.is_initialized()
     assert done.returncode == 0, done.stderr
 
 
+@needs_a_fork_server
 def test_the_death_of_the_fork_server_costs_no_unit(tmp_path: Path) -> None:
     units = [Step(name, tmp_path, Awaits(tmp_path / "enough")) for name in ("a", "b")]
-    later = Step("c", tmp_path, killed, 2)  # both workers, so that one must be forked
+    later = Step("c", tmp_path, killed, 2)  # both workers, so that another one is needed
     with pool(2, 1, lambda _: None) as submit:
         working = [submit(unit) for unit in units]
         wait_until(lambda: all(unit.lines("attempts") for unit in units))
-        server = fork_server_of(os.getpid())
+        server = fork_servers_of(os.getpid())[0]
         os.kill(server, signal.SIGKILL)
         (tmp_path / "enough").touch()
         assert all(future.result() for future in working)
         assert submit(later).result()
     assert [len(unit.lines("attempts")) for unit in (*units, later)] == [1, 1, 3]
-    assert fork_server_of(os.getpid()) != server
+    assert fork_servers_of(os.getpid())[0] != server
 
 
-def fork_server_of(pid: int) -> int:
-    named = {child: Path(f"/proc/{child}/cmdline").read_text() for child in children(pid)}
-    [server] = [child for child, command in named.items() if "forkserver" in command]
-    return server
+@needs_a_fork_server
+def test_workers_without_a_fork_server_can_be_ended(tmp_path: Path) -> None:
+    units = [Step(name, tmp_path, asleep) for name in ("a", "b")]
+
+    def interrupted() -> None:
+        with pool(2, 1, lambda _: None) as submit:
+            for unit in units:
+                submit(unit)
+            wait_until(lambda: all(unit.lines("attempts") for unit in units))
+            os.kill(fork_servers_of(os.getpid())[0], signal.SIGKILL)
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        interrupted()
+    pids = [int(unit.lines("attempts")[0]) for unit in units]
+    wait_until(lambda: not any(Path(f"/proc/{pid}").exists() for pid in pids), 10)
+
+
+@needs_a_fork_server
+def test_the_fork_server_loads_nothing_from_the_current_folder(tmp_path: Path) -> None:
+    for name in ("mlflow", "optuna", "torch", "cifar_exp"):
+        (tmp_path / f"{name}.py").write_text("open('canary', 'w')")
+    program = """
+from cifar_exp import fork_server
+fork_server.load()
+first = fork_server.context().Process(target=print, args=("here",))
+first.start()
+first.join()
+"""
+    done = subprocess.run(
+        [sys.executable, "-P", "-c", program],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (0, "here\n", "")
+    assert not (tmp_path / "canary").exists()
 
 
 @pytest.mark.chaos_short

@@ -1,0 +1,52 @@
+"""The command line that trains the best trial of a combination again."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from cifar_exp.experiment import Experiment
+
+if TYPE_CHECKING:
+    from cifar_exp.comparison import Row
+
+
+def train_command(experiment: Experiment, row: Row) -> list[str]:
+    """Return the words of `cifar-exp train` with the settings of a row of a ranking."""
+    [combination] = [c for c in experiment.combinations() if c.name == row.combination]
+    texts = {"lr": str(row.lr), "batch_size": str(row.batch_size), **row.settings}
+    config = experiment.trial(combination, experiment.parse(combination, texts), experiment.seed)
+    dataset = experiment.dataset.choice.model_dump(exclude_defaults=True)
+    options = {
+        "dataset": experiment.dataset.type,
+        **({"data-dir": dataset.pop("path")} if "path" in dataset else {}),
+        "model": config.model,
+        "loss": combination.loss.type,
+        "optimizer": combination.optimizer.type,
+        "lr": config.lr,
+        "batch-size": config.batch_size,
+        "epochs": config.epochs,
+        "seed": config.seed,
+        "precision": config.precision,
+        **({} if config.augment == "none" else {"augment": config.augment}),
+        **({} if row.threads is None else {"threads": row.threads}),
+    }
+    words = [word for name, value in options.items() for word in (f"--{name}", str(value))]
+    return [
+        "cifar-exp",
+        "train",
+        *words,
+        *(["--compile"] if config.compile else []),
+        *_setting_options("dataset", dataset),
+        *_setting_options("loss", config.loss_settings.model_dump(exclude_defaults=True)),
+        *_setting_options("optimizer", config.optimizer_settings.model_dump(exclude_defaults=True)),
+    ]
+
+
+def _setting_options(component: str, changed: Mapping[str, Any]) -> list[str]:
+    words = (("-s", f"{component}.{name}={_toml(value)}") for name, value in changed.items())
+    return [word for pair in words for word in pair]
+
+
+def _toml(value: Any) -> str:
+    return str(value).lower() if isinstance(value, bool) else str(value)
