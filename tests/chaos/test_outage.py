@@ -235,10 +235,12 @@ def test_what_never_arrives_is_kept_and_delivered_once(
 
 def test_the_doctor_closes_on_the_server_what_a_killed_sweep_has_left(bench: Bench) -> None:
     sweep = bench.sweep()
-    sweep.wait_for(f"[2/{TRAININGS}]")
-    _wait_until_there(bench.server.uri, 2)
+    sweep.wait_for(f"[1/{TRAININGS}]")
+    bench.hold()
+    _wait_until_there(bench.server.uri, 1)
     sweep.process.kill()
     assert sweep.end() == -signal.SIGKILL
+    bench.let_go()
     assert "RUNNING" in {run["status"] for run in content(bench.server.uri)}
     doctor = ("doctor", "tiny", "--tracking-uri", bench.server.uri)
     looked = bench.command(*doctor, "--dry-run")
@@ -247,7 +249,9 @@ def test_the_doctor_closes_on_the_server_what_a_killed_sweep_has_left(bench: Ben
     assert "RUNNING" in {run["status"] for run in content(bench.server.uri)}
     mended = bench.command(*doctor)
     assert mended.end() == 0
-    assert any(line.endswith("was left open: closed as KILLED") for line in mended.seen)
+    assert any(line.endswith("was left open: closed as KILLED") for line in mended.seen), (
+        mended.seen
+    )
     assert mended.seen[-1].endswith("nothing is left")
     assert "RUNNING" not in {run["status"] for run in content(bench.server.uri)}
     assert bench.sweep().end() == 0
