@@ -119,7 +119,8 @@ class Workers:
         """End all workers where they are."""
         with self._lock:
             self._closing = True
-            for worker in (*self._idle, *self._busy):
+            alive = [worker for worker in self._idle if worker.is_alive]
+            for worker in (*alive, *self._busy):
                 worker.kill()
 
     def leave(self) -> None:

@@ -82,11 +82,14 @@ class Bench:
         )
 
     def run(
-        self, *options: str, faults: list[dict[str, Any]] | None = None
+        self,
+        *options: str,
+        faults: list[dict[str, Any]] | None = None,
+        patience: float = 240,
     ) -> subprocess.CompletedProcess[str]:
         """Run the sweep to its end, whatever that is."""
         process = self.start(*options, faults=faults)
-        code = process.wait(240)
+        code = process.wait(patience)
         wait_until(lambda: not processes_of(process.pid), 15)  # D: nobody is left
         return subprocess.CompletedProcess(options, code, *process.communicate())
 
@@ -166,16 +169,18 @@ def processes_of(group: int) -> list[str]:
     return [pid for pid, state in rows if not state.startswith("Z")]
 
 
-def children(pid: int) -> list[int]:
-    """List the processes that a process has started, the oldest first."""
-    listed = subprocess.run(["pgrep", "-P", str(pid)], capture_output=True, text=True, check=False)
+def children(pid: int, command: str = "") -> list[int]:
+    """List the processes that a process has started with some command, the oldest first."""
+    pattern = ["-f", command] if command else []
+    listed = subprocess.run(
+        ["pgrep", "-P", str(pid), *pattern], capture_output=True, text=True, check=False
+    )
     return sorted(map(int, listed.stdout.split()))
 
 
 def fork_servers_of(pid: int) -> list[int]:
     """List the fork servers that a process has started: one, or none yet."""
-    commands = {child: Path(f"/proc/{child}/cmdline").read_text() for child in children(pid)}
-    return [child for child, command in commands.items() if "forkserver" in command]
+    return children(pid, "multiprocessing.forkserver")
 
 
 def wait_until(condition: Callable[[], bool], seconds: float = 60) -> None:

@@ -22,6 +22,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from importlib import import_module
 from multiprocessing import util
 from multiprocessing.connection import wait
@@ -205,7 +206,7 @@ class Spare:
 
 
 def _run_once(requests: socket.socket) -> None:
-    """Run the program that comes, with its files; the end of the command comes before, or never."""
+    """Run the program that comes, with its files; without one, end with the command."""
     signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGTERM})  # as it is started
     request, descriptors, _, _ = socket.recv_fds(requests, MOST_BYTES, 9)
     if request:
@@ -216,5 +217,6 @@ def _run_once(requests: socket.socket) -> None:
         for source, target in zip(away, numbers, strict=True):
             os.dup2(source, target)
             os.close(source)
-        exec(program, {})
+        with suppress(SystemExit):
+            exec(program, {})
     os._exit(0)
