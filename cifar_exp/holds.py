@@ -23,6 +23,9 @@ from cifar_exp.folders import lock_file
 from cifar_exp.record import RunRecord
 from cifar_exp.wording import without_credentials
 
+SECONDS_OF_A_LOOK = 0.5
+"""A process that looks whether a lock is free holds it for an instant, which is waited for."""
+
 
 class InUse(Unavailable):
     """Another process holds what is asked for."""
@@ -74,7 +77,8 @@ def alone(
     with ExitStack() as held:
         for path in _sweep_locks(stores, experiment):
             try:
-                held.enter_context(FileLock(path).acquire(timeout=-1 if wait else 0))
+                patience = -1 if wait else SECONDS_OF_A_LOOK
+                held.enter_context(FileLock(path).acquire(timeout=patience))
             except Timeout:
                 raise InUse(
                     f"experiment {experiment!r} is in use by {_note(path) or 'another process'}; "

@@ -5,10 +5,12 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 from datetime import datetime, timedelta
 from pathlib import Path
 
 import pytest
+from filelock import FileLock
 
 from cifar_exp import holds
 from cifar_exp.holds import InUse, Units
@@ -47,6 +49,14 @@ def other() -> subprocess.Popen[str]:
 def kill(process: subprocess.Popen[str]) -> None:
     process.send_signal(signal.SIGKILL)
     process.communicate()
+
+
+def test_a_process_that_only_looks_keeps_nobody_out() -> None:
+    looks = FileLock(holds._sweep_locks(STORES, "tiny")[1], thread_local=False)
+    looks.acquire()
+    threading.Timer(0.1, looks.release).start()
+    with holds.alone(STORES, "tiny"):
+        assert not holds.is_free(STORES, "tiny")
 
 
 def test_the_second_is_told_who_holds_the_sweep(other: subprocess.Popen[str]) -> None:
