@@ -60,11 +60,11 @@ def visit(
         raise BadInput(f"there is no {tracking_uri.removeprefix('sqlite:///')}; name the store")
     there = tracking.experiments(tracking.connect(store))
     if name is not None and name not in there:
-        if store != tracking_uri:
+        if tracking.is_server(tracking_uri):
             raise BadInput(f"this machine has recorded no experiment {name!r} for {shown}")
         raise BadInput(f"the MLflow store {shown} holds no experiment {name!r}")
     names = sorted(there) if name is None else [name]
-    return {each: _visit(each, tracking_uri, store, storage_url, dry_run=dry_run) for each in names}
+    return {each: _visit(each, tracking_uri, storage_url, dry_run=dry_run) for each in names}
 
 
 def exists(storage_url: str) -> bool:
@@ -72,10 +72,8 @@ def exists(storage_url: str) -> bool:
     return sqlite.exists(storage_url)
 
 
-def _visit(
-    name: str, tracking_uri: str, store: str, storage_url: str, *, dry_run: bool
-) -> list[str]:
-    tracker = Tracker(store, name, "")  # no run is made
+def _visit(name: str, tracking_uri: str, storage_url: str, *, dry_run: bool) -> list[str]:
+    tracker = Tracker(tracking.store_of(tracking_uri), name, "")  # no run is made
     work = examine if dry_run else repair
     try:
         with holds.alone((tracking_uri, storage_url), name):

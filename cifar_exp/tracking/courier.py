@@ -155,8 +155,8 @@ def _prepare(uri: str, mlflow_experiment: str, experiment: str | None) -> Outbox
         )
     outbox.open()
     client = connect(outbox.uri)
-    outbox.experiment(client, mlflow_experiment)
     with outbox.alone(), closing(Ledger(outbox.ledger)) as ledger:
+        outbox.experiment(client, mlflow_experiment)  # of several processes, one makes it
         arrival = Arrival(outbox, client, server, ledger)
         inherited = os.environ.get("MLFLOW_RUN_ID")
         try:

@@ -30,7 +30,7 @@ SECONDS_OF_OUTAGE = 3.0
 SECONDS_FROZEN = 20.0
 TRIALS, SEEDS = 12, 5
 QUICKSTART_TRAININGS = 4 * (TRIALS + SEEDS)
-PATIENCE = 1800  # seconds, for a whole sweep on a slow machine
+PATIENCE = 1800  # seconds, for the whole of an undisturbed sweep on a slow machine
 MOST_EPOCHS = 30  # between two blows to the quickstart
 MOST_WORKERS_KILLED = 2  # of one sweep: a training that crashes three times is given up
 Blow = Callable[[Bench, Program], None]
@@ -111,7 +111,7 @@ def wait_for_epochs(bench: Bench, process: Program, number: int) -> None:
 
 def end(process: Program) -> None:
     """Wait for the end of a sweep and of all of its processes."""
-    process.wait(PATIENCE)
+    process.wait(240)
     wait_until(lambda: not processes_of(process.pid), 10)
     _, errors = process.communicate()
     assert "Traceback" not in errors, errors
