@@ -16,6 +16,7 @@ from cifar_exp.cli import main
 from cifar_exp.datasets import Dataset
 from tests import tiny
 from tests.command import Cli, Shown
+from tests.once import once
 
 # Tiny inputs train fastest on one thread; torch reads this when it is first imported.
 os.environ["OMP_NUM_THREADS"] = "1"
@@ -46,10 +47,12 @@ def store_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """An empty MLflow database: to copy one takes no time, to make one takes a second."""
     import mlflow
 
-    path = tmp_path_factory.mktemp("template") / "mlflow.db"
-    mlflow.MlflowClient(f"sqlite:///{path}").search_experiments(max_results=1)
-    sqlite3.connect(path).execute("PRAGMA wal_checkpoint(TRUNCATE)")  # all in the one file
-    return path
+    def fill(folder: Path) -> None:
+        path = folder / "mlflow.db"
+        mlflow.MlflowClient(f"sqlite:///{path}").search_experiments(max_results=1)
+        sqlite3.connect(path).execute("PRAGMA wal_checkpoint(TRUNCATE)")  # all in the one file
+
+    return once(tmp_path_factory, "template", fill) / "mlflow.db"
 
 
 @pytest.fixture
@@ -71,7 +74,7 @@ def storage_url(tmp_path: Path) -> str:
 @pytest.fixture(scope="session")
 def images(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder of tiny images."""
-    return tiny.write_images(tmp_path_factory.mktemp("images"))
+    return once(tmp_path_factory, "images", tiny.write_images)
 
 
 @pytest.fixture(scope="session")

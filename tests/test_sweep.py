@@ -35,6 +35,7 @@ from cifar_exp.tracking import Run, StoreError, connect, read_predictions, read_
 from cifar_exp.training import EpochMetrics
 from cifar_exp.worker import Worker
 from tests import tiny
+from tests.waiting import wait_until
 
 ROOT = Path(__file__).parent.parent
 SCORES = {"accuracy", "nll", "brier", "ece", "ece_adaptive", "macro_f1"}  # of three classes
@@ -509,13 +510,6 @@ def start(bench: Bench, images: Path, tmp_path: Path) -> Start:
         )
 
     return start_
-
-
-def wait_until(condition: Callable[[], bool], seconds: float = 60) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, "it did not come to pass"
-        time.sleep(0.05)
 
 
 def trained(bench: Bench, number: int) -> Callable[[], bool]:

@@ -6,7 +6,6 @@ import json
 import shutil
 import subprocess
 import time
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -15,12 +14,14 @@ from cifar_exp.record import RunRecord
 from cifar_exp.tracking import connect, read_records
 from tests import tiny
 from tests.chaos.template import ROOT, Program
+from tests.waiting import wait_until
 
 SEARCH = 'trials = 3\nsampler = "tpe"\npruner = "median"\nbatch_size = [8, 16]'
 EPOCHS, TRAININGS = 3, 8
 """Of the sweep below: epochs a training, and trainings of its two combinations."""
 TIMES = {"seconds", "epoch_seconds", "images_per_second"}
 """What no two executions measure alike."""
+Outcome = dict[str, Any]
 
 
 def definition(images: Path, **changes: str) -> str:
@@ -108,9 +109,10 @@ class Bench:
         path = self.folder / "epochs"
         return path.stat().st_size if path.exists() else 0
 
-    def results(self) -> dict[str, Any]:
-        """All that is to be equal to the bit: parameters, every epoch's metrics, and states."""
-        return {record.name: self._result(record) for record in self.trainings()}
+    def outcome(self) -> Outcome:
+        """All that is to be equal to the bit: each training's result, and the ranking."""
+        results = {record.name: self._result(record) for record in self.trainings()}
+        return {"results": results, "ranking": self.ranking()}
 
     def ranking(self) -> dict[str, Any]:
         """The stored ranking, without what was measured in seconds."""
@@ -122,12 +124,13 @@ class Bench:
         return held
 
     def _result(self, record: RunRecord) -> dict[str, Any]:
+        """A training's state, parameters and every epoch's metrics."""
         names = sorted(record.metrics.keys() - TIMES)
         points = {name: self.client.get_metric_history(record.run_id, name) for name in names}
         return {
             "state": record.state,
             "params": dict(record.params),
-            "metrics": {name: [(p.step, p.value) for p in held] for name, held in points.items()},
+            "metrics": {name: [[p.step, p.value] for p in held] for name, held in points.items()},
         }
 
     def check(self) -> None:
@@ -181,10 +184,3 @@ def children(pid: int, command: str = "") -> list[int]:
 def fork_servers_of(pid: int) -> list[int]:
     """List the fork servers that a process has started: one, or none yet."""
     return children(pid, "multiprocessing.forkserver")
-
-
-def wait_until(condition: Callable[[], bool], seconds: float = 60) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, "it did not come to pass"
-        time.sleep(0.02)

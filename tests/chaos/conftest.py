@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import time
 from collections.abc import Callable
@@ -9,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.chaos.bench import Bench, definition
+from tests.chaos.bench import Bench, Outcome, definition
+from tests.once import once
 
 NewBench = Callable[..., Bench]
 SEED = int(os.environ.get("CHAOS_SEED") or time.time_ns() % 100_000)
@@ -33,11 +35,16 @@ def new_bench(images: Path, tmp_path: Path, store_template: Path) -> NewBench:
 @pytest.fixture(scope="session")
 def undisturbed(
     images: Path, tmp_path_factory: pytest.TempPathFactory, store_template: Path
-) -> Bench:
-    """The tiny sweep after an execution that nothing has happened to."""
-    folder = tmp_path_factory.mktemp("undisturbed") / "bench"
-    bench = Bench(folder, definition(images), store_template)
-    done = bench.run("--workers", "1")
-    assert done.returncode == 0, done.stderr
-    bench.check()
-    return bench
+) -> Outcome:
+    """What the tiny sweep leaves after an execution that nothing has happened to."""
+
+    def fill(folder: Path) -> None:
+        bench = Bench(folder / "bench", definition(images), store_template)
+        done = bench.run("--workers", "1")
+        assert done.returncode == 0, done.stderr
+        bench.check()
+        (folder / "outcome.json").write_text(json.dumps(bench.outcome()))
+
+    outcome = once(tmp_path_factory, "undisturbed", fill) / "outcome.json"
+    held: Outcome = json.loads(outcome.read_text())
+    return held

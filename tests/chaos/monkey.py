@@ -23,8 +23,9 @@ from pathlib import Path
 import tomli_w
 
 from benchmarks.server import Server
-from tests.chaos.bench import Bench, children, processes_of, wait_until
+from tests.chaos.bench import Bench, children, processes_of
 from tests.chaos.template import ROOT, Program
+from tests.waiting import wait_until
 
 SECONDS_OF_OUTAGE = 3.0
 SECONDS_FROZEN = 20.0
@@ -164,7 +165,7 @@ def main(minutes: float, seed: int) -> None:
         )
         assert undisturbed.run("--workers", "2", patience=PATIENCE).returncode == 0
         undisturbed.check()
-        expected = (undisturbed.results(), undisturbed.ranking())
+        expected = undisturbed.outcome()
         enough = undisturbed.epochs_trained()
         deadline = time.monotonic() + minutes * 60
         while time.monotonic() < deadline:
@@ -175,7 +176,7 @@ def main(minutes: float, seed: int) -> None:
                 bench.check()
                 sweeps += 1
                 trained += bench.epochs_trained()
-                equal += (bench.results(), bench.ranking()) == expected
+                equal += bench.outcome() == expected
             print(f"{sweeps} sweeps, {equal} as if undisturbed, {trained} epochs", flush=True)
     print(f"seed {seed}, {minutes:g} min: {sweeps} sweeps, {equal} of them as if undisturbed")
     print(", ".join(f"{name}: {count}" for name, count in sorted(struck.items())))

@@ -15,7 +15,8 @@ from cifar_exp.datasets import Dataset
 from cifar_exp.tracking import connect
 from tests import tiny
 from tests.chaos.template import ROOT, Program
-from tests.test_sweep import Bench, studies, tiny_search, trained, wait_until
+from tests.test_sweep import Bench, studies, tiny_search, trained
+from tests.waiting import wait_until
 
 pytestmark = pytest.mark.chaos
 DISK_BYTES = 24_000_000

@@ -14,14 +14,15 @@ from tests.chaos.bench import (
     EPOCHS,
     TRAININGS,
     Bench,
+    Outcome,
     fault,
     fork_servers_of,
     processes_of,
-    wait_until,
 )
 from tests.chaos.conftest import NewBench
 from tests.chaos.template import ROOT
 from tests.test_sweep import CLI
+from tests.waiting import wait_until
 
 pytestmark = pytest.mark.chaos
 
@@ -30,15 +31,14 @@ ONE = ["--workers", "1"]
 GOES_ON = "the same command goes on from here"
 
 
-def assert_as_undisturbed(bench: Bench, undisturbed: Bench) -> None:
+def assert_as_undisturbed(bench: Bench, undisturbed: Outcome) -> None:
     bench.check()
-    assert bench.results() == undisturbed.results()
-    assert bench.ranking() == undisturbed.ranking()
+    assert bench.outcome() == undisturbed
 
 
 @pytest.mark.chaos_short
 def test_a_killed_sweep_goes_on_from_its_last_epoch(
-    new_bench: NewBench, undisturbed: Bench
+    new_bench: NewBench, undisturbed: Outcome
 ) -> None:
     bench = new_bench()
     deadly = [fault("after_checkpoint", training=f"{CE} #1", epoch=2)]
@@ -54,7 +54,7 @@ def test_a_killed_sweep_goes_on_from_its_last_epoch(
     assert {r.name: r.run_id for r in bench.trainings()}[begun.name] == begun.run_id
 
 
-def test_a_worker_may_die_at_any_step(new_bench: NewBench, undisturbed: Bench) -> None:
+def test_a_worker_may_die_at_any_step(new_bench: NewBench, undisturbed: Outcome) -> None:
     bench = new_bench()
     deadly = [
         fault("after_ask", training=f"{CE} #0"),
@@ -74,7 +74,7 @@ def test_a_worker_may_die_at_any_step(new_bench: NewBench, undisturbed: Bench) -
 
 
 def test_interruptions_of_every_kind_one_after_another(
-    new_bench: NewBench, undisturbed: Bench
+    new_bench: NewBench, undisturbed: Outcome
 ) -> None:
     bench = new_bench()
     bench.environment["CHAOS_SECONDS"] = "0.3"  # so that none is over before it is ended

@@ -20,9 +20,10 @@ from mlflow.exceptions import MlflowException
 
 from benchmarks.server import Server
 from tests import tiny
-from tests.chaos.bench import wait_until
 from tests.chaos.template import ROOT, Program
 from tests.content import content
+from tests.once import once
+from tests.waiting import wait_until
 
 pytestmark = pytest.mark.chaos
 
@@ -109,13 +110,15 @@ def plain(
     tmp_path_factory: pytest.TempPathFactory, images: Path, store_template: Path
 ) -> list[dict[str, Any]]:
     """What the same sweep leaves in a database file, where nothing goes wrong."""
-    folder = tmp_path_factory.mktemp("plain")
-    shutil.copy(store_template, folder / "mlflow.db")
-    (folder / "tiny.toml").write_text(_definition(images))
-    uri = f"sqlite:///{folder / 'mlflow.db'}"
-    sweep = Command("run", "tiny.toml", *ONE, "--tracking-uri", uri, folder=folder)
-    assert sweep.end() == 0
-    return content(uri)
+
+    def fill(folder: Path) -> None:
+        shutil.copy(store_template, folder / "mlflow.db")
+        (folder / "tiny.toml").write_text(_definition(images))
+        uri = f"sqlite:///{folder / 'mlflow.db'}"
+        sweep = Command("run", "tiny.toml", *ONE, "--tracking-uri", uri, folder=folder)
+        assert sweep.end() == 0
+
+    return content(f"sqlite:///{once(tmp_path_factory, 'plain', fill) / 'mlflow.db'}")
 
 
 @pytest.fixture

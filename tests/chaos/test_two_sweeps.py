@@ -16,7 +16,9 @@ from cifar_exp.datasets import Dataset
 from cifar_exp.record import RunRecord
 from tests import tiny
 from tests.chaos.template import ROOT, Program
-from tests.test_sweep import Bench, scores, studies, tiny_search, wait_until
+from tests.once import once
+from tests.test_sweep import Bench, scores, studies, tiny_search
+from tests.waiting import wait_until
 
 SLOWLY = {"PYTHONPATH": str(ROOT), "CHAOS_EPOCHS": os.devnull, "CHAOS_SECONDS": "0.1"}
 """All trainings together last longer than a process takes to start."""
@@ -70,13 +72,19 @@ def alone(
 ) -> Alone:
     """The ranking and the results of one process that works alone."""
     del data
-    folder = tmp_path_factory.mktemp("alone")
-    shutil.copy(store_template, folder / "mlflow.db")
-    uri = f"sqlite:///{folder / 'mlflow.db'}"
-    with chdir(folder), pytest.MonkeyPatch.context() as patch:
-        patch.setenv("MLFLOW_TRACKING_URI", uri)  # MLflow notes it there itself, and for ever
-        bench = Bench(uri, f"sqlite:///{folder / 'optuna.db'}")
-        return scores(bench.run(definition_of(images))), bench.results()
+
+    def bench_of(folder: Path) -> Bench:
+        return Bench(f"sqlite:///{folder / 'mlflow.db'}", f"sqlite:///{folder / 'optuna.db'}")
+
+    def fill(folder: Path) -> None:
+        shutil.copy(store_template, folder / "mlflow.db")
+        bench = bench_of(folder)
+        with chdir(folder), pytest.MonkeyPatch.context() as patch:
+            patch.setenv("MLFLOW_TRACKING_URI", bench.tracking_uri)  # MLflow keeps it there
+            bench.run(definition_of(images))
+
+    bench = bench_of(once(tmp_path_factory, "alone", fill))
+    return scores(bench.ranking()), bench.results()
 
 
 def check(bench: Bench, definition: Path, alone: Alone) -> None:

@@ -17,8 +17,9 @@ from cifar_exp.death import Death
 from cifar_exp.errors import Unavailable
 from cifar_exp.event import Event, Watch
 from cifar_exp.workers import WorkerError, pool
-from tests.chaos.bench import fork_servers_of, wait_until
+from tests.chaos.bench import fork_servers_of
 from tests.chaos.template import ROOT
+from tests.waiting import wait_until
 
 pytestmark = pytest.mark.chaos  # the first worker takes seconds to start
 

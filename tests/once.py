@@ -1,0 +1,23 @@
+"""What the processes of one test session share: the first that asks for it makes it."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from filelock import FileLock
+
+
+def once(factory: pytest.TempPathFactory, name: str, fill: Callable[[Path], object]) -> Path:
+    """Return a folder that `fill` has filled, here or in another process of the session."""
+    own = factory.getbasetemp()
+    session = own.parent if "PYTEST_XDIST_WORKER" in os.environ else own
+    folder, done = session / name, session / f"{name}.done"
+    with FileLock(session / f"{name}.lock"):
+        if not done.exists():
+            folder.mkdir()
+            fill(folder)
+            done.touch()
+    return folder
