@@ -65,11 +65,12 @@ class Command:
 class Bench:
     """A sweep's folder, its server, and an outbox of its own."""
 
-    def __init__(self, folder: Path, images: Path, server: Server) -> None:
+    def __init__(self, folder: Path, images: Path, server: Server, cache: Path) -> None:
         self.folder = folder
         self.server = server
         self.variables = {
             "CIFAR_EXP_OUTBOX": str(folder / "outbox"),
+            "CIFAR_EXP_CACHE": str(cache),
             "CHAOS_SECONDS": "0.1",  # of an epoch, so that there is training to disturb
             "CHAOS_GATE": str(folder / "gate"),
             "MLFLOW_HTTP_REQUEST_TIMEOUT": "3",  # a frozen server is found out sooner
@@ -106,8 +107,14 @@ def _definition(images: Path) -> str:
 
 
 @pytest.fixture(scope="module")
+def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The cache of all sweeps here: a run names the place of its data set."""
+    return once(tmp_path_factory, "outage-cache", lambda _: None)
+
+
+@pytest.fixture(scope="module")
 def plain(
-    tmp_path_factory: pytest.TempPathFactory, images: Path, store_template: Path
+    tmp_path_factory: pytest.TempPathFactory, images: Path, store_template: Path, cache: Path
 ) -> list[dict[str, Any]]:
     """What the same sweep leaves in a database file, where nothing goes wrong."""
 
@@ -115,19 +122,20 @@ def plain(
         shutil.copy(store_template, folder / "mlflow.db")
         (folder / "tiny.toml").write_text(_definition(images))
         uri = f"sqlite:///{folder / 'mlflow.db'}"
-        sweep = Command("run", "tiny.toml", *ONE, "--tracking-uri", uri, folder=folder)
-        assert sweep.end() == 0
+        variables = {"CIFAR_EXP_CACHE": str(cache)}
+        words = ("run", "tiny.toml", *ONE, "--tracking-uri", uri)
+        assert Command(*words, folder=folder, **variables).end() == 0
 
     return content(f"sqlite:///{once(tmp_path_factory, 'plain', fill) / 'mlflow.db'}")
 
 
 @pytest.fixture
-def bench(tmp_path: Path, images: Path, store_template: Path) -> Iterator[Bench]:
+def bench(tmp_path: Path, images: Path, store_template: Path, cache: Path) -> Iterator[Bench]:
     shutil.copy(store_template, tmp_path / "server.db")
     server = Server(tmp_path)
     server.start()
     try:
-        yield Bench(tmp_path, images, server)
+        yield Bench(tmp_path, images, server, cache)
     finally:
         server.signal(signal.SIGCONT)
         server.stop()
