@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from cifar_exp.comparison import Ranking
     from cifar_exp.comparison.across import Across
     from cifar_exp.gc import Collected
+    from cifar_exp.holds import Holder
     from cifar_exp.plan import Plan
     from cifar_exp.training import EpochMetrics
 
@@ -99,6 +100,11 @@ def print_size(console: Console, experiment: Experiment) -> None:
 def print_workers(console: Console, workers: int, threads: int) -> None:
     """Print how many processes train, with how many threads."""
     _print_line(console, f"{_counted(workers, 'worker')} of {_counted(threads, 'thread')}")
+
+
+def print_joined(console: Console, holder: Holder) -> None:
+    """Print whose sweep this process works at, too."""
+    _print_line(console, f"beside {holder}")
 
 
 def print_places(console: Console, tracking_uri: str, places: Mapping[str, str]) -> None:

@@ -157,6 +157,7 @@ def diagnose(
     trials: Iterable[StudyTrial],
     files: Iterable[Path],
     held: Set[str],
+    deleted: Set[str] = frozenset(),
 ) -> list[Finding]:
     """List what is wrong with an experiment, in the order in which it is to be repaired.
 
@@ -165,10 +166,11 @@ def diagnose(
         trials: All trials of its studies.
         files: Checkpoints and their partial files, each named after its run.
         held: The ids of the runs that a living process writes to.
+        deleted: The ids of runs that were deleted.
     """
     doubles = list(_doubles(records, held))
-    deleted = {double.record.run_id for double in doubles}
-    stay = [r for r in records if r.run_id not in deleted]
+    superfluous = {double.record.run_id for double in doubles}
+    stay = [r for r in records if r.run_id not in superfluous]
     finished = {(r.combination_id, r.number): r for r in stay if r.kind == "trial" and r.finished}
     open_ = [r for r in stay if r.status == "RUNNING" and r.run_id not in held]
     return [
@@ -176,7 +178,7 @@ def diagnose(
         *map(LeftOpen, open_),
         *_without_parent(stay),
         *_out_of_step(trials, finished),
-        *map(Leftover, _useless(files, stay, held)),
+        *map(Leftover, _useless(files, stay, held, deleted | superfluous)),
     ]
 
 
@@ -222,14 +224,20 @@ def _out_of_step(
     yield from (Ahead(name, tuple(numbers)) for name, numbers in ahead.items())
 
 
-def _useless(files: Iterable[Path], records: Sequence[RunRecord], held: Set[str]) -> Iterator[Path]:
-    """Return the checkpoints of finished trainings, and parts of one that nobody writes to."""
-    of = {record.run_id: record for record in records}
+def run_of(file: Path) -> str:
+    """Return the id of the run whose checkpoint a file is, or a part of it."""
+    return file.name.partition(".")[0]
+
+
+def _useless(
+    files: Iterable[Path], records: Sequence[RunRecord], held: Set[str], deleted: Set[str]
+) -> Iterator[Path]:
+    """Return the checkpoints of finished and deleted trainings, and parts that nobody writes to."""
+    here = {record.run_id for record in records} - held
+    done = {record.run_id for record in records if record.finished} | deleted
     for file in files:
-        record = of.get(file.name.partition(".")[0])
-        if record is None or record.run_id in held:
-            continue
-        if record.finished or file.suffix == ".tmp":
+        run_id = run_of(file)
+        if run_id in done - held or (run_id in here and file.suffix == ".tmp"):
             yield file
 
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence, Set
 from pathlib import Path
 
 from cifar_exp import folders, holds, sqlite, study, tracking
-from cifar_exp.diagnosis import Finding, diagnose
+from cifar_exp.diagnosis import Finding, diagnose, run_of
 from cifar_exp.errors import BadInput
 from cifar_exp.holds import InUse, Units
 from cifar_exp.record import TRAININGS, RunRecord
@@ -19,7 +19,10 @@ def examine(tracker: Tracker, storage_url: str) -> list[Finding]:
     records = tracker.records()
     trials = study.read_trials(storage_url, tracker.experiment) if exists(storage_url) else []
     units = Units(store=tracker.uri, experiment=tracker.experiment)
-    return diagnose(records, trials, _files(), _held(records, units))
+    files = _files()
+    unknown = {run_of(file) for file in files} - {record.run_id for record in records}
+    deleted = set(filter(tracker.is_deleted, unknown))
+    return diagnose(records, trials, files, _held(records, units), deleted)
 
 
 def repair(tracker: Tracker, storage_url: str) -> list[Finding]:

@@ -143,7 +143,8 @@ class Units:
 
 
 def _sweep_locks(stores: Sequence[str], experiment: str) -> list[Path]:
-    return [lock_file(f"sweep {store_name(store)} {experiment}") for store in stores]
+    names = dict.fromkeys(map(store_name, stores))  # two schemas of a database have one name
+    return [lock_file(f"sweep {name} {experiment}") for name in names]
 
 
 def _is_free(path: Path) -> bool:

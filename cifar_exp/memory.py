@@ -10,7 +10,7 @@ from contextlib import contextmanager
 
 # The names and numbers of glibc's malloc.h
 M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3
-ONE_GIB = 2**30
+ONE_MIB, ONE_GIB = 2**20, 2**30
 
 
 def keep_freed_memory() -> None:
@@ -23,8 +23,9 @@ def keep_freed_memory() -> None:
     if sys.platform != "linux":
         return
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
-    if mallopt is not None:
-        mallopt(M_MMAP_THRESHOLD, ONE_GIB)
+    # Old versions of glibc refuse more than 32 MiB. With none accepted, and the other threshold
+    # set, every tensor of 128 KiB would be mapped anew.
+    if mallopt and any(mallopt(M_MMAP_THRESHOLD, size) for size in (ONE_GIB, 32 * ONE_MIB)):
         mallopt(M_TRIM_THRESHOLD, 2 * ONE_GIB - 1)
 
 

@@ -14,8 +14,8 @@ from statistics import fmean
 from cifar_exp import fork_server, training
 from cifar_exp.datasets import Dataset, open_dataset
 from cifar_exp.experiment import Combination, Experiment, Range, TrialConfig
+from cifar_exp.preparation import model_bytes
 from cifar_exp.room import need
-from cifar_exp.sweep import model_bytes
 from cifar_exp.worker import prepare_process
 
 MEASURED_SECONDS = 0.5

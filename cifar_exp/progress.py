@@ -103,8 +103,10 @@ class Count:
         if self._warm is None or self._epochs < enough or left <= 0:
             return ""
         since, trained_then = self._warm
-        seconds = (time.monotonic() - since) / (self._trained() - trained_then) * left
-        return f"{duration(seconds)} left"
+        trained = self._trained() - trained_then
+        if trained <= 0:  # a training whose process died begins again
+            return ""
+        return f"{duration((time.monotonic() - since) / trained * left)} left"
 
     def _trained(self) -> float:
         """Return how many trainings this execution has done, parts of them included."""

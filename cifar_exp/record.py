@@ -10,6 +10,8 @@ Kind = Literal["sweep", "combination", "trial", "confirmation", "train"]
 TrialState = Literal["COMPLETE", "PRUNED", "FAIL"]
 TRAININGS: tuple[Kind, ...] = ("trial", "confirmation")
 """The kinds of runs that are trainings of a combination."""
+STATE = "trial_state"
+"""The tag with the state of a training. A run that has it has everything else already."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

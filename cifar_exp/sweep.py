@@ -6,9 +6,10 @@ The same call again goes on from what MLflow and Optuna hold and repeats nothing
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable, Mapping
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 from cifar_exp import (
@@ -24,15 +25,14 @@ from cifar_exp import (
     tracking,
 )
 from cifar_exp.comparison import Ranking
-from cifar_exp.datasets import Dataset, Progress, load, no_progress
+from cifar_exp.datasets import Dataset
 from cifar_exp.event import Watch
 from cifar_exp.experiment import Experiment
 from cifar_exp.holds import Holder, Units
 from cifar_exp.opening import definition_hash, open_combinations, open_sweep
-from cifar_exp.problems import DefinitionError
+from cifar_exp.preparation import model_bytes
 from cifar_exp.record import TRAININGS, RunRecord
 from cifar_exp.tracking import Tracker
-from cifar_exp.training import initial_model
 from cifar_exp.units import Job
 from cifar_exp.workers import pool
 
@@ -67,25 +67,16 @@ class Sweep:
         return Units(store=self.tracking_uri, experiment=self.experiment.name)
 
 
-def holder(sweep: Sweep) -> Holder | None:
-    """Return the process that runs the experiment now, if one does."""
-    return holds.holder(sweep.stores, sweep.experiment.name)
-
-
-def prepare(experiment: Experiment, progress: Progress = no_progress) -> Dataset:
-    """Load the data of an experiment, and check that the definition fits it.
-
-    Raises:
-        DefinitionError: The network cannot take the images, or a batch is too large.
-        DataError: The data is missing or cannot be read.
-    """
-    data = load(experiment.dataset.choice, progress)
-    check_fit(experiment, data)
-    return data
-
-
-def run(sweep: Sweep, data: Dataset, watch: Watch) -> tuple[Ranking, str]:
+def run(
+    sweep: Sweep, data: Dataset, watch: Watch, joined: Callable[[Holder], None] = lambda _: None
+) -> tuple[Ranking, str]:
     """Tune, confirm and rank all combinations.
+
+    Args:
+        sweep: What is run, and how.
+        data: The data that `prepare` has loaded.
+        watch: Told of every epoch and training.
+        joined: Told of the process whose sweep this one has joined, if it does.
 
     Returns:
         The ranking, and the path of the sweep's run in MLflow's pages; `tracking.address` says
@@ -99,14 +90,29 @@ def run(sweep: Sweep, data: Dataset, watch: Watch) -> tuple[Ranking, str]:
         WorkerError: Worker processes cannot be had.
     """
     watch = share.once(watch)
-    if sweep.join:
-        _work_beside(sweep, data, watch)
-    definition = definition_hash(sweep.experiment, data)
     name = sweep.experiment.name
-    alone = holds.alone(sweep.stores, name, definition=definition, wait=sweep.join)
+    alone = _alone(sweep, data, watch, joined)
     delivering = tracking.delivering(sweep.tracking_uri, name, name)
     with alone, room.told_when_full(), delivering as store:
         return _run(replace(sweep, tracking_uri=store), data, watch)
+
+
+@contextmanager
+def _alone(
+    sweep: Sweep, data: Dataset, watch: Watch, joined: Callable[[Holder], None]
+) -> Iterator[None]:
+    """Hold the sweep; where another process does and is to be joined, work beside it first."""
+    definition = definition_hash(sweep.experiment, data)
+    hold = partial(holds.alone, sweep.stores, sweep.experiment.name, definition=definition)
+    with ExitStack() as held:
+        try:
+            held.enter_context(hold())
+        except holds.InUse:
+            if not sweep.join:
+                raise
+            _work_beside(sweep, data, watch, joined)
+            held.enter_context(hold(wait=True))
+        yield
 
 
 def _run(sweep: Sweep, data: Dataset, watch: Watch) -> tuple[Ranking, str]:
@@ -124,29 +130,6 @@ def _run(sweep: Sweep, data: Dataset, watch: Watch) -> tuple[Ranking, str]:
         raise
     sweep.units.forget()
     return ranking, run_.page
-
-
-def check_fit(experiment: Experiment, data: Dataset) -> None:
-    """Check that the network takes the images, and that no batch is larger than the split.
-
-    Raises:
-        DefinitionError: One of them does not fit.
-    """
-    available = len(data.train.labels)
-    largest = max(experiment.search.batch_size)
-    if largest > available:
-        message = f"search.batch_size: {largest} is more than the {available} training images"
-        raise DefinitionError(message)
-    try:
-        initial_model(experiment.model, data, experiment.seed)
-    except ValueError as error:
-        raise DefinitionError(f"model: {error}") from None
-
-
-def model_bytes(experiment: Experiment, data: Dataset) -> int:
-    """Return the size of one stored network."""
-    model = initial_model(experiment.model, data, experiment.seed)
-    return sum(p.numel() * p.element_size() for p in model.parameters())
 
 
 def _check_room(sweep: Sweep, data: Dataset, tracker: Tracker) -> None:
@@ -168,7 +151,9 @@ def _check_room(sweep: Sweep, data: Dataset, tracker: Tracker) -> None:
     room.check(experiment, needs)
 
 
-def _work_beside(sweep: Sweep, data: Dataset, watch: Watch) -> None:
+def _work_beside(
+    sweep: Sweep, data: Dataset, watch: Watch, joined: Callable[[Holder], None]
+) -> None:
     """Train what another process that runs the sweep is not at, until nothing is left.
 
     That process opens and closes the sweep. Should it die, whoever holds the sweep next does.
@@ -180,6 +165,8 @@ def _work_beside(sweep: Sweep, data: Dataset, watch: Watch) -> None:
     )
     if shared is None:
         return
+    if (other := holds.holder(sweep.stores, sweep.experiment.name)) is not None:
+        joined(other)
     try:
         _train_all(_job(there, data, shared.tracker, shared.parents), there, watch)
     except BaseException:

@@ -89,11 +89,11 @@ class Task:
             reason=outcome.reason,
         )
 
-    def lost(self, record: RunRecord) -> Event:
-        """Tell of a trial that was ended because its process died."""
+    def lost(self, kind: TrainingKind, record: RunRecord) -> Event:
+        """Tell of a training that was ended because its process died."""
         assert record.number is not None
         reason = record.tags.get("reason")
-        return self.ended("trial", record.number, Outcome(state="FAIL", reason=reason))
+        return self.ended(kind, record.number, Outcome(state="FAIL", reason=reason))
 
     def kept(self, kind: TrainingKind, number: int, record: RunRecord) -> Event:
         """Tell of a training that an earlier execution has finished."""

@@ -195,6 +195,8 @@ def _follow(
     except Diverged as error:
         reason = f"{error} in epoch {outcome.epochs + 1}"
         return Outcome(state="FAIL", epochs=outcome.epochs, reason=reason, diverged=True)
+    except TrainingError as error:
+        return Outcome(state="FAIL", epochs=outcome.epochs, reason=str(error))
     return outcome
 
 

@@ -15,7 +15,7 @@ from cifar_exp.attempts import settle
 from cifar_exp.comparison import best_trial
 from cifar_exp.datasets import open_dataset
 from cifar_exp.death import Death
-from cifar_exp.event import Event, Watch
+from cifar_exp.event import Event, TrainingKind, Watch
 from cifar_exp.experiment import Combination, Experiment
 from cifar_exp.holds import Units
 from cifar_exp.record import RunRecord
@@ -104,11 +104,7 @@ class Tuning:
             if not mine:
                 return True  # another process has taken it up
             trials = [record for record in task.records() if record.kind == "trial"]
-            hit = settle(task.tracker, trials, death)
-        for record in task.records():
-            if record.finished and record.run_id in {each.run_id for each in hit}:
-                watch(task.lost(record))
-        return bool(hit)
+            return _settle(task, "trial", trials, death, watch)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -130,7 +126,7 @@ class Confirmation:
                 _confirm_once(task, self.number, watch)
         return mine
 
-    def died(self, death: Death, watch: Watch) -> bool:  # noqa: ARG002 - the next run tells
+    def died(self, death: Death, watch: Watch) -> bool:
         """Record that a process has died at it; say whether it was being trained."""
         task = _task(self.job, self.combination)
         wanted = ("confirmation", self.number)
@@ -138,7 +134,18 @@ class Confirmation:
             if not mine:
                 return True  # another process has taken it up
             own = [record for record in task.records() if (record.kind, record.number) == wanted]
-            return bool(settle(task.tracker, own, death))
+            return _settle(task, "confirmation", own, death, watch)
+
+
+def _settle(
+    task: Task, kind: TrainingKind, records: Sequence[RunRecord], death: Death, watch: Watch
+) -> bool:
+    """Count the attempt of what a dead process was at, tell what is given up; say if it was any."""
+    hit = {record.run_id for record in settle(task.tracker, records, death)}
+    for record in task.records() if hit else ():
+        if record.finished and record.run_id in hit:
+            watch(task.lost(kind, record))
+    return bool(hit)
 
 
 def _confirm_once(task: Task, number: int, watch: Watch) -> None:

@@ -73,9 +73,16 @@ def test_mean_ranks_are_tested_from_five_experiments_on() -> None:
     assert few.critical_difference is None
     # Demsar 2006, table 5: q = 2.343 for three; sqrt(3 * 4 / (6 * 5)).
     assert enough.critical_difference == pytest.approx(2.343 * (12 / 30) ** 0.5, rel=1e-3)
-    assert enough.p_equal_ranks == 0.0
+    assert few.p_equal_ranks is None
+    # Five experiments agree on an order of three: of 6^5 ways to draw orders, 6 are such.
+    assert enough.p_equal_ranks == pytest.approx(6 / 6**5)
     assert any("too few" in text for text in across_sentences(few))
     assert any("Nemenyi" in text for text in across_sentences(enough))
+
+
+def test_an_experiment_is_not_compared_with_itself() -> None:
+    with pytest.raises(BadInput, match="one is named twice"):
+        across([experiment("one", 0.9, 0.8, 0.7)] * 2)
 
 
 def test_of_an_error_the_smallest_is_first() -> None:
@@ -101,7 +108,7 @@ def test_experiments_without_common_combinations_are_refused() -> None:
 
 
 def test_no_spread_no_claim() -> None:
-    found = across([experiment("one", 0.9, 0.8, 0.7, spread=0.0)] * 2)
+    found = across([experiment(name, 0.9, 0.8, 0.7, spread=0.0) for name in ("one", "two")])
     assert all(r.holds_place is None for r in found.combinations)
     assert any("cannot be said" in text for text in across_sentences(found))
 

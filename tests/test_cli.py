@@ -106,7 +106,9 @@ def test_a_store_that_cannot_be_written_is_told_of_before_the_data_is_read(
     option: str,
     place: str,
 ) -> None:
-    monkeypatch.setattr("cifar_exp.sweep.prepare", lambda *_: pytest.fail("the data was read"))
+    monkeypatch.setattr(
+        "cifar_exp.preparation.prepare", lambda *_: pytest.fail("the data was read")
+    )
     folder = here / place
     if place == "locked":
         folder.mkdir(mode=0o555)
@@ -441,6 +443,14 @@ def test_a_tracking_server_that_is_not_there_starts_nothing(
     shown = cli("run", definition, "--tracking-uri", uri)
     assert shown.code == 3
     assert f"{uri} does not answer" in shown.last
+    assert not list(here.iterdir())
+
+
+def test_one_database_for_both_stores_is_refused(cli: Cli, definition: Path, here: Path) -> None:
+    uri = f"sqlite:///{here / 'both.db'}"
+    shown = cli("run", definition, "--tracking-uri", uri, "--storage", uri)
+    assert shown.code == 2
+    assert f"MLflow and Optuna need a database each, and both have {uri}" in shown.last
     assert not list(here.iterdir())
 
 

@@ -177,6 +177,36 @@ def test_any_lost_requests_and_answers_leave_each_thing_once(
         assert content(bench.server_uri, timed=True) == held
 
 
+class Breaking(Failing):
+    """A client that writes no more records after so many batches, as where a machine dies."""
+
+    def __init__(self, client: mlflow.MlflowClient, batches: int) -> None:
+        super().__init__(client, {})
+        self.batches = batches
+
+    def log_batch(self, *arguments: Any) -> None:
+        self.batches -= 1
+        if self.batches < 0:
+            raise MlflowException("API request failed with exception")
+        self.client.log_batch(*arguments)
+
+
+@pytest.mark.parametrize("batches", [0, 1, 2])
+def test_a_run_has_its_state_when_it_has_all_else(bench: Bench, batches: int) -> None:
+    run = bench.run("it", number="0")
+    points = [Metric("val/accuracy", 0.5, 1000 + step, step) for step in range(2000)]
+    for start in (0, 1000):
+        bench.outbox.log_batch(run, points[start : start + 1000])
+    bench.outbox.log_batch(run, params=[Param("lr", "0.1")])
+    bench.outbox.set_tag(run, "trial_state", "COMPLETE")
+    bench.outbox.set_terminated(run)
+    assert bench.deliver(Breaking(bench.server, batches)).left == 1
+    [there] = bench.server.search_runs(["1"])
+    assert "trial_state" not in there.data.tags
+    assert bench.deliver().left == 0
+    assert content(bench.server_uri, timed=True) == content(bench.place.uri, timed=True)
+
+
 def finish(bench: Bench, failures: dict[int, bool]) -> int:
     """Deliver as the end of a sweep does; return how many runs are left."""
     failing: Any = Failing(bench.server, failures)

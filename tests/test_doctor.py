@@ -63,6 +63,7 @@ def test_what_a_crash_leaves_is_repaired_once_and_the_ranking_stays(
     useless = [
         folders.checkpoints() / f"{trial.run_id}.pt",
         folders.checkpoints() / f"{abandoned}.tmp",
+        folders.checkpoints() / f"{double}.pt",
     ]
     kept = folders.checkpoints() / f"{abandoned}.pt"
     for file in (*useless, kept):
@@ -91,6 +92,23 @@ def test_what_a_crash_leaves_is_repaired_once_and_the_ranking_stays(
     assert kept.exists()
     assert not any(file.exists() for file in useless)
     assert scores(bench.run(definition)) == scores(before)
+
+
+def test_the_checkpoint_of_a_deleted_run_is_removed(bench: Bench, images: Path) -> None:
+    bench.run(tiny.definition(images, epochs="1", losses="mse = {}", search=SEARCH))
+    [trial, _] = bench.records("trial")
+    client = connect(bench.tracking_uri)
+    tracker = Tracker(bench.tracking_uri, "tiny", mlflow_experiment(client, "tiny"))
+    deleted = one_trial(tracker, 7, str(trial.parent), trial)
+    client.delete_run(deleted)
+    folders.checkpoints().mkdir(parents=True, exist_ok=True)
+    theirs, of_another_store = (
+        folders.checkpoints() / f"{run_id}.pt" for run_id in (deleted, "0" * 32)
+    )
+    for file in (theirs, of_another_store):
+        file.touch()
+    assert visit(bench) == [f"{theirs} is of no use any more: removed"]
+    assert (theirs.exists(), of_another_store.exists()) == (False, True)
 
 
 def test_a_sweep_starts_with_the_same_repairs(bench: Bench, images: Path) -> None:

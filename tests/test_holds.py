@@ -99,6 +99,13 @@ def test_what_a_killed_process_held_is_free_whatever_its_note_says(
     assert not list(tmp_path.rglob("*.note"))
 
 
+def test_two_schemas_of_one_database_do_not_keep_each_other_out() -> None:
+    stores = [f"postgresql://host/db?options=-csearch_path={name}" for name in ("a", "b")]
+    with holds.alone(stores, "tiny"):
+        assert not holds.is_free(stores, "tiny")
+    assert holds.is_free(stores, "tiny")
+
+
 def test_a_torn_note_names_nobody(tmp_path: Path) -> None:
     with holds.alone(STORES, "tiny"):
         for note in tmp_path.rglob("*.note"):

@@ -162,6 +162,18 @@ def test_trainings_of_an_earlier_execution_took_no_time(clock: Clock) -> None:
     assert count.time_left() == "80 s left"  # 2 more of 40 s
 
 
+def test_a_training_that_begins_again_makes_no_time_up(clock: Clock) -> None:
+    count = Count(5, 1)
+    for number in range(3):
+        clock.now += 10
+        count.add(epoch(number))
+    for number in range(3):  # its process died
+        clock.now += 10
+        count.add(epoch(number))
+        assert count.time_left() in ("", "12 min left")
+    assert count.time_left() == "12 min left"  # a quarter more than at the start took 40 s
+
+
 def test_nothing_is_left_at_the_end(clock: Clock) -> None:
     count = Count(1, 1)
     whole(count, clock, "trial 0", 40)

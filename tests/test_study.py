@@ -3,6 +3,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import optuna
@@ -13,13 +14,13 @@ from optuna.distributions import (
     FloatDistribution,
     IntDistribution,
 )
-from optuna.trial import TrialState
+from optuna.trial import Trial, TrialState
 
 from cifar_exp import training
 from cifar_exp.datasets import Dataset
 from cifar_exp.event import Event
 from cifar_exp.record import RunRecord
-from cifar_exp.study import StudyError, connect, tune
+from cifar_exp.study import StudyError, connect, tune, tuning
 from cifar_exp.study.pruning import PRUNERS
 from cifar_exp.study.samplers import SAMPLERS, make
 from cifar_exp.study.tuning import distributions
@@ -167,6 +168,32 @@ def test_a_trial_that_was_cut_short_is_trained_again_with_its_parameters(
     assert [(r.number, r.state) for r in trials_of(bench)] == [
         (number, "COMPLETE") for number in range(4)
     ]
+
+
+@pytest.mark.parametrize("sampler", sorted(SAMPLERS))
+def test_a_trial_cut_short_between_two_draws_has_the_values_of_a_whole_one(
+    bench_of: BenchOf, monkeypatch: pytest.MonkeyPatch, sampler: str
+) -> None:
+    bench = bench_of(search=search(7, sampler))
+    run(bench)
+    expected = params_of(bench)
+    for record in trials_of(bench):
+        bench.tracker.client.delete_run(record.run_id)
+    draw = tuning._draw
+
+    def cut(trial: Trial, name: str, distribution: BaseDistribution) -> Any:
+        if trial.number in (0, 6) and len(trial.params) == 1:  # random, and from a model
+            raise KeyboardInterrupt
+        return draw(trial, name, distribution)
+
+    for _ in range(2):
+        monkeypatch.setattr(tuning, "_draw", cut)
+        with pytest.raises(KeyboardInterrupt):
+            run(bench)
+        monkeypatch.setattr(tuning, "_draw", draw)
+        run(bench_of(search=search(6, sampler)))
+    run(bench)
+    assert params_of(bench) == expected
 
 
 def test_a_trial_that_mlflow_has_finished_is_told_to_the_study(

@@ -21,7 +21,7 @@ import optuna
 import pytest
 from sklearn.metrics import accuracy_score, f1_score
 
-from cifar_exp import checkpoint, holds, metrics, sweep, training
+from cifar_exp import checkpoint, holds, metrics, preparation, sweep, training
 from cifar_exp.comparison import Ranking
 from cifar_exp.datasets import Dataset
 from cifar_exp.event import Event
@@ -62,7 +62,7 @@ class Bench:
             workers=workers,
             threads=1,
         )
-        ranking, self.page = sweep.run(asked, sweep.prepare(experiment), self.events.append)
+        ranking, self.page = sweep.run(asked, preparation.prepare(experiment), self.events.append)
         return ranking
 
     def records(self, kind: str | None = None, name: str = "tiny") -> list[RunRecord]:
@@ -472,7 +472,7 @@ def test_a_definition_that_does_not_fit_the_data_starts_nothing(
     model = change.pop("model", "seed_cnn_relu")
     definition = tiny.definition(images, **change).replace("seed_cnn_relu", model)
     with pytest.raises(DefinitionError, match=message):
-        sweep.prepare(read(definition))
+        preparation.prepare(read(definition))
     assert not list(tmp_path.iterdir())
 
 

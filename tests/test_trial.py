@@ -431,6 +431,28 @@ def test_whatever_breaks_a_training_is_its_outcome(
     assert (record.status, record.tags["reason"], kept.removed) == ("FAILED", reason, True)
 
 
+def test_a_training_that_breaks_later_has_trained_the_epochs_before(
+    config: TrialConfig,
+    data: Dataset,
+    tracker: Tracker,
+    open_run: Open,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    evaluate, passes = training.evaluate, iter(range(100))
+
+    def breaking(*given: Any) -> Evaluation:
+        if next(passes) == 2:  # after the pass that warms up, and that of the first epoch
+            raise MemoryError
+        return evaluate(*given)
+
+    training.warm_up(config, data)
+    monkeypatch.setattr(training, "evaluate", breaking)
+    next(passes)
+    outcome = trial.record(config, data, open_run(config))
+    assert (outcome.state, outcome.epochs) == ("FAIL", 1)
+    assert only(tracker).metrics["epochs_trained"] == 1
+
+
 def test_torchs_own_allocator_is_out_of_memory(
     config: TrialConfig,
     data: Dataset,

@@ -6,6 +6,7 @@ They import what they use: torch and MLflow take seconds, and help must not.
 from __future__ import annotations
 
 import sys
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -55,7 +56,7 @@ def run(experiment: Path, yes: bool, **options: Any) -> None:
     screen = console.stdout()
     console.print_size(screen, definition)  # what follows takes seconds to import
 
-    from cifar_exp import progress, sqlite, study, sweep, tracking
+    from cifar_exp import preparation, progress, study, sweep, tracking
     from cifar_exp.workers import allotment
 
     combinations = len(definition.combinations())
@@ -70,17 +71,13 @@ def run(experiment: Path, yes: bool, **options: Any) -> None:
         time_limit=options["time_limit"],
         join=options["join"],
     )
-    tracking.check_server(asked.tracking_uri)
-    for store in asked.stores:
-        sqlite.check_writable(store)
+    preparation.check_stores(*asked.stores)
     with progress.data_progress(screen) as data_watch:
-        data = sweep.prepare(definition, data_watch)
+        data = preparation.prepare(definition, data_watch)
     _warn_of(data)
     console.print_workers(screen, workers, threads)
-    if asked.join and (beside := sweep.holder(asked)):
-        click.echo(f"beside {beside}")
     with progress.sweep_progress(screen, definition.num_trainings, workers) as watch:
-        ranking, page = sweep.run(asked, data, watch)
+        ranking, page = sweep.run(asked, data, watch, partial(console.print_joined, screen))
     console.print_ranking(screen, ranking)
     console.print_next_steps(
         screen, definition, ranking, *tracking.address(asked.tracking_uri, page)
@@ -222,13 +219,13 @@ def plan(experiment: Path, workers: int | None, threads: int | None, **options: 
     text = definition_text(experiment, typed.changes(options))
     definition = read(text, str(experiment), typed.words(options))
 
-    from cifar_exp import console, progress, sweep
+    from cifar_exp import console, preparation, progress
     from cifar_exp.plan import measure
     from cifar_exp.workers import allotment
 
     screen = console.stdout()
     with progress.data_progress(screen) as watch:
-        data = sweep.prepare(definition, watch)
+        data = preparation.prepare(definition, watch)
     _warn_of(data)
     workers, threads = allotment(len(definition.combinations()), workers, threads)
     console.print_plan(screen, definition, measure(definition, data, workers, threads), workers)

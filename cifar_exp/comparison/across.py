@@ -69,7 +69,7 @@ class Across:
     correlations: tuple[tuple[float | None, ...], ...] = ()
     """Kendall's tau-b of every two experiments."""
     p_equal_ranks: float | None = None
-    """P-value of all combinations ranking alike (Friedman, F form)."""
+    """P-value of all combinations ranking alike (Friedman); None with fewer than 5 experiments."""
     critical_difference: float | None = None
     """By how much mean ranks must differ (Nemenyi); None with fewer than 5 experiments."""
 
@@ -83,13 +83,16 @@ def across(rankings: Sequence[Ranking]) -> Across:
     """Compare the rankings of several experiments by one yardstick.
 
     Raises:
-        BadInput: They have fewer than two combinations in common.
+        BadInput: One is named twice, or they have fewer than two combinations in common.
     """
+    names = [ranking.experiment for ranking in rankings]
+    if twice := sorted({name for name in names if names.count(name) > 1}):
+        raise BadInput(f"{', '.join(twice)} is named twice: what agrees with itself says nothing")
     tables = [_whole(ranking) for ranking in rankings]
     shared = sorted(set.intersection(*(set(table) for table in tables)))
     if len(shared) < 2:
-        names = ", ".join(ranking.experiment for ranking in rankings)
-        raise BadInput(f"{names} have fewer than two combinations with results in common")
+        listed = ", ".join(names)
+        raise BadInput(f"{listed} have fewer than two combinations with results in common")
     places = [
         _places(ranking, [table[name] for name in shared])
         for ranking, table in zip(rankings, tables, strict=True)
@@ -98,15 +101,14 @@ def across(rankings: Sequence[Ranking]) -> Across:
     rows = [_row(tables[0][name], [place[name] for place in places]) for name in shared]
     every = {row.combination for ranking in rankings for row in ranking.combinations}
     return Across(
-        experiments=tuple(ranking.experiment for ranking in rankings),
+        experiments=tuple(names),
         combinations=tuple(sorted(rows, key=lambda row: (row.mean_rank, row.combination))),
         left_out=tuple(sorted(every - set(shared))),
         yardstick=rankings[0].yardstick,
         alpha=rankings[0].alpha,
         concordance=_known(concordance(ranks)),
         correlations=tuple(tuple(map(_known, line)) for line in rank_correlations(ranks).tolist()),
-        p_equal_ranks=_known(p_equal_ranks(ranks)),
-        critical_difference=_critical(ranks, rankings[0].alpha),
+        **_rank_tests(ranks, rankings[0].alpha),
     )
 
 
@@ -153,10 +155,15 @@ def _holds(places: Sequence[Place]) -> bool | None:
     return None if len(lows) < len(places) else max(lows) <= min(highs)
 
 
-def _critical(ranks: Floats, alpha: float) -> float | None:
+def _rank_tests(ranks: Floats, alpha: float) -> Mapping[str, float | None]:
+    """Test whether mean ranks differ, where there are enough experiments for that."""
     num_lines, num_ranked = ranks.shape
-    enough = num_lines >= ENOUGH_EXPERIMENTS
-    return critical_difference(num_ranked, num_lines, alpha) if enough else None
+    if num_lines < ENOUGH_EXPERIMENTS:
+        return {}
+    return {
+        "p_equal_ranks": _known(p_equal_ranks(ranks)),
+        "critical_difference": critical_difference(num_ranked, num_lines, alpha),
+    }
 
 
 def _known(value: float) -> float | None:

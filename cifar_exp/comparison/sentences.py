@@ -8,7 +8,7 @@ from cifar_exp.comparison.fairness import Condition
 from cifar_exp.comparison.ranking import Ranking
 from cifar_exp.comparison.row import Row
 
-FEW_SEEDS = 3
+ENOUGH_SEEDS = 5
 LONGEST_LIST = 8
 SHORT_COMMIT = 10
 
@@ -56,10 +56,10 @@ def warnings(ranking: Ranking) -> list[str]:
         "Best learning rate at the edge of its range, so a better one may lie outside": edges,
     }
     found = [f"{text}: {_listed(names)}." for text, names in texts.items() if names]
-    if sizes and min(sizes) < FEW_SEEDS and ranking.spread_pooled is not None:
+    if sizes and min(sizes) < ENOUGH_SEEDS and ranking.spread_pooled is not None:
         found.append(
             f"With {min(sizes)} seeds for some, unequal spreads go unseen and claims are less "
-            f"sure: take at least {FEW_SEEDS}."
+            f"sure: take at least {ENOUGH_SEEDS}."
         )
     return found
 

@@ -19,14 +19,16 @@ FORMATS = ("PNG", "JPEG", "BMP", "WEBP")
 def decoded(path: str, size: int | None) -> NDArray[np.uint8]:
     """The image in a file as uint8, H x W x 3 (RGB), resized to `size` x `size` if given.
 
+    It is upright: cameras store how they were held, and not the turned image.
+
     Raises:
         DataError: The file cannot be read as an image.
     """
-    from PIL import Image  # noqa: PLC0415
+    from PIL import Image, ImageOps  # noqa: PLC0415
 
     try:
         with Image.open(path, formats=FORMATS) as image:
-            colour = image.convert("RGB")
+            colour = ImageOps.exif_transpose(image).convert("RGB")
     except Exception as error:  # Damaged files make Pillow raise many kinds.
         raise DataError(
             f"Cannot read the image {path} ({_reason(error)}): replace or remove it."

@@ -6,6 +6,8 @@ repeated is the experiment (a data set, a network), not the seed.
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 from numpy.typing import NDArray
 from scipy import stats
@@ -44,16 +46,19 @@ def p_equal_ranks(ranks: Floats) -> float:
 
     F = (N - 1) X / (N (K - 1) - X), X Friedman's chi-squared, with K - 1 and (K - 1)(N - 1)
     degrees of freedom; less cautious than X itself. Source: Iman and Davenport, Approximations of
-    the Critical Region of the Friedman Statistic, 1980; Demsar's equation (4).
+    the Critical Region of the Friedman Statistic, 1980; Demsar's equation (4). It is never below
+    (1 / K!)^(N - 1), the probability that all lines agree by chance.
     """
     num_lines, num_ranked = ranks.shape
     agreement = concordance(ranks)
     if not np.isfinite(agreement):
         return float("nan")
+    least = math.exp((1 - num_lines) * math.lgamma(num_ranked + 1))
     if agreement >= 1:
-        return 0.0
+        return least
     ratio = (num_lines - 1) * agreement / (1 - agreement)  # X = N (K - 1) W
-    return float(stats.f.sf(ratio, num_ranked - 1, (num_ranked - 1) * (num_lines - 1)))
+    p_value = float(stats.f.sf(ratio, num_ranked - 1, (num_ranked - 1) * (num_lines - 1)))
+    return max(p_value, least)
 
 
 def critical_difference(num_ranked: int, num_lines: int, alpha: float) -> float:

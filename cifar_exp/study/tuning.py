@@ -122,7 +122,11 @@ def _begin(
     study.sampler = samplers.make(
         experiment.search.sampler, dict(space), (experiment.seed, task.combination.name), number
     )
-    return study.ask() if frozen is None else Trial(study, frozen._trial_id)
+    if frozen is None:
+        return study.ask()
+    trial = Trial(study, frozen._trial_id)
+    _draw_again(study, trial, frozen, space)
+    return trial
 
 
 def _train(
@@ -172,6 +176,18 @@ def _pruning(task: Task, study: optuna.Study, trial: Trial, watch: Watch, run: R
 def _suggest(trial: Trial, space: Distributions) -> dict[str, Value]:
     """Draw every searched setting; those that the trial has already stay as they are."""
     return {name: _draw(trial, name, distribution) for name, distribution in space.items()}
+
+
+def _draw_again(
+    study: optuna.Study, trial: Trial, frozen: FrozenTrial, space: Distributions
+) -> None:
+    """Repeat the draws of an interrupted trial, so that the next one is as it would have been.
+
+    Settings that are not drawn together come from one generator, one after another.
+    """
+    for name in frozen.params:
+        if name not in trial.relative_params and not space[name].single():
+            study.sampler.sample_independent(study, frozen, name, space[name])
 
 
 def _draw(trial: Trial, name: str, distribution: BaseDistribution) -> Any:

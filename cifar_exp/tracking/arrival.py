@@ -13,7 +13,7 @@ from mlflow.entities import Param, RunTag, ViewType
 from mlflow.entities import Run as MlflowRun
 from mlflow.exceptions import MlflowException
 
-from cifar_exp.record import TRAININGS
+from cifar_exp.record import STATE, TRAININGS
 from cifar_exp.tracking.changes import RUNS_PER_PAGE, TAKEN_FROM, describe
 from cifar_exp.tracking.delivery import METRICS_PER_BATCH, OTHERS_PER_BATCH, PARENT, chunks
 from cifar_exp.tracking.delivery import ORIGIN as SENT_FROM
@@ -157,5 +157,8 @@ class Arrival:
 
 
 def _is_settled(run: MlflowRun) -> bool:
+    """Say whether nobody will change a run any more, so far as it is a training."""
     tags = run.data.tags
-    return "trial_state" in tags if tags.get("kind") in TRAININGS else "kind" in tags
+    if tags.get("kind") in TRAININGS:
+        return STATE in tags and bool(run.info.status != "RUNNING")
+    return "kind" in tags

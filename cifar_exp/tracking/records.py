@@ -9,7 +9,7 @@ import mlflow
 from mlflow.entities import Run as MlflowRun
 from mlflow.entities import ViewType
 
-from cifar_exp.record import Kind, RunRecord, TrialState
+from cifar_exp.record import STATE, Kind, RunRecord, TrialState
 from cifar_exp.tracking.files import Files
 from cifar_exp.tracking.pages import pages, quoted
 
@@ -58,7 +58,7 @@ def record_of(run: MlflowRun) -> RunRecord:
         combination=tags.get("combination"),
         combination_id=tags.get("combination_id"),
         number=_number(tags.get("number")),
-        state=cast(TrialState | None, tags.get("trial_state")),
+        state=cast(TrialState | None, tags.get(STATE)),
         diverged="diverged" in tags,
         confirms=_number(tags.get("confirms")),
         data_digest=_data_digest(run),

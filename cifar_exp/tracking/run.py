@@ -14,7 +14,7 @@ from mlflow.exceptions import MlflowException
 from cifar_exp.datasets import Dataset
 from cifar_exp.lazy import LazyModule
 from cifar_exp.predictions import Predictions
-from cifar_exp.record import TrialState
+from cifar_exp.record import STATE, TrialState
 from cifar_exp.tracking.predictions import log_predictions
 
 if TYPE_CHECKING:
@@ -93,7 +93,7 @@ class Run:
         self, state: TrialState, metrics: Mapping[str, float], tags: Mapping[str, str]
     ) -> None:
         """Write a training's outcome, its state last, and close the run."""
-        outcome = [RunTag(*item) for item in {**tags, "trial_state": state}.items()]
+        outcome = [RunTag(*item) for item in {**tags, STATE: state}.items()]
         self.client.log_batch(self.run_id, metrics=_metrics(metrics, 0), tags=outcome)
         self.end(STATUS_OF[state])
 

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import os
-import urllib.error
-import urllib.request
-from base64 import b64encode
 from urllib.parse import unquote, urlsplit
+
+from mlflow.exceptions import MlflowException
+from mlflow.utils.credentials import get_default_host_creds
+from mlflow.utils.rest_utils import http_request
 
 from cifar_exp.errors import Unavailable
 from cifar_exp.redaction import hide, secrets_in
 from cifar_exp.wording import without_credentials
 
 SECONDS_TO_ANSWER = 5
+OK = 200
 
 
 class StoreError(Unavailable):
@@ -37,7 +39,10 @@ def take_credentials(uri: str) -> str:
 
 
 def check_server(uri: str) -> None:
-    """Ask the server at `uri`, if it is one, for its health: MLflow itself retries for minutes.
+    """Ask the server at `uri`, if it is one, for its health: MLflow's client retries for minutes.
+
+    It is asked as that client would ask, with the token, password or certificates that MLflow's
+    variables name.
 
     Raises:
         StoreError: The server does not answer.
@@ -45,25 +50,24 @@ def check_server(uri: str) -> None:
     if not is_server(uri):
         return
     address = take_credentials(uri)
+    asked = (get_default_host_creds(address), "/health", "GET")
     try:
-        urllib.request.urlopen(_health_request(address), timeout=SECONDS_TO_ANSWER).close()
-    except urllib.error.HTTPError as error:
-        raise StoreError(
-            f"the MLflow server {address} answers {error.code} to /health; is it MLflow?"
-        ) from None
-    except (OSError, ValueError) as error:
-        reason = hide(str(getattr(error, "reason", error)), secrets_in(uri))
+        answer = http_request(
+            *asked, max_retries=0, timeout=SECONDS_TO_ANSWER, raise_on_status=False
+        )
+    except MlflowException as error:
+        reason = hide(str(_root(error)), secrets_in(uri))
         raise StoreError(
             f"the MLflow server {address} does not answer ({reason}); "
             "start it, or set MLFLOW_TRACKING_URI to another store"
         ) from None
+    if answer.status_code != OK:
+        raise StoreError(
+            f"the MLflow server {address} answers {answer.status_code} to /health; is it MLflow?"
+        )
 
 
-def _health_request(address: str) -> urllib.request.Request:
-    """Ask for the health of a server, as the user that MLflow's variables name."""
-    request = urllib.request.Request(f"{address}/health")
-    user = os.environ.get("MLFLOW_TRACKING_USERNAME")
-    if user is not None:
-        pair = f"{user}:{os.environ.get('MLFLOW_TRACKING_PASSWORD', '')}"
-        request.add_header("Authorization", f"Basic {b64encode(pair.encode()).decode()}")
-    return request
+def _root(error: BaseException) -> BaseException:
+    """Return the error that all began with, which says the least and the most."""
+    before = error.__cause__ or error.__context__
+    return error if before is None else _root(before)

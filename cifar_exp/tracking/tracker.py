@@ -157,6 +157,14 @@ class Tracker:
         """Return a run that exists, to write to it."""
         return Run(self.client, self.client.get_run(run_id).info)
 
+    def is_deleted(self, run_id: str) -> bool:
+        """Say whether the store holds a run as deleted; one it does not know may be another's."""
+        try:
+            found = self.client.get_run(run_id)
+        except MlflowException:
+            return False
+        return bool(found.info.lifecycle_stage == "deleted")
+
     def close(self, record: RunRecord) -> None:
         """Close a run that its process has left open: by its state, or as killed."""
         self.client.set_terminated(record.run_id, STATUS_OF.get(record.state or "", "KILLED"))

@@ -178,6 +178,9 @@ def test_a_training_that_keeps_crashing_is_given_up(new_bench: NewBench) -> None
     done = bench.run("--workers", "2", faults=deadly)
     assert done.returncode == 1
     assert done.stderr.strip().splitlines()[-1] == f"no result for {MSE}"
+    told = [line for line in done.stdout.splitlines() if "crashed 3 times (last: signal 9)" in line]
+    assert len(told) == 2
+    assert not any("there already" in line for line in told)
     bench.check()
     held = {record.name: record for record in bench.trainings()}
     for name in (f"{CE} #1", f"{MSE} seed 1"):

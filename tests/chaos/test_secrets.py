@@ -136,7 +136,8 @@ class _Guarded(BaseHTTPRequestHandler):
     """Answers whoever knows the password."""
 
     def do_GET(self) -> None:
-        told = self.headers["Authorization"] == f"Basic {b64encode(b'me:pass word').decode()}"
+        password = f"Basic {b64encode(b'me:pass word').decode()}"
+        told = self.headers["Authorization"] in (password, "Bearer a-token")
         self.send_response(200 if told and self.path == "/mlflow/health" else 401)
         self.end_headers()
 
@@ -201,6 +202,10 @@ def test_a_server_behind_a_password_is_asked_with_it(
         with pytest.raises(StoreError, match="answers 401") as caught:
             check_server(f"http://{wrong}127.0.0.1:{guarded}/mlflow")
         assert "other" not in str(caught.value)
+        monkeypatch.delenv("MLFLOW_TRACKING_USERNAME", raising=False)
+        monkeypatch.delenv("MLFLOW_TRACKING_PASSWORD", raising=False)
+    monkeypatch.setenv("MLFLOW_TRACKING_TOKEN", "a-token")
+    check_server(f"http://127.0.0.1:{guarded}/mlflow")
 
 
 @pytest.mark.parametrize(

@@ -56,6 +56,17 @@ def test_other_and_hidden_files_are_ignored(root: Path) -> None:
     assert load(Folder(path=root)).path == before.path
 
 
+def test_a_photo_is_upright_however_the_camera_was_held(root: Path) -> None:
+    file = next((root / "test" / CLASSES[0]).iterdir())
+    upright = np.asarray(Image.open(file).convert("RGB"))
+    exif = Image.Exif()
+    exif[0x0112] = 6  # what is stored has to be turned by 90 degrees clockwise
+    Image.fromarray(np.rot90(upright).copy()).save(file, exif=exif)
+    data = load(Folder(path=root))
+    place = sorted((root / "test" / CLASSES[0]).iterdir()).index(file)
+    assert np.array_equal(data.test.images[place].permute(1, 2, 0), upright)
+
+
 @pytest.mark.parametrize("suffix", [".PNG", ".jpg", ".JPEG", ".bmp", ".webp"])
 def test_every_format_is_read(root: Path, suffix: str) -> None:
     path = root / "test" / "ant" / f"zzz{suffix}"

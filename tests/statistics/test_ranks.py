@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from itertools import permutations, product
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -59,9 +61,17 @@ def test_the_f_form_of_friedmans_test() -> None:
 def test_full_agreement_and_none() -> None:
     same = np.tile([1.0, 2.0, 3.0], (4, 1))
     assert concordance(same) == 1.0
-    assert p_equal_ranks(same) == 0.0
+    assert p_equal_ranks(same) == pytest.approx(6 / 6**4)  # of all ways to draw four orders
     assert concordance(np.array([[1.0, 2.0], [2.0, 1.0]])) == 0.0
     assert np.isnan(concordance(np.array([[1.0, 2.0]])))
+
+
+@pytest.mark.parametrize(("num_lines", "num_ranked"), [(3, 2), (5, 2), (3, 3)])
+def test_no_p_value_is_below_that_of_full_agreement(num_lines: int, num_ranked: int) -> None:
+    orders = list(permutations(range(1, num_ranked + 1)))
+    every = [np.array(drawn, dtype=float) for drawn in product(orders, repeat=num_lines)]
+    least = np.mean([concordance(ranks) >= 1 for ranks in every])
+    assert min(map(p_equal_ranks, every)) == pytest.approx(least)
 
 
 def test_correlation_of_every_two_lines() -> None:
