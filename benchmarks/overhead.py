@@ -15,7 +15,7 @@ from benchmarks.figure import Figure, show
 from benchmarks.folder import own_folder
 from benchmarks.server import tracking_server
 from benchmarks.stopwatch import Lap, Place, Stopwatch
-from cifar_exp import sweep, tracking, training
+from cifar_exp import preparation, sweep, tracking, training
 from cifar_exp.event import Event
 from cifar_exp.tracking import Run, Tracker
 from cifar_exp.workers import available_cores
@@ -114,7 +114,7 @@ def _sweep(folder: Path, uri: str, trials: int) -> tuple[TrialWatch, list[float]
     asked = sweep_of(text, uri, folder, threads=available_cores())
     watch = TrialWatch()
     with watch.stopwatch.around(PARTS):
-        sweep.run(asked, sweep.prepare(asked.experiment), watch)
+        sweep.run(asked, preparation.prepare(asked.experiment), watch)
     return watch, _training_seconds(asked.tracking_uri)
 
 

@@ -128,9 +128,9 @@ def train(
     read = single_definition(options, given)
 
     from cifar_exp import console, progress, tracking
+    from cifar_exp.preparation import prepare
     from cifar_exp.single import Single
     from cifar_exp.single import run as run_single
-    from cifar_exp.sweep import prepare
     from cifar_exp.workers import available_cores
 
     single = Single(
