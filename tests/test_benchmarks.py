@@ -30,7 +30,7 @@ from benchmarks import (
 from benchmarks.figure import Figure
 from benchmarks.folder import own_folder
 from benchmarks.server import tracking_server
-from cifar_exp import datasets, experiment, sweep, tracking
+from cifar_exp import datasets, experiment, preparation, sweep, tracking
 from cifar_exp.augmentations import AUGMENTATIONS
 from cifar_exp.compare import read_results
 from cifar_exp.datasets import Dataset
@@ -90,7 +90,7 @@ def test_epochs_count_by_whether_they_lie_in_an_outage() -> None:
 def test_the_overhead_on_a_server_that_is_stopped_even_after_a_failure(
     data: Dataset, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(sweep, "prepare", lambda _: data)  # fewer images than the digits
+    monkeypatch.setattr(preparation, "prepare", lambda _: data)  # fewer images than the digits
     monkeypatch.setattr(overhead, "available_cores", lambda: 1)
     with own_folder() as folder, ExitStack() as stack:
         uri = stack.enter_context(tracking_server(folder))
