@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from urllib.parse import parse_qsl
+
 from cifar_exp import sqlite, tracking
 from cifar_exp.datasets import Dataset, Progress, load, no_progress
 from cifar_exp.errors import BadInput
@@ -21,13 +23,17 @@ def check_stores(tracking_uri: str, storage_url: str) -> None:
         StoreError, Unavailable: A server does not answer, or a file cannot be written.
     """
     stores = (tracking_uri, storage_url)
-    named = {(store_name(store), store.partition("?")[2]) for store in stores}
-    if len(named) == 1:
+    if len({(store_name(store), _schema(store)) for store in stores}) == 1:
         shown = without_credentials(storage_url)
         raise BadInput(f"MLflow and Optuna need a database each, and both have {shown}")
     tracking.check_server(tracking_uri)
     for store in stores:
         sqlite.check_writable(store)
+
+
+def _schema(store: str) -> str:
+    """Return the options of a PostgreSQL address, which may name a schema of the database."""
+    return dict(parse_qsl(store.partition("?")[2])).get("options", "")
 
 
 def prepare(experiment: Experiment, progress: Progress = no_progress) -> Dataset:

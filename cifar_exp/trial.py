@@ -78,6 +78,7 @@ def record(
     run.log_dataset(data)
     start: Start | None = None
     tested: Evaluation | None = None
+    outcome = Outcome(state="FAIL", epochs=run.logged_epochs)
     try:
         start = guard(_begin, config, data, keeper, run.logged_epochs)
         epochs = training.train(start.model, config, data, start.optimizer, start.epochs_done)
@@ -91,7 +92,7 @@ def record(
             state="FAIL", epochs=config.epochs, reason=f"{error} on the test set", diverged=True
         )
     except TrainingError as error:
-        outcome = Outcome(state="FAIL", reason=str(error))
+        outcome = Outcome(state="FAIL", epochs=outcome.epochs, reason=str(error))
     before = start.seconds if start else 0.0
     final = {**_final(outcome, tested), "seconds": before + time.perf_counter() - started}
     if tested:

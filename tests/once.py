@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -17,6 +18,7 @@ def once(factory: pytest.TempPathFactory, name: str, fill: Callable[[Path], obje
     folder, done = session / name, session / f"{name}.done"
     with FileLock(session / f"{name}.lock"):
         if not done.exists():
+            shutil.rmtree(folder, ignore_errors=True)  # another process has failed at it
             folder.mkdir()
             fill(folder)
             done.touch()

@@ -448,9 +448,10 @@ def test_a_tracking_server_that_is_not_there_starts_nothing(
 
 def test_one_database_for_both_stores_is_refused(cli: Cli, definition: Path, here: Path) -> None:
     uri = f"sqlite:///{here / 'both.db'}"
-    shown = cli("run", definition, "--tracking-uri", uri, "--storage", uri)
-    assert shown.code == 2
-    assert f"MLflow and Optuna need a database each, and both have {uri}" in shown.last
+    for storage in (uri, f"{uri}?timeout=60"):
+        shown = cli("run", definition, "--tracking-uri", uri, "--storage", storage)
+        assert shown.code == 2
+        assert f"MLflow and Optuna need a database each, and both have {uri}" in shown.last
     assert not list(here.iterdir())
 
 

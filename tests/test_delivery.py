@@ -191,6 +191,34 @@ class Breaking(Failing):
         self.client.log_batch(*arguments)
 
 
+class WithoutFiles(Failing):
+    """A client of a server that takes records and refuses files."""
+
+    def log_artifacts(self, *_: Any) -> None:
+        raise MlflowException("413: too large")
+
+
+def test_a_server_that_refuses_files_gets_all_else_but_the_state(bench: Bench) -> None:
+    bench.fill()
+    bench.deliver(WithoutFiles(bench.server, {}))
+    there = {run.info.run_name: run.data for run in bench.server.search_runs(["1"])}
+    assert there["#0"].metrics.keys() == {"val/accuracy"}
+    assert there["#0"].params.keys() == {"lr"}
+    assert "trial_state" not in there["#0"].tags
+    bench.deliver()
+    assert content(bench.server_uri, timed=True) == content(bench.place.uri, timed=True)
+
+
+def test_a_state_that_is_written_before_its_run_is_closed_waits_for_that(bench: Bench) -> None:
+    run = bench.run("it", number="0")
+    bench.outbox.set_tag(run, "trial_state", "COMPLETE")
+    bench.deliver()
+    assert "trial_state" not in bench.server.search_runs(["1"])[0].data.tags
+    bench.outbox.set_terminated(run)
+    bench.deliver()
+    assert bench.server.search_runs(["1"])[0].data.tags["trial_state"] == "COMPLETE"
+
+
 @pytest.mark.parametrize("batches", [0, 1, 2])
 def test_a_run_has_its_state_when_it_has_all_else(bench: Bench, batches: int) -> None:
     run = bench.run("it", number="0")

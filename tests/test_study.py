@@ -170,11 +170,13 @@ def test_a_trial_that_was_cut_short_is_trained_again_with_its_parameters(
     ]
 
 
+@pytest.mark.parametrize("drawn", [0, 1, 2])
 @pytest.mark.parametrize("sampler", sorted(SAMPLERS))
 def test_a_trial_cut_short_between_two_draws_has_the_values_of_a_whole_one(
-    bench_of: BenchOf, monkeypatch: pytest.MonkeyPatch, sampler: str
+    bench_of: BenchOf, monkeypatch: pytest.MonkeyPatch, sampler: str, drawn: int
 ) -> None:
-    bench = bench_of(search=search(7, sampler))
+    ranges = "sgd = { lr = { low = 1e-3, high = 0.1 }, momentum = { low = 0.5, high = 0.9 } }"
+    bench = bench_of(search=search(7, sampler), optimizers=ranges)
     run(bench)
     expected = params_of(bench)
     for record in trials_of(bench):
@@ -182,7 +184,7 @@ def test_a_trial_cut_short_between_two_draws_has_the_values_of_a_whole_one(
     draw = tuning._draw
 
     def cut(trial: Trial, name: str, distribution: BaseDistribution) -> Any:
-        if trial.number in (0, 6) and len(trial.params) == 1:  # random, and from a model
+        if trial.number in (0, 6) and len(trial.params) == drawn:  # random, and from a model
             raise KeyboardInterrupt
         return draw(trial, name, distribution)
 
@@ -191,7 +193,7 @@ def test_a_trial_cut_short_between_two_draws_has_the_values_of_a_whole_one(
         with pytest.raises(KeyboardInterrupt):
             run(bench)
         monkeypatch.setattr(tuning, "_draw", draw)
-        run(bench_of(search=search(6, sampler)))
+        run(bench_of(search=search(6, sampler), optimizers=ranges))
     run(bench)
     assert params_of(bench) == expected
 

@@ -12,6 +12,8 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from mlflow.entities import RunTag
+from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
 
 from cifar_exp import training, trial
 from cifar_exp.checkpoint import Checkpoint
@@ -206,6 +208,36 @@ def test_six_classes_have_a_top_five(
     assert metrics["test_accuracy"] <= metrics["test_top5"] <= 1
 
 
+def test_an_outcome_that_was_half_written_is_there_once(
+    config: TrialConfig,
+    data: Dataset,
+    tracker: Tracker,
+    open_run: Open,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """MLflow's store writes the metrics of a request before its tags, on their own."""
+    set_tags: Any = SqlAlchemyStore._set_tags
+
+    def killed(store: SqlAlchemyStore, run_id: str, tags: list[RunTag]) -> None:
+        if "trial_state" in {tag.key for tag in tags}:
+            raise KeyboardInterrupt
+        set_tags(store, run_id, tags)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(SqlAlchemyStore, "_set_tags", killed)
+        with pytest.raises(KeyboardInterrupt):
+            trial.record(config, data, open_run(config), test=data.test)
+    assert "test_accuracy" in only(tracker).metrics
+    assert not only(tracker).finished
+    again = tracker.open_run("trial", "it", tags={}, params=trial.params(config, data))
+    trial.record(config, data, again, test=data.test)
+    record = only(tracker)
+    assert record.finished
+    for name in record.metrics.keys() - {"seconds", "epoch_seconds", "images_per_second"}:
+        points = tracker.client.get_metric_history(record.run_id, name)
+        assert len({point.step for point in points}) == len(points), name
+
+
 def test_predictions_are_there_before_the_state_is(
     config: TrialConfig,
     data: Dataset,
@@ -223,7 +255,8 @@ def test_predictions_are_there_before_the_state_is(
     first = read_predictions(tracker.client, only(tracker).run_id)
 
     monkeypatch.undo()
-    taken_up = Run(tracker.client, tracker.client.get_run(only(tracker).run_id).info, 2)
+    there = tracker.client.get_run(only(tracker).run_id)
+    taken_up = Run(tracker.client, there.info, logged_epochs=2)
     trial.record(config, data, taken_up, test=data.test)
     assert only(tracker).finished
     second = read_predictions(tracker.client, only(tracker).run_id)

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 else:
     np = LazyModule("numpy")
 
-CACHE_FORMAT = 2
+CACHE_FORMAT = 1
 """Goes up whenever the same source would give other files, so that old ones are left alone."""
 
 IMAGES, LABELS, META = "images.npy", "labels.npy", "meta.json"

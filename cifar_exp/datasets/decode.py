@@ -10,6 +10,7 @@ from cifar_exp.lazy import LazyModule
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
+    from PIL import Image
 else:
     np = LazyModule("numpy")
 
@@ -24,11 +25,11 @@ def decoded(path: str, size: int | None) -> NDArray[np.uint8]:
     Raises:
         DataError: The file cannot be read as an image.
     """
-    from PIL import Image, ImageOps  # noqa: PLC0415
+    from PIL import Image  # noqa: PLC0415
 
     try:
         with Image.open(path, formats=FORMATS) as image:
-            colour = ImageOps.exif_transpose(image).convert("RGB")
+            colour = _upright(image).convert("RGB")
     except Exception as error:  # Damaged files make Pillow raise many kinds.
         raise DataError(
             f"Cannot read the image {path} ({_reason(error)}): replace or remove it."
@@ -36,6 +37,15 @@ def decoded(path: str, size: int | None) -> NDArray[np.uint8]:
     if size is not None and colour.size != (size, size):
         colour = colour.resize((size, size), Image.Resampling.BILINEAR)
     return np.asarray(colour)
+
+
+def _upright(image: Image.Image) -> Image.Image:
+    from PIL import ImageOps  # noqa: PLC0415
+
+    try:
+        return ImageOps.exif_transpose(image)
+    except Exception:
+        return image
 
 
 def _reason(error: Exception) -> str:

@@ -82,7 +82,7 @@ class FolderSource(Source):
     @property
     def key(self) -> str:
         """A digest of the place, the files' names, sizes and times, and the size to resize to."""
-        digest = hashlib.sha256(f"folder\0{self.size}\0".encode())
+        digest = hashlib.sha256(f"folder, upright\0{self.size}\0".encode())
         digest.update(bytes(self.root.resolve()))
         start = len(str(self.root))
         for file in _all(self.train) + _all(self.test):

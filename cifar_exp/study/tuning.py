@@ -183,8 +183,14 @@ def _draw_again(
 ) -> None:
     """Repeat the draws of an interrupted trial, so that the next one is as it would have been.
 
-    Settings that are not drawn together come from one generator, one after another.
+    Settings that are not drawn together come from one generator, one after another. What a sampler
+    has noted in the trial is blotted out: it would take that for another trial under way.
     """
+    if frozen.params.keys() >= space.keys():
+        return
+    for key in frozen.system_attrs:
+        if ":relative_params:" in key:
+            study._storage.set_trial_system_attr(trial._trial_id, key, "")
     for name in frozen.params:
         if name not in trial.relative_params and not space[name].single():
             study.sampler.sample_independent(study, frozen, name, space[name])

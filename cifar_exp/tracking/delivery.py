@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import zip_longest
 from typing import Any
@@ -105,11 +105,10 @@ class Delivery:
         self.ledger.note(change.run_id, there.info.run_id)
 
     def _create(self, run: MlflowRun) -> MlflowRun:
-        """Make the run with its tags but for its state: nobody may take it for whole yet."""
         return self.server.create_run(
             self._experiment_id(run),
             start_time=run.info.start_time,
-            tags={name: text for name, text in self._tags(run).items() if name != STATE},
+            tags=self._tags(run),
             run_name=run.info.run_name,
         )
 
@@ -121,9 +120,9 @@ class Delivery:
         elif server_id is None or self._awaits_parent(change.run):
             return  # another round can place them
         elif self._is_there(change, server_id):
+            self._send_records(change.run, server_id)
             if change.ended:
                 self._files.send(change, server_id)
-            self._send_records(change.run, server_id)
             self._send_status(change, server_id)
         self.ledger.mark(change.run_id, change.state)
 
@@ -139,18 +138,17 @@ class Delivery:
         return bool(found.info.lifecycle_stage == "active")
 
     def _send_records(self, run: MlflowRun, server_id: str) -> None:
-        """Send data sets, points, parameters and tags, a training's state last of all."""
-        if datasets := run.inputs.dataset_inputs if run.inputs else []:
-            self.server.log_inputs(server_id, datasets)
         points = self._new_points(run)
-        tags = sorted(self._tags(run).items(), key=lambda item: item[0] == STATE)
-        batches = _ending_together(
+        batches = zip_longest(
             chunks([Metric(*point) for point in points], METRICS_PER_BATCH),
             chunks([Param(*item) for item in run.data.params.items()], OTHERS_PER_BATCH),
-            chunks([RunTag(*item) for item in tags], OTHERS_PER_BATCH),
+            chunks([RunTag(*item) for item in self._tags(run).items()], OTHERS_PER_BATCH),
+            fillvalue=(),
         )
         for metrics, params, some_tags in batches:
             self.server.log_batch(server_id, metrics, params, some_tags)
+        if datasets := run.inputs.dataset_inputs if run.inputs else []:
+            self.server.log_inputs(server_id, datasets)
         self._points.setdefault(run.info.run_id, set()).update(points)
         self._num_points += len(points)
 
@@ -165,7 +163,10 @@ class Delivery:
         return sorted(set(found) - sent, key=lambda point: (point[2], point[3], point[0]))
 
     def _send_status(self, change: Change, server_id: str) -> None:
+        """Send what says that all else is there: the state of a training, and the run's status."""
         info = change.run.info
+        if change.ended and (state := change.run.data.tags.get(STATE)):
+            self.server.set_tag(server_id, STATE, state)
         self.server.update_run(server_id, info.status, info.run_name)
         if change.ended:
             self.server.set_terminated(server_id, info.status, info.end_time)
@@ -204,8 +205,9 @@ class Delivery:
         return sorted(found, key=lambda copy: (copy.info.start_time, copy.info.run_id))
 
     def _tags(self, run: MlflowRun) -> dict[str, str]:
-        """Return the tags of a run's copy: its own, and where it comes from."""
-        tags = {name: text for name, text in run.data.tags.items() if name != TAKEN_FROM}
+        """Return the tags of a run's copy, but for its state: its own, and where it comes from."""
+        apart = (TAKEN_FROM, STATE)
+        tags = {name: text for name, text in run.data.tags.items() if name not in apart}
         tags[ORIGIN] = run.info.run_id
         if PARENT in tags:
             tags[PARENT] = self.ledger.server_id(tags[PARENT]) or tags[PARENT]
@@ -233,12 +235,6 @@ class Delivery:
             if name != NOTE or not there or there.startswith(OURS):
                 self.server.set_experiment_tag(server_id, name, text)
         self.ledger.mark(local, state)
-
-
-def _ending_together(*sequences: Iterable[Any]) -> list[tuple[Any, ...]]:
-    """Put sequences side by side so that their last items meet; where one has none, there is ()."""
-    backwards = [reversed(list(each)) for each in sequences]
-    return list(zip_longest(*backwards, fillvalue=()))[::-1]
 
 
 def chunks(items: Sequence[Any], size: int) -> Iterator[Sequence[Any]]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import time
 from collections.abc import Mapping
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Literal
 
 import mlflow
@@ -28,15 +29,24 @@ Status = Literal["FINISHED", "KILLED", "FAILED"]
 STATUS_OF: Mapping[str, Status] = {"COMPLETE": "FINISHED", "PRUNED": "KILLED", "FAIL": "FAILED"}
 PARAMS_PER_BATCH = 100  # MLflow's own limits, of both
 LONGEST_PARAM = 6000
+NOTHING: Mapping[str, float] = MappingProxyType({})
 
 
 class Run:
     """A run by its id; every method writes to it."""
 
-    def __init__(self, client: mlflow.MlflowClient, info: RunInfo, logged_epochs: int = 0) -> None:
+    def __init__(
+        self,
+        client: mlflow.MlflowClient,
+        info: RunInfo,
+        logged: Mapping[str, float] = NOTHING,
+        logged_epochs: int = 0,
+    ) -> None:
         self.client = client
         self.info = info
         self.run_id: str = info.run_id
+        self.logged = logged
+        """The metrics that an interrupted attempt has written."""
         self.logged_epochs = logged_epochs
 
     @property
@@ -92,9 +102,13 @@ class Run:
     def end_training(
         self, state: TrialState, metrics: Mapping[str, float], tags: Mapping[str, str]
     ) -> None:
-        """Write a training's outcome, its state last, and close the run."""
+        """Write a training's outcome, its state last, and close the run.
+
+        MLflow writes metrics before tags: an attempt may have been interrupted between them.
+        """
+        new = {name: value for name, value in metrics.items() if self.logged.get(name) != value}
         outcome = [RunTag(*item) for item in {**tags, STATE: state}.items()]
-        self.client.log_batch(self.run_id, metrics=_metrics(metrics, 0), tags=outcome)
+        self.client.log_batch(self.run_id, metrics=_metrics(new, 0), tags=outcome)
         self.end(STATUS_OF[state])
 
     def end(self, status: Status = "FINISHED") -> None:

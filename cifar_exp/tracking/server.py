@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from urllib.parse import unquote, urlsplit
 
 from mlflow.exceptions import MlflowException
@@ -50,13 +51,12 @@ def check_server(uri: str) -> None:
     if not is_server(uri):
         return
     address = take_credentials(uri)
-    asked = (get_default_host_creds(address), "/health", "GET")
+    handled = sys.exc_info()[1]
+    once = {"max_retries": 0, "timeout": SECONDS_TO_ANSWER, "raise_on_status": False}
     try:
-        answer = http_request(
-            *asked, max_retries=0, timeout=SECONDS_TO_ANSWER, raise_on_status=False
-        )
-    except MlflowException as error:
-        reason = hide(str(_root(error)), secrets_in(uri))
+        answer = http_request(get_default_host_creds(address), "/health", "GET", **once)
+    except (MlflowException, ImportError) as error:  # a kind of authentication may be missing
+        reason = hide(str(_root(error, handled)), secrets_in(uri))
         raise StoreError(
             f"the MLflow server {address} does not answer ({reason}); "
             "start it, or set MLFLOW_TRACKING_URI to another store"
@@ -67,7 +67,7 @@ def check_server(uri: str) -> None:
         )
 
 
-def _root(error: BaseException) -> BaseException:
-    """Return the error that all began with, which says the least and the most."""
+def _root(error: BaseException, handled: BaseException | None) -> BaseException:
+    """Return what an error began with, but for an earlier one that was being handled."""
     before = error.__cause__ or error.__context__
-    return error if before is None else _root(before)
+    return error if before in (None, handled) else _root(before, handled)

@@ -155,7 +155,8 @@ class Tracker:
 
     def run(self, run_id: str) -> Run:
         """Return a run that exists, to write to it."""
-        return Run(self.client, self.client.get_run(run_id).info)
+        there = self.client.get_run(run_id)
+        return Run(self.client, there.info, there.data.metrics)
 
     def is_deleted(self, run_id: str) -> bool:
         """Say whether the store holds a run as deleted; one it does not know may be another's."""
@@ -205,7 +206,8 @@ class Tracker:
         there = self.client.get_run(record.run_id)
         for model in stored_models(self.client, there):
             model.delete()  # its training did not come to an end, and will store it anew
-        run = Run(self.client, there.info, max(self.accuracies(record.run_id), default=0))
+        epochs = max(self.accuracies(record.run_id), default=0)
+        run = Run(self.client, there.info, there.data.metrics, epochs)
         run.set_tags({"resumed": str(int(time.time() * 1000)), **_process()})
         run.log_params(params)
         return run

@@ -67,6 +67,15 @@ def test_a_photo_is_upright_however_the_camera_was_held(root: Path) -> None:
     assert np.array_equal(data.test.images[place].permute(1, 2, 0), upright)
 
 
+def test_an_image_with_damaged_exif_data_is_read(root: Path) -> None:
+    before = load(Folder(path=root))
+    file = next((root / "test" / CLASSES[0]).iterdir())
+    Image.open(file).convert("RGB").save(file, exif=b"Exif\0\0this is no TIFF header")
+    with Image.open(file) as image, pytest.raises(SyntaxError):
+        image.getexif()
+    assert load(Folder(path=root)).fingerprint == before.fingerprint
+
+
 @pytest.mark.parametrize("suffix", [".PNG", ".jpg", ".JPEG", ".bmp", ".webp"])
 def test_every_format_is_read(root: Path, suffix: str) -> None:
     path = root / "test" / "ant" / f"zzz{suffix}"
