@@ -38,6 +38,11 @@ def one_trial(tracker: Tracker, number: int, parent: str, like: RunRecord) -> st
     return tracker.new_run("trial", name, parent=parent, tags=tags, params=like.params).run_id
 
 
+def tracker_of(bench: Bench) -> Tracker:
+    place = mlflow_experiment(connect(bench.tracking_uri), "tiny")
+    return Tracker(bench.tracking_uri, "tiny", place)
+
+
 def test_what_a_crash_leaves_is_repaired_once_and_the_ranking_stays(
     bench: Bench, images: Path
 ) -> None:
@@ -46,8 +51,8 @@ def test_what_a_crash_leaves_is_repaired_once_and_the_ranking_stays(
     assert visit(bench) == []
     [trial, other] = bench.records("trial")
     [combination] = bench.records("combination")
-    client = connect(bench.tracking_uri)
-    tracker = Tracker(bench.tracking_uri, "tiny", mlflow_experiment(client, "tiny"))
+    tracker = tracker_of(bench)
+    client = tracker.client
 
     double = one_trial(tracker, 0, combination.run_id, trial)
     abandoned = one_trial(tracker, 7, combination.run_id, trial)
@@ -97,8 +102,8 @@ def test_what_a_crash_leaves_is_repaired_once_and_the_ranking_stays(
 def test_the_checkpoint_of_a_deleted_run_is_removed(bench: Bench, images: Path) -> None:
     bench.run(tiny.definition(images, epochs="1", losses="mse = {}", search=SEARCH))
     [trial, _] = bench.records("trial")
-    client = connect(bench.tracking_uri)
-    tracker = Tracker(bench.tracking_uri, "tiny", mlflow_experiment(client, "tiny"))
+    tracker = tracker_of(bench)
+    client = tracker.client
     deleted = one_trial(tracker, 7, str(trial.parent), trial)
     client.delete_run(deleted)
     folders.checkpoints().mkdir(parents=True, exist_ok=True)
@@ -115,8 +120,8 @@ def test_a_sweep_starts_with_the_same_repairs(bench: Bench, images: Path) -> Non
     definition = tiny.definition(images, epochs="1", losses="mse = {}", search=SEARCH)
     bench.run(definition)
     [trial, _] = bench.records("trial")
-    client = connect(bench.tracking_uri)
-    tracker = Tracker(bench.tracking_uri, "tiny", mlflow_experiment(client, "tiny"))
+    tracker = tracker_of(bench)
+    client = tracker.client
     double = one_trial(tracker, 0, str(trial.parent), trial)
     bench.run(definition)
     assert client.get_run(double).info.lifecycle_stage == "deleted"
@@ -136,8 +141,8 @@ def test_an_experiment_in_use_is_left_alone(bench: Bench, images: Path) -> None:
 def test_a_training_that_a_process_is_at_is_left_alone(bench: Bench, images: Path) -> None:
     bench.run(tiny.definition(images, epochs="1", losses="mse = {}", search=SEARCH))
     [trial, _] = bench.records("trial")
-    client = connect(bench.tracking_uri)
-    tracker = Tracker(bench.tracking_uri, "tiny", mlflow_experiment(client, "tiny"))
+    tracker = tracker_of(bench)
+    client = tracker.client
     open_ = one_trial(tracker, 9, str(trial.parent), trial)
     with holds.Units(store=bench.tracking_uri, experiment="tiny").held(str(trial.combination_id)):
         assert visit(bench) == []

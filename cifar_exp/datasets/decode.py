@@ -40,6 +40,7 @@ def decoded(path: str, size: int | None) -> NDArray[np.uint8]:
 
 
 def _upright(image: Image.Image) -> Image.Image:
+    """Turn an image as its EXIF data says; damaged data, of any kind, is no damaged image."""
     from PIL import ImageOps  # noqa: PLC0415
 
     try:
