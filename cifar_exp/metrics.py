@@ -11,8 +11,11 @@ import numpy.typing as npt
 from cifar_exp.predictions import Predictions
 
 Floats = npt.NDArray[np.float64]
+Edges = npt.NDArray[np.float32]
 
 NUM_BINS = 15
+# Of bins of equal width; in float32 as confidences are, so that one of 1/5 lies on its edge
+UPPER_EDGES: Edges = (np.arange(1, NUM_BINS + 1) / NUM_BINS).astype(np.float32)
 FEWEST_CLASSES_FOR_TOP5 = 6  # among five classes or fewer every label is in the top five
 
 
@@ -73,8 +76,7 @@ def reliability(predictions: Predictions) -> tuple[Floats, Floats, Floats]:
     Mean confidence and accuracy of an empty bin are NaN. The sum of share x |accuracy - mean
     confidence| over bins with examples is `ece`.
     """
-    edges = (np.arange(1, NUM_BINS + 1) / NUM_BINS).astype(np.float32)
-    bins = np.searchsorted(edges, predictions.confidence, side="left")
+    bins = _bins(predictions, UPPER_EDGES)
     counts = np.bincount(bins, minlength=NUM_BINS).astype(np.float64)
     per_example = 1 / np.where(counts > 0, counts, np.nan)
     confidence = np.bincount(bins, predictions.confidence.astype(np.float64), NUM_BINS)
@@ -86,12 +88,10 @@ def ece(predictions: Predictions) -> float:
     """Return the expected calibration error over 15 bins of equal width.
 
     The sum over bins of |accuracy - mean confidence|, weighted with the bin's share of examples.
-    A bin holds its upper edge and not its lower one. Edges are rounded to float32 as confidences
-    are, so that a confidence of exactly 1/5 lies on its edge.
+    A bin holds its upper edge and not its lower one.
     Source: Guo et al. 2017, On Calibration of Modern Neural Networks, equation 3.
     """
-    edges = np.arange(1, NUM_BINS + 1) / NUM_BINS
-    return _calibration_error(predictions, edges.astype(np.float32))
+    return _calibration_error(predictions, UPPER_EDGES)
 
 
 def ece_adaptive(predictions: Predictions) -> float:
@@ -121,9 +121,12 @@ def macro_f1(predictions: Predictions, num_classes: int) -> float:
     return float((2 * hits / np.maximum(labels + predicted, 1)).mean())
 
 
-def _calibration_error(predictions: Predictions, upper_edges: npt.NDArray[np.float32]) -> float:
-    """Return the calibration error over bins with these upper edges, which belong to the bins."""
-    bins = np.searchsorted(upper_edges, predictions.confidence, side="left")
-    gaps: npt.NDArray[np.float64] = predictions.correct - predictions.confidence.astype(np.float64)
-    totals = np.bincount(bins, weights=gaps)
+def _calibration_error(predictions: Predictions, upper_edges: Edges) -> float:
+    gaps: Floats = predictions.correct - predictions.confidence.astype(np.float64)
+    totals = np.bincount(_bins(predictions, upper_edges), weights=gaps)
     return float(np.abs(totals).sum() / len(gaps))
+
+
+def _bins(predictions: Predictions, upper_edges: Edges) -> npt.NDArray[np.intp]:
+    """Return the bin of each example, by the bins' upper edges, which belong to them."""
+    return np.searchsorted(upper_edges, predictions.confidence, side="left")

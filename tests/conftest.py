@@ -9,6 +9,7 @@ import sqlite3
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -17,6 +18,9 @@ from cifar_exp.datasets import Dataset
 from tests import tiny
 from tests.command import Cli, Shown
 from tests.once import once
+
+if TYPE_CHECKING:
+    from tests.bench import Bench
 
 # Tiny inputs train fastest on one thread; torch reads this when it is first imported.
 os.environ["OMP_NUM_THREADS"] = "1"
@@ -81,6 +85,30 @@ def images(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def data(images: Path, _own_environment: None) -> Dataset:
     """The tiny images as a data set."""
     return tiny.dataset(images)
+
+
+@pytest.fixture
+def no_pictures(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Reports without figures: to draw them takes as long as the trainings of a tiny sweep."""
+    from cifar_exp.report import files
+
+    monkeypatch.setattr(files, "store", lambda *_: "")
+
+
+@pytest.fixture
+def bench(tracking_uri: str, storage_url: str, data: Dataset, no_pictures: None) -> Bench:
+    """A pair of stores, for sweeps in this process."""
+    from tests.bench import Bench  # it loads all there is
+
+    del data, no_pictures  # decoded once for all; not drawn at all
+    return Bench(tracking_uri, storage_url)
+
+
+@pytest.fixture
+def other_bench(tmp_path: Path, bench: Bench) -> Bench:
+    """Another pair of stores, to compare with."""
+    urls = (f"sqlite:///{tmp_path / name}" for name in ("other.db", "other-optuna.db"))
+    return type(bench)(*urls)
 
 
 @pytest.fixture

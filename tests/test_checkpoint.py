@@ -85,7 +85,7 @@ def file_of(config: TrialConfig, data: Dataset) -> CheckpointFile:
     [
         *((name, "seed_cnn_relu", 16) for name in sorted(OPTIMIZERS)),
         # Its buffers no optimizer knows. A step of it takes seconds: one an epoch will do.
-        *((name, "resnet18", 64) for name in ("adamw", "muon")),
+        ("adamw", "resnet18", 64),
     ],
 )
 def test_two_epochs_and_two_more_are_four(

@@ -19,6 +19,8 @@ from cifar_exp.tracking import connect, read_records
 from tests import tiny
 from tests.command import Cli
 
+IN_A_STORE = pytest.mark.usefixtures("tracking_uri", "no_pictures")
+
 
 @pytest.fixture
 def definition(tmp_path: Path, images: Path) -> Path:
@@ -59,6 +61,7 @@ def test_run_compare_and_train_the_best_again(
         "ranking.md",
         "report.html",
     ]
+    assert (output / "figures" / "heat-map.png").stat().st_size > 1000
 
     [line] = [line for line in ran.out.splitlines() if line.startswith("Best again: ")]
     program, *command = shlex.split(line.removeprefix("Best again: "))
@@ -122,16 +125,16 @@ def test_a_store_that_cannot_be_written_is_told_of_before_the_data_is_read(
     assert list(here.iterdir()) == [folder]
 
 
-def test_joining_nobody_is_a_plain_run(cli: Cli, definition: Path, tracking_uri: str) -> None:
-    del tracking_uri
+@IN_A_STORE
+def test_joining_nobody_is_a_plain_run(cli: Cli, definition: Path) -> None:
     ran = cli("run", definition, "--join", "--trials", 1, "--seeds", 1, "--workers", 1)
     assert ran.code == 0, ran.err
     assert "beside" not in ran.out
     assert len([line for line in ran.out.splitlines() if line.startswith("[")]) == 4
 
 
-def test_compare_by_another_yardstick(cli: Cli, definition: Path, tracking_uri: str) -> None:
-    del tracking_uri
+@IN_A_STORE
+def test_compare_by_another_yardstick(cli: Cli, definition: Path) -> None:
     cli("run", definition, "--trials", 1, "--workers", 1)
     options = ("--yardstick", "test_nll", "--alpha", 0.1, "--rope", 2)
     held = json.loads(cli("compare", "tiny", "--format", "json", *options).out)
@@ -141,10 +144,8 @@ def test_compare_by_another_yardstick(cli: Cli, definition: Path, tracking_uri: 
     assert "test NLL" in cli("compare", "tiny", *options).out
 
 
-def test_compare_several_experiments(
-    cli: Cli, definition: Path, tmp_path: Path, tracking_uri: str
-) -> None:
-    del tracking_uri
+@IN_A_STORE
+def test_compare_several_experiments(cli: Cli, definition: Path, tmp_path: Path) -> None:
     text = definition.read_text()
     definition.write_text(text)
     for name in ("tiny", "tinier"):
@@ -159,18 +160,16 @@ def test_compare_several_experiments(
     assert "mean rank" in cli("compare", "tiny", "tinier").out
 
 
-def test_run_again_says_what_was_there(cli: Cli, definition: Path, tracking_uri: str) -> None:
-    del tracking_uri
+@IN_A_STORE
+def test_run_again_says_what_was_there(cli: Cli, definition: Path) -> None:
     cli("run", definition, "--workers", 1)
     again = cli("run", definition, "--workers", 1)
     assert "10 of 10 trainings are there already" in again.out
     assert "] " not in again.out  # no line of a training
 
 
-def test_run_with_more_trials_counts_on_from_what_was_there(
-    cli: Cli, definition: Path, tracking_uri: str
-) -> None:
-    del tracking_uri
+@IN_A_STORE
+def test_run_with_more_trials_counts_on_from_what_was_there(cli: Cli, definition: Path) -> None:
     one_loss = definition.read_text().replace("mse = {}", "")
     definition.write_text(one_loss)
     cli("run", definition, "--trials", 1, "--workers", 1)
@@ -181,10 +180,10 @@ def test_run_with_more_trials_counts_on_from_what_was_there(
     assert counted == ["[2/5]", "[3/5]", "[4/5]", "[5/5]"]
 
 
+@IN_A_STORE
 def test_run_warns_of_a_class_that_is_not_tested(
-    cli: Cli, definition: Path, tmp_path: Path, images: Path, tracking_uri: str
+    cli: Cli, definition: Path, tmp_path: Path, images: Path
 ) -> None:
-    del tracking_uri
     lacking = shutil.copytree(images, tmp_path / "lacking")
     shutil.rmtree(lacking / "test" / "red")
     given = ("--dataset", "folder", "--data-dir", lacking, "--workers", 1)
@@ -227,10 +226,10 @@ def test_options_change_the_definition_that_is_kept(
     assert "seeds = 1" in kept.read_text()
 
 
+@IN_A_STORE
 def test_a_combination_without_a_result_gives_code_1(
-    cli: Cli, tmp_path: Path, images: Path, tracking_uri: str
+    cli: Cli, tmp_path: Path, images: Path
 ) -> None:
-    del tracking_uri
     wild = tmp_path / "wild.toml"
     wild.write_text(
         tiny.definition(images, losses="mse = {}", optimizers="sgd = { lr = 1e30 }", epochs="1")
@@ -266,8 +265,8 @@ def test_train_takes_settings_and_says_how_it_went(
     assert "test_accuracy" not in record.metrics
 
 
-def test_a_training_that_diverges_gives_code_1(cli: Cli, images: Path, tracking_uri: str) -> None:
-    del tracking_uri
+@IN_A_STORE
+def test_a_training_that_diverges_gives_code_1(cli: Cli, images: Path) -> None:
     folder = ("--dataset", "folder", "--data-dir", images)
     ran = cli("train", *folder, "--lr", 1e30, "--batch-size", 8)
     assert ran.code == 1

@@ -7,22 +7,15 @@ import optuna
 import pytest
 
 from cifar_exp import doctor, folders, holds
-from cifar_exp.datasets import Dataset
 from cifar_exp.diagnosis import diagnose
 from cifar_exp.errors import BadInput
 from cifar_exp.record import RunRecord
 from cifar_exp.study import StudyTrial
 from cifar_exp.tracking import Tracker, connect, mlflow_experiment
 from tests import records, tiny
-from tests.test_sweep import Bench, scores
+from tests.bench import Bench, scores
 
 SEARCH = 'trials = 2\nsampler = "random"\npruner = "none"\nbatch_size = [8, 16]'
-
-
-@pytest.fixture
-def bench(tracking_uri: str, storage_url: str, data: Dataset) -> Bench:
-    del data
-    return Bench(tracking_uri, storage_url)
 
 
 def visit(bench: Bench, name: str | None = "tiny", *, dry_run: bool = False) -> list[str]:

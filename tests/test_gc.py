@@ -7,20 +7,13 @@ import pytest
 
 from cifar_exp import gc, holds
 from cifar_exp.comparison import to_json
-from cifar_exp.datasets import Dataset
 from cifar_exp.errors import BadInput
 from cifar_exp.gc import Collected
 from cifar_exp.record import RunRecord
 from cifar_exp.results import Results
 from cifar_exp.tracking import connect, read_records, stored_models
 from tests import tiny
-from tests.test_sweep import Bench
-
-
-@pytest.fixture
-def bench(tracking_uri: str, storage_url: str, data: Dataset) -> Bench:
-    del data
-    return Bench(tracking_uri, storage_url)
+from tests.bench import Bench
 
 
 def ranking_bytes(bench: Bench) -> str:

@@ -25,7 +25,7 @@ from cifar_exp.compare import compare
 from cifar_exp.datasets import Dataset
 from cifar_exp.tracking import StoreError, connect
 from tests import tiny
-from tests.test_sweep import CLI, Bench, scores, studies, trained
+from tests.bench import CLI, Bench, scores, studies, trained
 from tests.waiting import wait_until
 
 SECRET = "pa55-of-the-owner"

@@ -10,16 +10,9 @@ import pytest
 from mlflow.exceptions import MlflowException
 
 from cifar_exp import room
-from cifar_exp.datasets import Dataset
 from cifar_exp.room import BYTES_PER_MODEL, BYTES_PER_PREDICTION, BYTES_PER_RUN, Need, NoRoom, need
 from tests import records, tiny
-from tests.test_sweep import Bench
-
-
-@pytest.fixture
-def bench(tracking_uri: str, storage_url: str, data: Dataset) -> Bench:
-    del data
-    return Bench(tracking_uri, storage_url)
+from tests.bench import Bench
 
 
 def free(monkeypatch: pytest.MonkeyPatch, num_bytes: int) -> None:

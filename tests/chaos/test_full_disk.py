@@ -14,8 +14,8 @@ import pytest
 from cifar_exp.datasets import Dataset
 from cifar_exp.tracking import connect
 from tests import tiny
+from tests.bench import Bench, studies, tiny_search, trained
 from tests.chaos.template import ROOT, Program
-from tests.test_sweep import Bench, studies, tiny_search, trained
 from tests.waiting import wait_until
 
 pytestmark = pytest.mark.chaos

@@ -15,9 +15,9 @@ import pytest
 from cifar_exp.datasets import Dataset
 from cifar_exp.record import RunRecord
 from tests import tiny
+from tests.bench import Bench, scores, studies, tiny_search
 from tests.chaos.template import ROOT, Program
 from tests.once import once
-from tests.test_sweep import Bench, scores, studies, tiny_search
 from tests.waiting import wait_until
 
 SLOWLY = {"PYTHONPATH": str(ROOT), "CHAOS_EPOCHS": os.devnull, "CHAOS_SECONDS": "0.1"}
@@ -26,12 +26,6 @@ LOSSES = "cross_entropy = {}\nmse = {}\nbrier = {}"
 ONE_EACH = ["--workers", "1", "--threads", "1"]
 TRAININGS = {"trial": 9, "confirmation": 6}
 EPOCHS = 6
-
-
-@pytest.fixture
-def bench(tracking_uri: str, storage_url: str, data: Dataset) -> Bench:
-    del data
-    return Bench(tracking_uri, storage_url)
 
 
 def definition_of(images: Path) -> str:

@@ -1,0 +1,92 @@
+"""Sweeps in this process, in a pair of stores, and what they leave there."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+
+import optuna
+
+from cifar_exp import preparation, sweep
+from cifar_exp.comparison import Ranking
+from cifar_exp.event import Event
+from cifar_exp.experiment import read
+from cifar_exp.record import RunRecord
+from cifar_exp.results import Results
+from cifar_exp.tracking import connect, read_records
+
+SCORES = {"accuracy", "nll", "brier", "ece", "ece_adaptive", "macro_f1"}  # of three classes
+SCORES_BY_EPOCH = sorted(f"val/{name}" for name in SCORES)
+CLI = [sys.executable, "-c", "from cifar_exp.cli import main; main()"]
+
+
+class Bench:
+    """Runs sweeps in one pair of stores and looks at what they hold."""
+
+    def __init__(self, tracking_uri: str, storage_url: str) -> None:
+        self.tracking_uri = tracking_uri
+        self.storage_url = storage_url
+        self.events: list[Event] = []
+
+    def run(self, definition: str, workers: int = 1) -> Ranking:
+        experiment = read(definition)
+        self.events = []
+        asked = sweep.Sweep(
+            experiment=experiment,
+            definition=definition,
+            tracking_uri=self.tracking_uri,
+            storage_url=self.storage_url,
+            workers=workers,
+            threads=1,
+        )
+        ranking, self.page = sweep.run(asked, preparation.prepare(experiment), self.events.append)
+        return ranking
+
+    def records(self, kind: str | None = None, name: str = "tiny") -> list[RunRecord]:
+        found = read_records(connect(self.tracking_uri), name)
+        return [record for record in found if kind in (None, record.kind)]
+
+    def ranking(self) -> Ranking:
+        """What the store's latest sweep ranks as, read anew."""
+        return Results(connect(self.tracking_uri), self.records()).ranking()
+
+    def results(self) -> dict[str, tuple[object, ...]]:
+        """All that a training is known by, without times and ids."""
+        client = connect(self.tracking_uri)
+        return {
+            record.name: (
+                record.state,
+                dict(record.params),
+                [
+                    [(p.step, p.value) for p in client.get_metric_history(record.run_id, name)]
+                    for name in ("train/loss", *SCORES_BY_EPOCH)
+                ],
+                {k: v for k, v in record.metrics.items() if k.startswith("test_")},
+            )
+            for record in self.records()
+            if record.kind in ("trial", "confirmation")
+        }
+
+
+def scores(ranking: Ranking) -> list[tuple[object, ...]]:
+    return [(r.combination, r.test_accuracies, r.lr, r.batch_size) for r in ranking.combinations]
+
+
+def studies(bench: Bench) -> list[optuna.Study]:
+    names = optuna.get_all_study_names(bench.storage_url)
+    return [optuna.load_study(study_name=name, storage=bench.storage_url) for name in names]
+
+
+def trained(bench: Bench, number: int) -> Callable[[], bool]:
+    """Whether a number of trainings are done and another one is under way."""
+
+    def look() -> bool:
+        trainings = [r for r in bench.records() if r.kind in ("trial", "confirmation")]
+        under_way = [r for r in trainings if r.status == "RUNNING" and "val/accuracy" in r.metrics]
+        return sum(r.finished for r in trainings) >= number and bool(under_way)
+
+    return look
+
+
+def tiny_search(sampler: str, pruner: str) -> str:
+    return f'trials = 3\nsampler = "{sampler}"\npruner = "{pruner}"\nbatch_size = [8, 16]'
