@@ -131,27 +131,29 @@ class Workers:
 
     def _attend(self, unit: Unit) -> bool:
         """Have a unit done, by another worker where one dies at it; return what it returns."""
-        for_nothing = 0
+        in_vain = 0
         while True:
-            match self._do(unit):
+            heard = _Heard(self._watch)
+            match self._do(unit, heard):
                 case Death() as death:
-                    for_nothing += not unit.died(death, self._watch)
+                    under_way = unit.died(death, self._watch)
+                    in_vain = 0 if under_way or heard.of_training else in_vain + 1
                 case done:
                     return done
-            if for_nothing == MOST_ATTEMPTS:
+            if in_vain == MOST_ATTEMPTS:
                 raise WorkerError(
                     f"worker processes end before they can train ({death.reason}); "
                     "is there enough memory? --workers 1 needs less"
                 )
 
-    def _do(self, unit: Unit) -> bool | Death:
+    def _do(self, unit: Unit, watch: Watch) -> bool | Death:
         """Have a unit done by one worker; return what it returns, or how the worker has died."""
         try:
             worker = self._take()
         except fork_server.GONE:
             return Death("it could not be started")
         try:
-            result = worker.work(unit, self._watch)
+            result = worker.work(unit, watch)
         finally:
             self._give_back(worker)
         if self._closing:
@@ -175,6 +177,18 @@ class Workers:
             self._busy.remove(worker)
             if worker.is_alive:
                 self._idle.append(worker)
+
+
+class _Heard:
+    """Passes on what a worker tells, and notes whether that was of any training."""
+
+    def __init__(self, watch: Watch) -> None:
+        self._watch = watch
+        self.of_training = False
+
+    def __call__(self, event: Event) -> None:
+        self.of_training |= event.epoch > 0 or event.state is not None
+        self._watch(event)
 
 
 def _run_here(unit: Unit, watch: Watch) -> Future[bool]:

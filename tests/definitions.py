@@ -65,7 +65,10 @@ def _sizes(value: Any, *says: str, schema_sees: bool = True) -> Wrong:
 
 
 WRONG: dict[str, Wrong] = {
-    # names and keys that nobody knows
+    # names and keys that nobody knows, or that mean something else
+    "name of trainings by hand": Wrong(
+        {"name": "train"}, ('name: "train" is that of trainings by hand',), schema_sees=False
+    ),
     "unknown key": Wrong({"epoch": 3}, ("epoch: unknown name", 'did you mean "epochs"?')),
     "unknown table": Wrong({"tuning": {}}, ("tuning: unknown name", "known are:", "search")),
     "unknown search key": Wrong(

@@ -11,11 +11,13 @@ import tomli_w
 from pydantic import ValidationError
 
 from cifar_exp.experiment.definition import Experiment
-from cifar_exp.problems import DefinitionError, Options, problems_of
+from cifar_exp.problems import DefinitionError, Options, problems_of, quoted
 
 NO_OPTIONS: Options = {}
 MOST_LETTERS = 2**18  # a hundred losses and a hundred optimizers have a tenth of that
 MOST_DOTS = 200
+BY_HAND = "train"
+"""The name that trainings by hand carry, which are part of no experiment."""
 
 
 def read(text: str, source: str = "definition", options: Options = NO_OPTIONS) -> Experiment:
@@ -30,7 +32,10 @@ def read(text: str, source: str = "definition", options: Options = NO_OPTIONS) -
         DefinitionError: The text is no TOML, or the definition has problems: all of them, one a
             line, each with `source` and key path, or with the option that it comes from.
     """
-    return read_document(_parse(text, source), source, options)
+    experiment = read_document(_parse(text, source), source, options)
+    if experiment.name == BY_HAND:
+        raise DefinitionError(f"{source}: name: {quoted(BY_HAND)} is that of trainings by hand")
+    return experiment
 
 
 def read_document(
@@ -62,7 +67,7 @@ def single_definition(
     if "lr" in settings.get("optimizer", {}):
         raise DefinitionError("-s optimizer.lr: the learning rate is given by --lr")
     document = {
-        "name": "train",
+        "name": BY_HAND,
         "search": search,
         "losses": {loss: settings.get("loss", {})},
         "optimizers": {optimizer: {"lr": lr, **settings.get("optimizer", {})}},

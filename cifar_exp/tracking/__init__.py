@@ -4,6 +4,7 @@ from cifar_exp.tracking.appearance import colour_runs, describe_experiment, save
 from cifar_exp.tracking.courier import address, deliver, delivering, undelivered
 from cifar_exp.tracking.curves import read_curves
 from cifar_exp.tracking.files import StoredModel, artifact_folder, stored_models
+from cifar_exp.tracking.inherited import inherited_run
 from cifar_exp.tracking.outbox import Outbox, every_outbox, outbox_of, store_of
 from cifar_exp.tracking.predictions import read_predictions
 from cifar_exp.tracking.records import (
@@ -15,7 +16,7 @@ from cifar_exp.tracking.records import (
 from cifar_exp.tracking.run import STATUS_OF, Run
 from cifar_exp.tracking.server import StoreError, check_server, is_server
 from cifar_exp.tracking.store import Client, connect, default_uri, exists
-from cifar_exp.tracking.tracker import Tracker, inherited_run, mlflow_experiment
+from cifar_exp.tracking.tracker import Tracker, mlflow_experiment
 
 __all__ = [
     "STATUS_OF",

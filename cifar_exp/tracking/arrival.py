@@ -17,6 +17,7 @@ from cifar_exp.record import STATE, TRAININGS
 from cifar_exp.tracking.changes import RUNS_PER_PAGE, TAKEN_FROM, describe
 from cifar_exp.tracking.delivery import METRICS_PER_BATCH, OTHERS_PER_BATCH, PARENT, chunks
 from cifar_exp.tracking.delivery import ORIGIN as SENT_FROM
+from cifar_exp.tracking.inherited import require_new
 from cifar_exp.tracking.ledger import Ledger
 from cifar_exp.tracking.outbox import Outbox
 from cifar_exp.tracking.pages import pages, quoted
@@ -68,6 +69,7 @@ class Arrival:
         known = {server: local for local, server in self.ledger.server_ids().items()}
         if run_id not in known:
             run = self.server.get_run(run_id)
+            require_new(run)
             return self._take([run])[run_id]
         return known[run_id]
 

@@ -24,6 +24,7 @@ from cifar_exp import sqlite
 from cifar_exp.tracking.arrival import Arrival
 from cifar_exp.tracking.changes import changes
 from cifar_exp.tracking.delivery import Delivery, Sent
+from cifar_exp.tracking.inherited import VARIABLE
 from cifar_exp.tracking.ledger import Ledger
 from cifar_exp.tracking.outbox import Outbox, outbox_of
 from cifar_exp.tracking.server import StoreError, is_server
@@ -158,10 +159,10 @@ def _prepare(uri: str, mlflow_experiment: str, experiment: str | None) -> Outbox
     with outbox.alone(), closing(Ledger(outbox.ledger)) as ledger:
         outbox.experiment(client, mlflow_experiment)  # of several processes, one makes it
         arrival = Arrival(outbox, client, server, ledger)
-        inherited = os.environ.get("MLFLOW_RUN_ID")
+        inherited = os.environ.get(VARIABLE)
         try:
             if inherited is not None:
-                os.environ["MLFLOW_RUN_ID"] = arrival.take_run(inherited)
+                os.environ[VARIABLE] = arrival.take_run(inherited)
             if experiment is not None:
                 arrival.take_experiment(experiment)
         except MlflowException as error:

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import getpass
 import multiprocessing
-import os
 import time
 from collections.abc import Callable, Iterable, Mapping, Set
 from typing import Any
 
 import mlflow
-from mlflow.entities import Run as MlflowRun
 from mlflow.exceptions import MlflowException
 
 from cifar_exp import provenance
@@ -226,19 +224,6 @@ def mlflow_experiment(client: mlflow.MlflowClient, name: str) -> str:
     if found.lifecycle_stage == "deleted":
         raise StoreError(f"the MLflow experiment {name!r} is deleted; restore it or choose a name")
     return str(found.experiment_id)
-
-
-def inherited_run(client: mlflow.MlflowClient) -> MlflowRun | None:
-    """Return the run that `mlflow run` made for this process, and hide it from child processes."""
-    run_id = os.environ.pop("MLFLOW_RUN_ID", None)
-    if run_id is None:
-        return None
-    try:
-        return client.get_run(run_id)
-    except MlflowException:
-        raise StoreError(
-            f"MLFLOW_RUN_ID names run {run_id}, which this store does not hold"
-        ) from None
 
 
 def _process() -> dict[str, str]:

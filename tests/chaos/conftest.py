@@ -14,7 +14,8 @@ from tests.chaos.bench import Bench, Outcome, definition
 from tests.once import once
 
 NewBench = Callable[..., Bench]
-SEED = int(os.environ.get("CHAOS_SEED") or time.time_ns() % 100_000)
+# Of several test processes the first one, which starts the others, decides.
+SEED = int(os.environ.setdefault("CHAOS_SEED", str(time.time_ns() % 100_000)))
 
 
 def pytest_report_header() -> str:

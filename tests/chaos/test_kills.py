@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
 
+from tests.bench import CLI
 from tests.chaos.bench import (
     EPOCHS,
     TRAININGS,
@@ -21,7 +24,6 @@ from tests.chaos.bench import (
 )
 from tests.chaos.conftest import NewBench
 from tests.chaos.template import ROOT
-from tests.test_sweep import CLI
 from tests.waiting import wait_until
 
 pytestmark = pytest.mark.chaos
@@ -57,11 +59,11 @@ def test_a_killed_sweep_goes_on_from_its_last_epoch(
 def test_a_worker_may_die_at_any_step(new_bench: NewBench, undisturbed: Outcome) -> None:
     bench = new_bench()
     deadly = [
-        fault("after_ask", training=f"{CE} #0"),
+        *(fault("after_ask", training=f"{CE} #{number}") for number in range(3)),
         fault("after_epoch", training=f"{CE} #1", epoch=1),
         fault("after_checkpoint", training=f"{CE} #2", epoch=2),
         fault("before_end", training=f"{MSE} #0"),
-        fault("before_tell", training=f"{MSE} #1"),
+        *(fault("before_tell", training=f"{MSE} #{number}") for number in range(3)),
         fault("after_checkpoint", training=f"{MSE} seed 1", epoch=1),
     ]
     done = bench.run("--workers", "2", faults=deadly)
@@ -73,25 +75,34 @@ def test_a_worker_may_die_at_any_step(new_bench: NewBench, undisturbed: Outcome)
     assert bench.epochs_trained() == TRAININGS * EPOCHS + 2  # of CE #1 the first, MSE #0 the last
 
 
-def test_interruptions_of_every_kind_one_after_another(
-    new_bench: NewBench, undisturbed: Outcome
+STEPS = [
+    {"point": "after_ask", "training": f"{CE} #0"},
+    {"point": "after_epoch", "training": f"{CE} #0", "epoch": 1},
+    {"point": "after_checkpoint", "training": f"{CE} #1", "epoch": 2},
+    {"point": "before_end", "training": f"{CE} #2"},
+    {"point": "before_tell", "training": f"{MSE} #2"},
+    {"point": "after_epoch", "training": f"{MSE} seed 1", "epoch": 1},
+]
+"""Every named point, in the order of a sweep."""
+
+
+@pytest.mark.parametrize(
+    ("signal_name", "to", "code"),
+    [
+        ("SIGINT", "group", 130),
+        pytest.param("SIGTERM", "parent", 143, marks=pytest.mark.chaos_short),
+        ("SIGKILL", "parent", -signal.SIGKILL),
+        pytest.param("SIGKILL", "group", -signal.SIGKILL, marks=pytest.mark.chaos_short),
+    ],
+)
+def test_a_sweep_may_be_ended_at_any_step(
+    new_bench: NewBench, undisturbed: Outcome, signal_name: str, to: str, code: int
 ) -> None:
     bench = new_bench()
     bench.environment["CHAOS_SECONDS"] = "0.3"  # so that none is over before it is ended
-    here, apart, two = ONE, [*ONE, "--time-limit", "600"], ["--workers", "2"]
-    for code, workers, misfortune in (
-        (
-            130,
-            here,
-            fault("after_epoch", to="group", signal="SIGINT", training=f"{CE} #0", epoch=1),
-        ),
-        (143, here, fault("before_end", signal="SIGTERM", training=f"{CE} #1")),
-        (-signal.SIGKILL, two, fault("after_epoch", to="parent", training=f"{CE} #2", epoch=1)),
-        (-signal.SIGKILL, two, fault("before_end", to="group", training=f"{CE} #2")),
-        (143, apart, fault("after_epoch", to="parent", signal="SIGTERM", training=f"{CE} seed 1")),
-        (130, apart, fault("after_epoch", to="group", signal="SIGINT", training=f"{CE} seed 1")),
-    ):
-        ended = bench.run(*workers, faults=[misfortune])
+    apart = [*ONE, "--time-limit", "600"]
+    for workers, step in zip(itertools.cycle([ONE, ["--workers", "2"], apart]), STEPS):
+        ended = bench.run(*workers, faults=[fault(**step, to=to, signal=signal_name)])
         assert ended.returncode == code, ended.stderr
         if code > 0:
             assert ended.stderr.strip().splitlines()[-1].endswith(GOES_ON)
@@ -100,17 +111,23 @@ def test_interruptions_of_every_kind_one_after_another(
     done = bench.run(*ONE)
     assert done.returncode == 0, done.stderr
     assert_as_undisturbed(bench, undisturbed)
-    assert not [r for r in bench.trainings() if "attempts" in r.tags]  # no interruption is a crash
+    repeated = bench.epochs_trained() - TRAININGS * EPOCHS
+    assert repeated <= 2 * len(STEPS)  # the epoch under way, of each of two workers
+    if code > 0:  # no interruption is a crash
+        assert not [r for r in bench.trainings() if "attempts" in r.tags]
 
 
-@pytest.mark.parametrize("workers", [1, 2])
-def test_ctrl_c_at_once_and_again_is_one_sentence(new_bench: NewBench, workers: int) -> None:
+@pytest.mark.parametrize("workers", ["1", "2"])
+def test_ctrl_c_again_and_again_is_one_sentence(
+    new_bench: NewBench, undisturbed: Outcome, workers: str
+) -> None:
     bench = new_bench()
     bench.environment["CHAOS_SECONDS"] = "0.3"
-    process = bench.start("--workers", str(workers))
+    process = bench.start("--workers", workers)
     wait_until((bench.folder / "epochs").exists)
-    for _ in range(3):
+    for pause in (0, 0.2, 0):  # the second at once, the third while the runs are closed
         os.killpg(process.pid, signal.SIGINT)
+        time.sleep(pause)
     _, errors = process.communicate(timeout=10)
     assert process.poll() == 130
     assert "Traceback" not in errors
@@ -118,6 +135,8 @@ def test_ctrl_c_at_once_and_again_is_one_sentence(new_bench: NewBench, workers: 
     assert bench.running() == []
     states = {r.status for r in bench.trainings() if not r.finished}
     assert states == {"KILLED"}
+    assert bench.run(*ONE).returncode == 0
+    assert_as_undisturbed(bench, undisturbed)
 
 
 def test_ctrl_c_while_the_fork_server_loads_is_one_sentence(new_bench: NewBench) -> None:

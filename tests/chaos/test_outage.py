@@ -28,6 +28,7 @@ from tests.waiting import wait_until
 pytestmark = pytest.mark.chaos
 
 PATIENCE = 240
+SECONDS_FROZEN = 20
 TRAININGS = 10
 
 
@@ -177,8 +178,10 @@ def test_a_server_frozen_and_then_killed_costs_nothing(
     sweep.wait_for(f"[1/{TRAININGS}]")
     bench.hold()
     bench.server.signal(signal.SIGSTOP)
+    thawed = time.monotonic() + SECONDS_FROZEN
     sweep.wait_for("does not answer; training goes on")
     bench.train_on()
+    time.sleep(max(0, thawed - time.monotonic()))
     bench.server.signal(signal.SIGCONT)
     sweep.wait_for("answers again")
     bench.server.signal(signal.SIGKILL)

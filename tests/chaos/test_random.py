@@ -14,8 +14,9 @@ def test_random_blows_change_nothing_and_cost_little(
     new_bench: NewBench, undisturbed: Outcome
 ) -> None:
     bench = new_bench()
+    print(f"CHAOS_SEED={SEED}")
     struck = torment(bench, random.Random(SEED), 5)
-    print(f"CHAOS_SEED={SEED}: {dict(struck)}, {bench.epochs_trained()} epochs")
+    print(f"{dict(struck)}, {bench.epochs_trained()} epochs")
     assert sum(struck.values()) > 0
     bench.check()
     assert bench.outcome() == undisturbed
