@@ -49,7 +49,7 @@ class Task:
         """Open the run of a training, named after the combination and `name`.
 
         It may be under way already: `records` are the combination's runs, read since it was last
-        worked on. One process works on a combination at a time, so they tell.
+        worked on. One process works on a training at a time, so they tell.
         """
         return self.tracker.open_run(
             kind,

@@ -1,8 +1,8 @@
 """The first losses of every loss with every optimizer, as they were when the file was written.
 
 `python -m tests.golden` adds to `golden.json` the pairs that it lacks. Where a formula is meant to
-change, delete its lines there first, and say in the change why. Everything is float64, so that
-processors differ by less than the bound.
+change, delete its lines there first, and say in the change why. All is float64 but for a part of
+muon, so that processors differ by less than the bound.
 """
 
 from __future__ import annotations

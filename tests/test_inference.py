@@ -142,7 +142,7 @@ def test_a_yardstick_that_was_not_measured() -> None:
 
 
 def test_an_unknown_yardstick() -> None:
-    with pytest.raises(BadInput, match="unknown yardstick 'acc'"):
+    with pytest.raises(BadInput, match='unknown yardstick "acc"'):
         Method(yardstick="acc")
 
 

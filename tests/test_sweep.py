@@ -6,13 +6,11 @@ import json
 import math
 import os
 import signal
-import sqlite3
 import subprocess
 import sys
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
-from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +24,7 @@ from cifar_exp.experiment import read
 from cifar_exp.losses import LOSSES
 from cifar_exp.optimizers import OPTIMIZERS
 from cifar_exp.problems import DefinitionError
-from cifar_exp.tracking import Run, StoreError, connect, read_predictions
+from cifar_exp.tracking import Run, connect, read_predictions
 from cifar_exp.training import EpochMetrics
 from cifar_exp.worker import Worker
 from tests import tiny
@@ -277,17 +275,6 @@ def test_a_clock_that_was_set_makes_nothing_stale(
     assert len(bench.records("trial")) == 4
     assert all(r.metrics["seconds"] > 0 for r in bench.records("trial"))
     assert scores(bench.run(small.replace("trials = 3", "trials = 4"))) == scores(more)
-
-
-def test_a_database_of_an_older_mlflow_is_told_of_and_left_alone(
-    bench: Bench, images: Path, tmp_path: Path
-) -> None:
-    with closing(sqlite3.connect(tmp_path / "mlflow.db")) as database:
-        database.execute("UPDATE alembic_version SET version_num = '451aebb31d03'")
-        database.commit()
-    with pytest.raises(StoreError, match="mlflow db upgrade"):
-        bench.run(tiny.definition(images))
-    assert not (tmp_path / "optuna.db").exists()
 
 
 def test_one_and_two_workers_give_the_same_trials_and_metrics(

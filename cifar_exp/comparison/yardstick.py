@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from cifar_exp.errors import BadInput
+from cifar_exp.problems import quoted
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -64,7 +65,7 @@ class Method:
     def __post_init__(self) -> None:
         if self.yardstick not in YARDSTICKS:
             known = ", ".join(YARDSTICKS)
-            raise BadInput(f"unknown yardstick {self.yardstick!r}; there are {known}")
+            raise BadInput(f"unknown yardstick {quoted(self.yardstick)}; there are {known}")
 
     @property
     def measure(self) -> Yardstick:

@@ -48,10 +48,12 @@ def definition(images: Path, tmp_path: Path, data: Dataset) -> Path:
     return file
 
 
-def run(bench: Bench, definition: Path, cwd: Path, most_bytes: int | None = None) -> Program:
+def run(
+    bench: Bench, definition: Path, cwd: Path, most_bytes: int | None = None, **variables: str
+) -> Program:
     stores = ["--tracking-uri", bench.tracking_uri, "--storage", bench.storage_url]
     words = ["run", str(definition), *stores, "--workers", "2", "--threads", "1"]
-    environment = {"PYTHONPATH": str(ROOT), "CHAOS_EPOCHS": os.devnull}
+    environment = {"PYTHONPATH": str(ROOT), "CHAOS_EPOCHS": os.devnull, **variables}
     return Program(*words, cwd=cwd, environment=environment, most_bytes=most_bytes)
 
 
@@ -104,6 +106,21 @@ def test_a_sweep_on_a_full_disk_goes_on_when_there_is_room(
     _, errors = again.communicate(90)
     assert again.poll() == 0, errors
     assert kept
+    check_whole(bench, definition, tmp_path, kept)
+
+
+def test_checkpoints_without_room_are_done_without(
+    tracking_uri: str, storage_url: str, small_disk: Path, definition: Path, tmp_path: Path
+) -> None:
+    bench = Bench(tracking_uri, storage_url)
+    process = run(bench, definition, tmp_path, CIFAR_EXP_CACHE=str(small_disk))
+    wait_until(trained(bench, 1))
+    kept = {r.run_id for r in bench.records() if r.finished}
+    fill(small_disk)
+    _, errors = process.communicate(90)
+    assert process.poll() == 0, errors
+    assert "No space left on device" in errors
+    assert [file for file in small_disk.glob("checkpoints/*") if file.suffix != ".lock"] == []
     check_whole(bench, definition, tmp_path, kept)
 
 

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -75,7 +76,7 @@ def test_a_worker_may_die_at_any_step(new_bench: NewBench, undisturbed: Outcome)
     assert bench.epochs_trained() == TRAININGS * EPOCHS + 2  # of CE #1 the first, MSE #0 the last
 
 
-STEPS = [
+STEPS: list[dict[str, Any]] = [
     {"point": "after_ask", "training": f"{CE} #0"},
     {"point": "after_epoch", "training": f"{CE} #0", "epoch": 1},
     {"point": "after_checkpoint", "training": f"{CE} #1", "epoch": 2},
