@@ -137,7 +137,7 @@ class Workers:
             match self._do(unit, heard):
                 case Death() as death:
                     under_way = unit.died(death, self._watch)
-                    in_vain = 0 if under_way or heard.of_training else in_vain + 1
+                    in_vain = 0 if under_way or heard.has_trained else in_vain + 1
                 case done:
                     return done
             if in_vain == MOST_ATTEMPTS:
@@ -180,14 +180,14 @@ class Workers:
 
 
 class _Heard:
-    """Passes on what a worker tells, and notes whether that was of any training."""
+    """Passes on what a worker tells, and notes whether it has trained: to begin is not enough."""
 
     def __init__(self, watch: Watch) -> None:
         self._watch = watch
-        self.of_training = False
+        self.has_trained = False
 
     def __call__(self, event: Event) -> None:
-        self.of_training |= event.epoch > 0 or event.state is not None
+        self.has_trained |= event.epoch > 0 or event.state is not None
         self._watch(event)
 
 

@@ -33,8 +33,8 @@ def _own_environment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]
         patch.setenv("CIFAR_EXP_CACHE", str(tmp_path_factory.mktemp("cache")))
         patch.setenv("CIFAR_EXP_OUTBOX", str(tmp_path_factory.mktemp("outbox")))
         patch.setenv("MLFLOW_DISABLE_TELEMETRY", "true")
-        for name in ("MLFLOW_TRACKING_URI", "MLFLOW_RUN_ID", "MLFLOW_EXPERIMENT_ID"):
-            patch.delenv(name, raising=False)
+        for name in ("TRACKING_URI", "RUN_ID", "EXPERIMENT_ID", "EXPERIMENT_NAME"):
+            patch.delenv(f"MLFLOW_{name}", raising=False)
         yield
 
 
@@ -107,8 +107,10 @@ def bench(tracking_uri: str, storage_url: str, data: Dataset, no_pictures: None)
 @pytest.fixture
 def other_bench(tmp_path: Path, bench: Bench) -> Bench:
     """Another pair of stores, to compare with."""
-    urls = (f"sqlite:///{tmp_path / name}" for name in ("other.db", "other-optuna.db"))
-    return type(bench)(*urls)
+    from tests.bench import Bench
+
+    del bench
+    return Bench(*(f"sqlite:///{tmp_path / name}" for name in ("other.db", "other-optuna.db")))
 
 
 @pytest.fixture

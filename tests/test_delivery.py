@@ -414,6 +414,10 @@ def test_the_run_of_mlflow_run_is_the_same_run_in_the_outbox(bench: Bench) -> No
         arrival = Arrival(bench.place, bench.outbox, bench.server, ledger)
         local = arrival.take_run(given.info.run_id)
         assert arrival.take_run(given.info.run_id) == local
+        bench.server.set_terminated(given.info.run_id)
+        with pytest.raises(StoreError, match="not a new one, 'given'"):
+            arrival.take_run(given.info.run_id)
+    bench.server.update_run(given.info.run_id, status="RUNNING")
     tracker = Tracker(bench.place.uri, "tiny", bench.experiment)
     run = tracker.adopt(local, "tiny", {"kind": "sweep"}, {"epochs": 2, "model": "m"})
     run.end()

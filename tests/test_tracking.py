@@ -274,6 +274,22 @@ def test_a_foreign_run_id_is_named(tracker: Tracker, monkeypatch: pytest.MonkeyP
         inherited_run(tracker.client)
 
 
+@pytest.mark.parametrize("state", ["ended", "deleted", "a trial"])
+def test_an_old_run_is_not_taken_over(
+    tracker: Tracker, monkeypatch: pytest.MonkeyPatch, state: str
+) -> None:
+    run_id = tracker.client.create_run(tracker.mlflow_experiment_id, run_name="old").info.run_id
+    age: dict[str, Callable[[], object]] = {
+        "ended": lambda: tracker.client.set_terminated(run_id),
+        "deleted": lambda: tracker.client.delete_run(run_id),
+        "a trial": lambda: tracker.client.set_tag(run_id, "kind", "trial"),
+    }
+    age[state]()
+    monkeypatch.setenv("MLFLOW_RUN_ID", run_id)
+    with pytest.raises(StoreError, match="not a new one, 'old'"):
+        inherited_run(tracker.client)
+
+
 def test_a_deleted_mlflow_experiment_is_named(tracker: Tracker) -> None:
     tracker.client.delete_experiment(tracker.mlflow_experiment_id)
     with pytest.raises(StoreError, match="'tiny' is deleted"):

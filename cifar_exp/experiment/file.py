@@ -11,13 +11,14 @@ import tomli_w
 from pydantic import ValidationError
 
 from cifar_exp.experiment.definition import Experiment
-from cifar_exp.problems import DefinitionError, Options, problems_of, quoted
+from cifar_exp.problems import DefinitionError, Options, Problem, problems_of, quoted
 
 NO_OPTIONS: Options = {}
 MOST_LETTERS = 2**18  # a hundred losses and a hundred optimizers have a tenth of that
 MOST_DOTS = 200
 BY_HAND = "train"
 """The name that trainings by hand carry, which are part of no experiment."""
+NAME_IS_TAKEN = Problem(("name",), f"{quoted(BY_HAND)} is that of trainings by hand")
 
 
 def read(text: str, source: str = "definition", options: Options = NO_OPTIONS) -> Experiment:
@@ -32,21 +33,27 @@ def read(text: str, source: str = "definition", options: Options = NO_OPTIONS) -
         DefinitionError: The text is no TOML, or the definition has problems: all of them, one a
             line, each with `source` and key path, or with the option that it comes from.
     """
-    experiment = read_document(_parse(text, source), source, options)
-    if experiment.name == BY_HAND:
-        raise DefinitionError(f"{source}: name: {quoted(BY_HAND)} is that of trainings by hand")
-    return experiment
+    document = _parse(text, source)
+    taken = [NAME_IS_TAKEN] if document.get("name") == BY_HAND else []
+    return read_document(document, source, options, taken)
 
 
 def read_document(
-    document: Mapping[str, Any], source: str, options: Options = NO_OPTIONS
+    document: Mapping[str, Any],
+    source: str,
+    options: Options = NO_OPTIONS,
+    known_problems: Iterable[Problem] = (),
 ) -> Experiment:
-    """Read a definition from its parsed form; see `read`."""
+    """Read a definition from its parsed form; see `read`. What is known to be wrong is told too."""
+    problems = list(known_problems)
     try:
-        return Experiment.model_validate(document)
+        experiment = Experiment.model_validate(document)
     except ValidationError as error:
-        told = [problem.told(source, options) for problem in problems_of(error)]
-        raise DefinitionError("\n".join(dict.fromkeys(told))) from None
+        problems += problems_of(error)
+    if problems:
+        told = [problem.told(source, options) for problem in problems]
+        raise DefinitionError("\n".join(dict.fromkeys(told)))
+    return experiment
 
 
 def single_definition(

@@ -66,12 +66,10 @@ class Arrival:
 
     def take_run(self, run_id: str) -> str:
         """Take in one run, such as the one that `mlflow run` has made; return its id here."""
+        run = self.server.get_run(run_id)
+        require_new(run)
         known = {server: local for local, server in self.ledger.server_ids().items()}
-        if run_id not in known:
-            run = self.server.get_run(run_id)
-            require_new(run)
-            return self._take([run])[run_id]
-        return known[run_id]
+        return known.get(run_id) or self._take([run])[run_id]
 
     def _search(self, name: str) -> Sequence[MlflowRun]:
         everywhere = [e.experiment_id for e in pages(self.server.search_experiments)]

@@ -15,7 +15,8 @@ from tests.once import once
 
 NewBench = Callable[..., Bench]
 # Of several test processes the first one, which starts the others, decides.
-SEED = int(os.environ.setdefault("CHAOS_SEED", str(time.time_ns() % 100_000)))
+os.environ["CHAOS_SEED"] = os.environ.get("CHAOS_SEED") or str(time.time_ns() % 100_000)
+SEED = int(os.environ["CHAOS_SEED"])
 
 
 def pytest_report_header() -> str:

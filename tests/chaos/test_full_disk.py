@@ -113,7 +113,7 @@ def test_checkpoints_without_room_are_done_without(
     tracking_uri: str, storage_url: str, small_disk: Path, definition: Path, tmp_path: Path
 ) -> None:
     bench = Bench(tracking_uri, storage_url)
-    process = run(bench, definition, tmp_path, CIFAR_EXP_CACHE=str(small_disk))
+    process = run(bench, definition, tmp_path, CIFAR_EXP_CACHE=str(small_disk), CHAOS_SECONDS="0.1")
     wait_until(trained(bench, 1))
     kept = {r.run_id for r in bench.records() if r.finished}
     fill(small_disk)

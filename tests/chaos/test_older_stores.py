@@ -28,7 +28,12 @@ def test_an_older_database_is_told_of_and_left_alone(
     with closing(sqlite3.connect(tmp_path / name)) as database:
         database.execute(OLDER[name])
         database.commit()
-        before = list(database.iterdump())
-        with pytest.raises(Unavailable, match=UPGRADES[name]):
-            bench.run(tiny.definition(images))
-        assert list(database.iterdump()) == before
+    before = [contents(tmp_path / each) for each in OLDER]
+    with pytest.raises(Unavailable, match=UPGRADES[name]):
+        bench.run(tiny.definition(images))
+    assert [contents(tmp_path / each) for each in OLDER] == before
+
+
+def contents(path: Path) -> list[str]:
+    with closing(sqlite3.connect(path)) as database:
+        return list(database.iterdump())

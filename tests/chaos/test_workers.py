@@ -24,8 +24,8 @@ from tests.waiting import wait_until
 pytestmark = pytest.mark.chaos  # the first worker takes seconds to start
 
 
-def event(name: str, number: int) -> Event:
-    return Event(combination=name, kind="trial", number=number, epoch=0, epochs=1)
+def event(name: str, number: int, epoch: int = 0) -> Event:
+    return Event(combination=name, kind="trial", number=number, epoch=epoch, epochs=1)
 
 
 @dataclass(frozen=True)
@@ -38,11 +38,13 @@ class Step:
     times: int = 1
     training: bool = True
     """Whether a training counts as being under way when its process dies."""
+    epoch: int = 0
+    """The epoch that it tells of."""
 
     def run(self, watch: Watch) -> bool:
         before = self.lines("attempts")
         self.write("attempts", str(os.getpid()))
-        watch(event(self.name, len(before)))
+        watch(event(self.name, len(before), self.epoch))
         if len(before) < self.times:
             self.misfortune()
         return True
@@ -106,6 +108,15 @@ class Awaits:
 needs_a_fork_server = pytest.mark.skipif(
     fork_server.METHOD != "forkserver", reason="workers are not forked here"
 )
+
+
+@pytest.mark.chaos_short
+def test_a_unit_that_gets_on_may_lose_any_number_of_workers(tmp_path: Path) -> None:
+    told: list[Event] = []
+    unit = Step("a", tmp_path, killed, times=4, training=False, epoch=1)
+    with pool(2, 1, told.append) as submit:
+        assert submit(unit).result()
+    assert len(unit.lines("deaths")) == 4
 
 
 @pytest.mark.chaos_short
