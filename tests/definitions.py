@@ -69,9 +69,6 @@ WRONG: dict[str, Wrong] = {
     "name of trainings by hand": Wrong(
         {"name": "train"}, ('name: "train" is that of trainings by hand',), schema_sees=False
     ),
-    "that name and another problem": Wrong(
-        {"name": "train", "epochs": 0}, ("name: ", "by hand", "epochs: should be at least 1")
-    ),
     "unknown key": Wrong({"epoch": 3}, ("epoch: unknown name", 'did you mean "epochs"?')),
     "unknown table": Wrong({"tuning": {}}, ("tuning: unknown name", "known are:", "search")),
     "unknown search key": Wrong(

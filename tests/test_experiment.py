@@ -128,6 +128,13 @@ def test_refuses(wrong: Wrong) -> None:
         assert words in lines[0]
 
 
+def test_a_taken_name_comes_with_the_other_problems() -> None:
+    assert complaints(tomli_w.dumps(changed({"name": "train", "epochs": 0}))) == [
+        'a.toml: name: "train" is that of trainings by hand',
+        "a.toml: epochs: should be at least 1",
+    ]
+
+
 def test_all_problems_come_at_once_each_on_a_line_with_file_and_key_path() -> None:
     lines = complaints("""
         name = "a/b"
