@@ -29,12 +29,16 @@ def end_in_good_order() -> None:
 
 def _on_signal(number: int, _frame: FrameType | None) -> None:
     for each in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(each, signal.SIG_IGN)
+        signal.signal(each, _ignore)
     code = INTERRUPTED if number == signal.SIGINT else TERMINATED
     watchdog = threading.Timer(SECONDS_TO_END, _end_here, (code,))
     watchdog.daemon = True
     watchdog.start()
     raise KeyboardInterrupt if number == signal.SIGINT else Terminated
+
+
+def _ignore(_number: int, _frame: FrameType | None) -> None:
+    """Do nothing; of a signal on its way to what becomes SIG_IGN, Python prints a traceback."""
 
 
 def _end_here(code: int) -> None:

@@ -6,6 +6,8 @@ import sys
 
 import pytest
 
+from cifar_exp import signals
+
 HANGING = """
 import sys, time
 from cifar_exp import signals
@@ -40,6 +42,23 @@ def test_what_does_not_come_to_an_end_is_ended(number: signal.Signals, code: int
     output, errors = process.communicate(timeout=10)
     assert (process.returncode, output) == (code, "closing\n")
     assert errors == "ended before all runs were closed; the same command goes on from here\n"
+
+
+def test_a_signal_on_its_way_still_finds_a_handler(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of one that finds SIG_IGN, Python says that it was "ignored due to race condition"."""
+    both = (signal.SIGINT, signal.SIGTERM)
+    before = [signal.getsignal(each) for each in both]
+    monkeypatch.setattr(signals, "_end_here", lambda _: None)
+    try:
+        signals.end_in_good_order()
+        with pytest.raises(KeyboardInterrupt):
+            signal.raise_signal(signal.SIGINT)
+        assert all(callable(signal.getsignal(each)) for each in both)
+        for each in both:
+            signal.raise_signal(each)
+    finally:
+        for each, handler in zip(both, before, strict=True):
+            signal.signal(each, handler)
 
 
 @pytest.mark.parametrize("second", [signal.SIGINT, signal.SIGTERM])

@@ -61,6 +61,7 @@ def tune(task: Task, storage_url: str, watch: Watch) -> None:
         elif frozen is None or not frozen.state.is_finished():
             held = recorded[number]
             _tell_recorded(study, frozen, held, space, task.tracker.accuracies(held.run_id))
+            watch(task.kept("trial", number, held))  # its process may have died before it did
 
 
 def distributions(experiment: Experiment, combination: Combination) -> dict[str, BaseDistribution]:

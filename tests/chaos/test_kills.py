@@ -71,6 +71,7 @@ def test_a_worker_may_die_at_any_step(new_bench: NewBench, undisturbed: Outcome)
     done = bench.run("--workers", "2", faults=deadly)
     assert done.returncode == 0, done.stderr
     assert_as_undisturbed(bench, undisturbed)
+    assert f"[{TRAININGS}/{TRAININGS}] " in done.stdout  # the end of each was told of
     attempts = {r.name: r.tags["attempts"] for r in bench.trainings() if "attempts" in r.tags}
     struck = [f"{CE} #1", f"{CE} #2", f"{MSE} #0", f"{MSE} seed 1"]
     assert attempts == dict.fromkeys(struck, "2")
