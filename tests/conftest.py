@@ -8,6 +8,7 @@ import signal
 import sqlite3
 import sys
 from collections.abc import Iterator
+from contextlib import chdir
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -53,7 +54,8 @@ def store_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
     def fill(folder: Path) -> None:
         path = folder / "mlflow.db"
-        mlflow.MlflowClient(f"sqlite:///{path}").search_experiments(max_results=1)
+        with chdir(folder):  # where the files of its default experiment go
+            mlflow.MlflowClient(f"sqlite:///{path}").search_experiments(max_results=1)
         sqlite3.connect(path).execute("PRAGMA wal_checkpoint(TRUNCATE)")  # all in the one file
 
     return once(tmp_path_factory, "template", fill) / "mlflow.db"

@@ -9,7 +9,7 @@ import subprocess
 import sys
 import urllib.error
 import urllib.request
-from contextlib import ExitStack
+from contextlib import ExitStack, chdir
 from dataclasses import replace
 from pathlib import Path
 
@@ -54,7 +54,8 @@ def run_sweep(definition: str, folder: Path, data: Dataset) -> str:
         workers=1,
         threads=1,
     )
-    sweep.run(asked, data, lambda _: None)
+    with chdir(folder):  # where MLflow puts its files
+        sweep.run(asked, data, lambda _: None)
     return asked.tracking_uri
 
 
