@@ -1,4 +1,4 @@
-"""Convolutional layers that train in the memory layout of the CPU's own kernels."""
+"""Convolutional layers that train in the memory layout of oneDNN, where that is the fastest one."""
 
 from __future__ import annotations
 
@@ -6,7 +6,11 @@ from typing import cast
 
 import torch
 
-IS_AVAILABLE = torch.backends.mkldnn.is_available()
+# Measured (benchmarks/README.md): with AMX these are the fastest kernels, without it those for
+# channels-last images are. It must not be raced at the start: layouts round differently.
+IS_FASTEST = torch.backends.mkldnn.is_available() and bool(
+    torch.cpu.get_capabilities().get("amx_bf16")
+)
 PRECISIONS = (torch.float32, torch.bfloat16)
 
 
@@ -15,14 +19,14 @@ class BlockedSequential(torch.nn.Sequential):
 
     oneDNN, which computes them on CPUs, lays images out in blocks of channels. Between layers of
     an ordinary network it converts back and forth; here it converts once at either end. That is
-    for training on a CPU: elsewhere, in evaluation and for torch.compile, which has layouts of its
-    own, this is a plain Sequential. Its convolutions are BlockedConv2d.
+    for training on a CPU with AMX: elsewhere, in evaluation and for torch.compile, which has
+    layouts of its own, this is a plain Sequential. Its convolutions are BlockedConv2d.
     """
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
         """Map images N x C x H x W to features, as the layers one after another do."""
         dtype = _convolution_dtype(images)
-        here = IS_AVAILABLE and images.device.type == "cpu" and not torch.compiler.is_compiling()
+        here = IS_FASTEST and images.device.type == "cpu" and not torch.compiler.is_compiling()
         blocked = here and self.training and dtype in PRECISIONS
         features = images.to_mkldnn(dtype) if blocked else images
         for layer in self:
@@ -50,7 +54,7 @@ def weight_format(network: torch.nn.Module, device: torch.device) -> torch.memor
     Kernels of blocked convolutions reorder the weights at every call, fastest from contiguous
     ones; all others want them in the order of the images, which come as channels_last.
     """
-    here = IS_AVAILABLE and device.type == "cpu"
+    here = IS_FASTEST and device.type == "cpu"
     is_blocked = here and any(isinstance(layer, BlockedSequential) for layer in network.modules())
     return torch.contiguous_format if is_blocked else torch.channels_last
 

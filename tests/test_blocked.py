@@ -4,9 +4,16 @@ import pytest
 import torch
 from torch import nn
 
+from cifar_exp import blocked as module
 from cifar_exp.blocked import BlockedConv2d, BlockedSequential, weight_format
 
 FORMATS = [torch.contiguous_format, torch.channels_last]
+
+
+@pytest.fixture(autouse=True)
+def _with_amx(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Train in the blocked layout, on whatever processor this is."""
+    monkeypatch.setattr(module, "IS_FASTEST", True)
 
 
 def layers(conv: type[nn.Conv2d]) -> list[nn.Module]:
@@ -83,6 +90,17 @@ def test_it_trains_in_the_blocked_layout(seen: list[bool], precision: str) -> No
     with torch.autocast("cpu", torch.bfloat16, enabled=precision == "bf16"):
         blocked()(torch.randn(4, 3, 16, 16))
     assert seen == [True, True]
+
+
+def test_without_amx_it_trains_as_plain_layers(
+    seen: list[bool], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "IS_FASTEST", False)
+    images = torch.randn(4, 3, 16, 16).to(memory_format=torch.channels_last)
+    given, expected = results(blocked(), images), results(plain(), images)
+    assert seen == [False, False]
+    assert all(torch.equal(one, other) for one, other in zip(given, expected, strict=True))
+    assert weight_format(blocked(), torch.device("cpu")) == torch.channels_last
 
 
 def test_weights_lie_as_the_kernels_of_the_device_read_them_fastest() -> None:
