@@ -78,25 +78,23 @@ def check_paused(process: Program) -> None:
     assert "Traceback" not in errors
 
 
-def check_whole(bench: Bench, definition: Path, tmp_path: Path, kept: set[str]) -> None:
+def check_whole(bench: Bench, other: Bench, definition: Path, kept: set[str]) -> None:
     """Nothing that was finished is lost or repeated, and all is as on a disk with room."""
     trainings = [r for r in bench.records() if r.kind in ("trial", "confirmation")]
     assert Counter(r.kind for r in trainings) == {"trial": 3, "confirmation": 2}
     assert kept <= {r.run_id for r in trainings}
     assert not [r for r in bench.records() if r.status == "RUNNING"]
     assert {t.state.name for s in studies(bench) for t in s.trials} == {"COMPLETE"}
-    other = Bench(f"sqlite:///{tmp_path / 'other.db'}", f"sqlite:///{tmp_path / 'other-optuna.db'}")
     other.run(definition.read_text())
     assert bench.results() == other.results()
 
 
 def test_a_sweep_on_a_full_disk_goes_on_when_there_is_room(
-    tracking_uri: str, small_disk: Path, definition: Path, tmp_path: Path
+    other_bench: Bench, small_disk: Path, definition: Path, tmp_path: Path
 ) -> None:
-    del tracking_uri
     shutil.copy(tmp_path / "mlflow.db", small_disk)
     bench = Bench(f"sqlite:///{small_disk}/mlflow.db", f"sqlite:///{small_disk}/optuna.db")
-    process = run(bench, definition, small_disk)
+    process = run(bench, definition, small_disk, CHAOS_SECONDS="0.1")
     wait_until(trained(bench, 1))
     kept = {r.run_id for r in bench.records() if r.finished}
     filler = fill(small_disk)
@@ -106,13 +104,12 @@ def test_a_sweep_on_a_full_disk_goes_on_when_there_is_room(
     _, errors = again.communicate(90)
     assert again.poll() == 0, errors
     assert kept
-    check_whole(bench, definition, tmp_path, kept)
+    check_whole(bench, other_bench, definition, kept)
 
 
 def test_checkpoints_without_room_are_done_without(
-    tracking_uri: str, storage_url: str, small_disk: Path, definition: Path, tmp_path: Path
+    bench: Bench, other_bench: Bench, small_disk: Path, definition: Path, tmp_path: Path
 ) -> None:
-    bench = Bench(tracking_uri, storage_url)
     process = run(bench, definition, tmp_path, CIFAR_EXP_CACHE=str(small_disk), CHAOS_SECONDS="0.1")
     wait_until(trained(bench, 1))
     kept = {r.run_id for r in bench.records() if r.finished}
@@ -121,7 +118,7 @@ def test_checkpoints_without_room_are_done_without(
     assert process.poll() == 0, errors
     assert "No space left on device" in errors
     assert [file for file in small_disk.glob("checkpoints/*") if file.suffix != ".lock"] == []
-    check_whole(bench, definition, tmp_path, kept)
+    check_whole(bench, other_bench, definition, kept)
 
 
 @pytest.mark.parametrize("store", ["mlflow.db", "optuna.db"])
@@ -141,9 +138,8 @@ def test_a_store_without_a_free_byte_ends_the_sweep_before_it_begins(
 
 
 def test_a_database_that_may_not_grow_pauses_the_sweep(
-    tracking_uri: str, storage_url: str, definition: Path, tmp_path: Path
+    bench: Bench, other_bench: Bench, definition: Path, tmp_path: Path
 ) -> None:
-    bench = Bench(tracking_uri, storage_url)
     limit = (tmp_path / "mlflow.db").stat().st_size + 200_000  # its log is a file beside it
 
     check_paused(run(bench, definition, tmp_path, limit))
@@ -151,4 +147,4 @@ def test_a_database_that_may_not_grow_pauses_the_sweep(
     again = run(bench, definition, tmp_path)
     _, errors = again.communicate(90)
     assert again.poll() == 0, errors
-    check_whole(bench, definition, tmp_path, kept)
+    check_whole(bench, other_bench, definition, kept)
