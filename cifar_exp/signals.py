@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import atexit
 import os
 import signal
 import sys
 import threading
 from types import FrameType
 
+BOTH = (signal.SIGINT, signal.SIGTERM)
 SECONDS_TO_END = 8.0
 INTERRUPTED, TERMINATED = 130, 143
 
@@ -23,12 +25,13 @@ def end_in_good_order() -> None:
     the runs must not be cut short. A process that has not ended by itself after SECONDS_TO_END,
     because a store does not answer, say, ends where it is.
     """
-    signal.signal(signal.SIGINT, _on_signal)
-    signal.signal(signal.SIGTERM, _on_signal)
+    for each in BOTH:
+        signal.signal(each, _on_signal)
+    atexit.register(_hear_no_more)
 
 
 def _on_signal(number: int, _frame: FrameType | None) -> None:
-    for each in (signal.SIGINT, signal.SIGTERM):
+    for each in BOTH:
         signal.signal(each, _ignore)
     code = INTERRUPTED if number == signal.SIGINT else TERMINATED
     watchdog = threading.Timer(SECONDS_TO_END, _end_here, (code,))
@@ -39,6 +42,15 @@ def _on_signal(number: int, _frame: FrameType | None) -> None:
 
 def _ignore(_number: int, _frame: FrameType | None) -> None:
     """Do nothing; of a signal on its way to what becomes SIG_IGN, Python prints a traceback."""
+
+
+def _hear_no_more() -> None:
+    """Ignore signals from here on: once Python takes itself apart, no handler is called.
+
+    A signal would then end the process, whose exit code and last sentence are settled.
+    """
+    for each in BOTH:
+        signal.signal(each, signal.SIG_IGN)
 
 
 def _end_here(code: int) -> None:

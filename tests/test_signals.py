@@ -22,6 +22,18 @@ finally:
     print("closed", flush=True)
 """
 
+LATE = """
+import os, sys
+from cifar_exp import signals
+class Late:
+    def __del__(self, kill=os.kill, write=os.write, pid=os.getpid(), number=int(sys.argv[1])):
+        kill(pid, number)
+        write(1, b"not ended")
+late = Late()
+signals.end_in_good_order()
+sys.exit(130)
+"""
+
 
 def start(to_end: float, to_close: float) -> subprocess.Popen[str]:
     process = subprocess.Popen(
@@ -72,3 +84,10 @@ def test_a_second_signal_does_not_cut_the_end_short(second: signal.Signals) -> N
     assert output == "closed\n"
     assert errors.strip().splitlines()[-1] == "KeyboardInterrupt"  # the first one, once
     assert errors.count("Traceback") == 1
+
+
+@pytest.mark.parametrize("late", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_while_python_ends_changes_no_exit_code(late: signal.Signals) -> None:
+    words = [sys.executable, "-c", LATE, str(int(late))]
+    process = subprocess.run(words, capture_output=True, text=True, check=False)
+    assert (process.returncode, process.stdout, process.stderr) == (130, "not ended", "")
