@@ -58,18 +58,17 @@ def test_what_does_not_come_to_an_end_is_ended(number: signal.Signals, code: int
 
 def test_a_signal_on_its_way_still_finds_a_handler(monkeypatch: pytest.MonkeyPatch) -> None:
     """Of one that finds SIG_IGN, Python says that it was "ignored due to race condition"."""
-    both = (signal.SIGINT, signal.SIGTERM)
-    before = [signal.getsignal(each) for each in both]
+    before = [signal.getsignal(each) for each in signals.BOTH]
     monkeypatch.setattr(signals, "_end_here", lambda _: None)
     try:
         signals.end_in_good_order()
         with pytest.raises(KeyboardInterrupt):
             signal.raise_signal(signal.SIGINT)
-        assert all(callable(signal.getsignal(each)) for each in both)
-        for each in both:
+        assert all(callable(signal.getsignal(each)) for each in signals.BOTH)
+        for each in signals.BOTH:
             signal.raise_signal(each)
     finally:
-        for each, handler in zip(both, before, strict=True):
+        for each, handler in zip(signals.BOTH, before, strict=True):
             signal.signal(each, handler)
 
 

@@ -10,7 +10,7 @@ SHARE_OF_TIME = 0.2
 """To look takes at most this share of a core, which those that are waited for need."""
 
 
-def wait_until(condition: Callable[[], bool], seconds: float = 120) -> None:
+def wait_until(condition: Callable[[], bool], seconds: float = 60) -> None:
     """Look until a condition holds; fail when it does not within so many seconds."""
     deadline = time.monotonic() + seconds
     while True:

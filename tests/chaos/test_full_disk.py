@@ -94,6 +94,7 @@ def test_a_sweep_on_a_full_disk_goes_on_when_there_is_room(
 ) -> None:
     shutil.copy(tmp_path / "mlflow.db", small_disk)
     bench = Bench(f"sqlite:///{small_disk}/mlflow.db", f"sqlite:///{small_disk}/optuna.db")
+    assert bench.records() == []  # the first look loads MLflow, which can outlast a tiny sweep
     process = run(bench, definition, small_disk, CHAOS_SECONDS="0.1")
     wait_until(trained(bench, 1))
     kept = {r.run_id for r in bench.records() if r.finished}
@@ -110,6 +111,7 @@ def test_a_sweep_on_a_full_disk_goes_on_when_there_is_room(
 def test_checkpoints_without_room_are_done_without(
     bench: Bench, other_bench: Bench, small_disk: Path, definition: Path, tmp_path: Path
 ) -> None:
+    assert bench.records() == []  # the first look loads MLflow, which can outlast a tiny sweep
     process = run(bench, definition, tmp_path, CIFAR_EXP_CACHE=str(small_disk), CHAOS_SECONDS="0.1")
     wait_until(trained(bench, 1))
     kept = {r.run_id for r in bench.records() if r.finished}
