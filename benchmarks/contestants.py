@@ -10,7 +10,7 @@ from collections.abc import Iterator
 
 import torch
 
-from benchmarks import kernels, lightning_loop, notes_loop, synthetic
+from benchmarks import kernels, notes_loop, synthetic
 from cifar_exp import training
 from cifar_exp.experiment import TrialConfig
 from cifar_exp.losses import LOSSES
@@ -37,10 +37,17 @@ def notes(network: str, threads: int) -> Iterator[float]:
     yield from notes_loop.epochs(image_dataset(), relu=network == "seed_cnn_relu")
 
 
-def lightning(precision: Precision, loader: str, threads: int) -> Iterator[float]:
+def lightning(
+    precision: Precision, loader: str, threads: int, *, channels_last: bool
+) -> Iterator[float]:
     """Train `seed_cnn_relu` at batch 64 with Lightning's Trainer and one of its loaders."""
+    # Only here: its import sets PYTORCH_NVML_BASED_CUDA_CHECK, which slows others down.
+    from benchmarks import lightning_loop  # noqa: PLC0415
+
     torch.set_num_threads(threads)
-    yield from lightning_loop.epochs(image_dataset(), precision, loader)
+    yield from lightning_loop.epochs(
+        image_dataset(), precision, loader, channels_last=channels_last
+    )
 
 
 def bare_kernels(precision: Precision, batch_size: int) -> Iterator[float]:

@@ -5,41 +5,45 @@ from __future__ import annotations
 import logging
 import time
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 import lightning
 import torch
-from torch.utils.data import BatchSampler, DataLoader, RandomSampler, TensorDataset
 
-from benchmarks.notes_loop import BATCH_SIZE, LEARNING_RATE, ImageDataset, Network
+from benchmarks.loaders import LOADERS
+from benchmarks.notes_loop import LEARNING_RATE, ImageDataset, Network
 from cifar_exp.precision import Precision
 
 TRAINER_PRECISION = {"fp32": "32-true", "bf16": "bf16-mixed"}
 
 
-def epochs(images: ImageDataset, precision: Precision, loader: str) -> Iterator[float]:
+def epochs(
+    images: ImageDataset, precision: Precision, loader: str, *, channels_last: bool
+) -> Iterator[float]:
     """Fit without end, an epoch at a time; yield the images per second of each epoch."""
     warnings.filterwarnings("ignore")
     logging.getLogger("lightning.pytorch").setLevel(logging.ERROR)
     lightning.seed_everything(0, verbose=False)
-    classifier, clock, data = Classifier(), Clock(), LOADERS[loader](images)
+    layout = torch.channels_last if channels_last else torch.contiguous_format
+    classifier, clock, data = Classifier(layout), Clock(), LOADERS[loader](images)
     while True:
         _trainer(precision, clock).fit(classifier, data)
         yield len(images) / clock.seconds
 
 
 class Classifier(lightning.LightningModule):
-    """The network of the notes with cross-entropy and SGD."""
+    """The network of the notes with cross-entropy and SGD, in one layout of memory."""
 
-    def __init__(self) -> None:
+    def __init__(self, layout: torch.memory_format) -> None:
         super().__init__()
-        self.network = Network(relu=True).to(memory_format=torch.channels_last)
+        self.layout = layout
+        self.network = Network(relu=True).to(memory_format=layout)
 
     def training_step(self, batch: tuple[torch.Tensor, torch.Tensor], _: int) -> torch.Tensor:
         """Return the loss of a batch."""
         images, labels = batch
-        logits = self.network(images.contiguous(memory_format=torch.channels_last))
+        logits = self.network(images.contiguous(memory_format=self.layout))
         return torch.nn.functional.cross_entropy(logits, labels)
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
@@ -73,28 +77,3 @@ def _trainer(precision: Precision, clock: Clock) -> lightning.Trainer:
         enable_progress_bar=False,
         enable_model_summary=False,
     )
-
-
-def _images(images: ImageDataset, **options: Any) -> DataLoader[Any]:
-    return DataLoader(images, batch_size=BATCH_SIZE, shuffle=True, **options)
-
-
-def _tensors(images: ImageDataset) -> TensorDataset:
-    floats = torch.stack([images[i][0] for i in range(len(images))])
-    return TensorDataset(floats, torch.tensor(images.labels))
-
-
-def _whole_batches(images: ImageDataset) -> DataLoader[Any]:
-    """Take each batch out of the tensors at once, instead of image by image."""
-    tensors = _tensors(images)
-    batches = BatchSampler(RandomSampler(tensors), BATCH_SIZE, drop_last=False)
-    return DataLoader(tensors, sampler=batches, batch_size=None)
-
-
-LOADERS: dict[str, Callable[[ImageDataset], DataLoader[Any]]] = {
-    "images": _images,
-    "images, 1 process": lambda images: _images(images, num_workers=1, persistent_workers=True),
-    "images, 2 processes": lambda images: _images(images, num_workers=2, persistent_workers=True),
-    "tensors": lambda images: DataLoader(_tensors(images), batch_size=BATCH_SIZE, shuffle=True),
-    "tensors, whole batches": _whole_batches,
-}

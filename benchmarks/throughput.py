@@ -8,7 +8,7 @@ from statistics import median
 
 from benchmarks import contestants
 from benchmarks.figure import Figure, show
-from benchmarks.lightning_loop import LOADERS
+from benchmarks.loaders import LOADERS
 from benchmarks.notes_loop import BATCH_SIZE
 from benchmarks.race import Contestant, Speeds, race
 from cifar_exp.precision import Precision, resolve
@@ -45,13 +45,14 @@ def _without_activations(rounds: int) -> Figure:
 
 def _best_loader(precision: Precision, rounds: int = 3) -> str:
     """Return the loader with which Lightning is fastest here."""
-    fits = {loader: _lightning(precision, loader) for loader in LOADERS}
+    fits = {loader: _lightning(precision, loader, channels_last=False) for loader in LOADERS}
     speeds = race(fits, rounds)
     return max(speeds, key=lambda loader: median(speeds[loader]))
 
 
-def _lightning(precision: Precision, loader: str) -> Contestant:
-    return Contestant(start=partial(contestants.lightning, precision, loader, available_cores()))
+def _lightning(precision: Precision, loader: str, *, channels_last: bool) -> Contestant:
+    fit = partial(contestants.lightning, precision, loader, available_cores())
+    return Contestant(start=partial(fit, channels_last=channels_last))
 
 
 def _contestants(precision: Precision, loader: str) -> dict[str, Contestant]:
@@ -59,7 +60,8 @@ def _contestants(precision: Precision, loader: str) -> dict[str, Contestant]:
     cores = available_cores()
     programs = {
         "notes": Contestant(start=partial(contestants.notes, NETWORK, cores)),
-        f"Lightning ({loader})": _lightning(precision, loader),
+        f"Lightning ({loader})": _lightning(precision, loader, channels_last=False),
+        f"Lightning ({loader}, channels-last)": _lightning(precision, loader, channels_last=True),
     }
     for batch_size in BATCH_SIZES:
         trial = partial(contestants.ours, NETWORK, precision, batch_size)
@@ -78,21 +80,22 @@ def _figures(precision: Precision, batch_size: int, speeds: Speeds) -> list[Figu
     trial, thread, sweep, kernels = (
         f"{what} {batch_size}" for what in ("trial", "thread", "sweep", "kernels")
     )
-    [lightning] = (name for name in speeds if name.startswith("Lightning"))
+    lightning, channels_last = (name for name in speeds if name.startswith("Lightning"))
     how = f"{precision}, batch {batch_size}"
     notes = "notes"
     rows = [
         (f"trial, {how} / notes' loop", trial, notes, TRIAL_BOUNDS),
         (f"sweep, {how} / notes' loop", sweep, notes, SWEEP_BOUNDS),
         (f"sweep, {how} / {lightning}", sweep, lightning, LIGHTNING_BOUNDS),
+        (f"sweep, {how} / {channels_last}", sweep, channels_last, {}),
         (f"one thread, {how} / its convolutions alone", thread, kernels, KERNEL_BOUNDS),
     ]
     return [
-        _ratio(name, speeds, one, other, bounds[precision]) for name, one, other, bounds in rows
+        _ratio(name, speeds, one, other, bounds.get(precision)) for name, one, other, bounds in rows
     ]
 
 
-def _ratio(name: str, speeds: Speeds, one: str, other: str, at_least: float) -> Figure:
+def _ratio(name: str, speeds: Speeds, one: str, other: str, at_least: float | None) -> Figure:
     """Divide two medians over the rounds; the detail has both, and the range within rounds."""
     ratios = [a / b for a, b in zip(speeds[one], speeds[other], strict=True)]
     upper, lower = median(speeds[one]), median(speeds[other])

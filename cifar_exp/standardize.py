@@ -27,4 +27,7 @@ class Standardize(torch.nn.Module):
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
         """Map N x C x H x W images with values 0 to 255 (uint8) to floats; keeps the layout."""
-        return torch.addcmul(self.shift, images.to(self.scale.dtype), self.scale)
+        # Spread over an image in its own layout, they meet it in one run of memory, not by pixel.
+        spread = torch.empty_like(images[:1], dtype=self.scale.dtype)
+        shift, scale = spread.clone().copy_(self.shift), spread.copy_(self.scale)
+        return torch.addcmul(shift, images.to(self.scale.dtype), scale)

@@ -181,9 +181,10 @@ def _train_epoch(
 ) -> float:
     """Take one pass over the batches; return the mean loss over all of their examples."""
     total = torch.zeros((), device=device())
+    autocast = _autocast(precision)  # once: to ask for the device can take longer than a layer
     num_images = 0
     for step, (images, labels) in enumerate(each, start=1):
-        with _autocast(precision):
+        with autocast:
             logits = forward(images)
         batch_loss = loss(logits.float(), labels)
         optimizer.zero_grad()

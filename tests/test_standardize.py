@@ -35,6 +35,22 @@ def test_channels_last_is_kept() -> None:
     torch.testing.assert_close(result, Standardize(MEAN, STD)(images()))
 
 
+@pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last])
+def test_each_layout_gives_the_bits_of_one_multiplication_and_addition(
+    layout: torch.memory_format,
+) -> None:
+    layer = Standardize(MEAN, STD)
+    given = images().to(memory_format=layout)
+    expected = torch.addcmul(layer.shift, given.float(), layer.scale)
+    result = layer(given)
+    assert torch.equal(result, expected)
+    assert result.stride() == expected.stride()
+
+
+def test_no_images_at_all() -> None:
+    assert Standardize(MEAN, STD)(images()[:0]).shape == (0, 3, 6, 5)
+
+
 def test_saved_with_the_model_but_not_trained() -> None:
     layer = Standardize(MEAN, STD)
     assert not list(layer.parameters())

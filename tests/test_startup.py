@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -69,6 +70,20 @@ assert "lightning" in sys.modules or "pytorch_lightning" in sys.modules
 """
     done = subprocess.run(
         [sys.executable, "-c", program], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+
+
+def test_programs_raced_with_lightning_are_free_of_it() -> None:
+    # Its import sets an environment variable that makes every question for a GPU slow.
+    program = """
+import os, sys, benchmarks.throughput
+assert "lightning" not in sys.modules
+assert "PYTORCH_NVML_BASED_CUDA_CHECK" not in os.environ
+"""
+    clean = {k: v for k, v in os.environ.items() if k != "PYTORCH_NVML_BASED_CUDA_CHECK"}
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=False, env=clean
     )
     assert done.returncode == 0, done.stderr
 
