@@ -6,6 +6,7 @@ They import what they use: torch and MLflow take seconds, and help must not.
 from __future__ import annotations
 
 import sys
+from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -23,8 +24,12 @@ from cifar_exp.cli.parameters import (
 )
 
 if TYPE_CHECKING:
+    from rich.console import Console
+
     from cifar_exp.comparison import Ranking
     from cifar_exp.datasets import Dataset
+    from cifar_exp.experiment import Experiment
+    from cifar_exp.sweep import Sweep
 
 SOME_WITHOUT_RESULT = 1
 
@@ -56,12 +61,26 @@ def run(experiment: Path, yes: bool, **options: Any) -> None:
     screen = console.stdout()
     console.print_size(screen, definition)  # what follows takes seconds to import
 
-    from cifar_exp import preparation, progress, study, sweep, tracking
+    asked = _sweep(definition, text, options)
+    ranking, page = _run(asked, screen)
+    console.print_ranking(screen, ranking)
+
+    from cifar_exp import tracking
+
+    address = tracking.address(asked.tracking_uri, page)
+    console.print_next_steps(screen, definition, ranking, *address)
+    _tell_undelivered(asked.tracking_uri)
+    _exit_for(ranking)
+
+
+def _sweep(definition: Experiment, text: str, options: Mapping[str, Any]) -> Sweep:
+    """Put the definition and the options that do not change it together."""
+    from cifar_exp import study, sweep, tracking
     from cifar_exp.workers import allotment
 
     combinations = len(definition.combinations())
     workers, threads = allotment(combinations, options["workers"], options["threads"])
-    asked = sweep.Sweep(
+    return sweep.Sweep(
         experiment=definition,
         definition=text,
         tracking_uri=options["tracking_uri"] or tracking.default_uri(),
@@ -71,19 +90,20 @@ def run(experiment: Path, yes: bool, **options: Any) -> None:
         time_limit=options["time_limit"],
         join=options["join"],
     )
+
+
+def _run(asked: Sweep, screen: Console) -> tuple[Ranking, str]:
+    """Make sure of stores and data and run the sweep; return its ranking and page in MLflow."""
+    from cifar_exp import console, preparation, progress, sweep
+
     preparation.check_stores(*asked.stores)
     with progress.data_progress(screen) as data_watch:
-        data = preparation.prepare(definition, data_watch)
+        data = preparation.prepare(asked.experiment, data_watch)
     _warn_of(data)
-    console.print_workers(screen, workers, threads)
-    with progress.sweep_progress(screen, definition.num_trainings, workers) as watch:
-        ranking, page = sweep.run(asked, data, watch, partial(console.print_joined, screen))
-    console.print_ranking(screen, ranking)
-    console.print_next_steps(
-        screen, definition, ranking, *tracking.address(asked.tracking_uri, page)
-    )
-    _tell_undelivered(asked.tracking_uri)
-    _exit_for(ranking)
+    console.print_workers(screen, asked.workers, asked.threads)
+    num_trainings = asked.experiment.num_trainings
+    with progress.sweep_progress(screen, num_trainings, asked.workers) as watch:
+        return sweep.run(asked, data, watch, partial(console.print_joined, screen))
 
 
 @cli.command()
