@@ -27,7 +27,7 @@ def measure(rounds: int = 5) -> list[Figure]:
     precisions = dict.fromkeys([resolve("fp32"), resolve("auto")])
     figures = [_without_activations(rounds)]
     for precision in precisions:
-        speeds = race(_contestants(precision, _best_loader(precision)), rounds)
+        speeds = race(_contestants(precision) | _lightnings(precision), rounds)
         figures += [figure for size in BATCH_SIZES for figure in _figures(precision, size, speeds)]
     return figures
 
@@ -43,26 +43,34 @@ def _without_activations(rounds: int) -> Figure:
     return _ratio(name, race(programs, rounds), "ours", "notes", TRIAL_BOUNDS["fp32"])
 
 
-def _best_loader(precision: Precision, rounds: int = 3) -> str:
-    """Return the loader with which Lightning is fastest here."""
-    fits = {loader: _lightning(precision, loader, channels_last=False) for loader in LOADERS}
-    speeds = race(fits, rounds)
-    return max(speeds, key=lambda loader: median(speeds[loader]))
+def _lightnings(precision: Precision) -> dict[str, Contestant]:
+    """Return Lightning in the memory layout of its users and in channels-last."""
+    return _lightning(precision, channels_last=False) | _lightning(precision, channels_last=True)
 
 
-def _lightning(precision: Precision, loader: str, *, channels_last: bool) -> Contestant:
-    fit = partial(contestants.lightning, precision, loader, available_cores())
-    return Contestant(start=partial(fit, channels_last=channels_last))
-
-
-def _contestants(precision: Precision, loader: str) -> dict[str, Contestant]:
-    """Return all programs of one precision; the notes' loop computes in fp32 always."""
+def _lightning(
+    precision: Precision, *, channels_last: bool, rounds: int = 3
+) -> dict[str, Contestant]:
+    """Return Lightning with the loader with which it is fastest here, in one memory layout."""
+    layout = ", channels-last" if channels_last else ""
     cores = available_cores()
-    programs = {
-        "notes": Contestant(start=partial(contestants.notes, NETWORK, cores)),
-        f"Lightning ({loader})": _lightning(precision, loader, channels_last=False),
-        f"Lightning ({loader}, channels-last)": _lightning(precision, loader, channels_last=True),
+    fits = {
+        f"Lightning ({loader}{layout})": Contestant(
+            start=partial(
+                contestants.lightning, precision, loader, cores, channels_last=channels_last
+            )
+        )
+        for loader in LOADERS
     }
+    speeds = race(fits, rounds)
+    best = max(speeds, key=lambda name: median(speeds[name]))
+    return {best: fits[best]}
+
+
+def _contestants(precision: Precision) -> dict[str, Contestant]:
+    """Return all programs but Lightning in one precision; the notes' loop is in fp32 always."""
+    cores = available_cores()
+    programs = {"notes": Contestant(start=partial(contestants.notes, NETWORK, cores))}
     for batch_size in BATCH_SIZES:
         trial = partial(contestants.ours, NETWORK, precision, batch_size)
         kernels = partial(contestants.bare_kernels, precision, batch_size)
@@ -80,22 +88,21 @@ def _figures(precision: Precision, batch_size: int, speeds: Speeds) -> list[Figu
     trial, thread, sweep, kernels = (
         f"{what} {batch_size}" for what in ("trial", "thread", "sweep", "kernels")
     )
-    lightning, channels_last = (name for name in speeds if name.startswith("Lightning"))
+    lightnings = [name for name in speeds if name.startswith("Lightning")]
     how = f"{precision}, batch {batch_size}"
     notes = "notes"
     rows = [
         (f"trial, {how} / notes' loop", trial, notes, TRIAL_BOUNDS),
         (f"sweep, {how} / notes' loop", sweep, notes, SWEEP_BOUNDS),
-        (f"sweep, {how} / {lightning}", sweep, lightning, LIGHTNING_BOUNDS),
-        (f"sweep, {how} / {channels_last}", sweep, channels_last, {}),
+        *((f"sweep, {how} / {name}", sweep, name, LIGHTNING_BOUNDS) for name in lightnings),
         (f"one thread, {how} / its convolutions alone", thread, kernels, KERNEL_BOUNDS),
     ]
     return [
-        _ratio(name, speeds, one, other, bounds.get(precision)) for name, one, other, bounds in rows
+        _ratio(name, speeds, one, other, bounds[precision]) for name, one, other, bounds in rows
     ]
 
 
-def _ratio(name: str, speeds: Speeds, one: str, other: str, at_least: float | None) -> Figure:
+def _ratio(name: str, speeds: Speeds, one: str, other: str, at_least: float) -> Figure:
     """Divide two medians over the rounds; the detail has both, and the range within rounds."""
     ratios = [a / b for a, b in zip(speeds[one], speeds[other], strict=True)]
     upper, lower = median(speeds[one]), median(speeds[other])

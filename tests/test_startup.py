@@ -59,6 +59,15 @@ def test_help(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
+def run_without_lightning(program: str) -> None:
+    """Run a program in a new process, without what an import of Lightning here has left."""
+    clean = {k: v for k, v in os.environ.items() if k != "PYTORCH_NVML_BASED_CUDA_CHECK"}
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=False, env=clean
+    )
+    assert done.returncode == 0, done.stderr
+
+
 @pytest.mark.skipif(find_spec("lightning") is None, reason="Lightning is not installed")
 def test_a_training_does_not_load_lightning() -> None:
     program = """
@@ -68,10 +77,7 @@ assert "lightning" not in sys.modules and "pytorch_lightning" not in sys.modules
 from mlflow.pytorch._lightning_autolog import MlflowModelCheckpointCallback  # as ever, if asked for
 assert "lightning" in sys.modules or "pytorch_lightning" in sys.modules
 """
-    done = subprocess.run(
-        [sys.executable, "-c", program], capture_output=True, text=True, check=False
-    )
-    assert done.returncode == 0, done.stderr
+    run_without_lightning(program)
 
 
 def test_programs_raced_with_lightning_are_free_of_it() -> None:
@@ -81,11 +87,7 @@ import os, sys, benchmarks.throughput
 assert "lightning" not in sys.modules
 assert "PYTORCH_NVML_BASED_CUDA_CHECK" not in os.environ
 """
-    clean = {k: v for k, v in os.environ.items() if k != "PYTORCH_NVML_BASED_CUDA_CHECK"}
-    done = subprocess.run(
-        [sys.executable, "-c", program], capture_output=True, text=True, check=False, env=clean
-    )
-    assert done.returncode == 0, done.stderr
+    run_without_lightning(program)
 
 
 def test_a_comparison_only_reads_and_needs_no_torch(tmp_path: Path) -> None:
