@@ -43,7 +43,7 @@ format: $(VENV)/.installed-test
 	$(BIN)/ruff format .
 
 schema: $(VENV)/.installed
-	$(BIN)/python -m cifar_exp.schema > cifar_exp/experiment.schema.json
+	$(BIN)/python -m cifar_exp.experiment.schema > cifar_exp/experiment.schema.json
 
 clean:
 	rm -rf $(VENV)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from cifar_exp import experiment
-from cifar_exp.sweep import Sweep
+from cifar_exp.sweep.sweep import Sweep
 
 
 def sweep_of(

@@ -9,14 +9,14 @@ from statistics import median
 
 from benchmarks import synthetic
 from benchmarks.figure import Figure, show
-from cifar_exp import training
-from cifar_exp.augmentations import AUGMENTATIONS
-from cifar_exp.datasets import Dataset
+from cifar_exp.components.augmentations import AUGMENTATIONS
+from cifar_exp.components.datasets import Dataset
+from cifar_exp.components.losses import LOSSES
+from cifar_exp.components.optimizers import OPTIMIZERS
+from cifar_exp.components.precision import Precision, resolve
 from cifar_exp.experiment import TrialConfig
-from cifar_exp.losses import LOSSES
-from cifar_exp.optimizers import OPTIMIZERS
-from cifar_exp.precision import Precision, resolve
-from cifar_exp.worker import prepare_process
+from cifar_exp.training import loop
+from cifar_exp.training.hardware import prepare_process
 
 BATCH_SIZES = (64, 256)
 NONE = "none"
@@ -55,7 +55,7 @@ def _race(data: Dataset, precision: Precision, batch_size: int, rounds: int) -> 
 
 def _epochs(config: TrialConfig, data: Dataset) -> Iterator[float]:
     """Train; yield the images per second of each epoch, its validation left out."""
-    for metrics in training.train(training.build_model(config, data), config, data):
+    for metrics in loop.train(loop.build_model(config, data), config, data):
         yield metrics.images_per_second
 
 

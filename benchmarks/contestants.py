@@ -11,12 +11,12 @@ from collections.abc import Iterator
 import torch
 
 from benchmarks import kernels, notes_loop, synthetic
-from cifar_exp import training
+from cifar_exp.components.losses import LOSSES
+from cifar_exp.components.optimizers import OPTIMIZERS
+from cifar_exp.components.precision import Precision
 from cifar_exp.experiment import TrialConfig
-from cifar_exp.losses import LOSSES
-from cifar_exp.optimizers import OPTIMIZERS
-from cifar_exp.precision import Precision
-from cifar_exp.worker import prepare_process
+from cifar_exp.training import loop
+from cifar_exp.training.hardware import prepare_process
 
 NUM_IMAGES = 3_200
 MANY_EPOCHS = 1_000_000  # more than any race takes
@@ -27,7 +27,7 @@ def ours(network: str, precision: Precision, batch_size: int, threads: int) -> I
     prepare_process(threads)
     data = synthetic.dataset(NUM_IMAGES)
     config = trial_config(network, precision, batch_size)
-    for metrics in training.train(training.build_model(config, data), config, data):
+    for metrics in loop.train(loop.build_model(config, data), config, data):
         yield metrics.images_per_second
 
 

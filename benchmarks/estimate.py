@@ -10,8 +10,9 @@ from pathlib import Path
 
 from benchmarks.figure import Figure, show
 from benchmarks.startup import COMMAND
-from cifar_exp import experiment, plan, preparation
-from cifar_exp.workers import allotment
+from cifar_exp import experiment
+from cifar_exp.sweep import plan, prepare
+from cifar_exp.training.hardware import allotment
 
 LOW, HIGH = 0.75, 1.25
 DEFINITION = """
@@ -32,7 +33,7 @@ def measure(trials: int = 6, epochs: int = 20) -> list[Figure]:
     definition = experiment.read(text)
     workers, threads = allotment(len(definition.combinations()))
     asked = time.perf_counter()
-    planned = plan.measure(definition, preparation.prepare(definition), workers, threads).seconds
+    planned = plan.measure(definition, prepare.prepare(definition), workers, threads).seconds
     planning = time.perf_counter() - asked
     taken = _run(text)
     return [

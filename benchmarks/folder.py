@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from unittest.mock import patch
 
-from cifar_exp import folders
+from cifar_exp.system import paths
 
 
 @contextlib.contextmanager
@@ -21,8 +21,8 @@ def own_folder() -> Iterator[Path]:
         patch.dict(
             os.environ,
             {
-                folders.CACHE_VARIABLE: str(Path(folder) / "cache"),
-                folders.OUTBOX_VARIABLE: str(Path(folder) / "outbox"),
+                paths.CACHE_VARIABLE: str(Path(folder) / "cache"),
+                paths.OUTBOX_VARIABLE: str(Path(folder) / "outbox"),
             },
         ),
     ):

@@ -9,7 +9,7 @@ from functools import partial
 
 import torch
 
-from cifar_exp.precision import Precision
+from cifar_exp.components.precision import Precision
 
 Step = Callable[[], object]
 LAYERS = ((3, 32, 32), (32, 32, 16), (32, 64, 8))

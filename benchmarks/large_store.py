@@ -13,7 +13,8 @@ from pathlib import Path
 
 from benchmarks import synthetic
 from benchmarks.asked import sweep_of
-from cifar_exp import datasets, sweep
+from cifar_exp.components import datasets
+from cifar_exp.sweep import sweep
 
 NAME = "large"
 FIRST = "cross_entropy+sgd"

@@ -13,7 +13,7 @@ import torch
 
 from benchmarks.loaders import LOADERS
 from benchmarks.notes_loop import LEARNING_RATE, ImageDataset, Network
-from cifar_exp.precision import Precision
+from cifar_exp.components.precision import Precision
 
 TRAINER_PRECISION = {"fp32": "32-true", "bf16": "bf16-mixed"}
 

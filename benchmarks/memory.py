@@ -13,12 +13,15 @@ from benchmarks import synthetic
 from benchmarks.asked import sweep_of
 from benchmarks.figure import Figure, show
 from benchmarks.folder import own_folder
-from cifar_exp import datasets, experiment, study, sweep, tracking, training
-from cifar_exp.datasets import Dataset
-from cifar_exp.death import Death
-from cifar_exp.event import Event, Watch
+from cifar_exp import experiment, study, tracking
+from cifar_exp.components import datasets
+from cifar_exp.components.datasets import Dataset
 from cifar_exp.experiment import Experiment
-from cifar_exp.workers import pool
+from cifar_exp.sweep import sweep
+from cifar_exp.sweep.executors.pool import pool
+from cifar_exp.training import loop
+from cifar_exp.training.death import Death
+from cifar_exp.training.events import Event, Watch
 
 BOUND = 60.0
 WORKERS = 2
@@ -150,12 +153,14 @@ class TrainAlone:
 
     def run(self, watch: Watch) -> bool:
         """Train; MLflow and Optuna load the larger part of theirs when a store is opened."""
-        importlib.import_module("cifar_exp.tracking.artifacts")  # a worker's first trial imports it
+        importlib.import_module(
+            "cifar_exp.tracking.artifacts.model"
+        )  # a worker's first trial imports it
         _connect(self.folder)
         data = datasets.open_dataset(self.data_path)
         [combination] = [c for c in self.definition.combinations() if c.name == self.name]
         config = self.definition.trial(combination, {"batch_size": 128}, 0)
-        for metrics in training.train(training.build_model(config, data), config, data):
+        for metrics in loop.train(loop.build_model(config, data), config, data):
             watch(
                 Event(
                     combination=self.name,

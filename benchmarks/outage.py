@@ -16,7 +16,8 @@ from benchmarks.asked import sweep_of
 from benchmarks.figure import Figure, show
 from benchmarks.folder import own_folder
 from benchmarks.server import Server
-from cifar_exp import preparation, sweep, tracking
+from cifar_exp import tracking
+from cifar_exp.sweep import prepare, sweep
 
 AT_MOST = 1.2
 SECONDS = 10.0  # of an outage, and of the pause before the next one
@@ -95,7 +96,7 @@ def freezing(server: Server, seconds: float) -> Iterator[list[Span]]:
 def _sweep(folder: Path, uri: str, epochs: int) -> None:
     text = DEFINITION.format(epochs=epochs)
     asked = sweep_of(text, uri, folder)
-    sweep.run(asked, preparation.prepare(asked.experiment), lambda _: None)
+    sweep.run(asked, prepare.prepare(asked.experiment), lambda _: None)
 
 
 def _epochs(uri: str) -> list[Span]:

@@ -15,10 +15,12 @@ from benchmarks.figure import Figure, show
 from benchmarks.folder import own_folder
 from benchmarks.server import tracking_server
 from benchmarks.stopwatch import Lap, Place, Stopwatch
-from cifar_exp import preparation, sweep, tracking, training
-from cifar_exp.event import Event
+from cifar_exp import tracking
+from cifar_exp.sweep import prepare, sweep
 from cifar_exp.tracking import Run, Tracker
-from cifar_exp.workers import available_cores
+from cifar_exp.training import loop
+from cifar_exp.training.events import Event
+from cifar_exp.training.hardware import available_cores
 
 SQLITE_BOUND = 0.25
 SERVER_BOUND = 0.6
@@ -36,7 +38,7 @@ optimizers = {{ sgd = {{ lr = {{ low = 1e-3, high = 1e-2 }} }} }}
 PARTS: Mapping[str, Sequence[Place]] = {
     "start the run": [(Tracker, "open_run")],
     "log the data set": [(Run, "log_dataset")],
-    "build the network": [(training, "build_model")],
+    "build the network": [(loop, "build_model")],
     "log the epoch": [(Run, "log_epoch")],
     "store the model": [(Run, "log_model")],
     "end the run": [(Run, "end_training")],
@@ -114,7 +116,7 @@ def _sweep(folder: Path, uri: str, trials: int) -> tuple[TrialWatch, list[float]
     asked = sweep_of(text, uri, folder, threads=available_cores())
     watch = TrialWatch()
     with watch.stopwatch.around(PARTS):
-        sweep.run(asked, preparation.prepare(asked.experiment), watch)
+        sweep.run(asked, prepare.prepare(asked.experiment), watch)
     return watch, _training_seconds(asked.tracking_uri)
 
 

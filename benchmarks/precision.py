@@ -23,13 +23,14 @@ from rich.table import Table
 from scipy import stats
 
 from benchmarks.figure import console_for_tables
-from cifar_exp import datasets, training
+from cifar_exp.components import datasets
+from cifar_exp.components.losses import LOSSES
+from cifar_exp.components.optimizers import OPTIMIZERS
+from cifar_exp.components.precision import Precision, resolve
 from cifar_exp.experiment import DatasetVariant, TrialConfig
 from cifar_exp.experiment.variant import read_dataset
-from cifar_exp.losses import LOSSES
-from cifar_exp.optimizers import OPTIMIZERS
-from cifar_exp.precision import Precision, resolve
-from cifar_exp.worker import prepare_process
+from cifar_exp.training import loop
+from cifar_exp.training.hardware import prepare_process
 
 NETWORK = "seed_cnn_relu"
 COMPARED = ("cross_entropy", "mse", "focal")
@@ -101,10 +102,10 @@ def study(
 def accuracy_on_test(config: TrialConfig, data_path: Path) -> float:
     """Train a network to the end; return its accuracy on the test set."""
     data = datasets.open_dataset(data_path)
-    model = training.build_model(config, data)
-    for _ in training.train(model, config, data):
+    model = loop.build_model(config, data)
+    for _ in loop.train(model, config, data):
         pass
-    tested = training.evaluate(model, config.loss_settings, data.test, config.precision)
+    tested = loop.evaluate(model, config.loss_settings, data.test, config.precision)
     return tested.scores.accuracy
 
 

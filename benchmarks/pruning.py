@@ -24,8 +24,8 @@ from benchmarks.figure import console_for_tables
 from cifar_exp import experiment, tracking
 from cifar_exp.comparison import best_trial, rank
 from cifar_exp.experiment import Combination, Experiment
-from cifar_exp.record import RunRecord
-from cifar_exp.study.pruning import is_to_be_pruned
+from cifar_exp.records import RunRecord
+from cifar_exp.study.pruners import is_to_be_pruned
 from cifar_exp.study.tuning import open_study, study_name
 
 PRUNERS = ("median", "hyperband")

@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, ClassVar
 import numpy as np
 import torch
 
-from cifar_exp.datasets import Dataset, DatasetChoice, Progress, Split
-from cifar_exp.datasets.source import Contents, Source
+from cifar_exp.components.datasets import Dataset, DatasetChoice, Progress, Split
+from cifar_exp.components.datasets.source import Contents, Source
 
 if TYPE_CHECKING:
-    from cifar_exp.datasets.source import Allocate
+    from cifar_exp.components.datasets.source import Allocate
 
 SIZE, CHANNELS, NUM_CLASSES = 32, 3, 10
 NUM_SCORED = 500  # validation is not timed, so it is kept short

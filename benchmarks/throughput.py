@@ -11,8 +11,8 @@ from benchmarks.figure import Figure, show
 from benchmarks.loaders import LOADERS
 from benchmarks.notes_loop import BATCH_SIZE
 from benchmarks.race import Contestant, Speeds, race
-from cifar_exp.precision import Precision, resolve
-from cifar_exp.workers import available_cores
+from cifar_exp.components.precision import Precision, resolve
+from cifar_exp.training.hardware import available_cores
 
 NETWORK = "seed_cnn_relu"
 BATCH_SIZES = (BATCH_SIZE, 256)

@@ -13,7 +13,9 @@ import sys
 
 import atheris
 
-with atheris.instrument_imports(include=["cifar_exp.experiment", "cifar_exp.problems", "tomllib"]):
+with atheris.instrument_imports(
+    include=["cifar_exp.experiment", "cifar_exp.components.validation", "tomllib"]
+):
     from cifar_exp.experiment import read
 
 from tests.definitions import SHIPPED

@@ -7,13 +7,13 @@ from collections.abc import Callable
 
 import optuna
 
-from cifar_exp import preparation, sweep
 from cifar_exp.comparison import Ranking
-from cifar_exp.event import Event
 from cifar_exp.experiment import read
-from cifar_exp.record import RunRecord
-from cifar_exp.results import Results
+from cifar_exp.records import RunRecord
+from cifar_exp.sweep import prepare, sweep
+from cifar_exp.sweep.results import Results
 from cifar_exp.tracking import connect, read_records
+from cifar_exp.training.events import Event
 
 SCORES = {"accuracy", "nll", "brier", "ece", "ece_adaptive", "macro_f1"}  # of three classes
 SCORES_BY_EPOCH = sorted(f"val/{name}" for name in SCORES)
@@ -39,7 +39,7 @@ class Bench:
             workers=workers,
             threads=1,
         )
-        ranking, self.page = sweep.run(asked, preparation.prepare(experiment), self.events.append)
+        ranking, self.page = sweep.run(asked, prepare.prepare(experiment), self.events.append)
         return ranking
 
     def records(self, kind: str | None = None, name: str = "tiny") -> list[RunRecord]:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from cifar_exp.cli import main
-from cifar_exp.datasets import Dataset
+from cifar_exp.components.datasets import Dataset
 from tests import tiny
 from tests.command import Cli, Shown
 from tests.once import once

@@ -12,8 +12,8 @@ from pathlib import Path
 
 import torch
 
-from cifar_exp.losses import LOSSES
-from cifar_exp.optimizers import OPTIMIZERS
+from cifar_exp.components.losses import LOSSES
+from cifar_exp.components.optimizers import OPTIMIZERS
 
 FILE = Path(__file__).with_suffix(".json")
 STEPS, LR = 5, 0.01

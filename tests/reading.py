@@ -6,8 +6,8 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
+from cifar_exp.components.validation import DefinitionError
 from cifar_exp.experiment import Experiment
-from cifar_exp.problems import DefinitionError
 
 SOURCE = "given.toml"
 LONGEST_LINE = 2000

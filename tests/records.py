@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from cifar_exp.record import RunRecord
+from cifar_exp.records import RunRecord
 
 
 def sweep(

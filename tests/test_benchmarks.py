@@ -30,14 +30,16 @@ from benchmarks import (
 from benchmarks.figure import Figure
 from benchmarks.folder import own_folder
 from benchmarks.server import tracking_server
-from cifar_exp import datasets, experiment, preparation, sweep, tracking
-from cifar_exp.augmentations import AUGMENTATIONS
-from cifar_exp.compare import read_results
-from cifar_exp.datasets import Dataset
-from cifar_exp.event import Event
-from cifar_exp.precision import resolve
-from cifar_exp.record import RunRecord, TrialState
-from cifar_exp.sweep import Sweep
+from cifar_exp import experiment, tracking
+from cifar_exp.cli.compare import read_results
+from cifar_exp.components import datasets
+from cifar_exp.components.augmentations import AUGMENTATIONS
+from cifar_exp.components.datasets import Dataset
+from cifar_exp.components.precision import resolve
+from cifar_exp.records import RunRecord, TrialState
+from cifar_exp.sweep import prepare, sweep
+from cifar_exp.sweep.sweep import Sweep
+from cifar_exp.training.events import Event
 from tests import tiny
 
 linux = pytest.mark.skipif(not Path("/proc").exists(), reason="only Linux has smaps_rollup")
@@ -91,7 +93,7 @@ def test_epochs_count_by_whether_they_lie_in_an_outage() -> None:
 def test_the_overhead_on_a_server_that_is_stopped_even_after_a_failure(
     data: Dataset, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(preparation, "prepare", lambda _: data)  # fewer images than the digits
+    monkeypatch.setattr(prepare, "prepare", lambda _: data)  # fewer images than the digits
     monkeypatch.setattr(overhead, "available_cores", lambda: 1)
     with own_folder() as folder, ExitStack() as stack:
         uri = stack.enter_context(tracking_server(folder))

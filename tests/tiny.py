@@ -8,9 +8,9 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from cifar_exp import datasets
-from cifar_exp.datasets import Dataset
-from cifar_exp.evaluation import Scores
+from cifar_exp.components import datasets
+from cifar_exp.components.datasets import Dataset
+from cifar_exp.components.metrics.scores import Scores
 from cifar_exp.experiment import Experiment, TrialConfig, read
 
 COLORS = {"blue": (40, 60, 200), "green": (40, 200, 60), "red": (200, 60, 40)}

@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from cifar_exp.cli.group import cli
 from cifar_exp.cli.parameters import (
     Finite,
+    cli,
     data_dir_option,
     definition_options,
     storage_option,
@@ -27,9 +27,9 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from cifar_exp.comparison import Ranking
-    from cifar_exp.datasets import Dataset
+    from cifar_exp.components.datasets import Dataset
     from cifar_exp.experiment import Experiment
-    from cifar_exp.sweep import Sweep
+    from cifar_exp.sweep.sweep import Sweep
 
 SOME_WITHOUT_RESULT = 1
 
@@ -48,7 +48,7 @@ SOME_WITHOUT_RESULT = 1
 @click.option("--yes", is_flag=True, help="Start even a very large number of trainings.")
 def run(experiment: Path, yes: bool, **options: Any) -> None:
     """Tune, confirm and rank every combination; again, it goes on and repeats nothing."""
-    from cifar_exp import options as typed
+    from cifar_exp.cli import overrides as typed
     from cifar_exp.experiment import definition_text, read
 
     text = definition_text(experiment, typed.changes(options))
@@ -56,7 +56,7 @@ def run(experiment: Path, yes: bool, **options: Any) -> None:
     if not yes:
         typed.check_size(definition, experiment)
 
-    from cifar_exp import console
+    from cifar_exp.cli import console
 
     screen = console.stdout()
     console.print_size(screen, definition)  # what follows takes seconds to import
@@ -75,8 +75,9 @@ def run(experiment: Path, yes: bool, **options: Any) -> None:
 
 def _sweep(definition: Experiment, text: str, options: Mapping[str, Any]) -> Sweep:
     """Put the definition and the options that do not change it together."""
-    from cifar_exp import study, sweep, tracking
-    from cifar_exp.workers import allotment
+    from cifar_exp import study, tracking
+    from cifar_exp.sweep import sweep
+    from cifar_exp.training.hardware import allotment
 
     combinations = len(definition.combinations())
     workers, threads = allotment(combinations, options["workers"], options["threads"])
@@ -94,11 +95,12 @@ def _sweep(definition: Experiment, text: str, options: Mapping[str, Any]) -> Swe
 
 def _run(asked: Sweep, screen: Console) -> tuple[Ranking, str]:
     """Make sure of stores and data and run the sweep; return its ranking and page in MLflow."""
-    from cifar_exp import console, preparation, progress, sweep
+    from cifar_exp.cli import console, progress
+    from cifar_exp.sweep import prepare, sweep
 
-    preparation.check_stores(*asked.stores)
+    prepare.check_stores(*asked.stores)
     with progress.data_progress(screen) as data_watch:
-        data = preparation.prepare(asked.experiment, data_watch)
+        data = prepare.prepare(asked.experiment, data_watch)
     _warn_of(data)
     console.print_workers(screen, asked.workers, asked.threads)
     num_trainings = asked.experiment.num_trainings
@@ -139,7 +141,7 @@ def train(
     **options: Any,
 ) -> None:
     """Train one network and record it in MLflow."""
-    from cifar_exp import options as typed
+    from cifar_exp.cli import overrides as typed
     from cifar_exp.experiment import single_definition
 
     given = typed.settings(settings)
@@ -147,11 +149,12 @@ def train(
     options["dataset"] = {**place, **given.pop("dataset")}
     read = single_definition(options, given)
 
-    from cifar_exp import console, progress, tracking
-    from cifar_exp.preparation import prepare
-    from cifar_exp.single import Single
-    from cifar_exp.single import run as run_single
-    from cifar_exp.workers import available_cores
+    from cifar_exp import tracking
+    from cifar_exp.cli import console, progress
+    from cifar_exp.sweep.prepare import prepare
+    from cifar_exp.sweep.single import Single
+    from cifar_exp.sweep.single import run as run_single
+    from cifar_exp.training.hardware import available_cores
 
     single = Single(
         experiment=read,
@@ -214,8 +217,8 @@ def compare(
 
     Of several experiments, print which combinations hold their place across them.
     """
-    from cifar_exp.compare import compare as compare_one
-    from cifar_exp.compare import compare_several
+    from cifar_exp.cli.compare import compare as compare_one
+    from cifar_exp.cli.compare import compare_several
     from cifar_exp.comparison import Method
 
     method = Method(**options)
@@ -233,19 +236,20 @@ def compare(
 @definition_options
 def plan(experiment: Path, workers: int | None, threads: int | None, **options: Any) -> None:
     """Check a definition, count its trainings, and guess their time and disk space."""
-    from cifar_exp import options as typed
+    from cifar_exp.cli import overrides as typed
     from cifar_exp.experiment import definition_text, read
 
     text = definition_text(experiment, typed.changes(options))
     definition = read(text, str(experiment), typed.words(options))
 
-    from cifar_exp import console, preparation, progress
-    from cifar_exp.plan import measure
-    from cifar_exp.workers import allotment
+    from cifar_exp.cli import console, progress
+    from cifar_exp.sweep import prepare
+    from cifar_exp.sweep.plan import measure
+    from cifar_exp.training.hardware import allotment
 
     screen = console.stdout()
     with progress.data_progress(screen) as watch:
-        data = preparation.prepare(definition, watch)
+        data = prepare.prepare(definition, watch)
     _warn_of(data)
     workers, threads = allotment(len(definition.combinations()), workers, threads)
     console.print_plan(screen, definition, measure(definition, data, workers, threads), workers)
@@ -255,7 +259,7 @@ def plan(experiment: Path, workers: int | None, threads: int | None, **options: 
 @click.argument("kind", type=click.Choice(["losses", "optimizers", "models", "datasets"]))
 def list_(kind: str) -> None:
     """List what a definition can name, with settings and defaults."""
-    from cifar_exp import console
+    from cifar_exp.cli import console
 
     console.print_components(console.stdout(), kind)
 
@@ -263,7 +267,7 @@ def list_(kind: str) -> None:
 def _tell_undelivered(tracking_uri: str) -> None:
     """Say on stderr how many runs a tracking server has not got."""
     from cifar_exp import tracking
-    from cifar_exp.wording import undelivered
+    from cifar_exp.cli.deliver import undelivered
 
     if num_runs := tracking.undelivered(tracking_uri):
         click.echo(undelivered(num_runs, tracking_uri), err=True)

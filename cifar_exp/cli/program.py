@@ -12,11 +12,11 @@ from typing import NoReturn
 
 import click
 
-from cifar_exp.cli.group import cli
+from cifar_exp.cli.parameters import cli
 from cifar_exp.errors import BadInput, Unavailable
-from cifar_exp.redaction import hide, secrets_given
-from cifar_exp.signals import INTERRUPTED, TERMINATED, Terminated, end_in_good_order
-from cifar_exp.wording import first_line
+from cifar_exp.system.formatting import first_line
+from cifar_exp.system.signals import INTERRUPTED, TERMINATED, Terminated, end_in_good_order
+from cifar_exp.system.urls import hide, secrets_given
 
 BAD_INPUT, ENVIRONMENT = 2, 3
 

@@ -1,12 +1,10 @@
 """The ranking of an experiment's combinations: pure functions on the records of its runs."""
 
-from cifar_exp.comparison.formats import to_csv, to_json, to_markdown
+from cifar_exp.comparison.method import Method
 from cifar_exp.comparison.ranking import Ranking, confirmed, confirmed_curves, rank
-from cifar_exp.comparison.records import best_trial, confirmations, trainings_of
 from cifar_exp.comparison.row import Row
-from cifar_exp.comparison.table import cells, headers
-from cifar_exp.comparison.target import Curve, Curves
-from cifar_exp.comparison.yardstick import Method
+from cifar_exp.comparison.rows import best_trial, confirmations, trainings_of
+from cifar_exp.comparison.time_to_target import Curve, Curves
 
 __all__ = [
     "Curve",
@@ -15,14 +13,9 @@ __all__ = [
     "Ranking",
     "Row",
     "best_trial",
-    "cells",
     "confirmations",
     "confirmed",
     "confirmed_curves",
-    "headers",
     "rank",
-    "to_csv",
-    "to_json",
-    "to_markdown",
     "trainings_of",
 ]

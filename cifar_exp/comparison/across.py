@@ -9,11 +9,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from cifar_exp.comparison.inference import infer
+from cifar_exp.comparison.method import YARDSTICKS, Yardstick
 from cifar_exp.comparison.ranking import Ranking
 from cifar_exp.comparison.row import Row
-from cifar_exp.comparison.yardstick import YARDSTICKS, Yardstick
-from cifar_exp.errors import BadInput
-from cifar_exp.statistics.ranks import (
+from cifar_exp.comparison.statistics.ranks import (
     Floats,
     average_ranks,
     concordance,
@@ -21,6 +20,7 @@ from cifar_exp.statistics.ranks import (
     p_equal_ranks,
     rank_correlations,
 )
+from cifar_exp.errors import BadInput
 
 ENOUGH_EXPERIMENTS = 5
 """With fewer, two mean ranks can hardly lie a critical difference apart."""

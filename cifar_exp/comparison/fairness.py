@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from cifar_exp.record import RunRecord
+from cifar_exp.records import RunRecord
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

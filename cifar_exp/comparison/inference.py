@@ -8,20 +8,20 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from cifar_exp.comparison.method import Method
 from cifar_exp.comparison.row import Row
-from cifar_exp.comparison.yardstick import Method
-from cifar_exp.statistics.estimate import Estimates, Floats, estimate
-from cifar_exp.statistics.interval import half_widths
-from cifar_exp.statistics.order import differences_to_best
-from cifar_exp.statistics.pairs import win_shares
-from cifar_exp.statistics.power import minimum_detectable_difference
-from cifar_exp.statistics.resampling import (
+from cifar_exp.comparison.statistics.anova import Source, two_way
+from cifar_exp.comparison.statistics.estimate import Estimates, Floats, estimate
+from cifar_exp.comparison.statistics.interval import half_widths
+from cifar_exp.comparison.statistics.multiple_comparison import differences_to_best
+from cifar_exp.comparison.statistics.pairs import win_shares
+from cifar_exp.comparison.statistics.power import minimum_detectable_difference
+from cifar_exp.comparison.statistics.resampling import (
     best_shares,
     draw_means,
     equivalent_shares,
     rank_intervals,
 )
-from cifar_exp.statistics.variance import Source, two_way
 
 RANK_LEVEL = 0.9
 

@@ -8,15 +8,15 @@ from dataclasses import dataclass, field, replace
 
 from cifar_exp.comparison.fairness import Condition, conditions
 from cifar_exp.comparison.inference import RANK_LEVEL, Inference, infer
-from cifar_exp.comparison.records import row as row_of
-from cifar_exp.comparison.records import trainings_of
+from cifar_exp.comparison.method import Method
 from cifar_exp.comparison.row import Row
-from cifar_exp.comparison.target import Curve, Curves, timed
-from cifar_exp.comparison.tuning import BUDGET_CURVES, SO_FAR
-from cifar_exp.comparison.yardstick import Method
+from cifar_exp.comparison.rows import row as row_of
+from cifar_exp.comparison.rows import trainings_of
+from cifar_exp.comparison.statistics.anova import Source
+from cifar_exp.comparison.time_to_target import Curve, Curves, timed
+from cifar_exp.comparison.tuning_cost import BUDGET_CURVES, SO_FAR
 from cifar_exp.errors import BadInput
-from cifar_exp.record import RunRecord
-from cifar_exp.statistics.variance import Source
+from cifar_exp.records import RunRecord
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

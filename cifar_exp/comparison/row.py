@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from cifar_exp.statistics.target import TimeToTarget
+from cifar_exp.comparison.statistics.survival import TimeToTarget
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -5,13 +5,7 @@ its problems are reported at once. `Experiment.combinations()` crosses its losse
 """
 
 from cifar_exp.experiment.definition import Combination, Experiment, TrialConfig
-from cifar_exp.experiment.file import (
-    definition_text,
-    load,
-    read,
-    read_document,
-    single_definition,
-)
+from cifar_exp.experiment.file import definition_text, load, read, read_document, single_definition
 from cifar_exp.experiment.space import Choices, Range, Space
 from cifar_exp.experiment.variant import (
     LEARNING_RATE,

@@ -10,8 +10,13 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, SerializeAsAny, field_validator
 from pydantic_core import PydanticCustomError
 
-from cifar_exp import models
-from cifar_exp.augmentations import AUGMENTATIONS
+from cifar_exp.components.augmentations import AUGMENTATIONS
+from cifar_exp.components.losses import LOSSES, Loss
+from cifar_exp.components.models.build import check_name
+from cifar_exp.components.optimizers import OPTIMIZERS, Optimizer
+from cifar_exp.components.precision import Precision, PrecisionChoice, resolve
+from cifar_exp.components.settings import Settings
+from cifar_exp.components.validation import quoted, suggestion
 from cifar_exp.experiment.space import Choices, Range, Space, parse
 from cifar_exp.experiment.variant import (
     DatasetVariant,
@@ -24,11 +29,6 @@ from cifar_exp.experiment.variant import (
     read_loss,
     read_optimizer,
 )
-from cifar_exp.losses import LOSSES, Loss
-from cifar_exp.optimizers import OPTIMIZERS, Optimizer
-from cifar_exp.precision import Precision, PrecisionChoice, resolve
-from cifar_exp.problems import quoted, suggestion
-from cifar_exp.settings import Settings
 
 Count = Annotated[int, Field(ge=1, le=1_000_000)]
 """A number of trainings, epochs or images; what is beyond the limit is a slip of the hand."""
@@ -130,7 +130,7 @@ class Experiment(Settings):
     @classmethod
     def _known_model(cls, name: str) -> str:
         try:
-            models.check_name(name)
+            check_name(name)
         except ValueError as error:
             raise PydanticCustomError("model", "{text}", {"text": str(error)}) from None
         return name

@@ -10,8 +10,8 @@ from typing import Any
 import tomli_w
 from pydantic import ValidationError
 
+from cifar_exp.components.validation import DefinitionError, Options, Problem, problems_of, quoted
 from cifar_exp.experiment.definition import Experiment
-from cifar_exp.problems import DefinitionError, Options, Problem, problems_of, quoted
 
 NO_OPTIONS: Options = {}
 MOST_LETTERS = 2**18  # a hundred losses and a hundred optimizers have a tenth of that

@@ -8,7 +8,7 @@ from typing import Annotated, Any, Self
 from pydantic import ValidationError, WrapValidator, model_validator
 from pydantic_core import PydanticCustomError
 
-from cifar_exp.settings import Settings
+from cifar_exp.components.settings import Settings
 
 
 def _one_number(given: Any, handler: Callable[[Any], Any]) -> Any:

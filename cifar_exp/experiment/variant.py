@@ -8,12 +8,12 @@ from typing import Annotated, Any, TypeVar
 from pydantic import Field, SerializeAsAny, TypeAdapter
 from pydantic_core import PydanticCustomError
 
-from cifar_exp.datasets import DATASETS, DatasetChoice
+from cifar_exp.components.datasets import DATASETS, DatasetChoice
+from cifar_exp.components.losses import LOSSES
+from cifar_exp.components.optimizers import OPTIMIZERS
+from cifar_exp.components.settings import Settings
+from cifar_exp.components.validation import Problem, Problems, quoted, suggestion, validation_error
 from cifar_exp.experiment.space import Range
-from cifar_exp.losses import LOSSES
-from cifar_exp.optimizers import OPTIMIZERS
-from cifar_exp.problems import Problem, Problems, quoted, suggestion, validation_error
-from cifar_exp.settings import Settings
 
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$", max_length=64)]
 Value = bool | int | float | str

@@ -7,10 +7,10 @@ from pathlib import Path
 from matplotlib.axes import Axes
 
 from cifar_exp.comparison.across import Across
-from cifar_exp.comparison.across_formats import across_csv, across_json, across_markdown
-from cifar_exp.report.colours import HUES, MARKERS
-from cifar_exp.report.order_figures import rows_figure
-from cifar_exp.report.picture import Picture, store, style
+from cifar_exp.report.figures.colours import HUES, MARKERS
+from cifar_exp.report.figures.order import rows_figure
+from cifar_exp.report.figures.picture import Picture, store, style
+from cifar_exp.report.text.across import across_csv, across_json, across_markdown
 
 TEXTS = {"csv": across_csv, "json": across_json, "md": across_markdown}
 NAME = "across"

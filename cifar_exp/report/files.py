@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-from cifar_exp.comparison import Ranking, to_csv, to_json, to_markdown
-from cifar_exp.report import order_figures, training_figures, tuning_figures
-from cifar_exp.report.colours import Palette, palette
-from cifar_exp.report.evidence import Evidence
-from cifar_exp.report.page import Section, page
-from cifar_exp.report.picture import Picture, store, style
-from cifar_exp.report.tables import target_table, tuning_table, variance_table
+from cifar_exp.comparison import Ranking
+from cifar_exp.report.figures import order, training, tuning
+from cifar_exp.report.figures.colours import Palette, palette
+from cifar_exp.report.figures.evidence import Evidence
+from cifar_exp.report.figures.picture import Picture, store, style
+from cifar_exp.report.html.page import Section, page
+from cifar_exp.report.html.tables import target_table, tuning_table, variance_table
+from cifar_exp.report.text.formats import to_csv, to_json, to_markdown
 
 FIGURES = "figures"
 PICTURES = (
@@ -61,10 +62,10 @@ def _sections(
     ranking: Ranking, evidence: Evidence, colours: Palette, figures: Path
 ) -> Iterator[Section]:
     """Draw what there is to draw, in the order of the page."""
-    yield from _drawn(order_figures.heat_map(ranking), figures)
-    yield from _drawn(order_figures.differences(ranking), figures)
-    yield from _drawn(order_figures.seeds(ranking, colours), figures)
-    yield from _drawn(order_figures.best_shares(ranking, colours), figures)
+    yield from _drawn(order.heat_map(ranking), figures)
+    yield from _drawn(order.differences(ranking), figures)
+    yield from _drawn(order.seeds(ranking, colours), figures)
+    yield from _drawn(order.best_shares(ranking, colours), figures)
     yield Section(
         id="variance",
         title="Loss, optimizer, or both?",
@@ -72,7 +73,7 @@ def _sections(
         "variance cannot be split.",
         table=variance_table(ranking),
     )
-    curves = training_figures.learning_curves(ranking, evidence.curves, colours)
+    curves = training.learning_curves(ranking, evidence.curves, colours)
     yield from _drawn(curves, figures)
     yield Section(
         id="target",
@@ -80,16 +81,16 @@ def _sections(
         text="No run holds its epochs, so learning curves and time to a target are not known.",
         table=target_table(ranking, colours),
     )
-    yield from _drawn(tuning_figures.lr_response(ranking, colours), figures)
-    yield from _drawn(tuning_figures.budget(ranking, colours), figures)
+    yield from _drawn(tuning.lr_response(ranking, colours), figures)
+    yield from _drawn(tuning.budget(ranking, colours), figures)
     yield Section(
         id="tuning",
         title="What tuning flatters, and forgives",
         text="No combination has a complete trial.",
         table=tuning_table(ranking, colours),
     )
-    yield from _drawn(tuning_figures.cost(ranking, colours), figures)
-    reliability = training_figures.reliability_diagrams(ranking, evidence, colours)
+    yield from _drawn(tuning.cost(ranking, colours), figures)
+    reliability = training.reliability_diagrams(ranking, evidence, colours)
     yield from _drawn(reliability, figures) if reliability else [NO_PREDICTIONS]
 
 

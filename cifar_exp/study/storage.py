@@ -8,12 +8,11 @@ import optuna
 from filelock import FileLock
 from optuna.storages import BaseStorage, RDBStorage
 
-from cifar_exp import sqlite
 from cifar_exp.errors import Unavailable
-from cifar_exp.folders import lock_file
-from cifar_exp.holds import store_name
-from cifar_exp.redaction import hide, secrets_in
-from cifar_exp.wording import first_line
+from cifar_exp.system import sqlite
+from cifar_exp.system.formatting import first_line
+from cifar_exp.system.paths import lock_file
+from cifar_exp.system.urls import hide, secrets_in, store_name
 
 SECONDS_TO_WAIT_FOR_SQLITE = 60
 

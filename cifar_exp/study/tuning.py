@@ -21,18 +21,18 @@ from optuna.exceptions import ExperimentalWarning
 from optuna.storages import BaseStorage
 from optuna.trial import FrozenTrial, Trial, TrialState
 
-from cifar_exp import faults
-from cifar_exp.event import Watch
 from cifar_exp.experiment import Choices, Combination, Experiment, Range, Value
-from cifar_exp.record import RunRecord
+from cifar_exp.records import RunRecord
 from cifar_exp.study import samplers
-from cifar_exp.study.pruning import PRUNERS, is_to_be_pruned
+from cifar_exp.study.model_retention import STORED_MODELS, StoredModels
+from cifar_exp.study.pruners import PRUNERS, is_to_be_pruned
 from cifar_exp.study.storage import connect
-from cifar_exp.study.stored_models import STORED_MODELS, StoredModels
-from cifar_exp.task import Task
+from cifar_exp.system import fault_injection
 from cifar_exp.tracking import Run
-from cifar_exp.training import EpochMetrics
-from cifar_exp.trial import Stop, record
+from cifar_exp.training.context import Task
+from cifar_exp.training.events import Watch
+from cifar_exp.training.loop import EpochMetrics
+from cifar_exp.training.trial import Stop, record
 
 Distributions = Mapping[str, BaseDistribution]
 
@@ -55,7 +55,7 @@ def tune(task: Task, storage_url: str, watch: Watch) -> None:
         frozen = begun.get(number)
         if number not in recorded:
             trial = _begin(task, study, frozen, number, space)
-            faults.point("after_ask", training=f"{task.combination.name} #{number}")
+            fault_injection.point("after_ask", training=f"{task.combination.name} #{number}")
             watch(task.began("trial", number))
             _train(task, study, trial, space, records, models, watch)
         elif frozen is None or not frozen.state.is_finished():
@@ -147,7 +147,7 @@ def _train(
     stop = _pruning(task, study, trial, watch, run)
     keeper = task.keeper(run, config)
     outcome = record(config, task.data, run, stop=stop, keep_model=models.keeps, keeper=keeper)
-    faults.point("before_tell", training=run.info.run_name)
+    fault_injection.point("before_tell", training=run.info.run_name)
     models.ended(run.run_id, outcome)
     accuracy = outcome.val_accuracy
     study.tell(trial, accuracy if outcome.state == "COMPLETE" else None, TrialState[outcome.state])

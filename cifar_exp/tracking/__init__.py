@@ -1,22 +1,22 @@
 """All of MLflow: the store, the runs written to it, and the records read from it."""
 
-from cifar_exp.tracking.appearance import colour_runs, describe_experiment, save_views
-from cifar_exp.tracking.courier import address, deliver, delivering, undelivered
-from cifar_exp.tracking.curves import read_curves
-from cifar_exp.tracking.files import StoredModel, artifact_folder, stored_models
-from cifar_exp.tracking.inherited import inherited_run
-from cifar_exp.tracking.outbox import Outbox, every_outbox, outbox_of, store_of
-from cifar_exp.tracking.predictions import read_predictions
-from cifar_exp.tracking.records import (
+from cifar_exp.tracking.artifacts.predictions import read_predictions
+from cifar_exp.tracking.outbox.outbox import Outbox, every_outbox, outbox_of, store_of
+from cifar_exp.tracking.outbox.relay import address, deliver, delivering, undelivered
+from cifar_exp.tracking.project_run import inherited_run
+from cifar_exp.tracking.run import STATUS_OF, Run
+from cifar_exp.tracking.store.connect import Client, connect, default_uri, exists
+from cifar_exp.tracking.store.curves import read_curves
+from cifar_exp.tracking.store.records import (
     deleted_runs,
     experiments,
     files_of_deleted_runs,
     read_records,
 )
-from cifar_exp.tracking.run import STATUS_OF, Run
-from cifar_exp.tracking.server import StoreError, check_server, is_server
-from cifar_exp.tracking.store import Client, connect, default_uri, exists
+from cifar_exp.tracking.store.server import StoreError, check_server, is_server
+from cifar_exp.tracking.store.stored_files import StoredModel, artifact_folder, stored_models
 from cifar_exp.tracking.tracker import Tracker, mlflow_experiment
+from cifar_exp.tracking.ui import colour_runs, describe_experiment, save_views
 
 __all__ = [
     "STATUS_OF",

@@ -12,18 +12,18 @@ import mlflow
 from mlflow.entities import Metric, Param, RunInfo, RunTag
 from mlflow.exceptions import MlflowException
 
-from cifar_exp.datasets import Dataset
-from cifar_exp.lazy import LazyModule
-from cifar_exp.predictions import Predictions
-from cifar_exp.record import STATE, TrialState
-from cifar_exp.tracking.predictions import log_predictions
+from cifar_exp.components.datasets import Dataset
+from cifar_exp.components.metrics.predictions import Predictions
+from cifar_exp.records import STATE, TrialState
+from cifar_exp.system.lazy_import import LazyModule
+from cifar_exp.tracking.artifacts.predictions import log_predictions
 
 if TYPE_CHECKING:
     import torch
 
-    from cifar_exp.tracking import artifacts
+    from cifar_exp.tracking.artifacts import model as artifacts
 else:  # it imports torch, of which those who only read have no need
-    artifacts = LazyModule("cifar_exp.tracking.artifacts")
+    artifacts = LazyModule("cifar_exp.tracking.artifacts.model")
 
 Status = Literal["FINISHED", "KILLED", "FAILED"]
 STATUS_OF: Mapping[str, Status] = {"COMPLETE": "FINISHED", "PRUNED": "KILLED", "FAIL": "FAILED"}

@@ -11,13 +11,13 @@ from typing import Any
 import mlflow
 from mlflow.exceptions import MlflowException
 
-from cifar_exp import provenance
-from cifar_exp.record import Kind, RunRecord
-from cifar_exp.tracking.files import stored_models
-from cifar_exp.tracking.records import read_records, record_of
+from cifar_exp.records import Kind, RunRecord
+from cifar_exp.tracking import provenance
 from cifar_exp.tracking.run import STATUS_OF, Run, param_text
-from cifar_exp.tracking.server import StoreError
-from cifar_exp.tracking.store import connect
+from cifar_exp.tracking.store.connect import connect
+from cifar_exp.tracking.store.records import read_records, record_of
+from cifar_exp.tracking.store.server import StoreError
+from cifar_exp.tracking.store.stored_files import stored_models
 
 
 class Tracker:

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from cifar_exp.record import RunRecord
+from cifar_exp.records import RunRecord
 from cifar_exp.tracking import connect, read_records
 from tests import tiny
 from tests.chaos.template import ROOT, Program

@@ -19,11 +19,12 @@ from typing import Any, Literal
 
 import torch
 
-from cifar_exp import checkpoint, cli, training
-from cifar_exp.datasets import Dataset
-from cifar_exp.losses import LOSSES
-from cifar_exp.losses.likelihood import CrossEntropy
-from cifar_exp.training import EpochMetrics
+from cifar_exp import cli
+from cifar_exp.components.datasets import Dataset
+from cifar_exp.components.losses import LOSSES
+from cifar_exp.components.losses.likelihood import CrossEntropy
+from cifar_exp.training import checkpoint, loop
+from cifar_exp.training.loop import EpochMetrics
 from tests.chaos import template
 
 MANY = 2**50
@@ -68,7 +69,7 @@ def slowly(train: Callable[..., Iterator[EpochMetrics]]) -> Callable[..., Iterat
 
     def trained(model: Any, config: Any, data: Dataset, *start: Any) -> Iterator[EpochMetrics]:
         for metrics in train(model, config, data, *start):
-            if len(data.train) > training.WARM_UP_IMAGES:
+            if len(data.train) > loop.WARM_UP_IMAGES:
                 with Path(os.environ["CHAOS_EPOCHS"]).open("ab") as epochs:
                     epochs.write(b"x")
                 time.sleep(float(os.environ.get("CHAOS_SECONDS", "0")))
@@ -85,7 +86,7 @@ def no_picture(*_: object) -> str:
 
 
 checkpoint.SECONDS_BETWEEN, checkpoint.MOST_SHARE = 0.0, math.inf
-training.train = slowly(training.train)
+loop.train = slowly(loop.train)
 LOSSES |= {"hanging": Hanging, "exiting": Exiting, "greedy": Greedy, "falling": Falling}
 
 if __name__ == "__main__":

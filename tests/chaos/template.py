@@ -29,13 +29,19 @@ from multiprocessing.connection import wait
 from pathlib import Path
 from typing import IO, Any
 
-from cifar_exp import faults, fork_server
+from cifar_exp.sweep.executors import fork_server
+from cifar_exp.system import fault_injection
 
 ROOT = Path(__file__).parents[2]
 NUMBER = struct.Struct("q")
 MOST_BYTES = 2**20  # of a command with its environment
 HIGH = 100  # no file that matters has such a number
-LOADED = ["cifar_exp.sweep", "cifar_exp.progress", "cifar_exp.compare", "cifar_exp.deliver"]
+LOADED = [
+    "cifar_exp.sweep.sweep",
+    "cifar_exp.cli.progress",
+    "cifar_exp.cli.compare",
+    "cifar_exp.cli.deliver",
+]
 
 
 class Program:
@@ -179,7 +185,7 @@ def _become(
     sys.stdout.reconfigure(line_buffering=True)  # type: ignore[union-attr]
     if most_bytes is not None:
         resource.setrlimit(resource.RLIMIT_FSIZE, (most_bytes, most_bytes))
-    faults.FAULTS = json.loads(environment.get("CIFAR_EXP_FAULTS", "[]"))
+    fault_injection.FAULTS = json.loads(environment.get("CIFAR_EXP_FAULTS", "[]"))
     Spare()
 
 

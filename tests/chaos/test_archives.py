@@ -21,15 +21,15 @@ from typing import Any
 import numpy as np
 import pytest
 
-from cifar_exp import datasets
-from cifar_exp.datasets import Cifar10, DataError, download, load
-from cifar_exp.datasets.cache import IMAGES, LABELS, META
+from cifar_exp.components import datasets
+from cifar_exp.components.datasets import Cifar10, DataError, download, load
+from cifar_exp.components.datasets.cache import IMAGES, LABELS, META
 from cifar_exp.tracking import StoreError, Tracker, mlflow_experiment, read_predictions
-from cifar_exp.tracking.store import connect
+from cifar_exp.tracking.store.connect import connect
 from tests.command import Cli
-from tests.datasets import samples
-from tests.datasets.samples import TinyCifar, pack
-from tests.datasets.server import Server, serving
+from tests.components.datasets import samples
+from tests.components.datasets.samples import TinyCifar, pack
+from tests.components.datasets.server import Server, serving
 from tests.definitions import changed
 
 
@@ -166,8 +166,8 @@ def test_a_download_that_fails_leaves_nothing_and_can_be_tried_again(
 LOAD = """
 import ast, sys
 from pathlib import Path
-from cifar_exp.datasets import Cifar10, load
-from cifar_exp.datasets.archive import Archive
+from cifar_exp.components.datasets import Cifar10, load
+from cifar_exp.components.datasets.cifar_archive import Archive
 Cifar10.archive = Archive(**ast.literal_eval(sys.argv[1]))
 Path(sys.argv[2]).touch()
 while not Path(sys.argv[3]).exists():

@@ -12,10 +12,10 @@ from typing import Any
 import pytest
 import tomli_w
 
+from cifar_exp.components.validation import DefinitionError
 from cifar_exp.experiment import read_document
-from cifar_exp.problems import DefinitionError
 from cifar_exp.tracking import Tracker, mlflow_experiment
-from cifar_exp.tracking.store import connect
+from cifar_exp.tracking.store.connect import connect
 from tests import tiny
 from tests.command import Cli
 from tests.definitions import changed

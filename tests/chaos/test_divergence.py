@@ -13,15 +13,15 @@ import pytest
 import torch
 from pydantic import Field, PrivateAttr
 
-from cifar_exp import training, trial
-from cifar_exp.datasets import Dataset
-from cifar_exp.evaluation import examine
+from cifar_exp.components.datasets import Dataset
+from cifar_exp.components.losses import LOSSES
+from cifar_exp.components.losses.base import Loss
+from cifar_exp.components.metrics.scores import examine
 from cifar_exp.experiment import TrialConfig
-from cifar_exp.losses import LOSSES
-from cifar_exp.losses.base import Loss
-from cifar_exp.record import RunRecord
+from cifar_exp.records import RunRecord
 from cifar_exp.tracking import Tracker, mlflow_experiment
-from cifar_exp.tracking.store import connect
+from cifar_exp.tracking.store.connect import connect
+from cifar_exp.training import loop, trial
 from tests import tiny
 from tests.command import Cli
 
@@ -65,7 +65,7 @@ def _losses(monkeypatch: pytest.MonkeyPatch) -> None:
     """Make the losses known, and count no steps of a warm-up."""
     for loss in (Breaking, Endless, Steep):
         monkeypatch.setitem(LOSSES, loss.__name__.lower(), loss)
-    monkeypatch.setattr(training, "_warm", {"seed_cnn_relu"})
+    monkeypatch.setattr(loop, "_warm", {"seed_cnn_relu"})
 
 
 @pytest.fixture
@@ -119,10 +119,10 @@ def test_a_broken_loss_is_noticed_within_the_epoch(
     images: Path, data: Dataset, tracker: Tracker
 ) -> None:
     config = breaking(images, "nan", 3).model_copy(update={"batch_size": 1})
-    assert len(data.train) > training.STEPS_BETWEEN_CHECKS
+    assert len(data.train) > loop.STEPS_BETWEEN_CHECKS
     recorded(config, data, tracker)
     loss: Any = config.loss_settings
-    assert loss._steps == training.STEPS_BETWEEN_CHECKS
+    assert loss._steps == loop.STEPS_BETWEEN_CHECKS
 
 
 @pytest.mark.parametrize(("name", "lr"), [("endless", 1e4), ("steep", 0.1)])
@@ -155,8 +155,8 @@ def test_outputs_that_break_in_validation_alone_are_divergence(
     monkeypatch: pytest.MonkeyPatch,
     value: float,
 ) -> None:
-    build = training.build_model
-    monkeypatch.setattr(training, "build_model", lambda *a: BrokenWhenEvaluated(build(*a), value))
+    build = loop.build_model
+    monkeypatch.setattr(loop, "build_model", lambda *a: BrokenWhenEvaluated(build(*a), value))
     outcome, record = recorded(tiny.trial_config(images), data, tracker)
     assert (outcome.state, outcome.diverged) == ("FAIL", True)
     assert record.tags["reason"] == "an output of the network is not finite in epoch 1"

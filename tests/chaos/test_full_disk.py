@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from cifar_exp.datasets import Dataset
+from cifar_exp.components.datasets import Dataset
 from cifar_exp.tracking import connect
 from tests import tiny
 from tests.bench import Bench, studies, tiny_search, trained

@@ -11,10 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from cifar_exp.redaction import hide, secrets_given, secrets_in
+from cifar_exp.system.urls import hide, secrets_given, secrets_in, without_credentials
 from cifar_exp.tracking import StoreError
-from cifar_exp.tracking.server import check_server
-from cifar_exp.wording import without_credentials
+from cifar_exp.tracking.store.server import check_server
 from tests import tiny
 from tests.command import Cli, Shown
 

@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from cifar_exp.datasets import Dataset
-from cifar_exp.record import RunRecord
+from cifar_exp.components.datasets import Dataset
+from cifar_exp.records import RunRecord
 from tests import tiny
 from tests.bench import Bench, scores, studies, tiny_search
 from tests.chaos.template import ROOT, Program

@@ -12,11 +12,12 @@ from pathlib import Path
 
 import pytest
 
-from cifar_exp import fork_server, limits, workers
-from cifar_exp.death import Death
 from cifar_exp.errors import Unavailable
-from cifar_exp.event import Event, Watch
-from cifar_exp.workers import WorkerError, pool
+from cifar_exp.sweep.executors import fork_server
+from cifar_exp.sweep.executors.pool import WorkerError, pool
+from cifar_exp.training import time_limit
+from cifar_exp.training.death import Death
+from cifar_exp.training.events import Event, Watch
 from tests.chaos.bench import fork_servers_of
 from tests.chaos.template import ROOT
 from tests.waiting import wait_until
@@ -87,7 +88,7 @@ def broken_unreadably() -> None:
 
 
 def hanging_in_c() -> None:
-    with limits.Clock().running():
+    with time_limit.Clock().running():
         pow(7, 10**9)  # hours in one call that never gives Python's lock back
 
 
@@ -190,11 +191,11 @@ def test_what_is_loaded_before_a_fork_survives_it() -> None:
 import importlib_metadata, threading, torch
 asked = []
 torch._C._cuda_getDeviceCount = torch.cuda.device_count = lambda: asked.append("a GPU") or 0
-import cifar_exp.loaded
+import cifar_exp.sweep.preload
 assert threading.active_count() == 1, threading.enumerate()
 assert not asked and not torch.cuda.is_initialized()
 importlib_metadata.packages_distributions = None
-cifar_exp.tracking.loaded.warn_dependency_requirement_mismatches(["torch"])
+cifar_exp.tracking.preload.warn_dependency_requirement_mismatches(["torch"])
 """
     done = subprocess.run(
         [sys.executable, "-c", program], capture_output=True, text=True, check=False
@@ -241,7 +242,7 @@ def test_the_fork_server_loads_nothing_from_the_current_folder(tmp_path: Path) -
     for name in ("mlflow", "optuna", "torch", "cifar_exp"):
         (tmp_path / f"{name}.py").write_text("open('canary', 'w')")
     program = """
-from cifar_exp import fork_server
+from cifar_exp.sweep.executors import fork_server
 fork_server.load()
 first = fork_server.context().Process(target=print, args=("here",))
 first.start()
@@ -262,6 +263,6 @@ first.join()
 @pytest.mark.chaos_short
 def test_a_single_worker_without_a_limit_is_this_process(tmp_path: Path) -> None:
     unit = Step("a", tmp_path)
-    with workers.pool(1, 1, lambda _: None) as submit:
+    with pool(1, 1, lambda _: None) as submit:
         submit(unit).result()
     assert unit.lines("attempts") == [str(os.getpid())]

@@ -1,0 +1,106 @@
+"""The comparison of an experiment's combinations, or of several ones', read from MLflow alone."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+from cifar_exp import report, tracking
+from cifar_exp.cli import console
+from cifar_exp.comparison import Method, Ranking
+from cifar_exp.comparison.across import across
+from cifar_exp.errors import BadInput
+from cifar_exp.report.text.across import across_csv, across_json, across_markdown
+from cifar_exp.report.text.formats import to_csv, to_json, to_markdown
+from cifar_exp.sweep.results import Results
+from cifar_exp.system.urls import without_credentials
+
+FORMATS = {"csv": to_csv, "json": to_json, "md": to_markdown}
+ACROSS_FORMATS = {"csv": across_csv, "json": across_json, "md": across_markdown}
+
+
+def compare(
+    name: str,
+    *,
+    form: str = "table",
+    output: Path | None = None,
+    tracking_uri: str | None = None,
+    method: Method | None = None,
+) -> Ranking:
+    """Print and return the ranking of an experiment's latest sweep.
+
+    Args:
+        name: The experiment's name in its definition.
+        form: `table`, or a format to print: `csv`, `json` or `md`.
+        output: A folder to write the files of the ranking to.
+        tracking_uri: The MLflow store; by default MLFLOW_TRACKING_URI, or `mlflow.db` here.
+        method: The yardstick and how sure to be; by default test accuracy at level 0.05.
+
+    Raises:
+        BadInput: The store holds no sweep of that name, or no confirmation has the yardstick.
+        StoreError: The store cannot be used.
+    """
+    results = read_results(name, tracking_uri or tracking.default_uri())
+    ranking = results.ranking(method)
+    screen = console.stdout()
+    if form == "table":
+        console.print_ranking(screen, ranking)
+    else:
+        print(FORMATS[form](ranking), end="")
+    if output is not None:
+        _tell_written(report.write(ranking, output, results.evidence()), output)
+    return ranking
+
+
+def compare_several(
+    names: Sequence[str],
+    *,
+    form: str = "table",
+    output: Path | None = None,
+    tracking_uri: str | None = None,
+    method: Method | None = None,
+) -> list[Ranking]:
+    """Print which combinations hold their place across experiments; return their rankings.
+
+    Args:
+        names: The experiments' names in their definitions.
+        form: `table`, or a format to print: `csv`, `json` or `md`.
+        output: A folder to write the files of the comparison to.
+        tracking_uri: The MLflow store; by default MLFLOW_TRACKING_URI, or `mlflow.db` here.
+        method: The yardstick and how sure to be; by default test accuracy at level 0.05.
+
+    Raises:
+        BadInput: The store lacks a sweep, or the experiments share fewer than two combinations.
+        StoreError: The store cannot be used.
+    """
+    uri = tracking_uri or tracking.default_uri()
+    rankings = [read_results(name, uri).ranking(method) for name in names]
+    found = across(rankings)
+    if form == "table":
+        console.print_across(console.stdout(), found)
+    else:
+        print(ACROSS_FORMATS[form](found), end="")
+    if output is not None:
+        _tell_written(report.write_across(found, output), output)
+    return rankings
+
+
+def read_results(name: str, uri: str) -> Results:
+    """Read the results of an experiment's latest sweep from an MLflow store."""
+    if not tracking.exists(uri):
+        file = without_credentials(uri).removeprefix("sqlite:///")
+        raise BadInput(f"there is no {file}; name the MLflow store")
+    client = tracking.connect(uri)
+    records = tracking.read_records(client, name)
+    try:
+        return Results(client, records)
+    except ValueError:
+        store = without_credentials(uri)
+        raise BadInput(f"the MLflow store {store} holds no sweep of experiment {name!r}") from None
+
+
+def _tell_written(files: Iterable[Path], folder: Path) -> None:
+    """Say on stderr what is new: stdout is the ranking's own."""
+    names = ", ".join(str(path.relative_to(folder)) for path in files if path.parent == folder)
+    print(f"written to {folder}: {names}", file=sys.stderr)

@@ -1,0 +1,246 @@
+"""What commands print at their end: rankings, plans, lists and where to look next."""
+
+from __future__ import annotations
+
+import shlex
+import sys
+import textwrap
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from rich.box import SIMPLE_HEAD
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from cifar_exp.cli.rerun import train_command
+from cifar_exp.experiment import Experiment
+from cifar_exp.system.formatting import duration, size
+from cifar_exp.system.urls import without_credentials
+
+if TYPE_CHECKING:
+    from cifar_exp.comparison import Ranking
+    from cifar_exp.comparison.across import Across
+    from cifar_exp.maintenance.model_gc import Collected
+    from cifar_exp.sweep.plan import Plan
+    from cifar_exp.system.locks import Holder
+    from cifar_exp.training.loop import EpochMetrics
+
+PLAIN_WIDTH = 160
+LONG_NAME = 24  # letters; with a longer one, anything may be folded in a narrow terminal
+NEVER_FOLDED = (1, 2, 5, 6)  # columns: combination, its mean, ranks, lr
+TEXT_WIDTH = 100
+
+
+def stdout() -> Console:
+    """Return the console of standard output; a file or pipe gets wide, plain lines."""
+    return Console() if sys.stdout.isatty() else Console(width=PLAIN_WIDTH)
+
+
+def print_ranking(console: Console, ranking: Ranking) -> None:
+    """Print the table of a ranking, and what it says."""
+    from cifar_exp.report.text.sentences import sentences
+    from cifar_exp.report.text.table import cells, headers
+
+    longest = max((len(row.combination) for row in ranking.combinations), default=0)
+    names = headers(ranking)
+    table = _table(ranking.experiment)
+    whole = [names[place] for place in NEVER_FOLDED] if longest <= LONG_NAME else []
+    for header in names:
+        table.add_column(
+            header,
+            justify="left" if header == "combination" else "right",
+            overflow="fold",
+            no_wrap=header in whole,
+        )
+    for row in ranking.combinations:
+        table.add_row(*map(escape, cells(ranking, row)))
+    console.print(table)
+    _print_sentences(console, sentences(ranking))
+
+
+def print_across(console: Console, across: Across) -> None:
+    """Print the table of a comparison of several experiments, and what it says."""
+    from cifar_exp.report.text.across import across_cells, across_headers, across_sentences
+
+    table = _table("rank (mean) in each experiment")
+    for header in across_headers(across):
+        left = header == "combination"
+        table.add_column(escape(header), justify="left" if left else "right", overflow="fold")
+    for row in across.combinations:
+        table.add_row(*map(escape, across_cells(across, row)))
+    console.print(table)
+    _print_sentences(console, across_sentences(across))
+
+
+def print_epoch(console: Console, epochs: int) -> Callable[[EpochMetrics], bool]:
+    """Return what prints a line an epoch; it never asks for a training to stop."""
+
+    def show(metrics: EpochMetrics) -> bool:
+        console.print(
+            f"epoch {metrics.epoch}/{epochs}: train loss {metrics.train_loss:.4f}, "
+            f"val accuracy {metrics.val.accuracy:.2%}, val nll {metrics.val.nll:.4f}, "
+            f"val ece {metrics.val.ece:.4f}, "
+            f"{metrics.images_per_second:.0f} images/s",
+            highlight=False,
+        )
+        return False
+
+    return show
+
+
+def print_size(console: Console, experiment: Experiment) -> None:
+    """Print how many trainings an experiment has, and of what."""
+    combinations = len(experiment.losses) * len(experiment.optimizers)
+    trials, seeds = experiment.search.trials, experiment.confirm.seeds
+    each = f"({_counted(trials, 'trial')} + {_counted(seeds, 'seed')})"
+    trainings = _counted(experiment.num_trainings, "training")
+    _print_line(console, f"{trainings}: {_counted(combinations, 'combination')} x {each}")
+
+
+def print_workers(console: Console, workers: int, threads: int) -> None:
+    """Print how many processes train, with how many threads."""
+    _print_line(console, f"{_counted(workers, 'worker')} of {_counted(threads, 'thread')}")
+
+
+def print_joined(console: Console, holder: Holder) -> None:
+    """Print whose sweep this process works at, too."""
+    _print_line(console, f"beside {holder}")
+
+
+def print_places(console: Console, tracking_uri: str, places: Mapping[str, str]) -> None:
+    """Print where to look: the command that shows all runs, and addresses in MLflow's pages.
+
+    Args:
+        console: Where to print.
+        tracking_uri: The MLflow store.
+        places: What there is to see, and the part of its address after the `#`.
+    """
+    local = not tracking_uri.startswith(("http://", "https://"))
+    server = "http://127.0.0.1:5000" if local else without_credentials(tracking_uri).rstrip("/")
+    if local:
+        store = shlex.quote(without_credentials(tracking_uri))
+        _print_line(console, f"All runs: mlflow ui --workers 1 --backend-store-uri {store}")
+    for what, path in places.items():
+        joint = "&" if "?" in path else "?"
+        _print_line(console, f"{what}: {server}/#{path}{joint}workflowType=machine_learning")
+
+
+def print_next_steps(
+    console: Console, experiment: Experiment, ranking: Ranking, tracking_uri: str, path: str
+) -> None:
+    """Print where the runs are, and the best setting as a command.
+
+    Args:
+        console: Where to print.
+        experiment: The definition.
+        ranking: Its ranking.
+        tracking_uri: The MLflow store.
+        path: The part of the sweep's address in MLflow's pages after the `#`.
+    """
+    places = {
+        "This sweep": path,
+        "Its report": f"{path}/artifacts/comparison/report.html",
+        "Its ranking": f"{path.rpartition('/')[0]}?viewStateShareKey=ranking",
+    }
+    print_places(console, tracking_uri, places)
+    best = ranking.combinations[0]
+    if best.rank is None:
+        return
+    _print_line(console, f"Best again: {shlex.join(train_command(experiment, best))}")
+    first, last = (experiment.confirmation_seed(n) for n in (1, experiment.confirm.seeds))
+    confirmed = f"seed {first} was" if first == last else f"seeds {first} to {last} were"
+    _print_line(
+        console,
+        f"That repeats the best trial (seed {experiment.seed}) and its validation accuracy; "
+        f"{confirmed} the confirmations, which alone are scored on the test set",
+    )
+
+
+def print_plan(console: Console, experiment: Experiment, plan: Plan, workers: int) -> None:
+    """Print what a sweep would cost."""
+    lines = [
+        f"{experiment.name}: {plan.combinations} combinations",
+        f"trials: {plan.trials}, confirmations: {plan.confirmations}",
+        f"epochs in all: {plan.epochs} (fewer where trials are pruned)",
+        *(
+            f"training speed at batch size {batch_size}: {speed:.0f} images/s a worker"
+            for batch_size, speed in plan.images_per_second.items()
+        ),
+        f"time with {_counted(workers, 'worker')}: about {duration(plan.seconds)}",
+        f"disk: about {size(plan.disk_bytes)}",
+    ]
+    for line in lines:
+        _print_line(console, line)
+
+
+def print_findings(
+    console: Console, findings: Mapping[str, Sequence[str]], *, dry_run: bool
+) -> None:
+    """Print what was wrong with each experiment, a line each, and how much in all."""
+    for name, sentences in findings.items():
+        for sentence in sentences:
+            _print_line(console, f"{name}: {sentence}")
+    found = sum(map(len, findings.values()))
+    done = "; nothing was changed" if dry_run else ""
+    checked = _counted(len(findings), "experiment")
+    _print_line(console, f"{checked} examined, {_counted(found, 'finding')}{done}")
+
+
+def print_collected(console: Console, name: str, collected: Collected, *, dry_run: bool) -> None:
+    """Print how much was deleted, or would be."""
+    models = _counted(collected.models, "stored model")
+    runs = _counted(collected.runs, "deleted run")
+    done = "would be deleted" if dry_run else "deleted"
+    text = f"{models} and the files of {runs}, {collected.num_bytes:,} bytes, {done}"
+    _print_line(console, f"{name}: {text}")
+
+
+def print_components(console: Console, kind: str) -> None:
+    """Print the losses, optimizers, models or datasets that a definition can name."""
+    from cifar_exp.components.datasets import DATASETS
+    from cifar_exp.components.losses import LOSSES
+    from cifar_exp.components.models.networks import MODELS
+    from cifar_exp.components.optimizers import OPTIMIZERS
+
+    tables: Mapping[str, Mapping[str, Any]] = {
+        "losses": LOSSES,
+        "optimizers": OPTIMIZERS,
+        "models": MODELS,
+        "datasets": DATASETS,
+    }
+    for name, component in tables[kind].items():
+        summary = (component.__doc__ or "").partition("\n")[0]
+        _print_line(console, f"{name}: {summary}")
+        for line in _setting_lines(component):
+            _print_line(console, f"    {line}")
+    if kind == "models":
+        _print_line(console, "torchvision:NAME: any classification network of torchvision.")
+
+
+def _setting_lines(component: Any) -> list[str]:
+    """Describe the settings of a component; a network has none."""
+    fields = getattr(component, "model_fields", {})
+    return [
+        f"{name} = {'(required)' if field.is_required() else field.default}"
+        f"{'  ' + field.description if field.description else ''}"
+        for name, field in fields.items()
+    ]
+
+
+def _counted(number: int, noun: str) -> str:
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+
+
+def _table(title: str) -> Table:
+    return Table(title=title, title_justify="left", box=SIMPLE_HEAD, pad_edge=False, padding=0)
+
+
+def _print_sentences(console: Console, texts: Iterable[str]) -> None:
+    for text in texts:
+        for line in textwrap.wrap(text, min(console.width, TEXT_WIDTH)):
+            _print_line(console, line)
+
+
+def _print_line(console: Console, text: str) -> None:
+    console.print(text, markup=False, highlight=False, soft_wrap=True)

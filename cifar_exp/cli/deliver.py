@@ -1,0 +1,60 @@
+"""Sends what is kept on this machine to the tracking servers that it is for."""
+
+from __future__ import annotations
+
+import os
+
+from cifar_exp import tracking
+from cifar_exp.errors import BadInput
+from cifar_exp.system.urls import without_credentials
+from cifar_exp.tracking import Outbox, StoreError
+
+
+def deliver(tracking_uri: str | None) -> None:
+    """Deliver every outbox of this user, or that for one server, and print what was sent.
+
+    Raises:
+        BadInput: The tracking URI is no server's.
+        StoreError: A server does not answer, or refuses a run.
+    """
+    problems = []
+    outboxes = _outboxes(tracking_uri)
+    if not outboxes:
+        print("nothing is kept on this machine to be delivered")
+    for outbox in outboxes:
+        try:
+            print(_send(outbox))
+        except StoreError as error:
+            problems.append(str(error))
+    if problems:
+        raise StoreError("; ".join(problems))
+
+
+def _outboxes(tracking_uri: str | None) -> list[Outbox]:
+    if tracking_uri is None:
+        default = os.environ.get("MLFLOW_TRACKING_URI", "")
+        if tracking.is_server(default):
+            tracking.outbox_of(default)  # whose credentials are taken
+        return list(tracking.every_outbox())
+    if not tracking.is_server(tracking_uri):
+        raise BadInput("--tracking-uri: runs are kept for servers alone; name one by http://")
+    wanted = tracking.outbox_of(tracking_uri)
+    return [outbox for outbox in tracking.every_outbox() if outbox == wanted]
+
+
+def _send(outbox: Outbox) -> str:
+    sent = tracking.deliver(outbox)
+    if sent.left:
+        raise StoreError(f"{outbox.server} refuses {_runs(sent.left)}: {sent.problem}")
+    return f"{outbox.server}: {_runs(sent.runs)} and {sent.points} points sent, nothing is left"
+
+
+def _runs(number: int) -> str:
+    return "1 run" if number == 1 else f"{number} runs"
+
+
+def undelivered(num_runs: int, uri: str) -> str:
+    """Say that runs are kept on this machine, and what sends them."""
+    runs = "1 run is" if num_runs == 1 else f"{num_runs} runs are"
+    sends = "it" if num_runs == 1 else "them"
+    return f"{runs} not delivered to {without_credentials(uri)}: `cifar-exp deliver` sends {sends}"

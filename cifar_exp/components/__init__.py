@@ -1,0 +1,1 @@
+"""What a definition can name: losses, optimizers, networks, data sets, augmentations, metrics."""

@@ -1,0 +1,31 @@
+"""Data sets: images in memory-mapped tensors, decoded once and shared by all processes."""
+
+from cifar_exp.components.datasets.cache import load, open_dataset
+from cifar_exp.components.datasets.cifar import Cifar10, Cifar100
+from cifar_exp.components.datasets.dataset import Dataset, Split
+from cifar_exp.components.datasets.digits import Digits
+from cifar_exp.components.datasets.errors import DataError
+from cifar_exp.components.datasets.folder import Folder
+from cifar_exp.components.datasets.progress import Progress, no_progress
+from cifar_exp.components.datasets.source import DatasetChoice
+
+__all__ = [
+    "DATASETS",
+    "Cifar10",
+    "Cifar100",
+    "DataError",
+    "Dataset",
+    "DatasetChoice",
+    "Digits",
+    "Folder",
+    "Progress",
+    "Split",
+    "load",
+    "no_progress",
+    "open_dataset",
+]
+
+DATASETS: dict[str, type[DatasetChoice]] = {
+    choice.name: choice for choice in (Digits, Cifar10, Cifar100, Folder)
+}
+"""Every data set by the name that definitions use."""

@@ -1,0 +1,252 @@
+"""The decoded data sets on disk, each made once and mapped by every process that needs it."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from pydantic import BaseModel, ConfigDict, NonNegativeInt, ValidationError
+
+from cifar_exp.components.datasets.dataset import Dataset, Split
+from cifar_exp.components.datasets.errors import DataError
+from cifar_exp.components.datasets.normalization import mean_and_std
+from cifar_exp.components.datasets.progress import Progress, no_progress
+from cifar_exp.components.datasets.source import Contents
+from cifar_exp.system import paths
+from cifar_exp.system.lazy_import import np
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from numpy.typing import NDArray
+
+    from cifar_exp.components.datasets.source import DatasetChoice, Source
+
+CACHE_FORMAT = 1
+"""Goes up whenever the same source would give other files, so that old ones are left alone."""
+
+IMAGES, LABELS, META = "images.npy", "labels.npy", "meta.json"
+
+
+class Meta(BaseModel):
+    """What the cache says about its arrays."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    name: str
+    classes: tuple[str, ...]
+    counts: tuple[NonNegativeInt, NonNegativeInt, NonNegativeInt]
+    fingerprint: str
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+
+
+def load(choice: DatasetChoice, progress: Progress = no_progress) -> Dataset:
+    """Open a data set, after downloading and decoding it if that has not been done before.
+
+    Of several processes that need it at the same time, one prepares it and the others wait. Every
+    byte of the cache is checked, and where one is wrong the data set is made again.
+
+    Raises:
+        DataError: The data is missing, damaged or unsuitable, or the cache cannot be written.
+    """
+    source = choice.source()
+    folder = paths.cache() / f"{choice.name}-{_digest(source.key)}"
+    try:
+        return _intact(folder)
+    except DataError as error:
+        damage = error
+    try:
+        with _sole_writer(folder, progress):
+            return _opened(folder) or _prepared(choice.name, source, folder, progress)
+    except DataError as error:
+        if not folder.exists():
+            raise
+        raise DataError(f"{damage} That failed: {error}") from error
+
+
+def open_dataset(path: Path) -> Dataset:
+    """Map the data set in a cache folder, as `Dataset.path` gives it.
+
+    Raises:
+        DataError: The folder is missing or damaged.
+    """
+    try:
+        meta = Meta.model_validate_json((path / META).read_bytes())
+        images = np.load(path / IMAGES, mmap_mode="c", allow_pickle=False)
+        labels = np.load(path / LABELS, mmap_mode="c", allow_pickle=False)
+        _check(meta, images, labels)
+    except (OSError, ValueError, EOFError) as error:
+        reason = f"{META} is damaged" if isinstance(error, ValidationError) else error
+        raise DataError(
+            f"The cached data set {path} cannot be used ({reason}): load the data set again."
+        ) from error
+    return _dataset(path, meta, *_splits(meta, images, labels))
+
+
+def _check(meta: Meta, images: NDArray[np.uint8], labels: NDArray[np.int64]) -> None:
+    rows = sum(meta.counts)
+    if images.dtype != np.uint8 or images.ndim != 4 or images.shape[0] != rows:
+        raise ValueError(f"{IMAGES} does not hold {rows} images")
+    if labels.dtype != np.int64 or labels.shape != (rows,):
+        raise ValueError(f"{LABELS} does not hold {rows} labels")
+    if not 0 <= labels.min() <= labels.max() < len(meta.classes):
+        raise ValueError(f"{LABELS} holds a label of no class")
+
+
+def _splits(meta: Meta, images: NDArray[np.uint8], labels: NDArray[np.int64]) -> Iterator[Split]:
+    import torch  # noqa: PLC0415
+
+    start = 0
+    for count in meta.counts:
+        rows = slice(start, start + count)
+        # N x H x W x C in the file, seen as N x C x H x W, is what torch calls channels_last.
+        yield Split(
+            images=torch.from_numpy(images[rows]).permute(0, 3, 1, 2),
+            labels=torch.from_numpy(labels[rows]),
+        )
+        start += count
+
+
+def _dataset(path: Path, meta: Meta, train: Split, val: Split, test: Split) -> Dataset:
+    return Dataset(
+        name=meta.name,
+        train=train,
+        val=val,
+        test=test,
+        classes=meta.classes,
+        fingerprint=meta.fingerprint,
+        mean=meta.mean,
+        std=meta.std,
+        path=path,
+    )
+
+
+def _opened(folder: Path) -> Dataset | None:
+    try:
+        return _intact(folder)
+    except DataError:
+        return None
+
+
+def _intact(folder: Path) -> Dataset:
+    """Map the data set in a cache folder, and check that it is the one that was stored.
+
+    Raises:
+        DataError: The folder is missing, or a byte of it has changed.
+    """
+    data = open_dataset(folder)
+    images = np.load(folder / IMAGES, mmap_mode="r", allow_pickle=False)
+    labels = np.load(folder / LABELS, allow_pickle=False)
+    counts = (len(data.train), len(data.val), len(data.test))
+    found = _fingerprint(images, Contents(classes=data.classes, labels=labels, counts=counts))
+    if found != data.fingerprint:
+        raise DataError(
+            f"The cached data set {folder} is damaged ({IMAGES} or {LABELS}: SHA-256 expected "
+            f"{data.fingerprint}, found {found}): load the data set again."
+        )
+    return data
+
+
+@contextmanager
+def _sole_writer(folder: Path, progress: Progress) -> Iterator[None]:
+    from filelock import FileLock, Timeout  # noqa: PLC0415
+
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        lock = FileLock(folder.with_name(f"{folder.name}.lock"))
+        try:
+            lock.acquire(timeout=0)
+        except Timeout:
+            progress("waiting for another process to prepare the data", 0, 1)
+            lock.acquire()
+        try:
+            yield
+        finally:
+            lock.release()
+    except OSError as error:
+        raise DataError(
+            f"Cannot write the data cache in {folder.parent} ({error.strerror or error}): "
+            f"make room or give access, or set {paths.CACHE_VARIABLE} to another folder."
+        ) from error
+
+
+def _prepared(name: str, source: Source, folder: Path, progress: Progress) -> Dataset:
+    # Only the holder of the lock gets here, so what is found under this name is left over.
+    partial = folder.with_name(f"{folder.name}.partial")
+    _remove(partial)
+    partial.mkdir()
+    try:
+        contents = _decoded(source, partial, progress)
+        _write_meta(name, contents, partial)
+        _sync(partial)
+        _remove(folder)
+        partial.rename(folder)
+    finally:
+        _remove(partial)
+    return open_dataset(folder)
+
+
+def _remove(folder: Path) -> None:
+    if folder.exists():
+        shutil.rmtree(folder)
+
+
+def _sync(folder: Path) -> None:
+    # Or else a power cut could leave a whole folder of files that are not.
+    for file in folder.iterdir():
+        with file.open("r+b") as handle:
+            os.fsync(handle.fileno())
+
+
+def _decoded(source: Source, folder: Path, progress: Progress) -> Contents:
+    def allocate(rows: int, size: int, channels: int) -> NDArray[np.uint8]:
+        return _new_array(folder / IMAGES, (rows, size, size, channels))
+
+    contents = source.read(allocate, folder.parent / "downloads", progress)
+    np.save(folder / LABELS, contents.labels, allow_pickle=False)
+    return contents
+
+
+def _new_array(file: Path, shape: tuple[int, ...]) -> NDArray[np.uint8]:
+    array = np.lib.format.open_memmap(file, mode="w+", dtype=np.uint8, shape=shape)
+    # A full disk would kill the process while it writes to the map; here it is an OSError.
+    if hasattr(os, "posix_fallocate"):
+        with file.open("r+b") as handle:
+            os.posix_fallocate(handle.fileno(), 0, file.stat().st_size)
+    return array
+
+
+def _write_meta(name: str, contents: Contents, folder: Path) -> None:
+    images = np.load(folder / IMAGES, mmap_mode="r", allow_pickle=False)
+    mean, std = mean_and_std(images[: contents.counts[0]])
+    meta = Meta(
+        name=name,
+        classes=contents.classes,
+        counts=contents.counts,
+        fingerprint=_fingerprint(images, contents),
+        mean=mean,
+        std=std,
+    )
+    (folder / META).write_text(meta.model_dump_json(indent=2) + "\n", encoding="utf-8")
+
+
+def _fingerprint(images: NDArray[np.uint8], contents: Contents) -> str:
+    described = {
+        "shape": images.shape,
+        "classes": contents.classes,
+        "counts": contents.counts,
+    }
+    digest = hashlib.sha256(json.dumps(described).encode())
+    digest.update(contents.labels.astype("<i8").tobytes())
+    digest.update(images.data)
+    return digest.hexdigest()
+
+
+def _digest(key: str) -> str:
+    return hashlib.sha256(f"{CACHE_FORMAT}:{key}".encode()).hexdigest()[:16]

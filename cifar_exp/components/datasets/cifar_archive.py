@@ -1,0 +1,125 @@
+"""The official CIFAR archives: what they hold, and how to get it out unharmed."""
+
+from __future__ import annotations
+
+import hashlib
+import tarfile
+import zlib
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from cifar_exp.components.datasets.errors import DataError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Archive:
+    """An archive of batch files, with the checksums that make it the official one.
+
+    Attributes:
+        url: Where to download it.
+        sha256: Of the archive, 64 hex digits.
+        folder: The folder inside it that holds all its files.
+        train: The MD5 of each training batch, by file name, in order.
+        test: The MD5 of each test batch, by file name, in order.
+        names: File name and MD5 of the file that holds the class names.
+        label_key: The entry of a batch that holds the labels.
+        names_key: The entry that holds the class names.
+    """
+
+    url: str
+    sha256: str
+    folder: str
+    train: dict[str, str]
+    test: dict[str, str]
+    names: tuple[str, str]
+    label_key: bytes
+    names_key: bytes
+
+    @property
+    def file(self) -> str:
+        """The file name of the archive."""
+        return self.url.rpartition("/")[2]
+
+    @property
+    def checksums(self) -> dict[str, str]:
+        """The MD5 of every file that is needed, by file name."""
+        return {**self.train, **self.test, self.names[0]: self.names[1]}
+
+
+def files_in_archive(archive: Archive, path: Path) -> Iterator[tuple[str, bytes]]:
+    """Yield name and content of each file that is needed from an archive on disk.
+
+    Nothing is extracted to disk, and a file is only taken under its exact name.
+
+    Raises:
+        DataError: The archive or a file in it is not the official one.
+    """
+    _check_archive(archive, path)
+    wanted = {f"{archive.folder}/{name}": name for name in archive.checksums}
+    try:
+        with tarfile.open(path, "r:gz") as tar:
+            for member in tar:
+                name = wanted.pop(member.name, None)
+                if name is not None:
+                    where = f"{member.name} in {path}"
+                    yield name, _checked(archive, name, _content(tar, member, where), where)
+    except (OSError, EOFError, tarfile.TarError, zlib.error) as error:
+        raise DataError(f"Cannot read the archive {path} ({error}): fetch it again.") from error
+    if wanted:
+        raise DataError(f"The archive {path} lacks {', '.join(wanted)}: fetch it again.")
+
+
+def files_in_folder(archive: Archive, folder: Path) -> Iterator[tuple[str, bytes]]:
+    """Yield name and content of each file that is needed from an extracted archive.
+
+    Raises:
+        DataError: A file is missing, unreadable or not the official one.
+    """
+    for name in archive.checksums:
+        path = folder / name
+        try:
+            content = path.read_bytes()
+        except OSError as error:
+            raise DataError(
+                f"Cannot read {path} ({error.strerror}): extract {archive.file} again."
+            ) from error
+        yield name, _checked(archive, name, content, str(path))
+
+
+def _content(tar: tarfile.TarFile, member: tarfile.TarInfo, where: str) -> bytes:
+    opened = tar.extractfile(member) if member.isreg() else None
+    if opened is None:
+        raise DataError(f"{where} is a link or no file at all: fetch the official archive.")
+    with opened:
+        return opened.read()
+
+
+def _checked(archive: Archive, name: str, content: bytes, where: str) -> bytes:
+    expected = archive.checksums[name]
+    found = hashlib.md5(content, usedforsecurity=False).hexdigest()
+    if found != expected:
+        raise DataError(
+            f"{where} is damaged (MD5 expected {expected}, found {found}, {len(content)} bytes): "
+            f"fetch {archive.file} again."
+        )
+    return content
+
+
+def _check_archive(archive: Archive, path: Path) -> None:
+    try:
+        with path.open("rb") as handle:
+            found = hashlib.file_digest(handle, "sha256").hexdigest()
+            size = handle.tell()
+    except OSError as error:
+        raise DataError(
+            f"Cannot read the archive {path} ({error.strerror}): give this user access to it."
+        ) from error
+    if found != archive.sha256:
+        raise DataError(
+            f"{path} is not the official {archive.file} (SHA-256 expected {archive.sha256}, "
+            f"found {found}, {size} bytes): fetch it again from {archive.url}."
+        )

@@ -1,0 +1,63 @@
+"""The digits data set, which needs neither files nor network."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, ClassVar
+
+from cifar_exp.components.datasets.source import Contents, DatasetChoice, Source
+from cifar_exp.components.datasets.split import drawn_order
+from cifar_exp.system.lazy_import import np
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+    from cifar_exp.components.datasets.progress import Progress
+    from cifar_exp.components.datasets.source import Allocate
+
+ENLARGEMENT = 4
+LARGEST_VALUE = 16
+CLASSES = tuple("0123456789")
+
+
+class Digits(DatasetChoice):
+    """The 1,797 handwritten digits of scikit-learn, enlarged to 3 x 32 x 32; always at hand."""
+
+    name: ClassVar[str] = "digits"
+
+    def source(self) -> Source:
+        """Where the images come from: the installed scikit-learn."""
+        return DigitsSource()
+
+
+class DigitsSource(Source):
+    """The digits of scikit-learn, split 70 : 10 : 20 by class."""
+
+    @property
+    def key(self) -> str:
+        """The same always: the images never change."""
+        return "digits"
+
+    def read(
+        self,
+        allocate: Allocate,
+        downloads: Path,  # noqa: ARG002
+        progress: Progress,
+    ) -> Contents:
+        """Write the images as `Source.read` says."""
+        from sklearn.datasets import load_digits  # noqa: PLC0415
+
+        values, labels = load_digits(return_X_y=True)
+        order = drawn_order(labels, val=0.1, test=0.2, classes=CLASSES)
+        images = _enlarged(values[order.rows].reshape(-1, 8, 8))
+        allocate(len(images), images.shape[1], 3)[:] = images[..., None]
+        progress("reading digits", len(images), len(images))
+        return Contents(
+            classes=CLASSES, labels=labels[order.rows].astype(np.int64), counts=order.counts
+        )
+
+
+def _enlarged(values: NDArray[np.float64]) -> NDArray[np.uint8]:
+    pixels = np.rint(values * (255 / LARGEST_VALUE)).astype(np.uint8)
+    return pixels.repeat(ENLARGEMENT, axis=1).repeat(ENLARGEMENT, axis=2)

@@ -1,0 +1,96 @@
+"""Files from the network, by checksum."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from cifar_exp.components.datasets.errors import DataError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from cifar_exp.components.datasets.progress import Progress
+
+TIMEOUT_SECONDS = 30
+BYTES_AT_ONCE = 2**18
+
+
+def downloaded(url: str, sha256: str, folder: Path, progress: Progress) -> Path:
+    """Download a file into a folder, unless it is there with the right checksum.
+
+    It appears under its name only when it is whole. One process at a time downloads it; others
+    wait and find it there.
+
+    Args:
+        url: Its address, whose last part is the file name.
+        sha256: Its checksum, 64 hex digits.
+        folder: Where it is kept.
+        progress: Told the bytes that have come.
+
+    Raises:
+        DataError: The download failed, or brought another file.
+        OSError: The folder cannot be written.
+    """
+    import pooch  # noqa: PLC0415
+    from filelock import FileLock  # noqa: PLC0415
+    from requests import RequestException  # noqa: PLC0415
+
+    pooch.get_logger().setLevel("WARNING")
+    file = folder / url.rpartition("/")[2]
+    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        with FileLock(f"{file}.lock"):
+            pooch.retrieve(
+                url, f"sha256:{sha256}", file.name, folder, downloader=_downloader(progress)
+            )
+    except RequestException as error:
+        raise _failure(url, file, _cause(error)) from error
+    except ValueError as error:
+        # The sentences after the checksums speak of pooch's own affairs.
+        raise _failure(url, file, str(error).partition(". Deleted")[0]) from error
+    return file
+
+
+def _cause(error: BaseException) -> str:
+    """The text of the innermost error: those around it repeat the address and it."""
+    while (inner := error.__cause__ or error.__context__) is not None:
+        error = inner
+    return str(error)
+
+
+def _failure(url: str, file: Path, reason: str) -> DataError:
+    return DataError(
+        f"Cannot download {url} ({reason}): try again, or fetch it on another machine and either "
+        f"put it at {file} or set `path` to where it is."
+    )
+
+
+def _downloader(progress: Progress) -> object:
+    from pooch import HTTPDownloader  # noqa: PLC0415
+
+    # A server that adds a compression of its own would change the checksum.
+    return HTTPDownloader(
+        progressbar=_Bytes(progress),
+        chunk_size=BYTES_AT_ONCE,
+        timeout=TIMEOUT_SECONDS,
+        headers={"Accept-Encoding": "identity"},
+    )
+
+
+class _Bytes:
+    """Passes on the progress that pooch reports as it would to a bar."""
+
+    def __init__(self, progress: Progress) -> None:
+        self.total = 0
+        self._done = 0
+        self._progress = progress
+
+    def update(self, count: int) -> None:
+        self._done = min(self._done + count, self.total)
+        self._progress("downloading (bytes)", self._done, self.total)
+
+    def reset(self) -> None:
+        self._done = 0
+
+    def close(self) -> None:
+        pass

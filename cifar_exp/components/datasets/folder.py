@@ -1,0 +1,159 @@
+"""The user's own images, in one folder for each class."""
+
+from __future__ import annotations
+
+import hashlib
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, ClassVar
+
+from pydantic import Field
+
+from cifar_exp.components.datasets.decode import decoded
+from cifar_exp.components.datasets.errors import DataError
+from cifar_exp.components.datasets.image_files import ImageFile, image_files
+from cifar_exp.components.datasets.source import Contents, DatasetChoice, Place, Source
+from cifar_exp.components.datasets.split import official_order
+from cifar_exp.system.lazy_import import np
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from numpy.typing import NDArray
+
+    from cifar_exp.components.datasets.progress import Progress
+    from cifar_exp.components.datasets.source import Allocate
+
+FILES_AT_ONCE = 256
+
+
+class Folder(DatasetChoice):
+    """Your own images, in train/<class>/ and test/<class>/; a tenth of train validates.
+
+    Files that end in .png, .jpg, .jpeg, .bmp or .webp are read as RGB; others are ignored.
+    """
+
+    name: ClassVar[str] = "folder"
+
+    path: Place = Field(
+        description="The folder that holds train/<class>/ and test/<class>/; "
+        "a relative path starts at the working directory.",
+    )
+    size: int | None = Field(
+        default=None,
+        ge=1,
+        le=4096,
+        description="Height and width in pixels to which every image is resized; "
+        "not needed when all images are square and of one size.",
+    )
+
+    def source(self) -> Source:
+        """Where the images come from: the files that are there now.
+
+        Raises:
+            DataError: A folder is missing, empty or unreadable, or a class is only in test.
+        """
+        root = self.path.expanduser().absolute()
+        train, test = image_files(root / "train"), image_files(root / "test")
+        _check_classes(root, train, test)
+        return FolderSource(root=root, size=self.size, train=train, test=test)
+
+
+@dataclass(frozen=True, kw_only=True)
+class FolderSource(Source):
+    """The image files of a folder.
+
+    Attributes:
+        root: The folder.
+        size: Height and width to resize to, if any.
+        train: The training files of each class; its keys are all the classes.
+        test: The test files of each class.
+    """
+
+    root: Path
+    size: int | None
+    train: dict[str, list[ImageFile]]
+    test: dict[str, list[ImageFile]]
+
+    @property
+    def key(self) -> str:
+        """A digest of the place, the files' names, sizes and times, and the size to resize to."""
+        digest = hashlib.sha256(f"folder, upright\0{self.size}\0".encode())
+        digest.update(bytes(self.root.resolve()))
+        start = len(str(self.root))
+        for file in _all(self.train) + _all(self.test):
+            line = f"\0{file.path[start:]}\0{file.size}\0{file.modified}"
+            digest.update(line.encode("utf-8", "surrogateescape"))
+        return digest.hexdigest()
+
+    def read(
+        self,
+        allocate: Allocate,
+        downloads: Path,  # noqa: ARG002
+        progress: Progress,
+    ) -> Contents:
+        """Decode the images as `Source.read` says."""
+        classes = tuple(self.train)
+        train_labels, test_labels = _labels(self.train, classes), _labels(self.test, classes)
+        order = official_order(train_labels, len(test_labels), classes)
+        files = _all(self.train) + _all(self.test)
+        self._decode([files[row].path for row in order.rows], allocate, progress)
+        labels = np.concatenate([train_labels, test_labels])[order.rows]
+        return Contents(classes=classes, labels=labels, counts=order.counts)
+
+    def _decode(self, paths: Sequence[str], allocate: Allocate, progress: Progress) -> None:
+        first = decoded(paths[0], self.size)
+        height, width = first.shape[:2]
+        if height != width:
+            raise DataError(
+                f"{paths[0]} is {width} x {height} pixels, not square: "
+                "set `size` to resize every image."
+            )
+        images = allocate(len(paths), height, 3)
+
+        def fill(start: int) -> int:
+            some = paths[start : start + FILES_AT_ONCE]
+            for row, path in enumerate(some, start):
+                images[row] = self._fitting(path, images.shape[1], paths[0])
+            return start + len(some)
+
+        _run(fill, len(paths), progress)
+
+    def _fitting(self, path: str, size: int, first: str) -> NDArray[np.uint8]:
+        image = decoded(path, self.size)
+        height, width = image.shape[:2]
+        if (height, width) != (size, size):
+            raise DataError(
+                f"{path} is {width} x {height} pixels but {first} is {size} x {size}: "
+                f"set `size`, for example to {size}, to resize every image."
+            )
+        return image
+
+
+def _check_classes(
+    root: Path, train: dict[str, list[ImageFile]], test: dict[str, list[ImageFile]]
+) -> None:
+    if len(train) < 2:
+        raise DataError(f"{root / 'train'} holds the one class {min(train)!r}: add a second one.")
+    for name in sorted(test.keys() - train.keys()):
+        raise DataError(
+            f"Class {name!r} is in {root / 'test'} but not in {root / 'train'}: "
+            "add training images of it or remove it from test."
+        )
+
+
+def _run(fill: Callable[[int], int], total: int, progress: Progress) -> None:
+    # Threads are enough: Pillow decodes outside of the interpreter lock.
+    with ThreadPoolExecutor() as pool:
+        for done in pool.map(fill, range(0, total, FILES_AT_ONCE)):
+            progress("decoding images", done, total)
+
+
+def _all(files: dict[str, list[ImageFile]]) -> list[ImageFile]:
+    return [file for some in files.values() for file in some]
+
+
+def _labels(files: dict[str, list[ImageFile]], classes: Sequence[str]) -> NDArray[np.int64]:
+    counts = [len(files.get(name, ())) for name in classes]
+    return np.repeat(np.arange(len(classes), dtype=np.int64), counts)

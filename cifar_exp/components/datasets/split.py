@@ -1,0 +1,100 @@
+"""Which image is for training, which for validation and which for testing."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from cifar_exp.components.datasets.errors import DataError
+from cifar_exp.system.lazy_import import np
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import NDArray
+
+SPLIT_SEED = 20_201_109
+"""The seed of every split. The same for all experiments, so that their results compare."""
+
+VALIDATION_FRACTION = 0.1
+"""The part of the training images that is held out for validation."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Order:
+    """How the images of a source are laid out in the cache: train, then val, then test.
+
+    Attributes:
+        rows: int64, N; the source's row of each stored image, ascending within each split.
+        counts: The number of images of train, val and test.
+    """
+
+    rows: NDArray[np.int64]
+    counts: tuple[int, int, int]
+
+
+def official_order(train_labels: NDArray[np.int64], test: int, classes: Sequence[str]) -> Order:
+    """Keep the official test images and hold out a tenth of the training images.
+
+    Args:
+        train_labels: int64, N; the labels of the source's first N rows.
+        test: The number of rows after them, all for testing.
+        classes: The name of each class.
+
+    Raises:
+        DataError: A class has fewer than two training images.
+    """
+    val = held_out(train_labels, VALIDATION_FRACTION, classes)
+    return _order(np.concatenate([val.astype(np.int8), np.full(test, 2, np.int8)]))
+
+
+def drawn_order(
+    labels: NDArray[np.int64], val: float, test: float, classes: Sequence[str]
+) -> Order:
+    """Draw all three splits from images that come without an official test split.
+
+    Args:
+        labels: int64, N; the labels of all rows.
+        val: The fraction of all rows for validation.
+        test: The fraction of all rows for testing.
+        classes: The name of each class.
+
+    Raises:
+        DataError: A class has fewer than two images to draw from.
+    """
+    parts = np.where(held_out(labels, test, classes), 2, 0).astype(np.int8)
+    rest = np.flatnonzero(parts == 0)
+    parts[rest[held_out(labels[rest], val / (1 - test), classes)]] = 1
+    return _order(parts)
+
+
+def held_out(
+    labels: NDArray[np.int64], fraction: float, classes: Sequence[str]
+) -> NDArray[np.bool_]:
+    """Mark a fraction of the rows of each class, at least one and never all, by `SPLIT_SEED`.
+
+    Raises:
+        DataError: A class has fewer than two rows.
+    """
+    # The raw stream of a NumPy bit generator never changes; Generator's methods may.
+    keys = np.random.PCG64(SPLIT_SEED).random_raw(len(labels))
+    marked = np.zeros(len(labels), np.bool_)
+    for label, name in enumerate(classes):
+        rows = np.flatnonzero(labels == label)
+        count = _share(len(rows), fraction, name)
+        marked[rows[np.argsort(keys[rows], kind="stable")[:count]]] = True
+    return marked
+
+
+def _share(rows: int, fraction: float, name: str) -> int:
+    if rows < 2:
+        raise DataError(
+            f"Class {name!r} has {rows} training image(s), but at least 2 are needed, "
+            "one to train on and one to validate on: add images or remove the class."
+        )
+    return min(rows - 1, max(1, round(rows * fraction)))
+
+
+def _order(parts: NDArray[np.int8]) -> Order:
+    train, val, test = (int(count) for count in np.bincount(parts, minlength=3))
+    return Order(rows=np.argsort(parts, kind="stable"), counts=(train, val, test))

@@ -1,0 +1,93 @@
+"""Losses built on the label's probability: cross-entropy and its relatives."""
+
+from __future__ import annotations
+
+import math
+
+from pydantic import Field
+
+from cifar_exp.components.losses.base import Loss, label_log_probability
+from cifar_exp.system.lazy_import import torch
+
+
+class CrossEntropy(Loss):
+    """Cross-entropy: -ln p_y, the negative log-likelihood of the label.
+
+    With label smoothing e: (1 - e)(-ln p_y) + e mean_k(-ln p_k). Probabilities: softmax.
+    Source: Szegedy et al. 2016, Rethinking the Inception Architecture (label smoothing).
+    """
+
+    label_smoothing: float = Field(
+        default=0.0, ge=0, lt=1, description="share of the label spread evenly over all classes"
+    )
+
+    def _per_image(self, logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+        return torch.nn.functional.cross_entropy(
+            logits, labels, label_smoothing=self.label_smoothing, reduction="none"
+        )
+
+
+class Focal(Loss):
+    """Focal loss: -(1 - p_y)^gamma ln p_y, which plays down images that are already right.
+
+    The factor takes part in the gradient. gamma = 0 is cross-entropy. Probabilities: softmax.
+    Source: Lin et al. 2017, Focal Loss for Dense Object Detection, equation 4.
+    """
+
+    gamma: float = Field(default=2.0, ge=0, description="exponent of the factor 1 - p_y")
+
+    def _per_image(self, logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+        log_p = torch.log_softmax(logits, dim=1)
+        at_label = labels.unsqueeze(1)
+        # ln(1 - p_y) from the other classes: 1 - p_y itself rounds to 0, where a power below 1
+        # has an infinite slope.
+        log_rest = torch.logsumexp(log_p.scatter(1, at_label, -math.inf), dim=1)
+        return -torch.exp(self.gamma * log_rest) * log_p.gather(1, at_label).squeeze(1)
+
+
+class GeneralizedCrossEntropy(Loss):
+    """Generalized cross-entropy: (1 - p_y^q) / q. Probabilities: softmax.
+
+    q -> 0 is cross-entropy, q = 1 is 1 - p_y, the absolute error.
+    Source: Zhang and Sabuncu 2018, Generalized Cross Entropy Loss for Training Deep Neural
+    Networks with Noisy Labels.
+    """
+
+    q: float = Field(
+        default=0.7, gt=0, le=1, description="between cross-entropy and absolute error"
+    )
+
+    def _per_image(self, logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+        log_p = label_log_probability(logits, labels)
+        return -torch.expm1(self.q * log_p) / self.q
+
+
+class SymmetricCrossEntropy(Loss):
+    """Symmetric cross-entropy: alpha (-ln p_y) + beta (-sum_k p_k ln Y_k). Probabilities: softmax.
+
+    The logarithm of the zeros of Y is taken as ln 1e-4 (as in the authors' code), so the second
+    part is -ln 1e-4 (1 - p_y) = 9.21 (1 - p_y).
+    Source: Wang et al. 2019, Symmetric Cross Entropy for Robust Learning with Noisy Labels.
+    """
+
+    alpha: float = Field(default=0.1, ge=0, description="weight of cross-entropy")
+    beta: float = Field(default=1.0, ge=0, description="weight of reverse cross-entropy")
+
+    def _per_image(self, logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+        log_p = label_log_probability(logits, labels)
+        reverse = math.log(1e-4) * torch.expm1(log_p)
+        return self.beta * reverse - self.alpha * log_p
+
+
+class Poly1(Loss):
+    """Poly-1 cross-entropy: -ln p_y + epsilon (1 - p_y). Probabilities: softmax.
+
+    Source: Leng et al. 2022, PolyLoss: A Polynomial Expansion Perspective of Classification Loss
+    Functions.
+    """
+
+    epsilon: float = Field(default=2.0, ge=-1, description="added weight of the term 1 - p_y")
+
+    def _per_image(self, logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+        log_p = label_log_probability(logits, labels)
+        return -(log_p + self.epsilon * torch.expm1(log_p))

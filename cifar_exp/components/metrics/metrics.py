@@ -1,0 +1,132 @@
+"""Measures of a classifier that do not depend on the loss it was trained with.
+
+Everything is computed in float64. C is the number of classes, N that of the examples.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+from cifar_exp.components.metrics.predictions import Predictions
+
+Floats = npt.NDArray[np.float64]
+Edges = npt.NDArray[np.float32]
+
+NUM_BINS = 15
+# Of bins of equal width; in float32 as confidences are, so that one of 1/5 lies on its edge
+UPPER_EDGES: Edges = (np.arange(1, NUM_BINS + 1) / NUM_BINS).astype(np.float32)
+FEWEST_CLASSES_FOR_TOP5 = 6  # among five classes or fewer every label is in the top five
+
+
+def accuracy(predictions: Predictions) -> float:
+    """Return the share of examples whose largest logit is that of their class."""
+    return float(predictions.correct.mean())
+
+
+def top5(logits: npt.NDArray[np.floating], labels: npt.NDArray[np.integer]) -> float | None:
+    """Return the share of examples whose class has one of the five largest logits.
+
+    Of equal logits the first counts as the larger, as in a prediction. None for data with fewer
+    than six classes.
+
+    Args:
+        logits: N x C.
+        labels: N class indices.
+    """
+    if logits.shape[1] < FEWEST_CLASSES_FOR_TOP5:
+        return None
+    own = np.take_along_axis(logits, labels[:, None], axis=1)
+    earlier = np.arange(logits.shape[1]) < labels[:, None]
+    ahead = (logits > own) | ((logits == own) & earlier)
+    return float((np.count_nonzero(ahead, axis=1) < 5).mean())
+
+
+def nll(probabilities: npt.NDArray[np.floating], labels: npt.NDArray[np.integer]) -> float:
+    """Return the mean negative log-likelihood of the classes, in nats.
+
+    A probability that rounds to zero counts as the smallest normal float64, 2.2e-308, so that
+    the result stays finite.
+
+    Args:
+        probabilities: N x C, rows that sum to 1.
+        labels: N class indices.
+    """
+    own = np.take_along_axis(probabilities, labels[:, None], axis=1).astype(np.float64)
+    return float(-np.log(own.clip(min=np.finfo(np.float64).tiny)).mean())
+
+
+def brier(probabilities: npt.NDArray[np.floating], labels: npt.NDArray[np.integer]) -> float:
+    """Return the mean Brier score: sum over classes of (p - Y)^2, Y the label as a one-hot vector.
+
+    From 0 to 2. Source: Brier 1950, Verification of Forecasts Expressed in Terms of Probability.
+
+    Args:
+        probabilities: N x C, rows that sum to 1.
+        labels: N class indices.
+    """
+    residuals = probabilities.astype(np.float64)
+    residuals[np.arange(len(labels)), labels] -= 1
+    return float(np.square(residuals).sum(axis=1).mean())
+
+
+def reliability(predictions: Predictions) -> tuple[Floats, Floats, Floats]:
+    """Return share of examples, mean confidence and accuracy of each bin of `ece`.
+
+    Mean confidence and accuracy of an empty bin are NaN. The sum of share x |accuracy - mean
+    confidence| over bins with examples is `ece`.
+    """
+    bins = _bins(predictions, UPPER_EDGES)
+    counts = np.bincount(bins, minlength=NUM_BINS).astype(np.float64)
+    per_example = 1 / np.where(counts > 0, counts, np.nan)
+    confidence = np.bincount(bins, predictions.confidence.astype(np.float64), NUM_BINS)
+    correct = np.bincount(bins, predictions.correct.astype(np.float64), NUM_BINS)
+    return counts / counts.sum(), confidence * per_example, correct * per_example
+
+
+def ece(predictions: Predictions) -> float:
+    """Return the expected calibration error over 15 bins of equal width.
+
+    The sum over bins of |accuracy - mean confidence|, weighted with the bin's share of examples.
+    A bin holds its upper edge and not its lower one.
+    Source: Guo et al. 2017, On Calibration of Modern Neural Networks, equation 3.
+    """
+    return _calibration_error(predictions, UPPER_EDGES)
+
+
+def ece_adaptive(predictions: Predictions) -> float:
+    """Return the expected calibration error over 15 bins of equally many examples.
+
+    Bin k ends at the confidence of rank ceil(k N / 15). Equal confidences share a bin, the first
+    that reaches them: to part them would make the result depend on the order of the examples.
+    Bins then differ in size, and some are empty; so they are with fewer examples than bins.
+    Source: Nguyen and O'Connor 2015, Posterior Calibration and Exploratory Analysis for Natural
+    Language Processing Models.
+    """
+    ascending = np.sort(predictions.confidence)
+    ranks = np.arange(1, NUM_BINS + 1) * len(ascending)
+    last = -(-ranks // NUM_BINS) - 1  # in whole numbers: no rounding moves an edge
+    return _calibration_error(predictions, ascending[last])
+
+
+def macro_f1(predictions: Predictions, num_classes: int) -> float:
+    """Return the mean over all classes of F1 = 2 TP / (2 TP + FP + FN).
+
+    A class that is neither the label nor the prediction of any example counts with F1 = 0, as in
+    scikit-learn's f1_score with labels=range(C) and zero_division=0.
+    """
+    labels = np.bincount(predictions.label, minlength=num_classes)
+    predicted = np.bincount(predictions.predicted, minlength=num_classes)
+    hits = np.bincount(predictions.label[predictions.correct], minlength=num_classes)
+    return float((2 * hits / np.maximum(labels + predicted, 1)).mean())
+
+
+def _calibration_error(predictions: Predictions, upper_edges: Edges) -> float:
+    gaps: Floats = predictions.correct - predictions.confidence.astype(np.float64)
+    totals = np.bincount(_bins(predictions, upper_edges), weights=gaps)
+    return float(np.abs(totals).sum() / len(gaps))
+
+
+def _bins(predictions: Predictions, upper_edges: Edges) -> npt.NDArray[np.intp]:
+    """Return the bin of each example, by the bins' upper edges, which belong to them."""
+    return np.searchsorted(upper_edges, predictions.confidence, side="left")

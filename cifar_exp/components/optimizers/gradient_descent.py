@@ -1,0 +1,79 @@
+"""Gradient descent: steps along the gradient, or by its sign."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from pydantic import Field, model_validator
+
+from cifar_exp.components.optimizers.base import DecayingOptimizer, Group, Momentum, Optimizer
+from cifar_exp.system.lazy_import import torch
+
+if TYPE_CHECKING:
+    from typing import Self
+
+
+class SGD(DecayingOptimizer):
+    """Stochastic gradient descent with momentum; weight decay is coupled.
+
+    Sources: Robbins and Monro 1951; Sutskever et al. 2013, On the Importance of Initialization and
+    Momentum in Deep Learning.
+    """
+
+    momentum: Momentum = 0.0
+    dampening: float = Field(
+        default=0.0, ge=0, le=1, description="share of the gradient kept out of the momentum"
+    )
+    nesterov: bool = Field(default=False, description="Nesterov's form of momentum")
+
+    @model_validator(mode="after")
+    def _nesterov_has_momentum(self) -> Self:
+        if self.nesterov and (self.momentum == 0 or self.dampening != 0):
+            raise ValueError("nesterov needs momentum above 0 and dampening 0")
+        return self
+
+    def _make(self, groups: list[Group], lr: float) -> torch.optim.Optimizer:
+        return torch.optim.SGD(
+            groups,
+            lr=lr,
+            momentum=self.momentum,
+            dampening=self.dampening,
+            nesterov=self.nesterov,
+            fused=True,
+        )
+
+
+class ASGD(DecayingOptimizer):
+    """Gradient descent whose step size falls over time; weight decay is coupled.
+
+    The average of the iterates stays in the optimizer's state; the model keeps the last one.
+    Source: Polyak and Juditsky 1992, Acceleration of Stochastic Approximation by Averaging.
+    """
+
+    lambd: float = Field(default=1e-4, ge=0, description="fall of the step size; also a decay")
+    alpha: float = Field(default=0.75, ge=0, le=1, description="power of the fall")
+    t0: float = Field(default=1e6, ge=0, description="step at which averaging starts")
+
+    def _make(self, groups: list[Group], lr: float) -> torch.optim.Optimizer:
+        return torch.optim.ASGD(groups, lr=lr, lambd=self.lambd, alpha=self.alpha, t0=self.t0)
+
+
+class Rprop(Optimizer):
+    """Resilient propagation, meant for whole-data batches: steps by the sign of the gradient.
+
+    There is no weight decay; lr is the first step size.
+    Source: Riedmiller and Braun 1993, A Direct Adaptive Method for Faster Backpropagation Learning.
+    """
+
+    eta_minus: float = Field(default=0.5, gt=0, lt=1, description="factor when the sign changes")
+    eta_plus: float = Field(default=1.2, gt=1, description="factor when the sign stays")
+    step_min: float = Field(default=1e-6, gt=0, description="smallest step size")
+    step_max: float = Field(default=50.0, gt=0, description="largest step size")
+
+    def _make(self, groups: list[Group], lr: float) -> torch.optim.Optimizer:
+        return torch.optim.Rprop(
+            groups,
+            lr=lr,
+            etas=(self.eta_minus, self.eta_plus),
+            step_sizes=(self.step_min, self.step_max),
+        )

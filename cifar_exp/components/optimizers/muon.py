@@ -1,0 +1,42 @@
+"""Muon: orthogonal steps for matrices, AdamW for the rest."""
+
+from __future__ import annotations
+
+from pydantic import Field
+
+from cifar_exp.components.optimizers.base import (
+    Beta1,
+    Beta2,
+    DecayingOptimizer,
+    DecoupledDecay,
+    Group,
+    Momentum,
+)
+from cifar_exp.system.lazy_import import torch
+
+
+class Muon(DecayingOptimizer):
+    """Muon on linear and convolution weights, AdamW on the rest; weight decay is decoupled.
+
+    Sources: Jordan et al. 2024, Muon: An Optimizer for Hidden Layers in Neural Networks; Liu et
+    al. 2025, Muon is Scalable for LLM Training (one learning rate for both parts).
+    """
+
+    weight_decay: DecoupledDecay = 0.1
+    momentum: Momentum = 0.95
+    nesterov: bool = Field(default=True, description="Nesterov's form of Muon's momentum")
+    ns_steps: int = Field(default=5, ge=1, lt=100, description="Newton-Schulz iterations per step")
+    beta1: Beta1 = 0.9
+    beta2: Beta2 = 0.999
+
+    def _make(self, groups: list[Group], lr: float) -> torch.optim.Optimizer:
+        from cifar_exp.components.optimizers.muon_adamw import MuonAdamW  # noqa: PLC0415 - it needs torch
+
+        return MuonAdamW(
+            groups,
+            lr,
+            momentum=self.momentum,
+            nesterov=self.nesterov,
+            ns_steps=self.ns_steps,
+            betas=(self.beta1, self.beta2),
+        )

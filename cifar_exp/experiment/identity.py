@@ -1,0 +1,15 @@
+"""What tells two definitions apart."""
+
+from __future__ import annotations
+
+import hashlib
+
+from cifar_exp.components.datasets import Dataset
+from cifar_exp.experiment.definition import Experiment
+
+
+def definition_hash(experiment: Experiment, data: Dataset) -> str:
+    """Return what tells two definitions apart that differ in what is computed, or on what data."""
+    definition = experiment.model_dump_json(exclude={"dataset", "precision"})
+    text = f"{data.fingerprint} {experiment.arithmetic} {definition}"
+    return hashlib.sha256(text.encode()).hexdigest()[:16]

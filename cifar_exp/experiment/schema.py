@@ -1,0 +1,122 @@
+"""The JSON Schema of definition files, with which editors complete and check them.
+
+It is made from the models that read a definition, and kept beside them as a file, which
+`python -m cifar_exp.experiment.schema > cifar_exp/experiment.schema.json` makes anew.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from pydantic.json_schema import GenerateJsonSchema
+
+from cifar_exp.components.datasets import DATASETS, DatasetChoice
+from cifar_exp.components.losses import LOSSES
+from cifar_exp.components.models.build import TORCHVISION
+from cifar_exp.components.models.networks import MODELS
+from cifar_exp.components.optimizers import OPTIMIZERS
+from cifar_exp.components.settings import Settings
+from cifar_exp.experiment import (
+    LEARNING_RATE,
+    DatasetVariant,
+    Experiment,
+    OptimizerVariant,
+    Variant,
+)
+
+Schema = dict[str, Any]
+
+COMPONENTS: Mapping[str, Mapping[str, type[Settings]]] = {
+    "dataset": DATASETS,
+    "loss": LOSSES,
+    "optimizer": OPTIMIZERS,
+}
+DIALECT = "https://json-schema.org/draft/2020-12/schema"
+NEVER_WRITTEN = (DatasetChoice, DatasetVariant, OptimizerVariant, Variant)
+"""Models that a definition is read into; what is written in it has another form."""
+
+
+class _WithoutTitles(GenerateJsonSchema):
+    """Leaves out the titles of fields, which only repeat their names."""
+
+    def field_title_should_be_set(self, schema: Any) -> bool:  # noqa: ARG002
+        return False
+
+
+def experiment_schema() -> Schema:
+    """Return the schema of a definition file."""
+    schema = Experiment.model_json_schema(schema_generator=_WithoutTitles)
+    definitions, properties = schema["$defs"], schema["properties"]
+    for model in NEVER_WRITTEN:
+        del definitions[model.__name__]
+    for kind, components in COMPONENTS.items():
+        tables = {f"{kind}.{name}": _table(kind, name, components[name]) for name in components}
+        definitions |= tables
+        definitions[kind] = {"required": ["type"], "anyOf": [_reference(key) for key in tables]}
+    properties["model"]["anyOf"] = [{"enum": [*MODELS]}, {"pattern": f"^{TORCHVISION}."}]
+    properties["dataset"] = _described(properties["dataset"], _dataset())
+    properties["losses"] = _described(properties["losses"], _by_name("loss"))
+    properties["optimizers"] = _described(properties["optimizers"], _by_name("optimizer"))
+    return {"$schema": DIALECT, **schema}
+
+
+def _table(kind: str, name: str, component: type[Settings]) -> Schema:
+    """Return the schema of a component's table; numbers of a loss or optimizer may be ranges."""
+    schema = component.model_json_schema(schema_generator=_WithoutTitles)
+    fields = {"type": {"const": name}, **schema["properties"]}
+    if kind == "optimizer":
+        fields["lr"] = {**LEARNING_RATE.json_schema(), "description": "learning rate"}
+        schema["required"] = ["lr"]
+    if kind != "dataset":
+        fields = {key: _or_range(field) for key, field in fields.items()}
+    return {**schema, "properties": fields}
+
+
+def _or_range(field: Schema) -> Schema:
+    """Let a number be a range of such numbers."""
+    if field.get("type") not in ("integer", "number"):
+        return field
+    about = {key: value for key, value in field.items() if key in ("default", "description")}
+    number = {key: value for key, value in field.items() if key not in about}
+    ends = {"low": number, "high": number}
+    return {**about, "anyOf": [number, {**_reference("Range"), "properties": ends}]}
+
+
+def _dataset() -> Schema:
+    """Allow a name alone where no field is required, or a table with its type."""
+    fields = {name: choice.model_fields.values() for name, choice in DATASETS.items()}
+    names = [name for name in DATASETS if not any(f.is_required() for f in fields[name])]
+    return {"anyOf": [{"enum": names}, _reference("dataset")]}
+
+
+def _by_name(kind: str) -> Schema:
+    """Return the schema of tables by name; one that is named like a type needs none."""
+    variant = _reference(kind)
+    return {
+        "type": "object",
+        "minProperties": 1,
+        "propertyNames": Experiment.model_json_schema()["properties"]["name"],
+        "properties": {
+            name: {"anyOf": [_reference(f"{kind}.{name}"), variant]} for name in COMPONENTS[kind]
+        },
+        "additionalProperties": variant,
+    }
+
+
+def _described(field: Schema, schema: Schema) -> Schema:
+    return {"description": field["description"], **schema}
+
+
+def _reference(key: str) -> Schema:
+    return {"$ref": f"#/$defs/{key}"}
+
+
+def main() -> None:
+    """Print the schema."""
+    print(json.dumps(experiment_schema(), indent=2, sort_keys=True))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,1 @@
+"""Repairs after a crash, and what stored files nothing needs any more."""

@@ -1,0 +1,96 @@
+"""The doctor: it brings MLflow, Optuna and files of an experiment in step after a crash."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence, Set
+from pathlib import Path
+
+from cifar_exp import study, tracking
+from cifar_exp.errors import BadInput
+from cifar_exp.maintenance.findings import Finding, diagnose, run_of
+from cifar_exp.records import TRAININGS, RunRecord
+from cifar_exp.system import locks, paths, sqlite
+from cifar_exp.system.locks import InUse, Units
+from cifar_exp.system.urls import without_credentials
+from cifar_exp.tracking import Tracker
+
+
+def examine(tracker: Tracker, storage_url: str) -> list[Finding]:
+    """List what is wrong with an experiment whose sweep this process holds."""
+    records = tracker.records()
+    trials = study.read_trials(storage_url, tracker.experiment) if exists(storage_url) else []
+    units = Units(store=tracker.uri, experiment=tracker.experiment)
+    files = _files()
+    unknown = {run_of(file) for file in files} - {record.run_id for record in records}
+    deleted = set(filter(tracker.is_deleted, unknown))
+    return diagnose(records, trials, files, _held(records, units), deleted)
+
+
+def repair(tracker: Tracker, storage_url: str) -> list[Finding]:
+    """Repair what is wrong with an experiment whose sweep this process holds, and return it."""
+    findings = examine(tracker, storage_url)
+    for finding in findings:
+        finding.repair(tracker)
+    return findings
+
+
+def visit(
+    name: str | None, tracking_uri: str, storage_url: str, *, dry_run: bool
+) -> dict[str, list[str]]:
+    """Repair one experiment or all of a store.
+
+    What was recorded for a server is repaired in its outbox on this machine, and is to be delivered
+    from there.
+
+    Args:
+        name: The experiment; by default all that the store holds.
+        tracking_uri: The MLflow store.
+        storage_url: The Optuna storage; it may be missing.
+        dry_run: Whether to repair nothing.
+
+    Returns:
+        What was wrong with each experiment, a sentence each. One that is in use is left alone,
+        and says so.
+
+    Raises:
+        BadInput: There is no such store or experiment.
+        StoreError, StudyError: A store cannot be used.
+    """
+    store = tracking.store_of(tracking_uri)
+    shown = without_credentials(tracking_uri)
+    if not tracking.exists(store):
+        if tracking.is_server(tracking_uri):
+            raise BadInput(f"this machine has recorded nothing for {shown}")
+        raise BadInput(f"there is no {tracking_uri.removeprefix('sqlite:///')}; name the store")
+    there = tracking.experiments(tracking.connect(store))
+    if name is not None and name not in there:
+        if tracking.is_server(tracking_uri):
+            raise BadInput(f"this machine has recorded no experiment {name!r} for {shown}")
+        raise BadInput(f"the MLflow store {shown} holds no experiment {name!r}")
+    names = sorted(there) if name is None else [name]
+    return {each: _visit(each, tracking_uri, storage_url, dry_run=dry_run) for each in names}
+
+
+def exists(storage_url: str) -> bool:
+    """Say whether a study storage is there: to look at one must not make it."""
+    return sqlite.exists(storage_url)
+
+
+def _visit(name: str, tracking_uri: str, storage_url: str, *, dry_run: bool) -> list[str]:
+    tracker = Tracker(tracking.store_of(tracking_uri), name, "")  # no run is made
+    work = examine if dry_run else repair
+    try:
+        with locks.alone((tracking_uri, storage_url), name):
+            return [finding.sentence for finding in work(tracker, storage_url)]
+    except InUse as error:
+        return [f"left alone: {error}"]
+
+
+def _held(records: Sequence[RunRecord], units: Units) -> Set[str]:
+    """Return the runs of trainings that a process is at: nobody is at a finished one."""
+    open_ = (r for r in records if r.kind in (*TRAININGS, "train") and not r.finished)
+    return {record.run_id for record in open_ if units.is_held(record)}
+
+
+def _files() -> list[Path]:
+    return sorted(path for path in paths.checkpoints().glob("*") if path.is_file())

@@ -1,0 +1,92 @@
+"""Stored files that nothing needs: models that no ranking uses, and files of deleted runs.
+
+Metrics, parameters and records are never touched, so the ranking stays what it is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence, Set
+from dataclasses import dataclass
+
+from cifar_exp import tracking
+from cifar_exp.comparison import best_trial, trainings_of
+from cifar_exp.errors import BadInput
+from cifar_exp.records import TRAININGS, RunRecord
+from cifar_exp.system import locks
+from cifar_exp.system.urls import without_credentials
+from cifar_exp.tracking import Client, StoredModel
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Collected:
+    """What was found to be of no use."""
+
+    models: int
+    runs: int
+    """Deleted runs that still had files."""
+    num_bytes: int
+
+
+def collect(name: str, tracking_uri: str, *, dry_run: bool) -> Collected:
+    """Delete the stored models of an experiment that no ranking uses, and files of deleted runs.
+
+    The best trial of each combination of the newest sweep keeps its model, and so do its
+    confirmations, and so does every model in MLflow's registry.
+
+    Args:
+        name: The experiment.
+        tracking_uri: The MLflow store.
+        dry_run: Whether to count and delete nothing.
+
+    Raises:
+        BadInput: There is no sweep of that name in the store.
+        InUse: A process runs a sweep of it.
+        StoreError: The store cannot be used.
+    """
+    if not tracking.exists(tracking_uri):
+        raise BadInput(f"there is no {tracking_uri.removeprefix('sqlite:///')}; name the store")
+    client = tracking.connect(tracking_uri)
+    with locks.alone((tracking_uri,), name):
+        records = tracking.read_records(client, name)
+        if not any(record.kind == "sweep" for record in records):
+            store = without_credentials(tracking_uri)
+            raise BadInput(f"the MLflow store {store} holds no sweep of experiment {name!r}")
+        return _collect(client, name, records, dry_run=dry_run)
+
+
+def used(records: Sequence[RunRecord]) -> set[str]:
+    """Return the runs whose models the ranking of the newest sweep is about."""
+    sweep = max((r for r in records if r.kind == "sweep"), key=lambda r: r.start_time)
+    runs: set[str] = set()
+    for combination in records:
+        if combination.kind == "combination" and combination.parent == sweep.run_id:
+            trainings = trainings_of(combination, records, sweep)
+            best = best_trial(trainings)
+            runs |= {r.run_id for r in trainings if r is best or r.kind == "confirmation"}
+    return runs
+
+
+def _collect(
+    client: Client, name: str, records: Sequence[RunRecord], *, dry_run: bool
+) -> Collected:
+    runs = list(tracking.files_of_deleted_runs(client, name))
+    deleted_runs = [files for files in runs if files.num_bytes()]
+    models = list(_unused_models(client, name, records, used(records)))
+    num_bytes = sum(files.num_bytes() for files in deleted_runs)
+    num_bytes += sum(model.files.num_bytes() for model in models)
+    if not dry_run:
+        for files in deleted_runs:
+            files.delete()
+        for model in models:
+            model.delete()
+    return Collected(models=len(models), runs=len(deleted_runs), num_bytes=num_bytes)
+
+
+def _unused_models(
+    client: Client, name: str, records: Sequence[RunRecord], kept: Set[str]
+) -> Iterator[StoredModel]:
+    for record in records:
+        if record.kind in TRAININGS and record.run_id not in kept:
+            yield from tracking.stored_models(client, client.get_run(record.run_id))
+    for run in tracking.deleted_runs(client, name):
+        yield from tracking.stored_models(client, run)

@@ -1,0 +1,193 @@
+"""Figures of the order: the table at a glance, differences to the first, seeds, P(best)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
+
+from cifar_exp.comparison import Ranking, Row
+from cifar_exp.report.figures.colours import Palette
+from cifar_exp.report.figures.picture import WIDTH, Picture, blank
+
+ROW_INCHES = 0.28
+EDGE_INCHES = 0.9
+LETTER_INCHES = 0.13  # of the widest letters
+LONG_NAME = 14  # letters; longer names below a column are turned
+
+
+def heat_map(ranking: Ranking) -> Picture | None:
+    """Draw the mean of each loss with each optimizer; a frame marks the best group."""
+    rows = _scored(ranking)
+    if not rows:
+        return None
+    losses = sorted({row.loss for row in ranking.combinations})
+    optimizers = sorted({row.optimizer for row in ranking.combinations})
+    scale = _scale(ranking)
+    cells = np.full((len(losses), len(optimizers)), np.nan)
+    for row in rows:
+        cells[losses.index(row.loss), optimizers.index(row.optimizer)] = scale * (row.mean or 0.0)
+    longest = max(map(len, optimizers))
+    turned = longest if longest > LONG_NAME else 0
+    figure = blank(
+        EDGE_INCHES + 0.5 * len(losses) + LETTER_INCHES * turned,
+        max(WIDTH, 2.5 + 1.1 * len(optimizers) + LETTER_INCHES * max(map(len, losses))),
+    )
+    axes = figure.add_subplot()
+    colours = "cividis_r" if ranking.smaller_is_better else "cividis"
+    image = axes.imshow(cells, cmap=colours, aspect="auto")
+    axes.grid(visible=False)
+    axes.spines[:].set_visible(False)
+    axes.set_xticks(range(len(optimizers)), optimizers)
+    axes.set_yticks(range(len(losses)), losses)
+    axes.tick_params(length=0, axis="both")
+    axes.tick_params(axis="x", rotation=90 if turned else 0)
+    figure.colorbar(image, label=_label(ranking))
+    for row in rows:
+        place = (optimizers.index(row.optimizer), losses.index(row.loss))
+        share = float(np.ma.filled(image.norm(cells[place[1], place[0]]), 0.0))
+        dark = (share > 0.5) == ranking.smaller_is_better
+        axes.text(*place, _cell(ranking, row), ha="center", va="center", color="wk"[not dark])
+        if row.in_best_group:
+            axes.add_patch(_frame(place))
+    return Picture(
+        name="heat-map",
+        title="Every loss with every optimizer",
+        caption=f"Mean {ranking.method.measure.label} with half the width of its "
+        f"{_level(ranking)} interval; lighter is better. A red frame marks the best group: those "
+        "that cannot be told from the first.",
+        figure=figure,
+    )
+
+
+def differences(ranking: Ranking) -> Picture | None:
+    """Draw how much worse than the first each combination is, with simultaneous intervals."""
+    rows = [row for row in ranking.combinations if row.difference_to_best is not None]
+    if len(rows) < 2:
+        return None
+    figure, axes = rows_figure([_name(row) for row in rows])
+    scale, rope = _scale(ranking), _scale(ranking) * ranking.rope / 100
+    axes.axvspan(-rope, rope, color="#eeeeee", zorder=0)
+    axes.axvline(0, color="#666666", linewidth=0.8)
+    for place, row in enumerate(rows):
+        value = scale * (row.difference_to_best or 0.0)
+        colour = "#0072b2" if row.in_best_group else "#555555"
+        if row.difference_low is not None and row.difference_high is not None and place > 0:
+            ends = [scale * row.difference_low, scale * row.difference_high]
+            axes.plot(ends, [place, place], color=colour, linewidth=1.6)
+        axes.plot(value, place, "o" if row.in_best_group else "s", color=colour, markersize=5)
+    axes.set_xlabel(f"worse than the first by ({_unit(ranking)})")
+    return Picture(
+        name="differences",
+        title="How much worse than the first",
+        caption=f"Difference of means to the first, with {_level(ranking)} intervals that hold "
+        "for all combinations together. Blue dots: the best group; dark squares: worse. The grey "
+        f"band is the difference that does not matter (±{ranking.rope:g} hundredths).",
+        figure=figure,
+    )
+
+
+def seeds(ranking: Ranking, palette: Palette) -> Picture | None:
+    """Draw each confirmation as a dot, with mean and interval."""
+    rows = _scored(ranking)
+    if not rows:
+        return None
+    figure, axes = rows_figure([_name(row) for row in rows])
+    scale = _scale(ranking)
+    for place, row in enumerate(rows):
+        colour = palette.colours[row.combination]
+        axes.plot(
+            [scale * value for value in row.values],
+            [place] * len(row.values),
+            "o",
+            color=colour,
+            markersize=5,
+            alpha=0.75,
+        )
+        mean = scale * (row.mean or 0.0)
+        axes.plot(mean, place, "|", color="black", markersize=11)
+        if row.interval_low is not None and row.interval_high is not None:
+            ends = [scale * row.interval_low, scale * row.interval_high]
+            axes.plot(ends, [place, place], color="black", linewidth=1)
+    axes.set_xlabel(_label(ranking))
+    return Picture(
+        name="seeds",
+        title="Every seed",
+        caption="A dot is one confirmation: the best setting trained on a fresh seed and scored "
+        f"once on the test set. The stroke is the mean, the line its {_level(ranking)} interval.",
+        figure=figure,
+    )
+
+
+def best_shares(ranking: Ranking, palette: Palette) -> Picture | None:
+    """Draw the probability of being the best as bars."""
+    rows = [row for row in ranking.combinations if row.p_best is not None]
+    if len(rows) < 2:
+        return None
+    figure, axes = rows_figure([_name(row) for row in rows])
+    for place, row in enumerate(rows):
+        share = row.p_best or 0.0
+        axes.barh(place, share, height=0.65, color=palette.colours[row.combination])
+        axes.text(share + 0.01, place, f"{share:.2f}", va="center", fontsize=8)
+    axes.set_xlim(0, 1.08)
+    axes.set_xlabel("P(best)")
+    return Picture(
+        name="p-best",
+        title="Probability of being the best",
+        caption="Share of 10 000 draws of all means, given the seeds seen, in which the "
+        "combination comes first.",
+        figure=figure,
+    )
+
+
+def _scored(ranking: Ranking) -> list[Row]:
+    return [row for row in ranking.combinations if row.mean is not None]
+
+
+def rows_figure(names: Sequence[str]) -> tuple[Figure, Axes]:
+    """Return a figure with a line a name, the first one at the top, and its axes."""
+    longest = LETTER_INCHES * max(map(len, names))
+    figure = blank(EDGE_INCHES + ROW_INCHES * len(names), max(WIDTH, WIDTH / 2 + longest))
+    axes = figure.add_subplot()
+    axes.set_yticks(range(len(names)), names)
+    axes.set_ylim(len(names) - 0.4, -0.6)
+    axes.grid(visible=False, axis="y")
+    return figure, axes
+
+
+def _frame(place: tuple[int, int]) -> Rectangle:
+    corner = (place[0] - 0.48, place[1] - 0.47)
+    return Rectangle(corner, 0.96, 0.94, fill=False, edgecolor="#d62728", linewidth=2.5)
+
+
+def _name(row: Row) -> str:
+    return row.combination if row.rank is None else f"{row.rank}. {row.combination}"
+
+
+def _cell(ranking: Ranking, row: Row) -> str:
+    measure = ranking.method.measure
+    if row.mean is None:
+        return ""
+    if row.interval_high is None:
+        return measure.text(row.mean)
+    return f"{measure.text(row.mean)}\n± {measure.text(row.interval_high - row.mean)}"
+
+
+def _scale(ranking: Ranking) -> int:
+    return 100 if ranking.method.measure.percent else 1
+
+
+def _unit(ranking: Ranking) -> str:
+    return "points" if ranking.method.measure.percent else ranking.method.measure.label
+
+
+def _label(ranking: Ranking) -> str:
+    measure = ranking.method.measure
+    return f"{measure.label} in %" if measure.percent else measure.label
+
+
+def _level(ranking: Ranking) -> str:
+    return f"{100 * (1 - ranking.alpha):g} %"

@@ -1,0 +1,129 @@
+"""Figures of the confirmations: learning curves, and how far confidence can be trusted."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Sequence
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.ticker import MaxNLocator
+
+from cifar_exp.comparison import Curve, Curves, Ranking, Row
+from cifar_exp.components.metrics.metrics import NUM_BINS, reliability
+from cifar_exp.components.metrics.predictions import Predictions
+from cifar_exp.report.figures.colours import Palette
+from cifar_exp.report.figures.evidence import Evidence
+from cifar_exp.report.figures.picture import Picture, blank
+from cifar_exp.report.figures.tuning import CROWDED, add_legend, legend_inches
+
+PANELS_A_LINE = 4
+MOST_PANELS = 12
+
+
+def learning_curves(ranking: Ranking, curves: Curves, palette: Palette) -> Picture | None:
+    """Draw validation accuracy over epochs: the mean of the seeds, and a band from end to end."""
+    names = [
+        row.combination for row in ranking.combinations if any(curves.get(row.combination, ()))
+    ]
+    if not names:
+        return None
+    figure = blank(3.8 + legend_inches(palette))
+    axes = figure.add_subplot()
+    for name in sorted(names, key=lambda name: name in palette.standing_out):
+        _curve(axes, name, [curve for curve in curves[name] if curve], palette)
+    if ranking.target is not None:
+        axes.axhline(100 * ranking.target, color="#666666", linewidth=0.8, linestyle="--")
+    axes.set_xlabel("epoch")
+    axes.set_ylabel("validation accuracy in %")
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    add_legend([axes], palette)
+    return Picture(
+        name="learning-curves",
+        title="Learning curves",
+        caption="Validation accuracy of the confirmations after each epoch: mean over the seeds, "
+        "the band from the lowest to the highest. Dashed: the target accuracy."
+        f"{CROWDED if palette.crowded else ''}",
+        figure=figure,
+    )
+
+
+def reliability_diagrams(ranking: Ranking, evidence: Evidence, palette: Palette) -> Picture | None:
+    """Draw accuracy over confidence, a panel a combination."""
+    known = [row for row in ranking.combinations if evidence.predictions.get(row.combination)]
+    if not known:
+        return None
+    rows = known[:MOST_PANELS]
+    columns = min(PANELS_A_LINE, len(rows))
+    lines = -(-len(rows) // columns)
+    figure = blank(0.4 + 2.1 * lines)
+    panels = list(figure.subplots(lines, columns, squeeze=False, sharex=True, sharey=True).flat)
+    for axes, row in zip(panels, rows, strict=False):
+        _reliability(axes, row, evidence.predictions[row.combination], palette)
+    for axes in panels[len(rows) :]:
+        axes.set_visible(False)
+    figure.supxlabel("confidence", fontsize=9)
+    figure.supylabel("accuracy", fontsize=9)
+    left = f" The first {MOST_PANELS} of {len(known)}." if len(known) > MOST_PANELS else ""
+    return Picture(
+        name="reliability",
+        title="Can the confidence be trusted?",
+        caption="Test images of all confirmations, by the probability of the predicted class in "
+        f"{NUM_BINS} bins: on the diagonal confidence is right, below it too high. Grey bars: "
+        f"share of the images. ECE: mean of the confirmations.{left}",
+        figure=figure,
+    )
+
+
+def _curve(axes: Axes, name: str, curves: Sequence[Curve], palette: Palette) -> None:
+    """Draw the curves of one combination; where one ended early, the others go on."""
+    by_epoch: dict[int, list[float]] = {}
+    for curve in curves:
+        for point in curve:
+            by_epoch.setdefault(point.epoch, []).append(100 * point.accuracy)
+    epochs = sorted(by_epoch)
+    stands_out = name in palette.standing_out
+    axes.plot(
+        epochs,
+        [statistics.fmean(by_epoch[epoch]) for epoch in epochs],
+        color=palette.line(name),
+        marker=palette.marker(name) if stands_out else None,
+        markersize=4,
+        markevery=max(1, len(epochs) // 12),
+        linewidth=1.5 if stands_out else 0.8,
+        label=name,
+    )
+    if stands_out:
+        low, high = ([end(by_epoch[epoch]) for epoch in epochs] for end in (min, max))
+        axes.fill_between(epochs, low, high, color=palette.line(name), alpha=0.15, linewidth=0)
+
+
+def _reliability(
+    axes: Axes, row: Row, predictions: Sequence[Predictions], palette: Palette
+) -> None:
+    pooled = Predictions(
+        label=np.concatenate([each.label for each in predictions]),
+        predicted=np.concatenate([each.predicted for each in predictions]),
+        confidence=np.concatenate([each.confidence for each in predictions]),
+    )
+    share, confidence, accuracy = reliability(pooled)
+    places = (np.arange(NUM_BINS) + 0.5) / NUM_BINS
+    axes.bar(places, share, width=0.9 / NUM_BINS, color="#dddddd")
+    axes.plot([0, 1], [0, 1], color="#666666", linewidth=0.8, linestyle="--")
+    seen = share > 0
+    axes.plot(
+        confidence[seen],
+        accuracy[seen],
+        color=palette.colours[row.combination],
+        marker="o",
+        markersize=3.5,
+    )
+    error = row.metric_means.get("test_ece")
+    measured = "" if error is None else f"\nECE {error:.3f}"
+    axes.set_title(f"{_short(row.combination)}{measured}", fontsize=8)
+    axes.set(xlim=(0, 1), ylim=(0, 1))
+
+
+def _short(name: str) -> str:
+    """Break a long name at its plus sign, so that it fits above a panel."""
+    return name if len(name) <= 22 else name.replace("+", "+\n", 1)

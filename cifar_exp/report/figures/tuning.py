@@ -1,0 +1,147 @@
+"""Figures of tuning: response to the learning rate, budget curves, accuracy against cost."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from matplotlib.axes import Axes
+from matplotlib.ticker import MaxNLocator, NullFormatter
+
+from cifar_exp.comparison import Ranking, Row
+from cifar_exp.report.figures.colours import GREY, Palette
+from cifar_exp.report.figures.picture import Picture, blank
+
+PANELS_A_LINE = 3
+CROWDED = " Colours and markers: the best group; grey: the others."
+
+
+def lr_response(ranking: Ranking, palette: Palette) -> Picture | None:
+    """Draw validation accuracy over learning rate, a panel an optimizer."""
+    rows = [row for row in ranking.combinations if row.lr_response]
+    if not rows:
+        return None
+    optimizers = sorted({row.optimizer for row in rows})
+    lines = -(-len(optimizers) // PANELS_A_LINE)
+    figure = blank(0.3 + 2.5 * lines + legend_inches(palette))
+    columns = min(PANELS_A_LINE, len(optimizers))
+    panels = list(figure.subplots(lines, columns, squeeze=False, sharey=True).flat)
+    for axes, optimizer in zip(panels, optimizers, strict=False):
+        axes.set_title(optimizer, fontsize=9)
+        axes.set_xscale("log")
+        axes.xaxis.set_major_formatter(lambda rate, _: f"{rate:g}")
+        axes.xaxis.set_minor_formatter(NullFormatter())
+        axes.set_xlabel("learning rate")
+        for row in _behind_first(rows, palette):
+            if row.optimizer == optimizer:
+                rates, accuracies = zip(*row.lr_response, strict=True)
+                _line(axes, row.combination, rates, accuracies, palette)
+    for axes in panels[len(optimizers) :]:
+        axes.set_visible(False)
+    figure.supylabel("validation accuracy in %", fontsize=9)
+    add_legend(figure.axes[: len(optimizers)], palette)
+    return Picture(
+        name="lr-response",
+        title="Response to the learning rate",
+        caption="Validation accuracy of every complete trial at its learning rate, batch sizes "
+        f"mixed.{CROWDED if palette.crowded else ''}",
+        figure=figure,
+    )
+
+
+def budget(ranking: Ranking, palette: Palette) -> Picture | None:
+    """Draw the best validation accuracy after each number of trials."""
+    rows = [row for row in ranking.combinations if row.expected_best]
+    if not rows:
+        return None
+    figure = blank(3.6 + legend_inches(palette))
+    axes = figure.add_subplot()
+    for row in _behind_first(rows, palette):
+        trials = range(1, 1 + len(row.expected_best))
+        _line(axes, row.combination, trials, row.expected_best, palette)
+    axes.set_xlabel("trials")
+    axes.set_ylabel("best validation accuracy in %")
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    add_legend([axes], palette)
+    return Picture(
+        name="budget",
+        title="What tuning buys",
+        caption=f"Best validation accuracy after so many trials: {ranking.budget_curve}."
+        f"{CROWDED if palette.crowded else ''}",
+        figure=figure,
+    )
+
+
+def cost(ranking: Ranking, palette: Palette) -> Picture | None:
+    """Draw the mean of the yardstick over the training time of all trials."""
+    rows = [row for row in ranking.combinations if row.mean is not None and row.seconds > 0]
+    if not rows:
+        return None
+    measure = ranking.method.measure
+    scale = 100 if measure.percent else 1
+    figure = blank(3.6 + legend_inches(palette))
+    axes = figure.add_subplot()
+    for row in _behind_first(rows, palette):
+        name = row.combination
+        axes.plot(
+            row.seconds,
+            scale * (row.mean or 0.0),
+            palette.marker(name),
+            color=palette.line(name),
+            markersize=7 if name in palette.standing_out else 5,
+            label=name,
+        )
+    axes.set_xlabel("training time of all trials in seconds")
+    axes.set_ylabel(f"{measure.label} in %" if measure.percent else measure.label)
+    add_legend([axes], palette)
+    better = "Lower" if ranking.smaller_is_better else "Higher"
+    return Picture(
+        name="cost",
+        title="Result against time",
+        caption=f"{better} and further left is better. The time is that of all trials of a "
+        f"combination, confirmations apart.{CROWDED if palette.crowded else ''}",
+        figure=figure,
+    )
+
+
+def add_legend(axes: Sequence[Axes], palette: Palette) -> None:
+    """Name the lines that stand out below the axes, in rank order."""
+    shown = {
+        label: handle
+        for each in axes
+        for handle, label in zip(*each.get_legend_handles_labels(), strict=True)
+    }
+    names = [name for name in palette.standing_out if name in shown]
+    longest = max(map(len, names), default=0)
+    axes[0].figure.legend(
+        [shown[name] for name in names],
+        names,
+        loc="outside lower center",
+        ncols=3 if longest < 26 else 2 if longest < 40 else 1,
+        fontsize=8,
+    )
+
+
+def legend_inches(palette: Palette) -> float:
+    """Return how high the legend is."""
+    longest = max(map(len, palette.standing_out), default=0)
+    columns = 3 if longest < 26 else 2 if longest < 40 else 1
+    return 0.2 * -(-len(palette.standing_out) // columns)
+
+
+def _behind_first(rows: Sequence[Row], palette: Palette) -> list[Row]:
+    """Put what is drawn in grey first, so that it lies behind the others."""
+    return sorted(rows, key=lambda row: row.combination in palette.standing_out)
+
+
+def _line(
+    axes: Axes, name: str, places: Sequence[float], accuracies: Sequence[float], palette: Palette
+) -> None:
+    axes.plot(
+        places,
+        [100 * value for value in accuracies],
+        color=palette.line(name),
+        marker=palette.marker(name),
+        markersize=4,
+        linewidth=0.8 if palette.line(name) == GREY else 1.5,
+        label=name,
+    )

@@ -1,0 +1,190 @@
+"""The tables of the report, every cell as text."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+
+from cifar_exp.comparison import Ranking, Row
+from cifar_exp.comparison.statistics.anova import Source
+from cifar_exp.report.figures.colours import Palette
+from cifar_exp.report.text.table import cells, headers
+from cifar_exp.system.formatting import duration
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Line:
+    """One line of a table, with the colour of its combination."""
+
+    cells: Sequence[str]
+    colour: str | None = None
+    best: bool = False
+    """Whether it is of the best group."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Table:
+    """A table of a page; the cells of column `head` name their lines."""
+
+    name: str
+    caption: str
+    headers: Sequence[str]
+    lines: Sequence[Line]
+    head: int = 0
+    text_columns: Collection[int] = (0,)
+    """Columns of words, which stand at the left."""
+
+
+def ranking_table(ranking: Ranking, palette: Palette) -> Table:
+    """Return the ranking as the terminal shows it."""
+    measure = ranking.method.measure
+    direction = "smaller is better" if ranking.smaller_is_better else "larger is better"
+    return Table(
+        name="table-ranking",
+        caption=f"By mean {measure.label} over the confirmations ({direction}); shaded: the best "
+        "group. time: training time of all trials.",
+        headers=headers(ranking),
+        lines=[_line(row, palette, cells(ranking, row)) for row in ranking.combinations],
+        head=1,
+        text_columns=(1,),
+    )
+
+
+def target_table(ranking: Ranking, palette: Palette) -> Table | None:
+    """Return how fast each combination got to the target; None where no epochs are known."""
+    timed = [row for row in ranking.combinations if row.time_to_target is not None]
+    if ranking.target is None or not timed:
+        return None
+    return Table(
+        name="table-target",
+        caption=f"To {100 * ranking.target:.1f} % validation accuracy: how many confirmations "
+        "reached it, and the median of epochs and of seconds. One that did not is not left out: it "
+        "took longer than it lasted (Kaplan-Meier). A dash: fewer than half reached it.",
+        headers=("combination", "reached", "epochs", "seconds"),
+        lines=[_line(row, palette, _target_cells(row)) for row in timed],
+    )
+
+
+def variance_table(ranking: Ranking) -> Table | None:
+    """Return how much of the variance each factor explains; None where it cannot be split."""
+    if not ranking.two_way:
+        return None
+    return Table(
+        name="table-variance",
+        caption=f"Analysis of variance of the {ranking.method.measure.label} of all confirmations: "
+        "share of the variance (omega squared) that is due to each, and the p-value of its F test. "
+        "loss:optimizer is what a pair does beyond its loss and its optimizer; residual is noise.",
+        headers=("source", "share", "degrees of freedom", "F", "p"),
+        lines=[Line(cells=_source_cells(source)) for source in ranking.two_way],
+    )
+
+
+def tuning_table(ranking: Ranking, palette: Palette) -> Table | None:
+    """Return what choosing the best trial flatters, and how much the learning rate matters."""
+    rows = [row for row in ranking.combinations if row.val_accuracy is not None]
+    if not rows:
+        return None
+    return Table(
+        name="table-tuning",
+        caption="Validation accuracy in %: of the best trial, of the same setting on fresh seeds, "
+        "and the gap, by which choosing the best flatters (winner's curse). Then the share of "
+        "trials that diverged, the end of the range that the best learning rate lies at, if it "
+        "does, and the points lost at a third and at three times the best learning rate "
+        "(interpolated; a dash: no trials there).",
+        headers=(
+            "combination",
+            "best trial",
+            "confirmed",
+            "gap",
+            "diverged",
+            "lr at edge",
+            "lr / 3 loses",
+            "lr x 3 loses",
+        ),
+        lines=[_line(row, palette, _tuning_cells(row)) for row in rows],
+    )
+
+
+def fairness_table(ranking: Ranking) -> Table:
+    """Return which conditions were the same for all combinations."""
+    return Table(
+        name="table-fairness",
+        caption="Whether all combinations were treated alike; a different value names its "
+        "combinations.",
+        headers=("condition", "value", "the same for all"),
+        lines=[
+            Line(
+                cells=(
+                    condition.name,
+                    condition.value,
+                    "yes" if condition.same else f"no: {_others(condition.different.items())}",
+                )
+            )
+            for condition in ranking.fairness
+        ],
+        text_columns=(0, 1, 2),
+    )
+
+
+def made_table(ranking: Ranking) -> Table:
+    """Return the definition of the sweep and how its combinations were compared."""
+    pairs = {
+        **ranking.definition,
+        "yardstick": ranking.yardstick,
+        "alpha": f"{ranking.alpha:g}",
+        "rope": f"{ranking.rope:g}",
+    }
+    return Table(
+        name="table-made",
+        caption="The sweep's parameters as MLflow holds them, and the comparison's.",
+        headers=("parameter", "value"),
+        lines=[Line(cells=pair) for pair in pairs.items()],
+        text_columns=(0, 1),
+    )
+
+
+def _line(row: Row, palette: Palette, texts: Sequence[str]) -> Line:
+    return Line(
+        cells=texts, colour=palette.colours[row.combination], best=row.in_best_group is True
+    )
+
+
+def _target_cells(row: Row) -> tuple[str, ...]:
+    time = row.time_to_target
+    if time is None:
+        return (row.combination, "-", "-", "-")
+    epochs = "-" if time.median_epochs is None else f"{time.median_epochs:g}"
+    seconds = "-" if time.median_seconds is None else duration(time.median_seconds)
+    return (row.combination, f"{time.reached} of {time.trainings}", epochs, seconds)
+
+
+def _source_cells(source: Source) -> tuple[str, ...]:
+    share = source.omega_squared
+    return (
+        source.source,
+        "-" if share is None else f"{100 * share:.1f} %",
+        str(source.dof),
+        "-" if source.f is None else f"{source.f:.2f}",
+        "-" if source.p is None else f"{source.p:.2g}",
+    )
+
+
+def _tuning_cells(row: Row) -> tuple[str, ...]:
+    return (
+        row.combination,
+        _percent(row.val_accuracy, ".2f"),
+        _percent(row.val_accuracy_confirmed, ".2f"),
+        _percent(row.winners_curse, "+.2f"),
+        f"{row.diverged} of {row.trials}",
+        row.lr_edge or "-",
+        _percent(row.accuracy_lost_lr_third, ".1f"),
+        _percent(row.accuracy_lost_lr_times_3, ".1f"),
+    )
+
+
+def _percent(share: float | None, form: str) -> str:
+    return "-" if share is None else format(100 * share, form)
+
+
+def _others(pairs: Collection[tuple[str, str]]) -> str:
+    return ", ".join(f"{value} for {name}" for name, value in pairs)

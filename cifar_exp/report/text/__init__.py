@@ -1,0 +1,1 @@
+"""A ranking as text: table, sentences, CSV, JSON, Markdown."""

@@ -1,0 +1,134 @@
+"""A comparison of several experiments as a table, sentences, JSON, CSV and Markdown."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from collections.abc import Iterable
+from dataclasses import asdict
+
+from cifar_exp.comparison.across import ENOUGH_EXPERIMENTS, Across, AcrossRow, Place
+from cifar_exp.report.text.table import LEFT
+
+NOT_KNOWN = "-"
+
+
+def across_headers(across: Across) -> tuple[str, ...]:
+    """Name the columns of `across_cells`."""
+    return ("mean rank", LEFT, *across.experiments, "best", "holds")
+
+
+def across_cells(across: Across, row: AcrossRow) -> tuple[str, ...]:
+    """Write a combination for people, in the order of `across_headers`."""
+    return (
+        f"{row.mean_rank:.2f}",
+        row.combination,
+        *(_place(across, place) for place in row.places),
+        f"{row.best_groups} of {len(row.places)}",
+        {True: "yes", False: "no", None: NOT_KNOWN}[row.holds_place],
+    )
+
+
+def across_sentences(across: Across) -> list[str]:
+    """Say who is first over all experiments, how far they agree, and how sure that is."""
+    said = (_first, _agreement, _holding, _difference, _left_out)
+    return [text for text in (say(across) for say in said) if text]
+
+
+def across_json(across: Across) -> str:
+    """Write a comparison as JSON, with the sentences that stand below its table."""
+    document = {**asdict(across), "sentences": across_sentences(across)}
+    return json.dumps(document, indent=2, allow_nan=False) + "\n"
+
+
+def across_csv(across: Across) -> str:
+    """Write a comparison as CSV, a line a combination and experiment."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    fields = ("rank", "mean", "rank_low", "rank_high", "in_best_group")
+    writer.writerow(("combination", "loss", "optimizer", "mean_rank", "experiment", *fields))
+    for row in across.combinations:
+        known = (row.combination, row.loss, row.optimizer, row.mean_rank)
+        for name, place in zip(across.experiments, row.places, strict=True):
+            writer.writerow((*known, name, *(getattr(place, field) for field in fields)))
+    return text.getvalue()
+
+
+def across_markdown(across: Across) -> str:
+    """Write a comparison as a Markdown table, and what it says as a list below."""
+    names = across_headers(across)
+    lines = [names, tuple("---" if name == LEFT else "---:" for name in names)]
+    lines += [across_cells(across, row) for row in across.combinations]
+    table = "".join(f"| {' | '.join(line)} |\n" for line in lines)
+    return f"{table}\n" + "".join(f"- {text}\n" for text in across_sentences(across))
+
+
+def _place(across: Across, place: Place) -> str:
+    return f"{place.rank:g} ({across.measure.text(place.mean)}{across.measure.unit})"
+
+
+def _first(across: Across) -> str:
+    first, *_ = across.combinations
+    count = len(across.experiments)
+    return (
+        f"{first.combination} has the best mean rank, {first.mean_rank:.2f} of "
+        f"{len(across.combinations)}, and is in the best group of {first.best_groups} of "
+        f"{count} experiments."
+    )
+
+
+def _agreement(across: Across) -> str:
+    if across.concordance is None:
+        return ""
+    names = across.experiments
+    pairs = [
+        (tau, f"{names[a]} and {names[b]} {tau:+.2f}")
+        for a, line in enumerate(across.correlations)
+        for b, tau in enumerate(line)
+        if a < b and tau is not None
+    ]
+    ends = [min(pairs)[1], max(pairs)[1]] if len(pairs) > 1 else [text for _, text in pairs]
+    return (
+        f"Agreement of the orders: Kendall's W {across.concordance:.2f} (1 is full agreement); "
+        f"rank correlation tau-b {', '.join(ends)}."
+    )
+
+
+def _holding(across: Across) -> str:
+    rows = across.combinations
+    holding = [row.combination for row in rows if row.holds_place]
+    moving = [row.combination for row in rows if row.holds_place is False]
+    if not holding and not moving:
+        return "No seeds show a spread, so which places are held cannot be said."
+    return (
+        f"Hold their place (one rank lies in the 90 % intervals of all experiments): "
+        f"{_listed(holding)}. Do not: {_listed(moving)}."
+    )
+
+
+def _difference(across: Across) -> str:
+    if across.critical_difference is None:
+        return (
+            f"{len(across.experiments)} experiments are too few to compare mean ranks by a test; "
+            f"from {ENOUGH_EXPERIMENTS} on there is one."
+        )
+    first, *others = across.combinations
+    limit = first.mean_rank + across.critical_difference
+    near = [row.combination for row in others if row.mean_rank <= limit]
+    p_value = "" if across.p_equal_ranks is None else f"Friedman p = {across.p_equal_ranks:.2g}; "
+    return (
+        f"{p_value}mean ranks differ at level {across.alpha:g} if they lie "
+        f"{across.critical_difference:.2f} apart (Nemenyi): not distinguishable from the first: "
+        f"{_listed(near)}."
+    )
+
+
+def _left_out(across: Across) -> str:
+    if not across.left_out:
+        return ""
+    return f"Left out, as some experiment has no whole result of them: {_listed(across.left_out)}."
+
+
+def _listed(names: Iterable[str]) -> str:
+    return ", ".join(names) or "none"

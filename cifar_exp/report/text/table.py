@@ -1,0 +1,60 @@
+"""A ranking as a table for people."""
+
+from __future__ import annotations
+
+from cifar_exp.comparison.ranking import Ranking
+from cifar_exp.comparison.row import Row
+from cifar_exp.system.formatting import duration
+
+LEFT = "combination"
+
+
+def headers(ranking: Ranking) -> tuple[str, ...]:
+    """Name the columns of `cells`."""
+    return (
+        "rank",
+        LEFT,
+        ranking.method.measure.label,
+        "best",
+        "P best",
+        "ranks",
+        "lr",
+        "batch size",
+        "time",
+    )
+
+
+def cells(ranking: Ranking, row: Row) -> tuple[str, ...]:
+    """Write a row of a ranking for people, in the order of `headers`."""
+    return (
+        _text(row.rank, "d"),
+        row.combination,
+        mean_text(ranking, row),
+        {True: "yes", False: "no", None: "-"}[row.in_best_group],
+        _text(row.p_best, ".2f"),
+        _ranks(row),
+        _text(row.lr, ".2g"),
+        _text(row.batch_size, "d"),
+        duration(row.seconds),
+    )
+
+
+def mean_text(ranking: Ranking, row: Row) -> str:
+    """Write a mean with half the width of its interval, where there is one."""
+    if row.mean is None:
+        return "no result"
+    measure = ranking.method.measure
+    if row.interval_high is None:
+        return f"{measure.text(row.mean)}{measure.unit}"
+    half = row.interval_high - row.mean
+    return f"{measure.text(row.mean)} ± {measure.text(half)}{measure.unit}"
+
+
+def _ranks(row: Row) -> str:
+    if row.rank_low is None or row.rank_high is None:
+        return "-"
+    return f"{row.rank_low}" if row.rank_low == row.rank_high else f"{row.rank_low}-{row.rank_high}"
+
+
+def _text(value: float | None, form: str) -> str:
+    return "-" if value is None else format(value, form)

@@ -1,0 +1,1 @@
+"""What gives trainers: processes of this machine."""

@@ -1,0 +1,209 @@
+"""What a sweep would cost: its trainings counted, its time measured on a few batches."""
+
+from __future__ import annotations
+
+import heapq
+import math
+import time
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass, replace
+from pathlib import Path
+from statistics import fmean
+
+from cifar_exp.components.datasets import Dataset, open_dataset
+from cifar_exp.experiment import Combination, Experiment, Range, TrialConfig
+from cifar_exp.sweep.disk_space import need
+from cifar_exp.sweep.executors import fork_server
+from cifar_exp.sweep.prepare import model_bytes
+from cifar_exp.training import loop
+from cifar_exp.training.hardware import prepare_process
+
+MEASURED_SECONDS = 0.5
+MOST_STEPS = 50
+
+# As `make bench` measures them: beside training, for each trial, and once for each sweep
+SECONDS_PER_RUN = 0.15
+SECONDS_PER_SWEEP = 6.0
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Plan:
+    """The size of a sweep; `seconds` is for all workers together, without pruning."""
+
+    combinations: int
+    trials: int
+    confirmations: int
+    epochs: int
+    """Epochs of all trainings together, without pruning."""
+    seconds: float
+    disk_bytes: int
+    images_per_second: dict[int, float]
+    """Training speed of each worker by batch size, with the first loss and optimizer."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Speed:
+    """What a worker measured while all others did the same."""
+
+    started: float
+    """Seconds since 1970 at which the worker was ready."""
+    step_seconds: Mapping[int, float]
+    """A training step by batch size, with the first loss and optimizer."""
+    optimizer_seconds: Mapping[str, float]
+    """What a step with each optimizer takes more than with the first."""
+    evaluation_seconds: float
+    """Evaluation of one image."""
+
+
+def measure(experiment: Experiment, data: Dataset, workers: int, threads: int) -> Plan:
+    """Plan a sweep from a few training steps, taken by as many processes as will work on it.
+
+    Nothing is recorded. The guess takes all batch sizes as equally frequent.
+    """
+    asked = time.time()
+    speeds = _measure_side_by_side(experiment, data, workers, threads)
+    start_seconds = max(speed.started for speed in speeds) - asked
+    training_seconds = {
+        c.name: fmean([_training_seconds(experiment, data, c, speed) for speed in speeds])
+        for c in experiment.combinations()
+    }
+    test_seconds = fmean([speed.evaluation_seconds for speed in speeds]) * len(data.test)
+    busy = makespan(
+        tuning=[experiment.search.trials * seconds for seconds in training_seconds.values()],
+        confirming=[seconds + test_seconds for seconds in training_seconds.values()],
+        seeds=experiment.confirm.seeds,
+        workers=workers,
+    )
+    return _plan(experiment, data, SECONDS_PER_SWEEP + start_seconds + busy, speeds)
+
+
+def makespan(
+    tuning: Sequence[float], confirming: Sequence[float], seeds: int, workers: int
+) -> float:
+    """Return when the last worker is done, in seconds from the start.
+
+    Args:
+        tuning: What tuning each combination takes, in their order.
+        confirming: What one confirmation of each takes; they wait for the tuning.
+        seeds: Confirmations of each combination.
+        workers: Units of work that run side by side; each takes the first that waits.
+    """
+    free = [0.0] * workers
+    tuned = []
+    for seconds, confirmation in zip(tuning, confirming, strict=True):
+        end = heapq.heappop(free) + seconds
+        heapq.heappush(free, end)
+        tuned.append((end, confirmation))
+    for ready, seconds in sorted(tuned):
+        for _ in range(seeds):
+            heapq.heappush(free, max(heapq.heappop(free), ready) + seconds)
+    return max(free)
+
+
+def _plan(experiment: Experiment, data: Dataset, seconds: float, speeds: Sequence[Speed]) -> Plan:
+    combinations = len(experiment.combinations())
+    trials = combinations * experiment.search.trials
+    confirmations = combinations * experiment.confirm.seeds
+    stored = need(experiment, model_bytes(experiment, data), len(data.test))
+    return Plan(
+        combinations=combinations,
+        trials=trials,
+        confirmations=confirmations,
+        epochs=(trials + confirmations) * experiment.epochs,
+        seconds=seconds,
+        disk_bytes=stored.files + stored.rows,
+        images_per_second={
+            size: size / fmean([speed.step_seconds[size] for speed in speeds])
+            for size in experiment.search.batch_size
+        },
+    )
+
+
+def _measure_side_by_side(
+    experiment: Experiment, data: Dataset, workers: int, threads: int
+) -> list[Speed]:
+    """Measure in as many processes as a sweep has: side by side they slow each other down."""
+    if workers == 1:
+        prepare_process(threads)
+        return [_measure(experiment, data)]
+    fork_server.load()
+    context = fork_server.context()
+    with ProcessPoolExecutor(workers, context, prepare_process, (threads,)) as executor:
+        jobs = [executor.submit(_measure_cached, experiment, data.path) for _ in range(workers)]
+        return [job.result() for job in jobs]
+
+
+def _measure_cached(experiment: Experiment, data_path: Path) -> Speed:
+    return _measure(experiment, open_dataset(data_path))
+
+
+def _measure(experiment: Experiment, data: Dataset) -> Speed:
+    started = time.time()
+    combinations = experiment.combinations()[: len(experiment.optimizers)]
+    sizes = experiment.search.batch_size
+    # An optimizer's step does not depend on the batch, so one size shows what each adds.
+    steps = {
+        c.optimizer.name: _step_seconds(_config(experiment, c, min(sizes)), data)
+        for c in combinations
+    }
+    first = steps[combinations[0].optimizer.name]
+    others = (size for size in sizes if size != min(sizes))
+    return Speed(
+        started=started,
+        step_seconds={
+            min(sizes): first,
+            **{s: _step_seconds(_config(experiment, combinations[0], s), data) for s in others},
+        },
+        optimizer_seconds={name: seconds - first for name, seconds in steps.items()},
+        evaluation_seconds=_evaluation_seconds(experiment, data),
+    )
+
+
+def _training_seconds(
+    experiment: Experiment, data: Dataset, combination: Combination, speed: Speed
+) -> float:
+    """Return what one training of a combination takes, with its run in MLflow."""
+    added = speed.optimizer_seconds[combination.optimizer.name]
+    epochs = [
+        math.ceil(len(data.train) / size) * (seconds + added)
+        for size, seconds in speed.step_seconds.items()
+    ]
+    validation = speed.evaluation_seconds * len(data.val)
+    return experiment.epochs * (fmean(epochs) + validation) + SECONDS_PER_RUN
+
+
+def _step_seconds(config: TrialConfig, data: Dataset) -> float:
+    """Time some training steps after one that warms up: fewer where they are slow."""
+    warm_up = _steps(config, data, 1)
+    return _steps(config, data, min(MOST_STEPS, math.ceil(MEASURED_SECONDS / warm_up)))
+
+
+def _steps(config: TrialConfig, data: Dataset, num_steps: int) -> float:
+    """Return what each of so many training steps takes, or as many as the data allows."""
+    num_images = min(len(data.train), num_steps * config.batch_size)
+    few = replace(data, train=data.train.first(num_images), val=data.val.first(1))
+    [epoch] = loop.train(loop.build_model(config, few), config, few)
+    return config.batch_size / epoch.images_per_second
+
+
+def _evaluation_seconds(experiment: Experiment, data: Dataset) -> float:
+    """Time the evaluation of an image, after a batch that warms up."""
+    config = _config(experiment, experiment.combinations()[0], experiment.search.batch_size[0])
+    model = loop.build_model(config, data)
+    few = data.val.first(2 * loop.EVALUATION_BATCH)
+    for split in (few.first(loop.EVALUATION_BATCH), few):
+        started = time.perf_counter()
+        loop.evaluate(model, config.loss_settings, split, config.precision)
+    return (time.perf_counter() - started) / len(few)
+
+
+def _config(experiment: Experiment, combination: Combination, batch_size: int) -> TrialConfig:
+    """Return a training with the low end of everything searched: its speed is that of any."""
+    low = {
+        name: values.low
+        for name, values in experiment.space(combination).items()
+        if isinstance(values, Range)
+    }
+    config = experiment.trial(combination, {**low, "batch_size": batch_size}, experiment.seed)
+    return config.model_copy(update={"epochs": 1})

@@ -1,0 +1,71 @@
+"""What is made sure of before a sweep records anything: its stores, its data, and that they fit."""
+
+from __future__ import annotations
+
+from urllib.parse import parse_qsl
+
+from cifar_exp import tracking
+from cifar_exp.components.datasets import Dataset, Progress, load, no_progress
+from cifar_exp.components.validation import DefinitionError
+from cifar_exp.errors import BadInput
+from cifar_exp.experiment import Experiment
+from cifar_exp.system import sqlite
+from cifar_exp.system.urls import store_name, without_credentials
+from cifar_exp.training.loop import initial_model
+
+
+def check_stores(tracking_uri: str, storage_url: str) -> None:
+    """Check what can be checked of both stores before anything is made.
+
+    Raises:
+        BadInput: They are one database: MLflow and Optuna both keep their version in a table of
+            the same name.
+        StoreError, Unavailable: A server does not answer, or a file cannot be written.
+    """
+    stores = (tracking_uri, storage_url)
+    if len({(store_name(store), _schema(store)) for store in stores}) == 1:
+        shown = without_credentials(storage_url)
+        raise BadInput(f"MLflow and Optuna need a database each, and both have {shown}")
+    tracking.check_server(tracking_uri)
+    for store in stores:
+        sqlite.check_writable(store)
+
+
+def _schema(store: str) -> str:
+    """Return the options of a PostgreSQL address, which may name a schema of the database."""
+    return dict(parse_qsl(store.partition("?")[2])).get("options", "")
+
+
+def prepare(experiment: Experiment, progress: Progress = no_progress) -> Dataset:
+    """Load the data of an experiment, and check that the definition fits it.
+
+    Raises:
+        DefinitionError: The network cannot take the images, or a batch is too large.
+        DataError: The data is missing or cannot be read.
+    """
+    data = load(experiment.dataset.choice, progress)
+    check_fit(experiment, data)
+    return data
+
+
+def check_fit(experiment: Experiment, data: Dataset) -> None:
+    """Check that the network takes the images, and that no batch is larger than the split.
+
+    Raises:
+        DefinitionError: One of them does not fit.
+    """
+    available = len(data.train.labels)
+    largest = max(experiment.search.batch_size)
+    if largest > available:
+        message = f"search.batch_size: {largest} is more than the {available} training images"
+        raise DefinitionError(message)
+    try:
+        initial_model(experiment.model, data, experiment.seed)
+    except ValueError as error:
+        raise DefinitionError(f"model: {error}") from None
+
+
+def model_bytes(experiment: Experiment, data: Dataset) -> int:
+    """Return the size of one stored network."""
+    model = initial_model(experiment.model, data, experiment.seed)
+    return sum(p.numel() * p.element_size() for p in model.parameters())

@@ -1,0 +1,57 @@
+"""What an MLflow store holds of a sweep: its ranking, and what its report shows beside it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
+
+from cifar_exp import tracking
+from cifar_exp.comparison import Curve, Method, Ranking, confirmed, confirmed_curves, rank
+from cifar_exp.components.metrics.predictions import Predictions
+from cifar_exp.records import RunRecord
+from cifar_exp.report import Evidence
+from cifar_exp.tracking import Client, StoreError
+
+
+class Results:
+    """The results of one sweep in a store.
+
+    Args:
+        client: The MLflow store.
+        records: The runs of an experiment.
+        sweep_run_id: The run of the sweep; by default the latest sweep.
+
+    Raises:
+        ValueError: There is no such sweep among the records.
+        StoreError: The store cannot be read.
+    """
+
+    def __init__(
+        self, client: Client, records: Sequence[RunRecord], sweep_run_id: str | None = None
+    ) -> None:
+        self.client = client
+        self.records = records
+        self.sweep_run_id = sweep_run_id
+        self.confirmed = confirmed(records, sweep_run_id)
+        self.curves: Mapping[str, Curve] = tracking.read_curves(
+            client, [r.run_id for runs in self.confirmed.values() for r in runs]
+        )
+
+    def ranking(self, method: Method | None = None) -> Ranking:
+        """Rank the combinations."""
+        return rank(self.records, self.sweep_run_id, method, self.curves)
+
+    def evidence(self) -> Evidence:
+        """Return what a report shows beside the ranking; this reads every stored prediction."""
+        return Evidence(
+            curves=confirmed_curves(self.confirmed, self.curves),
+            predictions={
+                name: tuple(self._predictions(runs)) for name, runs in self.confirmed.items()
+            },
+        )
+
+    def _predictions(self, runs: Sequence[RunRecord]) -> Iterator[Predictions]:
+        """Read the predictions of runs; older versions stored none."""
+        for run in runs:
+            with suppress(StoreError):
+                yield tracking.read_predictions(self.client, run.run_id)

@@ -1,0 +1,72 @@
+"""The beginning of a sweep: its run is opened, and under it one for each combination."""
+
+from __future__ import annotations
+
+from cifar_exp.components.datasets import Dataset
+from cifar_exp.experiment import Experiment, Range
+from cifar_exp.experiment.identity import definition_hash
+from cifar_exp.tracking import Run, Tracker
+
+
+def open_sweep(
+    experiment: Experiment, definition: str, data: Dataset, tracker: Tracker, inherited: str | None
+) -> Run:
+    """Open the run of a sweep: an earlier one of the same definition, or a new one.
+
+    Args:
+        experiment: The experiment.
+        definition: Its text, which the run keeps.
+        data: Its data.
+        tracker: Where the run is made.
+        inherited: The id of the run that `mlflow run` made for this process, which then is it.
+    """
+    tags = {"definition": definition_hash(experiment, data)}
+    params = _params(experiment, data)
+    if inherited is None:
+        run_ = tracker.open_run("sweep", experiment.name, tags=tags, params=params)
+    else:
+        run_ = tracker.adopt(inherited, experiment.name, {"kind": "sweep", **tags}, params)
+    run_.log_text(definition, "experiment.toml")
+    return run_
+
+
+def open_combinations(
+    experiment: Experiment, data: Dataset, tracker: Tracker, sweep_run: Run
+) -> dict[str, str]:
+    """Open the run of each combination under the sweep's; return their ids by name."""
+    parents = {}
+    for combination in experiment.combinations():
+        run_ = tracker.open_combination(
+            combination.name,
+            parent=sweep_run.run_id,
+            combination_id=experiment.identity(combination, data.fingerprint),
+            params={"loss": combination.loss.name, "optimizer": combination.optimizer.name},
+        )
+        run_.log_params(_lr_range(combination.optimizer.lr))  # also where an older version made it
+        parents[combination.name] = run_.run_id
+    return parents
+
+
+def _lr_range(lr: float | Range) -> dict[str, float]:
+    """Name the ends of the range that a learning rate is searched in; a fixed one has none."""
+    return {"lr_low": lr.low, "lr_high": lr.high} if isinstance(lr, Range) else {}
+
+
+def _params(experiment: Experiment, data: Dataset) -> dict[str, object]:
+    search = experiment.search
+    return {
+        "dataset": data.name,
+        "model": experiment.model,
+        "epochs": experiment.epochs,
+        "seed": experiment.seed,
+        "precision": experiment.arithmetic,
+        "augment": experiment.augment,
+        "compile": experiment.compile,
+        "losses": ", ".join(experiment.losses),
+        "optimizers": ", ".join(experiment.optimizers),
+        "trials": search.trials,
+        "sampler": search.sampler,
+        "pruner": search.pruner,
+        "batch_size": ", ".join(map(str, search.batch_size)),
+        "seeds": experiment.confirm.seeds,
+    }

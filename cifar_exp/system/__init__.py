@@ -1,0 +1,1 @@
+"""What the package needs of this machine: files, locks, signals, SQLite, addresses."""

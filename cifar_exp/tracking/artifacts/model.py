@@ -1,0 +1,93 @@
+"""What a run holds beside numbers: its model and its data set."""
+
+from __future__ import annotations
+
+import copy
+import json
+import logging
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import cloudpickle
+import mlflow
+import numpy as np
+import torch
+from mlflow import entities
+from mlflow.models import Model, ModelSignature
+from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
+from mlflow.types import Schema, TensorSpec
+
+from cifar_exp.components.datasets import Dataset
+from cifar_exp.components.models import onednn, standardize
+from cifar_exp.tracking.artifacts.flavor import flavor
+
+# The artifact then holds our layers too, and loads where cifar_exp is not installed.
+for layers in (onednn, standardize):
+    cloudpickle.register_pickle_by_value(layers)
+logging.getLogger("mlflow.pytorch").setLevel(logging.ERROR)  # it warns of pickle on every call
+
+
+def log_model(
+    client: mlflow.MlflowClient, run: entities.RunInfo, model: torch.nn.Module, data: Dataset
+) -> str:
+    """Store a network as the MLflow model `model` of a run; return the model's id.
+
+    The stored network is on the CPU and in evaluation mode. It takes uint8 images
+    N x C x H x W as they are in the data set and gives float32 logits N x classes.
+
+    This is what MLflow's own `Model.log` does, but for one thing: that reads the history of each
+    of the run's metrics to find those of step 0, a request a metric, and there are none.
+    """
+    logged = client.create_logged_model(run.experiment_id, name="model", source_run_id=run.run_id)
+    client.log_outputs(run.run_id, [entities.LoggedModelOutput(logged.model_id, step=0)])
+    with TemporaryDirectory() as folder:
+        path = Path(folder) / "model"
+        _save(model, Model(run_id=run.run_id, model_id=logged.model_id), path, data)
+        place = get_artifact_repository(logged.artifact_location, client.tracking_uri)
+        place.log_artifacts(str(path))
+    client.finalize_logged_model(logged.model_id, entities.LoggedModelStatus.READY)
+    return str(logged.model_id)
+
+
+def dataset_input(data: Dataset) -> entities.DatasetInput:
+    """Describe a data set for MLflow by its name, fingerprint and sizes, without its images."""
+    profile = {
+        "train": len(data.train.labels),
+        "val": len(data.val.labels),
+        "test": len(data.test.labels),
+        "classes": data.num_classes,
+        "fingerprint": data.fingerprint,
+    }
+    described = entities.Dataset(
+        name=data.name,
+        digest=data.fingerprint[:8],
+        source_type="local",
+        source=json.dumps({"uri": str(data.path)}),
+        profile=json.dumps(profile),
+    )
+    return entities.DatasetInput(described, [entities.InputTag("mlflow.data.context", "training")])
+
+
+def _save(model: torch.nn.Module, about: Model, path: Path, data: Dataset) -> None:
+    flavor.save_model(
+        copy.deepcopy(model).cpu().eval(),
+        path=str(path),
+        mlflow_model=about,
+        signature=_signature(data),
+        pip_requirements=_requirements(),
+        serialization_format="pickle",
+        pickle_module=flavor.mlflow_pytorch_pickle_module,
+    )
+
+
+def _signature(data: Dataset) -> ModelSignature:
+    images = TensorSpec(np.dtype("uint8"), (-1, data.channels, data.size, data.size), "images")
+    logits = TensorSpec(np.dtype("float32"), (-1, data.num_classes), "logits")
+    return ModelSignature(inputs=Schema([images]), outputs=Schema([logits]))
+
+
+def _requirements() -> list[str]:
+    return [
+        f"torch=={torch.__version__.partition('+')[0]}",
+        f"cloudpickle=={cloudpickle.__version__}",
+    ]

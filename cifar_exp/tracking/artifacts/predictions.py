@@ -1,0 +1,46 @@
+"""The predictions of a network on the test set, as an artifact of its run."""
+
+from __future__ import annotations
+
+import zipfile
+import zlib
+from dataclasses import asdict
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import mlflow
+import numpy as np
+from mlflow.exceptions import MlflowException
+
+from cifar_exp.components.metrics.predictions import Predictions
+from cifar_exp.tracking.store.server import StoreError
+
+FILE = "predictions.npz"
+DAMAGED = (OSError, EOFError, ValueError, TypeError, AttributeError, zipfile.BadZipFile, zlib.error)
+"""What numpy raises for files of something else; it is never let unpickle one."""
+
+
+def log_predictions(client: mlflow.MlflowClient, run_id: str, predictions: Predictions) -> None:
+    """Store predictions as `predictions.npz`, an array for each field."""
+    with TemporaryDirectory() as folder:
+        path = Path(folder) / FILE
+        np.savez_compressed(path, **asdict(predictions))
+        client.log_artifact(run_id, str(path))
+
+
+def read_predictions(client: mlflow.MlflowClient, run_id: str) -> Predictions:
+    """Read the predictions of a confirmation on the test set.
+
+    Raises:
+        StoreError: The run holds none, or what it holds is something else.
+    """
+    with TemporaryDirectory() as folder:
+        try:
+            path = client.download_artifacts(run_id, FILE, folder)
+        except (MlflowException, OSError) as error:
+            raise StoreError(f"run {run_id} holds no {FILE}") from error
+        try:
+            with np.load(path, allow_pickle=False) as arrays:
+                return Predictions(**arrays)
+        except DAMAGED as error:
+            raise StoreError(f"the {FILE} of run {run_id} is damaged") from error

@@ -1,0 +1,1 @@
+"""Runs for a tracking server: kept on this machine, and pushed from there."""

@@ -1,0 +1,97 @@
+"""What an outbox holds that the server has not got."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+import mlflow
+from mlflow.entities import LoggedModel, LoggedModelStatus, ViewType
+from mlflow.entities import Run as MlflowRun
+
+from cifar_exp.tracking.outbox.sync_state import Ledger
+from cifar_exp.tracking.store.search import pages
+
+RUNS_PER_PAGE = 1000
+TAKEN_FROM = "server_run_id"
+"""The tag of a run in the outbox that was taken from the server, with its id there."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Change:
+    """A run of the outbox in a state that the server does not have."""
+
+    run: MlflowRun
+    models: tuple[LoggedModel, ...]
+    """Those of its stored models that are complete, and not deleted."""
+    state: str
+
+    @property
+    def run_id(self) -> str:
+        """The run's id in the outbox."""
+        return str(self.run.info.run_id)
+
+    @property
+    def deleted(self) -> bool:
+        """Whether the run is deleted."""
+        return bool(self.run.info.lifecycle_stage == "deleted")
+
+    @property
+    def ended(self) -> bool:
+        """Whether nothing is being written to the run."""
+        return bool(self.run.info.status != "RUNNING")
+
+
+def changes(client: mlflow.MlflowClient, ledger: Ledger) -> list[Change]:
+    """Return the runs whose state is not the delivered one, the oldest first.
+
+    A run that is being taken from the server is none of them: half of it would be sent back.
+    """
+    experiments = [each.experiment_id for each in pages(client.search_experiments)]
+    models = _models_by_run(client, experiments)
+    found = []
+    for run in _runs(client, experiments):
+        change = describe(run, models.get(run.info.run_id, ()))
+        if ledger.state(change.run_id) != change.state and not _half_taken(run, ledger):
+            found.append(change)
+    return found
+
+
+def describe(run: MlflowRun, models: Iterable[LoggedModel] = ()) -> Change:
+    """Describe a run with a hash of all that is delivered of it, in any order."""
+    proto = run.to_proto()
+    parts = [*proto.data.params, *proto.data.tags, *proto.data.metrics]
+    parts += [*proto.inputs.dataset_inputs, *proto.outputs.model_outputs]
+    texts = sorted(part.SerializeToString(deterministic=True) for part in parts)
+    names = sorted(model.model_id for model in models)
+    whole = [proto.info.SerializeToString(deterministic=True), *texts, *map(str.encode, names)]
+    return Change(
+        run=run,
+        models=tuple(models),
+        state=hashlib.sha256(b"\n".join(whole)).hexdigest(),
+    )
+
+
+def _runs(client: mlflow.MlflowClient, experiments: list[str]) -> Iterator[MlflowRun]:
+    return pages(
+        client.search_runs,
+        experiment_ids=experiments,
+        run_view_type=ViewType.ALL,
+        max_results=RUNS_PER_PAGE,
+        order_by=["attributes.start_time ASC"],
+    )
+
+
+def _models_by_run(
+    client: mlflow.MlflowClient, experiments: list[str]
+) -> dict[str, tuple[LoggedModel, ...]]:
+    models: dict[str, tuple[LoggedModel, ...]] = {}
+    for model in pages(client.search_logged_models, experiment_ids=experiments):
+        if model.status == LoggedModelStatus.READY:
+            models[model.source_run_id] = (*models.get(model.source_run_id, ()), model)
+    return models
+
+
+def _half_taken(run: MlflowRun, ledger: Ledger) -> bool:
+    return TAKEN_FROM in run.data.tags and ledger.server_id(run.info.run_id) is None

@@ -1,0 +1,72 @@
+"""The outbox: where the runs for a server are written first, on this machine."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import mlflow
+from filelock import FileLock
+
+from cifar_exp.system.paths import outboxes
+from cifar_exp.tracking.store.server import is_server, take_credentials
+
+ADDRESS = "server.txt"
+
+
+@dataclass(frozen=True, slots=True)
+class Outbox:
+    """The folder that holds the runs for one server: an MLflow store, and what was delivered."""
+
+    server: str
+    """The server's address, without credentials."""
+    folder: Path
+
+    @property
+    def uri(self) -> str:
+        """The tracking URI of the store that training writes to."""
+        return f"sqlite:///{self.folder / 'mlflow.db'}"
+
+    @property
+    def ledger(self) -> Path:
+        """The file of the ledger."""
+        return self.folder / "delivered.db"
+
+    def alone(self) -> FileLock:
+        """Return the lock of whoever delivers, or takes in what others have changed."""
+        return FileLock(self.folder / "delivery.lock")
+
+    def open(self) -> None:
+        """Make the folder, readable by its user alone, if it is not there."""
+        self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        (self.folder / ADDRESS).write_text(self.server)
+
+    def experiment(self, client: mlflow.MlflowClient, name: str) -> str:
+        """Return the id of an MLflow experiment in the outbox; it keeps its files there too."""
+        found = client.get_experiment_by_name(name)
+        if found is not None:
+            return str(found.experiment_id)
+        return str(client.create_experiment(name, str(self.folder / "artifacts" / _short(name))))
+
+
+def outbox_of(uri: str) -> Outbox:
+    """Return the outbox for the server at `uri`, whether it is there or not."""
+    server = take_credentials(uri)
+    return Outbox(server, outboxes() / _short(server))
+
+
+def store_of(uri: str) -> str:
+    """Return the URI of the store that runs for a tracking URI are written to: its own, mostly."""
+    return outbox_of(uri).uri if is_server(uri) else uri
+
+
+def every_outbox() -> Iterator[Outbox]:
+    """Give the outboxes of this user."""
+    for address in sorted(outboxes().glob(f"*/{ADDRESS}")):
+        yield Outbox(address.read_text(), address.parent)
+
+
+def _short(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()[:16]

@@ -1,0 +1,242 @@
+"""Copies what is new in an outbox to its server, each thing once however often it is tried."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import zip_longest
+from typing import Any
+
+import mlflow
+from mlflow.entities import Experiment, Metric, Param, RunTag, ViewType
+from mlflow.entities import Run as MlflowRun
+from mlflow.exceptions import MlflowException
+
+from cifar_exp.records import STATE
+from cifar_exp.system.formatting import first_line
+from cifar_exp.tracking.outbox.changes import TAKEN_FROM, Change, changes
+from cifar_exp.tracking.outbox.push_files import FileDelivery
+from cifar_exp.tracking.outbox.sync_state import Ledger
+from cifar_exp.tracking.store.history import read_points
+from cifar_exp.tracking.store.server import check_server
+from cifar_exp.tracking.ui import NOTE, OURS
+
+ORIGIN = "outbox_run_id"
+"""The tag of a run on the server that names the run of the outbox."""
+PARENT = "mlflow.parentRunId"
+METRICS_PER_BATCH, OTHERS_PER_BATCH = 800, 100  # MLflow's limits: 1000 in all, 100 of each other
+
+Points = set[tuple[str, float, int, int]]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Sent:
+    """What one round of a delivery did."""
+
+    runs: int
+    points: int
+    """Points of metrics."""
+    left: int
+    """Runs that the server refused."""
+    problem: str = ""
+    """What it said of the first of them."""
+
+
+class Delivery:
+    """Brings the runs of an outbox to the server, round by round.
+
+    A run is looked for before it is made, by the tag that names its origin. Parameters, tags and
+    points are the same however often they are sent. What has been delivered is noted last.
+
+    Args:
+        outbox: A client of the store that training writes to.
+        server: A client of the server.
+        ledger: What has been delivered.
+    """
+
+    def __init__(
+        self, outbox: mlflow.MlflowClient, server: mlflow.MlflowClient, ledger: Ledger
+    ) -> None:
+        self.outbox = outbox
+        self.server = server
+        self.ledger = ledger
+        self._files = FileDelivery(server, ledger)
+        self._points: dict[str, Points] = {}
+        self._num_points = 0
+
+    def round(self) -> Sent:
+        """Send everything that is new.
+
+        Raises:
+            StoreError: The server does not answer.
+        """
+        check_server(self.server.tracking_uri)
+        found = changes(self.outbox, self.ledger)
+        points_before, problems = self._num_points, []
+        for step in (self._place, self._send):  # parents have an id before children name it
+            for change in found:
+                problems += self._attempt(step, change)
+        for experiment in self.outbox.search_experiments():
+            problems += self._attempt(self._describe, experiment)
+        left = len(changes(self.outbox, self.ledger)) if problems else 0
+        return Sent(
+            runs=len(found) - left,
+            points=self._num_points - points_before,
+            left=left,
+            problem=problems[0] if problems else "",
+        )
+
+    def _attempt(self, step: Callable[..., None], subject: Any) -> list[str]:
+        """Take a step; return what the server says where it refuses, so that others go on."""
+        try:
+            step(subject)
+        except (MlflowException, OSError) as error:
+            check_server(self.server.tracking_uri)
+            return [first_line(error)]
+        return []
+
+    def _place(self, change: Change) -> None:
+        """Make the run on the server, if it is not there."""
+        if change.deleted or self.ledger.server_id(change.run_id):
+            return
+        run = change.run
+        copies = self._copies(run)
+        there = copies[0] if copies else self._create(run)
+        self.ledger.note(change.run_id, there.info.run_id)
+
+    def _create(self, run: MlflowRun) -> MlflowRun:
+        return self.server.create_run(
+            self._experiment_id(run),
+            start_time=run.info.start_time,
+            tags=self._tags(run),
+            run_name=run.info.run_name,
+        )
+
+    def _send(self, change: Change) -> None:
+        """Bring the run on the server to the state of that in the outbox."""
+        server_id = self.ledger.server_id(change.run_id)
+        if change.deleted:
+            self._delete(change)
+        elif server_id is None or self._awaits_parent(change.run):
+            return  # another round can place them
+        elif self._is_there(change, server_id):
+            self._send_records(change.run, server_id)
+            if change.ended:
+                self._files.send(change, server_id)
+            self._send_status(change, server_id)
+        self.ledger.mark(change.run_id, change.state)
+
+    def _awaits_parent(self, run: MlflowRun) -> bool:
+        """Say whether a run's parent is still to be placed; one that is deleted is not awaited."""
+        parent = run.data.tags.get(PARENT)
+        if parent is None or self.ledger.server_id(parent):
+            return False
+        try:
+            found = self.outbox.get_run(parent)
+        except MlflowException:
+            return False  # a foreign run, or one that was removed for good
+        return bool(found.info.lifecycle_stage == "active")
+
+    def _send_records(self, run: MlflowRun, server_id: str) -> None:
+        points = self._new_points(run)
+        batches = zip_longest(
+            chunks([Metric(*point) for point in points], METRICS_PER_BATCH),
+            chunks([Param(*item) for item in run.data.params.items()], OTHERS_PER_BATCH),
+            chunks([RunTag(*item) for item in self._tags(run).items()], OTHERS_PER_BATCH),
+            fillvalue=(),
+        )
+        for metrics, params, some_tags in batches:
+            self.server.log_batch(server_id, metrics, params, some_tags)
+        if datasets := run.inputs.dataset_inputs if run.inputs else []:
+            self.server.log_inputs(server_id, datasets)
+        self._points.setdefault(run.info.run_id, set()).update(points)
+        self._num_points += len(points)
+
+    def _new_points(self, run: MlflowRun) -> list[tuple[str, float, int, int]]:
+        """Return the points that this process has not sent; the server drops what it has."""
+        sent = self._points.get(run.info.run_id, set())
+        found = (
+            (point.key, point.value, point.timestamp, point.step)
+            for name in run.data.metrics
+            for _, point in read_points(self.outbox, [run.info.run_id], name)
+        )
+        return sorted(set(found) - sent, key=lambda point: (point[2], point[3], point[0]))
+
+    def _send_status(self, change: Change, server_id: str) -> None:
+        """Send what says that all else is there: the state of a training, and the run's status."""
+        info = change.run.info
+        if change.ended and (state := change.run.data.tags.get(STATE)):
+            self.server.set_tag(server_id, STATE, state)
+        self.server.update_run(server_id, info.status, info.run_name)
+        if change.ended:
+            self.server.set_terminated(server_id, info.status, info.end_time)
+            for copy in self._copies(change.run):
+                if copy.info.run_id != server_id:  # made by a request that was taken late
+                    self.server.delete_run(copy.info.run_id)
+            self._points.pop(change.run_id, None)
+
+    def _delete(self, change: Change) -> None:
+        server_id = self.ledger.server_id(change.run_id)
+        known = [server_id] if server_id else []
+        for copy in known or [copy.info.run_id for copy in self._copies(change.run)]:
+            self.server.delete_run(copy)
+
+    def _is_there(self, change: Change, server_id: str) -> bool:
+        """Say whether the server's run can be written to; one deleted there is let be.
+
+        Raises:
+            MlflowException: The server does not know the run; another round makes it anew.
+        """
+        try:
+            there = self.server.get_run(server_id)
+        except MlflowException as error:
+            if error.error_code == "RESOURCE_DOES_NOT_EXIST":
+                self.ledger.forget(change.run_id)
+            raise
+        return bool(there.info.lifecycle_stage == "active")
+
+    def _copies(self, run: MlflowRun) -> list[MlflowRun]:
+        """Return the runs on the server that are copies of a run, the oldest first."""
+        found = self.server.search_runs(
+            [self._experiment_id(run)],
+            f"tags.{ORIGIN} = '{run.info.run_id}'",
+            run_view_type=ViewType.ACTIVE_ONLY,
+        )
+        return sorted(found, key=lambda copy: (copy.info.start_time, copy.info.run_id))
+
+    def _tags(self, run: MlflowRun) -> dict[str, str]:
+        """Return the tags of a run's copy, but for its state: its own, and where it comes from."""
+        apart = (TAKEN_FROM, STATE)
+        tags = {name: text for name, text in run.data.tags.items() if name not in apart}
+        tags[ORIGIN] = run.info.run_id
+        if PARENT in tags:
+            tags[PARENT] = self.ledger.server_id(tags[PARENT]) or tags[PARENT]
+        return tags
+
+    def _experiment_id(self, run: MlflowRun) -> str:
+        """Return the id of the server's experiment of the same name, which is made if need be."""
+        local = f"experiment/{run.info.experiment_id}"
+        known = self.ledger.server_id(local)
+        if known is None:
+            name = self.outbox.get_experiment(run.info.experiment_id).name
+            found = self.server.get_experiment_by_name(name)
+            known = str(found.experiment_id if found else self.server.create_experiment(name))
+            self.ledger.note(local, known)
+        return known
+
+    def _describe(self, experiment: Experiment) -> None:
+        """Send the tags of an experiment; a description that a user has written is left alone."""
+        local = f"experiment/{experiment.experiment_id}"
+        server_id, state = self.ledger.server_id(local), str(sorted(experiment.tags.items()))
+        if server_id is None or self.ledger.state(local) == state:
+            return
+        there = self.server.get_experiment(server_id).tags.get(NOTE, "")
+        for name, text in experiment.tags.items():
+            if name != NOTE or not there or there.startswith(OURS):
+                self.server.set_experiment_tag(server_id, name, text)
+        self.ledger.mark(local, state)
+
+
+def chunks(items: Sequence[Any], size: int) -> Iterator[Sequence[Any]]:
+    """Cut a sequence into parts of at most `size`."""
+    return (items[start : start + size] for start in range(0, len(items), size))

@@ -1,0 +1,75 @@
+"""Copies the files of runs in an outbox to its server: artifacts and stored networks."""
+
+from __future__ import annotations
+
+import hashlib
+import shutil
+from pathlib import Path
+
+import mlflow
+from mlflow.entities import LoggedModel
+from mlflow.utils.file_utils import local_file_uri_to_path
+
+from cifar_exp.tracking.outbox import copy_model
+from cifar_exp.tracking.outbox.changes import Change
+from cifar_exp.tracking.outbox.sync_state import Ledger
+from cifar_exp.tracking.store.stored_files import stored_model
+
+READY, DELETED = "ready", "deleted"
+
+
+class FileDelivery:
+    """Sends what the ledger does not have as sent, and notes it when it is there.
+
+    Args:
+        server: A client of the server.
+        ledger: What has been delivered.
+    """
+
+    def __init__(self, server: mlflow.MlflowClient, ledger: Ledger) -> None:
+        self.server = server
+        self.ledger = ledger
+
+    def send(self, change: Change, server_id: str) -> None:
+        """Send artifacts and models; a model's files are deleted here when they are there."""
+        run = change.run
+        folder = Path(local_file_uri_to_path(run.info.artifact_uri))
+        if folder.is_dir():
+            self._send_artifacts(folder, change.run_id, server_id)
+        outputs = run.outputs.model_outputs if run.outputs else []
+        steps = {output.model_id: output.step for output in outputs}
+        alive = {model.model_id: model for model in change.models}
+        for model_id, step in steps.items():
+            if model_id in alive:
+                self._send_model(alive[model_id], server_id, step)
+            else:
+                self._delete_model(model_id)
+
+    def _send_artifacts(self, folder: Path, run_id: str, server_id: str) -> None:
+        contents = _contents(folder)
+        if self.ledger.state(f"files/{run_id}") != contents:
+            self.server.log_artifacts(server_id, str(folder))
+            self.ledger.mark(f"files/{run_id}", contents)
+
+    def _send_model(self, model: LoggedModel, server_id: str, step: int) -> None:
+        if self.ledger.state(model.model_id) != READY:
+            there = self.server.get_run(server_id)
+            copy = copy_model.place_copy(model, self.server, there, step)
+            self.ledger.note(model.model_id, copy.model_id)
+            copy_model.fill_copy(model, self.server, copy, server_id)
+            self.ledger.mark(model.model_id, READY)
+        shutil.rmtree(copy_model.files(model), ignore_errors=True)
+
+    def _delete_model(self, model_id: str) -> None:
+        copy = self.ledger.server_id(model_id)
+        if copy is not None and self.ledger.state(model_id) != DELETED:
+            if there := stored_model(self.server, copy):
+                there.delete()
+            self.ledger.mark(model_id, DELETED)
+
+
+def _contents(folder: Path) -> str:
+    """Return a hash of the names, sizes and times of a folder's files."""
+    files = sorted(path for path in folder.rglob("*") if path.is_file())
+    about = [(str(path), path.stat().st_size, path.stat().st_mtime_ns) for path in files]
+    return hashlib.sha256(str(about).encode()).hexdigest()

@@ -1,0 +1,1 @@
+"""An MLflow store: connected to, searched, read."""

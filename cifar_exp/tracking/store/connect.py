@@ -1,0 +1,119 @@
+"""The MLflow store: where it is, and whether it can be used."""
+
+from __future__ import annotations
+
+import logging
+import os
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+
+import mlflow
+import sqlalchemy
+import sqlalchemy.exc
+from filelock import FileLock
+from mlflow.exceptions import MlflowException
+from mlflow.tracking.registry import UnsupportedModelRegistryStoreURIException
+from sqlalchemy.engine import make_url
+
+from cifar_exp.system import sqlite
+from cifar_exp.system.formatting import first_line
+from cifar_exp.system.paths import lock_file
+from cifar_exp.system.urls import hide, secrets_in, store_name, without_credentials
+from cifar_exp.tracking.store.server import StoreError, check_server, is_server, take_credentials
+
+QUIET = {
+    "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",  # a bar a file
+    "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",  # two lines and a request a run on a server
+}
+UNUSABLE = (
+    MlflowException,
+    sqlalchemy.exc.SQLAlchemyError,
+    sqlite3.Error,
+    OSError,
+    ImportError,  # the database's driver is not installed
+    ValueError,  # the address has a port that is no number
+)
+
+DATABASES = ("postgresql", "mysql", "mssql")
+
+Client = mlflow.MlflowClient
+
+
+def default_uri() -> str:
+    """Return MLFLOW_TRACKING_URI, or else the database file `mlflow.db` in the current folder."""
+    return os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{Path('mlflow.db').absolute()}"
+
+
+def connect(uri: str) -> mlflow.MlflowClient:
+    """Return a client of the store at `uri`, which is created if it is a new database.
+
+    Several processes may call this at once: MLflow makes its tables unguarded, so a lock does.
+
+    Raises:
+        StoreError: The server does not answer, or the database cannot be opened.
+    """
+    for noisy in ("mlflow", "alembic"):
+        logging.getLogger(noisy).setLevel(logging.ERROR)
+    # It prints the traceback of an error that it raises as well, on a full disk for example.
+    logging.getLogger("mlflow.store.db.utils").setLevel(logging.CRITICAL)
+    for silenced, value in QUIET.items():
+        os.environ.setdefault(silenced, value)
+    sqlite.share_files()
+    if uri.startswith("sqlite:"):
+        _check_file(uri)
+    elif uri.startswith(DATABASES):
+        _check_database(uri)
+    elif is_server(uri):
+        uri = take_credentials(uri)
+        check_server(uri)
+    try:
+        with FileLock(lock_file(f"tables {store_name(uri)}")):
+            mlflow.set_tracking_uri(uri)
+            client = mlflow.MlflowClient(uri)
+            client.search_experiments(max_results=1)
+    except UnsupportedModelRegistryStoreURIException:
+        raise StoreError(
+            f"the MLflow store {without_credentials(uri)} cannot be used: MLflow has no such kind "
+            "of store; name a database such as sqlite:///mlflow.db, or a server by http://"
+        ) from None
+    except UNUSABLE as error:
+        raise StoreError(
+            f"the MLflow store {without_credentials(uri)} cannot be used: "
+            f"{hide(first_line(error), secrets_in(uri))}"
+        ) from error
+    return client
+
+
+def exists(uri: str) -> bool:
+    """Say whether a store is there already; of a server, its answer will tell."""
+    return sqlite.exists(uri)
+
+
+def _check_file(uri: str) -> None:
+    """Open a database file once, as MLflow itself would try for more than a minute."""
+    try:
+        with closing(_open_file(uri)) as connection:
+            connection.execute("PRAGMA schema_version")
+    except sqlite3.Error as error:
+        raise StoreError(
+            f"the MLflow store {without_credentials(uri)} cannot be used: {error}"
+        ) from None
+
+
+def _check_database(uri: str) -> None:
+    """Connect to a database server once, as MLflow itself would try for more than a minute."""
+    try:
+        engine = sqlalchemy.create_engine(uri, poolclass=sqlalchemy.NullPool)
+        engine.connect().close()
+    except (sqlalchemy.exc.SQLAlchemyError, ImportError, ValueError) as error:
+        driver = "; install its driver" if isinstance(error, ImportError) else ""
+        raise StoreError(
+            f"the MLflow store {without_credentials(uri)} cannot be used: "
+            f"{hide(first_line(error), secrets_in(uri))}{driver}"
+        ) from None
+
+
+def _open_file(uri: str) -> sqlite3.Connection:
+    path = make_url(uri).database or ":memory:"
+    return sqlite3.connect(path, timeout=sqlite.SECONDS_TO_WAIT)

@@ -1,0 +1,95 @@
+"""What MLflow holds of the runs of an experiment, read as records."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any, cast, get_args
+
+import mlflow
+from mlflow.entities import Run as MlflowRun
+from mlflow.entities import ViewType
+
+from cifar_exp.records import STATE, Kind, RunRecord, TrialState
+from cifar_exp.tracking.store.search import pages, quoted
+from cifar_exp.tracking.store.stored_files import Files
+
+RUNS_PER_PAGE = 1000
+
+
+def read_records(client: mlflow.MlflowClient, experiment: str, **tags: str) -> list[RunRecord]:
+    """Read the runs that carry an experiment's name and these tags, the oldest first."""
+    conditions = {"experiment": experiment, **tags}
+    filter_string = " and ".join(
+        f"tags.`{key}` = {quoted(value)}" for key, value in conditions.items()
+    )
+    found = [record_of(run) for run in _search(client, filter_string) if _is_ours(run)]
+    return sorted(found, key=lambda record: (record.start_time, record.number or 0))
+
+
+def deleted_runs(client: mlflow.MlflowClient, experiment: str) -> Iterator[MlflowRun]:
+    """Give the deleted runs of an experiment; MLflow keeps them until its own gc."""
+    condition = f"tags.experiment = {quoted(experiment)}"
+    found = _search(client, condition, run_view_type=ViewType.DELETED_ONLY)
+    return (run for run in found if _is_ours(run))
+
+
+def files_of_deleted_runs(client: mlflow.MlflowClient, experiment: str) -> Iterator[Files]:
+    """Give the files of each deleted run of an experiment."""
+    return (Files(client, run.info.artifact_uri) for run in deleted_runs(client, experiment))
+
+
+def experiments(client: mlflow.MlflowClient) -> set[str]:
+    """Return the names of all experiments that have runs in a store."""
+    found = _search(client, "tags.experiment LIKE '%'")
+    return {run.data.tags["experiment"] for run in found if _is_ours(run)}
+
+
+def record_of(run: MlflowRun) -> RunRecord:
+    """Return what a run of this program holds."""
+    tags = run.data.tags
+    return RunRecord(
+        run_id=run.info.run_id,
+        experiment=tags["experiment"],
+        kind=cast(Kind, tags["kind"]),
+        name=run.info.run_name,
+        status=run.info.status,
+        start_time=_number(tags.get("resumed")) or run.info.start_time,
+        parent=tags.get("mlflow.parentRunId"),
+        combination=tags.get("combination"),
+        combination_id=tags.get("combination_id"),
+        number=_number(tags.get("number")),
+        state=cast(TrialState | None, tags.get(STATE)),
+        diverged="diverged" in tags,
+        confirms=_number(tags.get("confirms")),
+        data_digest=_data_digest(run),
+        params=run.data.params,
+        metrics=run.data.metrics,
+        tags=tags,
+    )
+
+
+def _search(client: mlflow.MlflowClient, filter_string: str, **options: Any) -> Iterator[MlflowRun]:
+    everywhere = [e.experiment_id for e in pages(client.search_experiments)]
+    return pages(
+        client.search_runs,
+        experiment_ids=everywhere,
+        filter_string=filter_string,
+        max_results=RUNS_PER_PAGE,
+        **options,
+    )
+
+
+def _is_ours(run: MlflowRun) -> bool:
+    """Say whether a run that carries the experiment's name was made by this program."""
+    return run.data.tags.get("kind") in get_args(Kind)
+
+
+def _data_digest(run: MlflowRun) -> str | None:
+    """Return the digest of the data set that a run names as its input, if it does."""
+    inputs = run.inputs.dataset_inputs if run.inputs else []
+    return next((given.dataset.digest for given in inputs), None)
+
+
+def _number(text: str | None) -> int | None:
+    """Return the number that a tag holds; what is none was not written by this program."""
+    return int(text) if text is not None and text.isdecimal() else None

@@ -1,0 +1,1 @@
+"""One training: batches, epochs, evaluation and checkpoints; nothing of MLflow or Optuna."""

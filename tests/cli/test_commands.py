@@ -1,0 +1,482 @@
+from __future__ import annotations
+
+import csv
+import io
+import json
+import os
+import shlex
+import shutil
+import socket
+from pathlib import Path
+
+import pytest
+
+from cifar_exp.components.datasets import DATASETS
+from cifar_exp.components.losses import LOSSES
+from cifar_exp.components.models.networks import MODELS
+from cifar_exp.components.optimizers import OPTIMIZERS
+from cifar_exp.tracking import connect, read_records
+from tests import tiny
+from tests.command import Cli
+
+IN_A_STORE = pytest.mark.usefixtures("tracking_uri", "no_pictures")
+
+
+@pytest.fixture
+def definition(tmp_path: Path, images: Path) -> Path:
+    path = tmp_path / "tiny.toml"
+    path.write_text(tiny.definition(images))
+    return path
+
+
+# A sweep and what follows it.
+
+
+def test_run_compare_and_train_the_best_again(
+    cli: Cli, definition: Path, tracking_uri: str, tmp_path: Path
+) -> None:
+    ran = cli("run", definition, "--trials", 2, "--workers", 1, "--threads", 1)
+    assert ran.code == 0, ran.err
+    lines = ran.out.splitlines()
+    assert lines[0] == "8 trainings: 2 combinations x (2 trials + 2 seeds)"
+    assert "1 worker of 1 thread" in lines
+    for text in ("[1/8] cross_entropy+sgd trial 0: val", "mse+sgd", "mlflow ui", "/#/experiments/"):
+        assert text in ran.out
+
+    table = cli("compare", "tiny")
+    assert table.code == 0
+    assert table.out in ran.out
+
+    output = tmp_path / "files"
+    held = json.loads(cli("compare", "tiny", "--format", "json", "--output", output).out)
+    best = held["combinations"][0]
+    assert json.loads((output / "ranking.json").read_text()) == held
+    rows = list(csv.DictReader(io.StringIO(cli("compare", "tiny", "--format", "csv").out)))
+    assert [row["combination"] for row in rows] == [c["combination"] for c in held["combinations"]]
+    assert cli("compare", "tiny", "--format", "md").out == (output / "ranking.md").read_text()
+    assert sorted(path.name for path in output.iterdir()) == [
+        "figures",
+        "ranking.csv",
+        "ranking.json",
+        "ranking.md",
+        "report.html",
+    ]
+    assert (output / "figures" / "heat-map.png").stat().st_size > 1000
+
+    [line] = [line for line in ran.out.splitlines() if line.startswith("Best again: ")]
+    program, *command = shlex.split(line.removeprefix("Best again: "))
+    assert program == "cifar-exp"
+    again = cli(*command)
+    assert again.code == 0, again.err
+    [trained] = read_records(connect(tracking_uri), "train")
+    assert trained.metrics["val_accuracy"] == best["val_accuracy"]
+
+
+def test_doctor_and_gc_leave_the_ranking_as_it_is(
+    cli: Cli, definition: Path, tracking_uri: str
+) -> None:
+    cli("run", definition, "--trials", 2, "--workers", 1)
+    table = cli("compare", "tiny", "--format", "json").out
+    [*_, last] = read_records(connect(tracking_uri), "tiny", kind="confirmation")
+    connect(tracking_uri).update_run(last.run_id, status="RUNNING")
+    line = f"tiny: confirmation {last.name} was left open: closed as FINISHED"
+    for options, told in (
+        (["--dry-run"], [line, "1 experiment examined, 1 finding; nothing was changed"]),
+        ([], [line, "1 experiment examined, 1 finding"]),
+        (["tiny"], ["1 experiment examined, 0 findings"]),
+    ):
+        visited = cli("doctor", *options)
+        assert (visited.code, visited.out.splitlines()) == (0, told)
+    for dry_run, done in ((["--dry-run"], "would be deleted"), ([], "deleted")):
+        collected = cli("gc", "tiny", *dry_run)
+        assert collected.code == 0
+        assert collected.out.startswith("tiny: 2 stored models and the files of 0 deleted runs, ")
+        assert collected.out.endswith(f" bytes, {done}\n")
+    assert cli("compare", "tiny", "--format", "json").out == table
+    for command in ("doctor", "gc"):
+        refused = cli(command, "tinny")
+        assert refused.code == 2
+        assert "'tinny'" in refused.last
+
+
+@pytest.mark.parametrize("option", ["--tracking-uri", "--storage"])
+@pytest.mark.parametrize("place", ["file", "locked"])
+def test_a_store_that_cannot_be_written_is_told_of_before_the_data_is_read(
+    cli: Cli,
+    definition: Path,
+    here: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    option: str,
+    place: str,
+) -> None:
+    monkeypatch.setattr(
+        "cifar_exp.sweep.prepare.prepare", lambda *_: pytest.fail("the data was read")
+    )
+    folder = here / place
+    if place == "locked":
+        folder.mkdir(mode=0o555)
+        if os.access(folder, os.W_OK):
+            pytest.skip("root may write everywhere")
+    else:
+        folder.touch()
+    refused = cli("run", definition, option, f"sqlite:///{folder}/store.db")
+    assert refused.code == 3
+    assert f"the database {folder}/store.db cannot be written: " in refused.last
+    assert list(here.iterdir()) == [folder]
+
+
+@IN_A_STORE
+def test_joining_nobody_is_a_plain_run(cli: Cli, definition: Path) -> None:
+    ran = cli("run", definition, "--join", "--trials", 1, "--seeds", 1, "--workers", 1)
+    assert ran.code == 0, ran.err
+    assert "beside" not in ran.out
+    assert len([line for line in ran.out.splitlines() if line.startswith("[")]) == 4
+
+
+@IN_A_STORE
+def test_compare_by_another_yardstick(cli: Cli, definition: Path) -> None:
+    cli("run", definition, "--trials", 1, "--workers", 1)
+    options = ("--yardstick", "test_nll", "--alpha", 0.1, "--rope", 2)
+    held = json.loads(cli("compare", "tiny", "--format", "json", *options).out)
+    assert (held["yardstick"], held["alpha"], held["rope"]) == ("test_nll", 0.1, 2.0)
+    means = [row["metric_means"]["test_nll"] for row in held["combinations"]]
+    assert means == sorted(means)
+    assert "test NLL" in cli("compare", "tiny", *options).out
+
+
+@IN_A_STORE
+def test_compare_several_experiments(cli: Cli, definition: Path, tmp_path: Path) -> None:
+    text = definition.read_text()
+    definition.write_text(text)
+    for name in ("tiny", "tinier"):
+        definition.write_text(text.replace('name = "tiny"', f'name = "{name}"'))
+        cli("run", definition, "--trials", 1, "--workers", 1)
+    ran = cli("compare", "tiny", "tinier", "--format", "json", "--output", tmp_path / "both")
+    held = json.loads(ran.out)
+    assert held["experiments"] == ["tiny", "tinier"]
+    # The same definition by two names: every order is the same.
+    assert held["concordance"] == 1.0
+    assert f"written to {tmp_path / 'both'}: across.csv" in ran.err
+    assert "mean rank" in cli("compare", "tiny", "tinier").out
+
+
+@IN_A_STORE
+def test_run_again_says_what_was_there(cli: Cli, definition: Path) -> None:
+    cli("run", definition, "--workers", 1)
+    again = cli("run", definition, "--workers", 1)
+    assert "10 of 10 trainings are there already" in again.out
+    assert "] " not in again.out  # no line of a training
+
+
+@IN_A_STORE
+def test_run_with_more_trials_counts_on_from_what_was_there(cli: Cli, definition: Path) -> None:
+    one_loss = definition.read_text().replace("mse = {}", "")
+    definition.write_text(one_loss)
+    cli("run", definition, "--trials", 1, "--workers", 1)
+    more = cli("run", definition, "--trials", 3, "--workers", 1)
+    lines = more.out.splitlines()
+    assert "1 of 5 trainings are there already" in lines
+    counted = [line.partition(" ")[0] for line in lines if line.startswith("[")]
+    assert counted == ["[2/5]", "[3/5]", "[4/5]", "[5/5]"]
+
+
+@IN_A_STORE
+def test_run_warns_of_a_class_that_is_not_tested(
+    cli: Cli, definition: Path, tmp_path: Path, images: Path
+) -> None:
+    lacking = shutil.copytree(images, tmp_path / "lacking")
+    shutil.rmtree(lacking / "test" / "red")
+    given = ("--dataset", "folder", "--data-dir", lacking, "--workers", 1)
+    warning = "warning: there are no test images of red"
+    planned = cli("plan", definition, *given)
+    assert (planned.code, planned.err.strip()) == (0, warning)
+    ran = cli("run", definition, *given, "--trials", 1, "--seeds", 1)
+    assert (ran.code, ran.err.strip()) == (0, warning)
+    assert "warning" not in cli("plan", definition).err
+
+
+def test_options_change_the_definition_that_is_kept(
+    cli: Cli, definition: Path, tracking_uri: str, tmp_path: Path
+) -> None:
+    ran = cli(
+        "run",
+        definition,
+        "--epochs",
+        1,
+        "--seeds",
+        1,
+        "--trials",
+        1,
+        "--precision",
+        "bf16",
+        "--workers",
+        1,
+    )
+    assert ran.code == 0, ran.err
+    client = connect(tracking_uri)
+    [sweep] = [r for r in read_records(client, "tiny") if r.kind == "sweep"]
+    params = sweep.params
+    assert [params[name] for name in ("epochs", "seeds", "trials", "precision")] == [
+        "1",
+        "1",
+        "1",
+        "bf16",
+    ]
+    kept = Path(client.download_artifacts(sweep.run_id, "experiment.toml", str(tmp_path)))
+    assert "seeds = 1" in kept.read_text()
+
+
+@IN_A_STORE
+def test_a_combination_without_a_result_gives_code_1(
+    cli: Cli, tmp_path: Path, images: Path
+) -> None:
+    wild = tmp_path / "wild.toml"
+    wild.write_text(
+        tiny.definition(images, losses="mse = {}", optimizers="sgd = { lr = 1e30 }", epochs="1")
+    )
+    ran = cli("run", wild, "--workers", 1)
+    assert ran.code == 1
+    assert ran.last == "no result for mse+sgd"
+    assert "no result" in ran.out
+    assert "[1/5] mse+sgd trial 0: diverged" in ran.out
+    assert "[5/5] mse+sgd seed 2: failed: no trial has a result" in ran.out
+    assert cli("compare", "tiny").code == 1
+    assert "3 of 5 trainings are there already" in cli("run", wild, "--workers", 1).out
+
+
+def test_train_takes_settings_and_says_how_it_went(
+    cli: Cli, images: Path, tracking_uri: str
+) -> None:
+    ran = cli(
+        *("train", "--dataset", "folder", "--data-dir", images, "--loss", "focal"),
+        *("-s", "loss.gamma=1.5", "-s", "optimizer.momentum=0.9", "-s", "optimizer.nesterov=true"),
+        *("--epochs", 2, "--lr", 0.02, "--batch-size", 8, "--threads", 1),
+    )
+    assert ran.code == 0, ran.err
+    *epochs, all_runs, this_run = ran.out.splitlines()[-4:]
+    assert [line.split(":")[0] for line in epochs] == ["epoch 1/2", "epoch 2/2"]
+    [record] = read_records(connect(tracking_uri), "train")
+    assert all_runs.startswith("All runs: mlflow ui ")
+    assert this_run.startswith("This run: http://127.0.0.1:5000/#/experiments/")
+    assert f"/runs/{record.run_id}?" in this_run
+    assert record.params["loss.gamma"] == "1.5"
+    assert record.params["optimizer.nesterov"] == "True"
+    assert (record.kind, record.state) == ("train", "COMPLETE")
+    assert "test_accuracy" not in record.metrics
+
+
+@IN_A_STORE
+def test_a_training_that_diverges_gives_code_1(cli: Cli, images: Path) -> None:
+    folder = ("--dataset", "folder", "--data-dir", images)
+    ran = cli("train", *folder, "--lr", 1e30, "--batch-size", 8)
+    assert ran.code == 1
+    assert ran.last.startswith("no result: ")
+
+
+# Looking without training.
+
+
+def test_plan_counts_and_records_nothing(cli: Cli, definition: Path, here: Path) -> None:
+    shown = cli("plan", definition, "--workers", 2)
+    assert shown.code == 0, shown.err
+    for text in (
+        "tiny: 2 combinations",
+        "trials: 6, confirmations: 4",
+        "epochs in all: 20",
+        "at batch size 16",
+        "time with 2 workers",
+        "disk",
+    ):
+        assert text in shown.out
+    assert not list(here.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("kind", "table"),
+    [("losses", LOSSES), ("optimizers", OPTIMIZERS), ("models", MODELS), ("datasets", DATASETS)],
+)
+def test_list_names_everything_with_its_settings(
+    cli: Cli, kind: str, table: dict[str, object]
+) -> None:
+    shown = cli("list", kind)
+    assert shown.code == 0
+    for name, component in table.items():
+        [line] = [line for line in shown.out.splitlines() if line.startswith(f"{name}: ")]
+        assert len(line) > len(name) + 10
+        for setting in getattr(component, "model_fields", {}):
+            assert f"    {setting} = " in shown.out
+
+
+def test_version_and_help(cli: Cli) -> None:
+    assert "cifar-exp, version" in cli("--version").out
+    for command in ("run", "train", "compare", "plan", "list"):
+        assert command in cli("--help").out
+        assert "Usage: cifar-exp " in cli(command, "--help").out
+
+
+# Bad input: code 2, one sentence, nothing made.
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("run",),
+        ("run", "missing.toml"),
+        ("run", "missing.toml", "--workers", 0),
+        ("run", "missing.toml", "--trials", 0),
+        ("plan", "missing.toml"),
+        ("compare", "nothing"),
+        ("compare", "x", "--format", "pdf"),
+        ("compare", "x", "--yardstick", "accuracy"),
+        ("compare", "x", "--alpha", "1.5"),
+        ("compare", "x", "--rope", "-1"),
+        ("list", "planets"),
+        ("train", "--loss", "crossentropy"),
+        ("train", "--optimizer", "sdg"),
+        ("train", "--model", "seed_cn"),
+        ("train", "--dataset", "digit"),
+        ("train", "--lr", "-1"),
+        ("train", "--lr", "nan"),
+        ("train", "--batch-size", "0"),
+        ("train", "--epochs", "0"),
+        ("train", "--seed", "-1"),
+        ("train", "--precision", "fp8"),
+        ("train", "-s", "momentum=0.9"),
+        ("train", "--loss", "focal", "-s", "loss.gamma={low=0.5,high=4.0}"),
+        ("train", "-s", "optimizer.lr=0.5"),
+        ("train", "-s", "optimizer.momentun=0.9"),
+        ("train", "-s", "optimizer.momentum=fast"),
+        ("train", "--batch-size", "5000"),
+        ("nonsense",),
+    ],
+)
+def test_bad_input_is_one_sentence(cli: Cli, here: Path, arguments: tuple[object, ...]) -> None:
+    shown = cli(*arguments)
+    assert shown.code == 2
+    assert shown.err.strip()
+    assert "Traceback" not in shown.err
+    assert list(here.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (("train", "--batch-size", "0"), "--batch-size: should be at least 1"),
+        (
+            ("train", "--loss", "focal", "-s", "loss.gama=1"),
+            '-s loss.gama: unknown name; did you mean "gamma"?',
+        ),
+        (("train", "--dataset", "folder"), "--data-dir: is missing"),
+        (
+            ("train", "--dataset", "digits", "--data-dir", "nowhere"),
+            "--data-dir: the data set 'digits' brings its own images; leave it out",
+        ),
+        (
+            ("plan", "FILE", "--precision", "fp16"),
+            "--precision: should be 'fp32', 'bf16' or 'auto'",
+        ),
+        (("run", "FILE", "--dataset", "folde"), '--dataset: unknown dataset "folde"; did you mean'),
+        (("run", "FILE", "--dataset", "folder"), "--data-dir: is missing"),
+        (("run", "FILE", "--trials", "abc"), "'abc' is not a valid whole number."),
+    ],
+)
+def test_bad_options_are_called_what_was_typed(
+    cli: Cli, definition: Path, here: Path, arguments: tuple[str, ...], sentence: str
+) -> None:
+    shown = cli(*(str(definition) if word == "FILE" else word for word in arguments))
+    assert shown.code == 2
+    assert sentence in shown.last
+    assert "definition" not in shown.last
+    assert list(here.iterdir()) == []
+
+
+def test_a_wrong_definition_lists_all_its_problems(cli: Cli, definition: Path, here: Path) -> None:
+    text = definition.read_text()
+    definition.write_text(text.replace("epochs", "epoch").replace("mse", "msee"))
+    shown = cli("run", definition)
+    assert shown.code == 2
+    assert 'losses.msee.type: unknown loss "msee"; did you mean "mse"?' in shown.err
+    assert 'epoch: unknown name; did you mean "epochs"?' in shown.err
+    assert not list(here.iterdir())
+
+
+def test_a_batch_larger_than_the_training_split_starts_nothing(
+    cli: Cli, definition: Path, here: Path
+) -> None:
+    definition.write_text(definition.read_text().replace("[8, 16]", "[8, 1000]"))
+    shown = cli("run", definition)
+    assert (shown.code, shown.last) == (
+        2,
+        "search.batch_size: 1000 is more than the 54 training images",
+    )
+    assert not list(here.iterdir())
+
+
+# What is not there: code 3, one sentence, nothing made.
+
+
+def test_missing_data_starts_nothing(cli: Cli, definition: Path, here: Path) -> None:
+    shown = cli("run", definition, "--dataset", "folder", "--data-dir", here / "none")
+    assert shown.code == 3
+    assert str(here / "none") in shown.last
+    assert not list(here.iterdir())
+
+
+def test_an_unreadable_image_starts_nothing(
+    cli: Cli, definition: Path, here: Path, tmp_path: Path, images: Path
+) -> None:
+    broken = shutil.copytree(images, tmp_path / "broken")
+    (broken / "train" / "red" / "0000.png").write_bytes(b"this is no image")
+    shown = cli("run", definition, "--dataset", "folder", "--data-dir", broken)
+    assert shown.code == 3
+    assert "0000.png" in shown.last
+    assert not list(here.iterdir())
+
+
+def test_a_tracking_server_that_is_not_there_starts_nothing(
+    cli: Cli, definition: Path, here: Path
+) -> None:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        uri = f"http://127.0.0.1:{free.getsockname()[1]}"
+    shown = cli("run", definition, "--tracking-uri", uri)
+    assert shown.code == 3
+    assert f"{uri} does not answer" in shown.last
+    assert not list(here.iterdir())
+
+
+def test_one_database_for_both_stores_is_refused(cli: Cli, definition: Path, here: Path) -> None:
+    uri = f"sqlite:///{here / 'both.db'}"
+    for storage in (uri, f"{uri}?timeout=60"):
+        shown = cli("run", definition, "--tracking-uri", uri, "--storage", storage)
+        assert shown.code == 2
+        assert f"MLflow and Optuna need a database each, and both have {uri}" in shown.last
+    assert not list(here.iterdir())
+
+
+def test_a_store_that_mlflow_does_not_know_is_refused_in_plain_words(
+    cli: Cli, definition: Path, here: Path
+) -> None:
+    shown = cli("run", definition, "--tracking-uri", "foo://bar")
+    assert shown.code == 3
+    assert shown.last.startswith(
+        "the MLflow store foo://bar cannot be used: MLflow has no such kind of store; name "
+    )
+    assert not list(here.iterdir())
+
+
+def test_a_storage_that_cannot_be_used_starts_no_sweep(
+    cli: Cli, definition: Path, tracking_uri: str
+) -> None:
+    shown = cli("run", definition, "--storage", "sqlite:////proc/none/optuna.db")
+    assert shown.code == 3
+    assert "/proc/none/optuna.db cannot be written" in shown.last
+    assert read_records(connect(tracking_uri), "tiny") == []
+
+
+def test_debug_shows_the_traceback_before_the_sentence(cli: Cli, here: Path) -> None:
+    shown = cli("run", "missing.toml", "--debug")
+    assert shown.code == 2
+    assert shown.err.startswith("Traceback (most recent call last)")
+    assert shown.last == "missing.toml: there is no such file"
+    assert not list(here.iterdir())

@@ -1,0 +1,122 @@
+"""Budget curves, times to a target and learning rates, against brute force and statsmodels."""
+
+from __future__ import annotations
+
+import itertools
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from statsmodels.duration.survfunc import SurvfuncRight
+
+from cifar_exp.comparison.statistics.budget import best_so_far, expected_best
+from cifar_exp.comparison.statistics.sensitivity import accuracy_lost, edge_of_range
+from cifar_exp.comparison.statistics.survival import Point, kaplan_meier_median, time_to_target
+
+# Expected best.
+
+
+@given(st.lists(st.floats(0, 1), min_size=1, max_size=7))
+@settings(max_examples=40, deadline=None)
+def test_expected_best_is_the_mean_over_all_subsets(values: list[float]) -> None:
+    for n, found in enumerate(expected_best(values), start=1):
+        subsets = [max(subset) for subset in itertools.combinations(values, n)]
+        assert found == pytest.approx(sum(subsets) / len(subsets), abs=1e-12)
+
+
+def test_expected_best_by_the_formula() -> None:
+    values = sorted(np.random.default_rng(0).random(200))
+    found = expected_best(values)
+    for n in (1, 2, 50, 199, 200):
+        weights = [math.comb(j - 1, n - 1) / math.comb(200, n) for j in range(1, 201)]
+        assert found[n - 1] == pytest.approx(np.dot(weights, values), rel=1e-9)
+
+
+def test_expected_best_is_unbiased() -> None:
+    """The largest of n uniform values is n / (n + 1) on average."""
+    rng = np.random.default_rng(0)
+    curves = np.array([expected_best(list(row)) for row in rng.random((4000, 6))])
+    errors = curves.std(axis=0) / 4000**0.5
+    expected = np.arange(1, 7) / np.arange(2, 8)
+    assert np.all(np.abs(curves.mean(axis=0) - expected) < 4 * errors)
+
+
+def test_no_trials_have_no_curve() -> None:
+    assert expected_best([]) == []
+    assert best_so_far([]) == []
+
+
+def test_best_so_far() -> None:
+    assert best_so_far([0.2, 0.1, 0.5, 0.4]) == [0.2, 0.2, 0.5, 0.5]
+
+
+# Time to target.
+
+
+def curve(*accuracies: float, seconds: float = 10.0) -> list[Point]:
+    return [
+        Point(epoch=epoch, seconds=seconds * epoch, accuracy=accuracy)
+        for epoch, accuracy in enumerate(accuracies, start=1)
+    ]
+
+
+def test_time_to_target_counts_who_did_not_reach_it() -> None:
+    curves = [curve(0.3, 0.6), curve(0.6), curve(0.1, 0.2, 0.3), curve(0.1, 0.5, 0.4)]
+    found = time_to_target(curves, 0.5)
+    # reached at epochs 2, 1 and 2; of four, half have by epoch 2
+    assert (found.trainings, found.reached) == (4, 3)
+    assert (found.median_epochs, found.median_seconds) == (2.0, 20.0)
+
+
+def test_fewer_than_half_have_no_median() -> None:
+    found = time_to_target([curve(0.6), curve(0.1, 0.2), curve(0.3, 0.3), []], 0.5)
+    assert (found.reached, found.median_epochs, found.median_seconds) == (1, None, None)
+
+
+def test_nobody_reached_it() -> None:
+    found = time_to_target([curve(0.1)], 0.5)
+    assert (found.trainings, found.reached, found.median_epochs) == (1, 0, None)
+
+
+@given(st.lists(st.tuples(st.integers(1, 20), st.booleans()), min_size=1, max_size=15))
+@settings(max_examples=60, deadline=None)
+def test_kaplan_meier_by_statsmodels(given_: list[tuple[int, bool]]) -> None:
+    times, observed = [float(t) for t, _ in given_], [seen for _, seen in given_]
+    found = kaplan_meier_median(times, observed)
+    if not any(observed):
+        assert found is None
+        return
+    survival = SurvfuncRight(times, np.array(observed, dtype=int))
+    below = survival.surv_times[survival.surv_prob <= 0.5 + 1e-9]
+    assert found == (below[0] if len(below) else None)
+
+
+# Learning rates.
+
+
+@pytest.mark.parametrize(
+    ("rate", "edge"),
+    [(1e-3, "low"), (1.9e-3, "low"), (2.1e-3, None), (3e-2, None), (0.49, None), (0.51, "high")],
+)
+def test_edges_are_a_tenth_of_three_decades(rate: float, edge: str | None) -> None:
+    assert edge_of_range(rate, 1e-3, 1.0) == edge  # edges at 10 ** -2.7 and 10 ** -0.3
+
+
+def test_accuracy_lost_is_interpolated_on_a_log_scale() -> None:
+    rates, accuracies = [0.001, 0.01, 0.1, 1.0], [0.2, 0.6, 0.7, 0.5]
+    share = math.log10(3)
+    assert accuracy_lost(rates, accuracies, 3) == pytest.approx(0.2 * share)
+    assert accuracy_lost(rates, accuracies, 1 / 3) == pytest.approx(0.1 * share)
+    assert accuracy_lost(rates, accuracies, 10) == pytest.approx(0.2)
+
+
+def test_trials_that_do_not_reach_so_far_say_nothing() -> None:
+    assert accuracy_lost([0.1, 0.25], [0.7, 0.6], 3) is None
+    assert accuracy_lost([0.1], [0.7], 3) is None
+    assert accuracy_lost([], [], 3) is None
+
+
+def test_trials_of_the_same_rate_count_by_their_mean() -> None:
+    assert accuracy_lost([0.1, 1.0, 1.0], [0.7, 0.6, 0.4], 10) == pytest.approx(0.2)

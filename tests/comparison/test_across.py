@@ -1,0 +1,126 @@
+"""Several experiments: the same combinations, ranked in each of them."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from cifar_exp.comparison import Ranking
+from cifar_exp.comparison.across import across
+from cifar_exp.errors import BadInput
+from cifar_exp.report import write_across
+from cifar_exp.report.text.across import across_csv, across_json, across_markdown, across_sentences
+from tests.rankings import ranking, row
+
+NAMES = ("a+sgd", "b+sgd", "c+sgd")
+
+
+def experiment(name: str, *means: float, spread: float = 0.001) -> Ranking:
+    """Three combinations with these mean accuracies over five seeds."""
+    steps = (-2, -1, 0, 1, 2)
+    rows = [
+        row(
+            place,
+            combination,
+            test_accuracies=tuple(mean + spread * step for step in steps),
+            test_accuracy_mean=mean,
+        )
+        for place, (combination, mean) in enumerate(zip(NAMES, means, strict=False), start=1)
+    ]
+    return replace(ranking(*rows), experiment=name)
+
+
+AGREEING = [experiment(f"e{n}", 0.9, 0.8, 0.7) for n in range(5)]
+
+
+def test_mean_ranks_are_those_counted_by_hand() -> None:
+    found = across([experiment("one", 0.9, 0.8, 0.7), experiment("two", 0.8, 0.9, 0.7)])
+    assert [(r.combination, r.mean_rank) for r in found.combinations] == [
+        ("a+sgd", 1.5),
+        ("b+sgd", 1.5),
+        ("c+sgd", 3.0),
+    ]
+    assert [place.rank for place in found.combinations[0].places] == [1.0, 2.0]
+    # Rank sums 3, 3, 6 deviate by -1, -1, 2 from 4: W = 12 * 6 / (2^2 * (3^3 - 3)).
+    assert found.concordance == pytest.approx(0.75)
+    # Of three pairs one is turned round.
+    assert found.correlations[0][1] == pytest.approx(1 / 3)
+
+
+def test_a_place_is_held_where_the_rank_intervals_meet() -> None:
+    clear = across([experiment("one", 0.9, 0.8, 0.7), experiment("two", 0.8, 0.9, 0.7)])
+    assert {r.combination: r.holds_place for r in clear.combinations} == {
+        "a+sgd": False,
+        "b+sgd": False,
+        "c+sgd": True,
+    }
+    noisy = across([experiment(name, 0.8, 0.81, 0.7, spread=0.1) for name in ("one", "two")])
+    assert all(r.holds_place for r in noisy.combinations)
+
+
+def test_mean_ranks_are_tested_from_five_experiments_on() -> None:
+    few, enough = across(AGREEING[:4]), across(AGREEING)
+    assert few.critical_difference is None
+    # Demsar 2006, table 5: q = 2.343 for three; sqrt(3 * 4 / (6 * 5)).
+    assert enough.critical_difference == pytest.approx(2.343 * (12 / 30) ** 0.5, rel=1e-3)
+    assert few.p_equal_ranks is None
+    # Five experiments agree on an order of three: of 6^5 ways to draw orders, 6 are such.
+    assert enough.p_equal_ranks == pytest.approx(6 / 6**5)
+    assert any("too few" in text for text in across_sentences(few))
+    assert any("Nemenyi" in text for text in across_sentences(enough))
+
+
+def test_an_experiment_is_not_compared_with_itself() -> None:
+    with pytest.raises(BadInput, match="one is named twice"):
+        across([experiment("one", 0.9, 0.8, 0.7)] * 2)
+
+
+def test_of_an_error_the_smallest_is_first() -> None:
+    measured = [
+        replace(each, yardstick="test_nll", smaller_is_better=True)
+        for each in (experiment("one", 0.9, 0.8, 0.7), experiment("two", 0.9, 0.8, 0.7))
+    ]
+    assert [r.combination for r in across(measured).combinations] == ["c+sgd", "b+sgd", "a+sgd"]
+
+
+def test_what_an_experiment_lacks_is_named() -> None:
+    lost = ranking(
+        row(1, "a+sgd"), row(2, "b+sgd"), row(3, "c+sgd", seeds_failed=1), row(None, "d+sgd")
+    )
+    found = across([experiment("one", 0.9, 0.8, 0.7), lost])
+    assert found.left_out == ("c+sgd", "d+sgd")
+    assert any("Left out" in text for text in across_sentences(found))
+
+
+def test_experiments_without_common_combinations_are_refused() -> None:
+    with pytest.raises(BadInput, match="one, small have fewer than two combinations"):
+        across([experiment("one", 0.9, 0.8, 0.7), ranking(row(1, "x+sgd"), row(2, "a+sgd"))])
+
+
+def test_no_spread_no_claim() -> None:
+    found = across([experiment(name, 0.9, 0.8, 0.7, spread=0.0) for name in ("one", "two")])
+    assert all(r.holds_place is None for r in found.combinations)
+    assert any("cannot be said" in text for text in across_sentences(found))
+
+
+def test_the_files_hold_the_same_numbers(tmp_path: Path) -> None:
+    found = across(AGREEING)
+    files = write_across(found, tmp_path / "new")
+    assert sorted(p.name for p in files) == [
+        f"across.{s}" for s in ("csv", "json", "md", "png", "svg")
+    ]
+    assert all(path.stat().st_size > 0 for path in files)
+    held = json.loads(across_json(found))
+    assert [c["combination"] for c in held["combinations"]] == list(NAMES)
+    rows = list(csv.DictReader(io.StringIO(across_csv(found))))
+    assert len(rows) == 15
+    assert {float(r["rank"]) for r in rows if r["combination"] == "b+sgd"} == {2.0}
+    assert "| 1.00 | a+sgd | 1 (90.00 %) |" in across_markdown(found)
+    again = {path: path.read_bytes() for path in files}
+    write_across(found, tmp_path / "new")
+    assert {path: path.read_bytes() for path in files} == again

@@ -1,0 +1,385 @@
+"""What a ranking says of its order, from made-up runs: every odd shape of a sweep included."""
+
+from __future__ import annotations
+
+import json
+import warnings
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy import stats
+
+from cifar_exp.comparison import Method, Ranking, Row, rank
+from cifar_exp.comparison.method import YARDSTICKS
+from cifar_exp.errors import BadInput
+from cifar_exp.records import RunRecord
+from cifar_exp.report.text.formats import to_csv, to_json, to_markdown
+from cifar_exp.report.text.sentences import sentences
+from tests.records import combination, confirmation, scored, sweep, trial
+
+A = (0.70, 0.72, 0.74)
+B = (0.69, 0.71, 0.72)
+C = (0.50, 0.51, 0.55)
+
+
+def ranked(*parts: list[RunRecord], **method: Any) -> Ranking:
+    return rank([sweep(), *(record for part in parts for record in part)], method=Method(**method))
+
+
+def by_name(ranking: Ranking) -> dict[str, Row]:
+    return {row.combination: row for row in ranking.combinations}
+
+
+def text(ranking: Ranking) -> str:
+    return "\n".join(sentences(ranking))
+
+
+def measured(name: str, number: int, **metrics: float) -> RunRecord:
+    return confirmation(name, number, 0.5, metrics={"test_accuracy": 0.5, **metrics})
+
+
+# Intervals and order.
+
+
+def test_the_comparison_by_scipy() -> None:
+    found = ranked(scored("a+x", *A), scored("b+x", *B), scored("c+x", *C))
+    first, second, third = found.combinations
+    reference = stats.tukey_hsd(A, B, C)
+    assert (second.p_adjusted, third.p_adjusted) == pytest.approx(tuple(reference.pvalue[0, 1:]))
+    assert second.difference_to_best == pytest.approx(np.mean(A) - np.mean(B))
+    assert [row.in_best_group for row in found.combinations] == [True, True, False]
+    variance = np.mean([np.var(group, ddof=1) for group in (A, B, C)])
+    half = stats.t.ppf(0.975, 6) * (variance / 3) ** 0.5
+    assert first.interval_low == pytest.approx(np.mean(A) - half)
+    assert first.interval_high == pytest.approx(np.mean(A) + half)
+    assert found.spread_pooled
+    assert "a+x is first; not distinguishable from it at level 0.05: b+x." in text(found)
+
+
+def test_p_best_and_ranks() -> None:
+    found = ranked(scored("a+x", *A), scored("b+x", *B), scored("c+x", *C))
+    shares = [row.p_best or 0.0 for row in found.combinations]
+    assert sum(shares) == pytest.approx(1.0)
+    assert shares == sorted(shares, reverse=True)
+    assert [(row.rank_low, row.rank_high) for row in found.combinations] == [(1, 2), (1, 2), (3, 3)]
+
+
+def test_a_clear_winner_is_called_best() -> None:
+    found = ranked(scored("a+x", *A), scored("c+x", *C))
+    assert text(found).startswith("a+x is best: all others are worse, at level 0.05.")
+
+
+def test_unlike_spreads_are_named() -> None:
+    wild = (0.3, 0.9, 0.5, 0.75, 0.2)
+    calm = (0.700, 0.701, 0.699, 0.7005, 0.7)
+    found = ranked(scored("a+x", *wild), scored("b+x", *calm))
+    assert found.spread_pooled is False
+    assert "own variances, as spreads differ" in text(found)
+
+
+@pytest.mark.parametrize(("rope", "equivalent"), [(0.5, False), (50.0, True)])
+def test_practical_equivalence(rope: float, equivalent: bool) -> None:
+    found = ranked(scored("a+x", *A), scored("b+x", *B), rope=rope)
+    second = found.combinations[1]
+    assert second.equivalent is equivalent
+    assert ("As good as the first in practice" in text(found)) is equivalent
+
+
+def test_a_lower_alpha_widens_everything() -> None:
+    wide, narrow = (
+        by_name(ranked(scored("a+x", *A), scored("b+x", *B), alpha=alpha))["b+x"]
+        for alpha in (0.01, 0.1)
+    )
+    assert wide.interval_high is not None
+    assert narrow.interval_high is not None
+    assert wide.interval_high > narrow.interval_high
+    assert (wide.difference_high or 0) > (narrow.difference_high or 0)
+
+
+def test_pairs_on_common_seeds() -> None:
+    found = ranked(scored("a+x", *A), scored("b+x", *B), scored("c+x"))
+    assert found.pairwise[0] == (0.5, 1.0, None)
+    assert found.pairwise[1] == (0.0, 0.5, None)
+
+
+def test_two_way_shares_are_said() -> None:
+    cells = {"l1+x": (0.5, 0.52), "l1+y": (0.6, 0.61), "l2+x": (0.3, 0.33), "l2+y": (0.4, 0.41)}
+    found = ranked(*(scored(name, *values) for name, values in cells.items()))
+    assert [source.source for source in found.two_way] == [
+        *("loss", "optimizer", "loss:optimizer", "seed", "residual"),
+    ]
+    assert "Share of the variance (omega squared): loss" in text(found)
+
+
+# Yardsticks.
+
+
+def test_a_smaller_value_is_better_where_the_yardstick_says_so() -> None:
+    records = {
+        name: [
+            combination(name),
+            trial(name, 0, 0.5),
+            *(measured(name, i, test_nll=nll) for i, nll in enumerate(values, start=1)),
+        ]
+        for name, values in {"a+x": (0.9, 1.0, 1.1), "b+x": (0.5, 0.6, 0.7)}.items()
+    }
+    found = ranked(*records.values(), yardstick="test_nll")
+    first, second = found.combinations
+    assert (first.combination, first.rank) == ("b+x", 1)
+    assert first.mean == pytest.approx(0.6)
+    assert second.difference_to_best == pytest.approx(0.4)
+    assert found.pairwise[0][1] == 1.0
+    assert (first.p_best or 0) > 0.9
+    assert first.metric_means == pytest.approx({"test_accuracy": 0.5, "test_nll": 0.6})
+    assert "test NLL" in to_markdown(found)
+
+
+def test_a_yardstick_that_was_not_measured() -> None:
+    with pytest.raises(BadInput, match="no confirmation has test_ece; there are test_accuracy"):
+        ranked(scored("a+x", *A), yardstick="test_ece")
+
+
+def test_an_unknown_yardstick() -> None:
+    with pytest.raises(BadInput, match='unknown yardstick "acc"'):
+        Method(yardstick="acc")
+
+
+# Odd shapes.
+
+SHAPES: dict[str, list[list[RunRecord]]] = {
+    "nothing": [],
+    "one combination": [scored("a+x", *A)],
+    "one seed": [scored("a+x", 0.5), scored("b+x", 0.6)],
+    "one seed of one combination": [scored("a+x", 0.5)],
+    "unequal seeds": [scored("a+x", *A), scored("b+x", 0.7)],
+    "no spread": [scored("a+x", 0.7, 0.7), scored("b+x", 0.6, 0.6)],
+    "ties": [scored("a+x", *A), scored("b+x", *A)],
+    "no result": [scored("a+x", *A), [combination("b+x")]],
+    "no result at all": [[combination("b+x")]],
+    "a lost seed": [
+        scored("a+x", *A),
+        [*scored("b+x", 0.9, 0.9), confirmation("b+x", 3, None, diverged=True)],
+    ],
+    "all lost a seed": [
+        [*scored("b+x", 0.9, 0.8), confirmation("b+x", 3, None, diverged=True)],
+        [*scored("a+x", 0.7, 0.6), confirmation("a+x", 3, None, diverged=True)],
+    ],
+}
+
+
+@pytest.mark.parametrize("parts", SHAPES.values(), ids=SHAPES.keys())
+def test_odd_shapes_give_files_without_a_warning(parts: list[list[RunRecord]]) -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        found = ranked(*parts)
+        document = json.loads(to_json(found))
+        assert len(to_csv(found).splitlines()) == 1 + len(parts)
+        assert to_markdown(found).startswith("| rank |")
+    assert [row["combination"] for row in document["combinations"]] == [
+        row.combination for row in found.combinations
+    ]
+    assert document["sentences"] == sentences(found)
+    assert len(document["pairwise"]) == len(parts)
+
+
+def test_one_seed_has_no_interval_and_says_why() -> None:
+    found = ranked(*SHAPES["one seed"])
+    assert [row.interval_low for row in found.combinations] == [None, None]
+    assert [row.p_best for row in found.combinations] == [None, None]
+    assert [row.in_best_group for row in found.combinations] == [True, True]
+    assert "b+x is first, but how sure that is cannot be said: one seed each" in text(found)
+
+
+def test_equal_seeds_have_no_interval_and_say_why() -> None:
+    found = ranked(*SHAPES["no spread"])
+    assert found.combinations[0].interval_low is None
+    assert "the seeds of each combination gave equal values" in text(found)
+
+
+def test_ties_share_everything() -> None:
+    first, second = ranked(*SHAPES["ties"]).combinations
+    assert (first.combination, second.combination) == ("a+x", "b+x")
+    assert second.p_adjusted == pytest.approx(1.0)
+    assert second.p_best == pytest.approx(0.5, abs=0.02)
+    assert (second.rank_low, second.rank_high) == (1, 2)
+
+
+def test_what_lost_a_seed_is_not_compared() -> None:
+    found = ranked(*SHAPES["a lost seed"])
+    lost = by_name(found)["b+x"]
+    assert (lost.rank, lost.in_best_group, lost.p_best, lost.rank_low) == (2, None, None, None)
+    assert found.compared == 1
+    assert "Seeds were lost, so these rank behind and are not compared: b+x (2 of 3)." in text(
+        found
+    )
+
+
+def test_where_all_lost_a_seed_they_are_compared() -> None:
+    found = ranked(*SHAPES["all lost a seed"])
+    assert found.compared == 2
+    assert [row.in_best_group is None for row in found.combinations] == [False, False]
+
+
+def test_few_seeds_are_warned_of() -> None:
+    assert "With 2 seeds" in text(ranked(scored("a+x", 0.5, 0.6), scored("b+x", 0.5, 0.7)))
+    assert "With 3 seeds" in text(ranked(scored("a+x", *A), scored("b+x", *B)))
+    five = (scored("a+x", *A, 0.73, 0.71), scored("b+x", *B, 0.70, 0.71))
+    assert "With 5 seeds" not in text(ranked(*five))
+
+
+accuracies = st.lists(st.integers(0, 30).map(lambda n: n / 30), min_size=0, max_size=4)
+
+
+@given(st.lists(accuracies, min_size=1, max_size=4))
+@settings(max_examples=25, deadline=None)
+def test_any_values_are_written_and_the_parts_agree(groups: list[list[float]]) -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        found = ranked(*(scored(f"l{k}+x", *values) for k, values in enumerate(groups)))
+        assert to_json(found) == to_json(found)
+    for row in found.combinations:
+        assert (row.rank is None) == (row.mean is None)
+        if row.interval_low is not None and row.interval_high is not None:
+            assert row.interval_low <= (row.mean or 0) <= row.interval_high
+        if row.p_adjusted is not None:
+            assert row.in_best_group == (row.p_adjusted >= found.alpha)
+        if row.rank_low is not None and row.rank_high is not None:
+            assert 1 <= row.rank_low <= (row.rank or 0) <= row.rank_high <= found.compared
+
+
+def test_the_same_records_give_the_same_bytes() -> None:
+    parts = [scored("a+x", *A), scored("b+x", *B), scored("c+x", *C)]
+    assert to_json(ranked(*parts)) == to_json(ranked(*reversed(parts)))
+
+
+# Tuning.
+
+
+def tuned(sampler: str, *trials: RunRecord, **ranges: str) -> Row:
+    run = combination("mse+sgd")
+    known = RunRecord(**{**_fields(run), "params": {**run.params, **ranges}})
+    [only] = rank([sweep(sampler=sampler), known, *trials]).combinations
+    return only
+
+
+def _fields(record: RunRecord) -> dict[str, Any]:
+    return {name: getattr(record, name) for name in RunRecord.__slots__}
+
+
+def at(number: int, lr: float, accuracy: float | None, **changes: Any) -> RunRecord:
+    params = {"lr": str(lr), "batch_size": "64", "threads": "1"}
+    return trial("mse+sgd", number, accuracy, params=params, **changes)
+
+
+TRIALS = [
+    at(0, 0.1, 0.4),
+    at(1, 1.0, None, diverged=True),
+    at(2, 0.01, 0.6),
+    at(3, 0.001, 0.2),
+]
+
+
+def test_the_budget_curve_of_independent_trials_is_an_expectation() -> None:
+    # of 0, 0.2, 0.4, 0.6: mean 0.3; pairs 0.2, 0.4, 0.6, 0.4, 0.6, 0.6 over 6; and so on
+    expected = (0.3, 2.8 / 6, (0.4 + 3 * 0.6) / 4, 0.6)
+    assert tuned("random", *TRIALS).expected_best == pytest.approx(expected)
+
+
+def test_the_budget_curve_of_dependent_trials_is_best_so_far() -> None:
+    assert tuned("tpe", *TRIALS).expected_best == (0.4, 0.4, 0.6, 0.6)
+    found = rank([sweep(sampler="gp")])
+    assert found.budget_curve == "best so far, in this one order"
+
+
+def test_the_response_to_the_learning_rate() -> None:
+    only = tuned("random", *TRIALS)
+    assert only.lr_response == ((0.001, 0.2), (0.01, 0.6), (0.1, 0.4))
+    share = np.log10(3)
+    assert only.accuracy_lost_lr_times_3 == pytest.approx(0.2 * share)
+    assert only.accuracy_lost_lr_third == pytest.approx(0.4 * share)
+    assert only.diverged_share == 0.25
+    assert [t.number for t in only.trial_results] == [0, 1, 2, 3]
+    assert only.trial_results[1].val_accuracy is None
+
+
+def test_trials_that_reach_no_farther_say_nothing() -> None:
+    only = tuned("random", at(0, 0.1, 0.5), at(1, 0.2, 0.4))
+    assert (only.accuracy_lost_lr_times_3, only.accuracy_lost_lr_third) == (None, None)
+
+
+@pytest.mark.parametrize(
+    ("ranges", "edge"),
+    [
+        ({"lr_low": "0.009", "lr_high": "10"}, "low"),
+        ({"lr_low": "0.0001", "lr_high": "0.011"}, "high"),
+        ({"lr_low": "0.0001", "lr_high": "1.0"}, None),
+        ({}, None),
+    ],
+)
+def test_the_best_learning_rate_at_an_edge(ranges: dict[str, str], edge: str | None) -> None:
+    assert tuned("random", *TRIALS, **ranges).lr_edge == edge
+
+
+def test_an_edge_is_warned_of() -> None:
+    run = combination("mse+sgd")
+    params = {**run.params, "lr_low": "0.0001", "lr_high": "0.011"}
+    found = rank([sweep(), RunRecord(**{**_fields(run), "params": params}), *TRIALS])
+    assert "so a better one may lie outside: mse+sgd (high end)." in text(found)
+
+
+def test_winners_curse() -> None:
+    again = [
+        confirmation("a+x", k, 0.5, metrics={"test_accuracy": 0.5, "val_accuracy": value})
+        for k, value in enumerate((0.6, 0.7), start=1)
+    ]
+    [only] = ranked([combination("a+x"), trial("a+x", 0, 0.75), *again]).combinations
+    assert only.val_accuracy == 0.75
+    assert only.val_accuracy_confirmed == pytest.approx(0.65)
+    assert only.winners_curse == pytest.approx(0.1)
+    assert only.confirmation_results[1].val_accuracy == 0.7
+
+
+# Fairness.
+
+
+def conditions(**changes: Any) -> Ranking:
+    params = {"lr": "0.1", "batch_size": "8", "threads": "1", "device": "cpu", "epochs": "5"}
+    records = [sweep()]
+    for name in ("a+x", "b+x", "c+x"):
+        other = changes if name == "c+x" else {}
+        records += [combination(name), trial(name, 0, 0.5, params={**params, **other})]
+    return rank(records)
+
+
+def test_conditions_that_are_the_same_are_listed() -> None:
+    found = conditions()
+    assert all(condition.same for condition in found.fairness)
+    assert "The same for all: trials 1; confirmations 0; epochs 5; device cpu; threads 1." in text(
+        found
+    )
+
+
+def test_a_condition_that_differs_is_named() -> None:
+    found = conditions(device="cuda")
+    [device] = [c for c in found.fairness if c.name == "device"]
+    assert (device.value, device.different) == ("cpu", {"c+x": "cuda"})
+    assert "Not the same: device cpu, but cuda for c+x." in text(found)
+
+
+def test_another_number_of_trials_is_named() -> None:
+    records = [*scored("a+x", *A), *scored("b+x", *B), trial("b+x", 1, 0.4), *scored("c+x", *C)]
+    assert "Not the same: trials 1, but 2 for b+x." in text(rank([sweep(), *records]))
+
+
+def test_another_data_split_is_named() -> None:
+    records = [sweep()]
+    for name, digest in (("a+x", "1111"), ("b+x", "1111"), ("c+x", "2222")):
+        records += [combination(name), trial(name, 0, 0.5, data_digest=digest)]
+    assert "Not the same: data and split 1111, but 2222 for c+x." in text(rank(records))
+
+
+def test_every_yardstick_has_a_label_of_its_own() -> None:
+    assert len({measure.label for measure in YARDSTICKS.values()}) == len(YARDSTICKS)

@@ -1,0 +1,194 @@
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from cifar_exp.components.datasets import DataError, Folder, load
+
+from .samples import CLASSES, folder, noise, write_image
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    folder(tmp_path)
+    return tmp_path / "data"
+
+
+def refused(root: Path, words: str, size: int | None = None) -> None:
+    """Loading fails with one line that holds these words, a place and something to do."""
+    with pytest.raises(DataError, match=words) as caught:
+        load(Folder(path=root, size=size))
+    assert str(root) in str(caught.value)
+    assert str(caught.value).endswith(".")
+    assert "\n" not in str(caught.value)
+
+
+def test_classes_are_the_sorted_folders_of_train(root: Path) -> None:
+    assert load(Folder(path=root)).classes == CLASSES
+
+
+def test_test_images_are_those_of_pillow_in_order(root: Path) -> None:
+    data = load(Folder(path=root))
+    files = [file for name in CLASSES for file in sorted((root / "test" / name).iterdir())]
+    expected = np.stack([np.asarray(Image.open(file).convert("RGB")) for file in files])
+    assert torch.equal(data.test.images, torch.from_numpy(expected).permute(0, 3, 1, 2))
+    assert data.test.labels.tolist() == [0] * 3 + [1] * 3 + [2] * 3
+
+
+def test_relative_paths_start_at_the_working_directory(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(root.parent)
+    assert load(Folder(path=Path("data"))).path == load(Folder(path=root)).path
+
+
+def test_other_and_hidden_files_are_ignored(root: Path) -> None:
+    before = load(Folder(path=root))
+    for name in ("notes.txt", ".hidden.png", "Thumbs.db"):
+        (root / "train" / "ant" / name).write_text("no image")
+    (root / "train" / ".ipynb_checkpoints").mkdir()
+    (root / "train" / "README.md").touch()
+    assert load(Folder(path=root)).path == before.path
+
+
+def test_a_photo_is_upright_however_the_camera_was_held(root: Path) -> None:
+    file = next((root / "test" / CLASSES[0]).iterdir())
+    upright = np.asarray(Image.open(file).convert("RGB"))
+    exif = Image.Exif()
+    exif[0x0112] = 6  # what is stored has to be turned by 90 degrees clockwise
+    Image.fromarray(np.rot90(upright).copy()).save(file, exif=exif)
+    data = load(Folder(path=root))
+    place = sorted((root / "test" / CLASSES[0]).iterdir()).index(file)
+    assert np.array_equal(data.test.images[place].permute(1, 2, 0), upright)
+
+
+def test_an_image_with_damaged_exif_data_is_read(root: Path) -> None:
+    before = load(Folder(path=root))
+    file = next((root / "test" / CLASSES[0]).iterdir())
+    Image.open(file).convert("RGB").save(file, exif=b"Exif\0\0this is no TIFF header")
+    with Image.open(file) as image, pytest.raises(SyntaxError):
+        image.getexif()
+    assert load(Folder(path=root)).fingerprint == before.fingerprint
+
+
+@pytest.mark.parametrize("suffix", [".PNG", ".jpg", ".JPEG", ".bmp", ".webp"])
+def test_every_format_is_read(root: Path, suffix: str) -> None:
+    path = root / "test" / "ant" / f"zzz{suffix}"
+    write_image(path, noise(1, 8, 5)[0])
+    image = load(Folder(path=root)).test.images[3]
+    expected = np.array(Image.open(path).convert("RGB"))
+    assert torch.equal(image, torch.from_numpy(expected).permute(2, 0, 1))
+
+
+def test_gray_and_transparent_images_become_rgb(root: Path) -> None:
+    gray = np.arange(64, dtype=np.uint8).reshape(8, 8)
+    write_image(root / "test" / "ant" / "zz1.png", gray)
+    write_image(root / "test" / "ant" / "zz2.png", np.stack([gray] * 4, axis=-1))
+    images = load(Folder(path=root)).test.images[3:5]
+    assert torch.equal(images, torch.from_numpy(gray).expand(2, 3, 8, 8))
+
+
+def test_changed_files_are_decoded_again(root: Path) -> None:
+    before = load(Folder(path=root))
+    write_image(root / "test" / "ant" / "000.png", noise(1, 8, 9)[0])
+    after = load(Folder(path=root))
+    assert not torch.equal(after.test.images, before.test.images)
+    assert torch.equal(after.train.images, before.train.images)
+
+
+def test_size_resizes_every_image(root: Path) -> None:
+    write_image(root / "train" / "ant" / "wide.png", np.full((5, 20, 3), 77, np.uint8))
+    data = load(Folder(path=root, size=12))
+    assert data.size == 12
+    assert (data.train.images == 77).all(dim=(1, 2, 3)).any() or (
+        (data.val.images == 77).all(dim=(1, 2, 3)).any()
+    )
+
+
+def test_images_of_the_wanted_size_are_left_as_they_are(root: Path) -> None:
+    plain, sized = load(Folder(path=root)), load(Folder(path=root, size=8))
+    assert plain.path != sized.path
+    assert plain.fingerprint == sized.fingerprint
+
+
+def test_different_sizes_need_a_size(root: Path) -> None:
+    write_image(root / "test" / "bee" / "odd.png", noise(1, 9, 0)[0])
+    refused(root, r"test/bee/odd.png is 9 x 9 pixels but .*\.png is 8 x 8: set `size`")
+
+
+def test_images_that_are_not_square_need_a_size(tmp_path: Path) -> None:
+    for part in ("train", "test"):
+        for row in range(6):
+            path = tmp_path / part / CLASSES[row % 2] / f"{row}.png"
+            write_image(path, np.zeros((4, 6, 3), np.uint8))
+    refused(tmp_path, r"\.png is 6 x 4 pixels, not square: set `size`")
+    assert load(Folder(path=tmp_path, size=5)).size == 5
+
+
+@pytest.mark.parametrize(
+    "content", [b"", b"hello", b"P6 8 8 255 " + b"x" * 192, "truncated"], ids=range(4)
+)
+def test_an_unreadable_image_is_named(root: Path, content: bytes | str) -> None:
+    path = root / "train" / "bee" / "001.png"
+    path.write_bytes(path.read_bytes()[:100] if isinstance(content, str) else content)
+    refused(root, r"Cannot read the image .*train/bee/001\.png \(.+\): replace or remove it")
+
+
+def test_a_broken_link_is_named(root: Path) -> None:
+    (root / "train" / "bee" / "link.png").symlink_to(root / "nowhere.png")
+    refused(root, r"Cannot read the image .*bee/link\.png \(No such file or directory\)")
+
+
+def test_a_bomb_is_refused(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 20)
+    refused(root, "Cannot read the image .*decompression bomb")
+
+
+@pytest.mark.parametrize("gone", ["", "train", "test"])
+def test_missing_folders_are_named(root: Path, gone: str) -> None:
+    shutil.rmtree(root / gone)
+    named = gone or "train"
+    refused(root, f"{named} .No such file or directory.: the images belong in train/<class>/")
+
+
+@pytest.mark.parametrize("part", ["train", "test"])
+def test_folders_without_classes_are_refused(root: Path, part: str) -> None:
+    shutil.rmtree(root / part)
+    (root / part).mkdir()
+    refused(root, f"{part} holds no folders")
+
+
+@pytest.mark.parametrize("place", ["train/bee", "test/cow"])
+def test_classes_without_images_are_refused(root: Path, place: str) -> None:
+    shutil.rmtree(root / place)
+    (root / place).mkdir()
+    refused(root, f"{place} holds no images .*: add some or remove the folder")
+
+
+def test_a_class_only_in_test_is_refused(root: Path) -> None:
+    shutil.rmtree(root / "train" / "bee")
+    refused(root, "Class 'bee' is in .*test but not in .*train")
+
+
+def test_a_single_class_is_refused(root: Path) -> None:
+    for name in ("bee", "cow"):
+        shutil.rmtree(root / "train" / name)
+        shutil.rmtree(root / "test" / name)
+    refused(root, "holds the one class 'ant': add a second one")
+
+
+def test_a_class_with_one_training_image_is_refused(root: Path) -> None:
+    for file in sorted((root / "train" / "cow").iterdir())[1:]:
+        file.unlink()
+    with pytest.raises(DataError, match=r"Class 'cow' has 1 training image"):
+        load(Folder(path=root))
+
+
+def test_a_class_may_lack_test_images(root: Path) -> None:
+    shutil.rmtree(root / "test" / "cow")
+    assert load(Folder(path=root)).test.labels.tolist() == [0] * 3 + [1] * 3

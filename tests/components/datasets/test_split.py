@@ -1,0 +1,56 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from cifar_exp.components.datasets import DataError
+from cifar_exp.components.datasets.split import drawn_order, held_out, official_order
+
+NAMES = ("ant", "bee")
+
+
+def test_the_split_of_today_is_the_split_of_tomorrow() -> None:
+    marked = np.flatnonzero(held_out(np.arange(40) % 2, 0.1, NAMES))
+    assert marked.tolist() == [4, 27, 31, 34]
+
+
+def test_cifar_10_is_split_45000_5000_10000() -> None:
+    labels = np.arange(50_000) % 10
+    order = official_order(labels, 10_000, tuple("0123456789"))
+    assert order.counts == (45_000, 5_000, 10_000)
+    assert np.bincount(labels[order.rows[45_000:50_000]]).tolist() == [500] * 10
+    assert order.rows[50_000:].tolist() == list(range(50_000, 60_000))
+
+
+@given(st.lists(st.integers(0, 1), min_size=4, max_size=80), st.integers(0, 5))
+def test_official_order_is_stratified_and_keeps_the_order(labels: list[int], test: int) -> None:
+    labels = [0, 0, 1, 1, *labels]
+    order = official_order(np.array(labels), test, NAMES)
+    train, val, last = np.split(order.rows, np.cumsum(order.counts)[:2])
+    assert sorted(order.rows) == list(range(len(labels) + test))
+    assert all((np.diff(part) > 0).all() for part in (train, val, last))
+    for label in (0, 1):
+        held = sum(labels[row] == label for row in val)
+        assert held == max(1, round(labels.count(label) / 10))
+
+
+def test_drawn_order_is_stratified() -> None:
+    labels = np.arange(1000) % 2
+    order = drawn_order(labels, val=0.1, test=0.2, classes=NAMES)
+    assert order.counts == (700, 100, 200)
+    parts = np.split(labels[order.rows], np.cumsum(order.counts)[:2])
+    assert [part.sum() for part in parts] == [350, 50, 100]
+
+
+def test_the_draw_is_not_a_pattern() -> None:
+    marked = np.flatnonzero(held_out(np.zeros(10_000, np.int64), 0.1, ("ant",)))
+    assert len(set(np.diff(marked))) > 20
+    assert abs(marked.mean() - 5000) < 300
+
+
+@pytest.mark.parametrize("labels", [[0, 0, 1], [0, 0]])
+def test_a_class_of_one_or_none_is_refused(labels: list[int]) -> None:
+    with pytest.raises(DataError, match=r"'bee' has .* at least 2"):
+        held_out(np.array(labels), 0.1, NAMES)

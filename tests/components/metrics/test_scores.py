@@ -1,0 +1,110 @@
+"""The yardsticks of every loss, against scikit-learn on probabilities worked out in numpy."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import asdict, fields
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+import torch
+from sklearn.calibration import calibration_curve
+from sklearn.metrics import (
+    accuracy_score,
+    brier_score_loss,
+    f1_score,
+    log_loss,
+    top_k_accuracy_score,
+)
+
+from cifar_exp.components.losses import LOSSES
+from cifar_exp.components.metrics.scores import Scores, examine
+from tests import tiny
+
+Floats = npt.NDArray[np.float64]
+HIGHEST_NLL = 1022 * math.log(2)  # of the smallest normal float64
+HIGHEST = dict.fromkeys((field.name for field in fields(Scores)), 1.0) | {
+    "brier": 2.0,
+    "nll": HIGHEST_NLL,
+}
+
+
+def batch(num_examples: int, num_classes: int, scale: float) -> tuple[torch.Tensor, torch.Tensor]:
+    random = torch.Generator().manual_seed(0)
+    logits = scale * torch.randn(num_examples, num_classes, generator=random)
+    return logits, torch.randint(num_classes, (num_examples,), generator=random)
+
+
+@pytest.mark.parametrize("scale", [0.0, 1.0, 100.0, 1e37])
+@pytest.mark.parametrize("num_classes", [2, 10])
+@pytest.mark.parametrize("name", sorted(LOSSES))
+def test_all_yardsticks_are_finite_and_in_range(name: str, num_classes: int, scale: float) -> None:
+    logits, labels = batch(200, num_classes, scale)
+    scores = examine(logits, labels, LOSSES[name]()).scores
+    assert (scores.top5 is None) == (num_classes == 2)
+    measured = scores.named("")
+    assert measured.keys() == HIGHEST.keys() - ({"top5"} if num_classes == 2 else set())
+    for yardstick, value in measured.items():
+        assert 0 <= value <= HIGHEST[yardstick] * (1 + 1e-12), yardstick
+
+
+def normalised(weights: Floats) -> Floats:
+    scaled: Floats = weights / weights.sum(axis=1, keepdims=True)
+    return scaled
+
+
+def softmax(logits: Floats) -> Floats:
+    powers: Floats = np.exp(logits - logits.max(axis=1, keepdims=True))
+    return normalised(powers)
+
+
+def scaled_sigmoids(logits: Floats) -> Floats:
+    sigmoids: Floats = 1 / (1 + np.exp(-logits))
+    return normalised(sigmoids)
+
+
+def reference(probabilities: Floats, labels: npt.NDArray[np.int64]) -> dict[str, float]:
+    """All but the adaptive calibration error, by scikit-learn."""
+    classes = range(probabilities.shape[1])
+    predicted, confidence = probabilities.argmax(axis=1), probabilities.max(axis=1)
+    accuracies, means = calibration_curve(predicted == labels, confidence, n_bins=15)
+    counts, _ = np.histogram(confidence, bins=15, range=(0, 1))
+    return {
+        "accuracy": accuracy_score(labels, predicted),
+        "nll": log_loss(labels, probabilities),
+        "top5": top_k_accuracy_score(labels, probabilities, k=5),
+        "brier": brier_score_loss(labels, probabilities, scale_by_half=False),
+        "ece": np.average(np.abs(accuracies - means), weights=counts[counts > 0]),
+        "macro_f1": f1_score(labels, predicted, labels=classes, average="macro", zero_division=0),
+    }
+
+
+@pytest.mark.parametrize("name", sorted(LOSSES))
+def test_scores_are_those_of_the_losss_own_probabilities(name: str) -> None:
+    logits, labels = batch(500, 10, 2.0)
+    to_probabilities = scaled_sigmoids if name == "bce" else softmax
+    expected = reference(to_probabilities(logits.double().numpy()), labels.numpy())
+    measured = examine(logits, labels, LOSSES[name]()).scores.named("")
+    adaptive = measured.pop("ece_adaptive")
+    assert measured == pytest.approx(expected, abs=1e-7)  # confidences are float32
+    # Any bins show at least the gap of the whole.
+    predictions = examine(logits, labels, LOSSES[name]()).predictions
+    assert adaptive >= abs(predictions.confidence.mean() - predictions.correct.mean()) - 1e-7
+
+
+def test_predictions_are_in_the_order_of_the_examples() -> None:
+    logits, labels = batch(50, 4, 2.0)
+    predictions = examine(logits, labels, LOSSES["mse"]()).predictions
+    assert predictions.label.tolist() == labels.tolist()
+    assert predictions.predicted.tolist() == logits.argmax(dim=1).tolist()
+    highest = softmax(logits.double().numpy()).max(axis=1)
+    assert predictions.confidence.tolist() == pytest.approx(highest.tolist(), rel=1e-6)
+
+
+def test_scores_are_named_by_their_fields_where_there_are_any() -> None:
+    scores = tiny.scores(accuracy=0.75)
+    assert scores.named("val/") == {f"val/{name}": v for name, v in asdict(scores).items()}
+    assert scores.named("test_")["test_accuracy"] == 0.75
+    few_classes = Scores(**{**asdict(scores), "top5": None})
+    assert scores.named("test_").keys() - few_classes.named("test_").keys() == {"test_top5"}

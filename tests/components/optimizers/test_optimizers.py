@@ -1,0 +1,267 @@
+"""Optimizers: their settings reach torch, their steps are the right ones, and they train."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import torch
+from pydantic import ValidationError
+
+from cifar_exp.components.optimizers import OPTIMIZERS, Optimizer
+
+NAMES = sorted(OPTIMIZERS)
+DECAYING = [name for name in NAMES if "weight_decay" in OPTIMIZERS[name].model_fields]
+DECOUPLED: list[tuple[str, dict[str, Any]]] = [
+    ("adamw", {}),
+    ("nadam", {"decoupled_weight_decay": True}),
+    ("radam", {"decoupled_weight_decay": True}),
+    ("adafactor", {}),
+    ("muon", {}),
+]
+COUPLED = [name for name in DECAYING if name not in {"adamw", "adafactor", "muon"}]
+
+# A setting of each optimizer other than its default, and what torch then holds.
+REACHES_TORCH: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
+    "sgd": (
+        {"momentum": 0.9, "nesterov": True, "weight_decay": 0.1},
+        {"momentum": 0.9, "nesterov": True, "dampening": 0, "weight_decay": 0.1},
+    ),
+    "adam": (
+        {"beta1": 0.8, "beta2": 0.98, "eps": 1e-6, "amsgrad": True},
+        {"betas": (0.8, 0.98), "eps": 1e-6, "amsgrad": True},
+    ),
+    "adamw": (
+        {"beta1": 0.8, "beta2": 0.98, "eps": 1e-6, "amsgrad": True, "weight_decay": 0.3},
+        {"betas": (0.8, 0.98), "eps": 1e-6, "amsgrad": True, "weight_decay": 0.3},
+    ),
+    "nadam": (
+        {"beta1": 0.8, "beta2": 0.98, "momentum_decay": 0.01, "decoupled_weight_decay": True},
+        {"betas": (0.8, 0.98), "momentum_decay": 0.01, "decoupled_weight_decay": True},
+    ),
+    "radam": (
+        {"beta1": 0.8, "beta2": 0.98, "decoupled_weight_decay": True},
+        {"betas": (0.8, 0.98), "decoupled_weight_decay": True},
+    ),
+    "rmsprop": (
+        {"alpha": 0.9, "eps": 1e-6, "momentum": 0.5, "centered": True},
+        {"alpha": 0.9, "eps": 1e-6, "momentum": 0.5, "centered": True},
+    ),
+    "adagrad": (
+        {"lr_decay": 0.1, "initial_accumulator_value": 0.2, "eps": 1e-6},
+        {"lr_decay": 0.1, "initial_accumulator_value": 0.2, "eps": 1e-6},
+    ),
+    "adadelta": ({"rho": 0.8, "eps": 1e-5}, {"rho": 0.8, "eps": 1e-5}),
+    "adamax": ({"beta1": 0.8, "beta2": 0.98}, {"betas": (0.8, 0.98)}),
+    "asgd": ({"lambd": 0.1, "alpha": 0.5, "t0": 10.0}, {"lambd": 0.1, "alpha": 0.5, "t0": 10.0}),
+    "adafactor": (
+        {"beta2_decay": -0.5, "eps1": 1e-6, "eps2": 0.01, "d": 2.0},
+        {"beta2_decay": -0.5, "eps": (1e-6, 0.01), "d": 2.0},
+    ),
+    "rprop": (
+        {"eta_minus": 0.4, "eta_plus": 1.5, "step_min": 1e-5, "step_max": 1.0},
+        {"etas": (0.4, 1.5), "step_sizes": (1e-5, 1.0)},
+    ),
+    "muon": (
+        {"momentum": 0.9, "nesterov": False, "ns_steps": 3, "weight_decay": 0.2},
+        {"momentum": 0.9, "nesterov": False, "ns_steps": 3, "weight_decay": 0.2},
+    ),
+}
+
+
+def make(name: str, given_settings: dict[str, Any] | None = None) -> Optimizer:
+    return OPTIMIZERS[name](**(given_settings or {}))
+
+
+def network() -> torch.nn.Sequential:
+    random = torch.Generator().manual_seed(0)
+    model = torch.nn.Sequential(
+        torch.nn.Conv2d(1, 4, 3),
+        torch.nn.BatchNorm2d(4),
+        torch.nn.ReLU(),
+        torch.nn.Flatten(),
+        torch.nn.Linear(64, 3),
+    )
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter.copy_(0.2 * torch.randn(parameter.shape, generator=random))
+    return model
+
+
+def one_weight(value: float, gradient: float) -> torch.nn.Linear:
+    model = torch.nn.Linear(1, 1, bias=False)
+    torch.nn.init.constant_(model.weight, value)
+    model.weight.grad = torch.full((1, 1), gradient)
+    return model
+
+
+def step(name: str, value: float, gradient: float, lr: float, **given_settings: Any) -> float:
+    model = one_weight(value, gradient)
+    make(name, given_settings).build(model, lr).step()
+    return model.weight.item()
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_training_lowers_the_loss(name: str) -> None:
+    random = torch.Generator().manual_seed(1)
+    images = torch.randn(24, 1, 6, 6, generator=random)
+    labels = torch.randint(3, (24,), generator=random)
+    model = network()
+    optimizer = make(name).build(model, 1.0 if name == "adadelta" else 0.05)
+    losses = []
+    for _ in range(30):
+        optimizer.zero_grad()
+        loss = torch.nn.functional.cross_entropy(model(images), labels)
+        loss.backward()
+        optimizer.step()
+        losses.append(loss.item())
+    assert losses[-1] < 0.95 * losses[0]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_settings_reach_torch(name: str) -> None:
+    given_settings, expected = REACHES_TORCH[name]
+    optimizer = make(name, given_settings).build(network(), 0.25)
+    first = optimizer.param_groups[0]
+    assert first["lr"] == 0.25
+    assert {key: first[key] for key in expected} == expected
+
+
+@pytest.mark.parametrize("name", sorted(set(NAMES) - {"muon"}))
+def test_defaults_are_those_of_torch(name: str) -> None:
+    built = make(name).build(network(), 0.1)
+    own = dict(built.param_groups[0], params=[])
+    reference = type(built)(network().parameters(), lr=0.1)  # type: ignore[call-arg]
+    expected = dict(reference.param_groups[0], params=[])
+    own.pop("fused", None)  # how a step is computed, not what it is
+    expected.pop("fused", None)
+    if name == "adafactor":  # its None stands for the type's own epsilon
+        assert expected["eps"] == (None, 1e-3)
+        expected["eps"] = (torch.finfo(torch.float32).eps, 1e-3)
+    assert own == expected
+
+
+def is_fused(name: str) -> bool:
+    return bool(make(name).build(network(), 0.1).param_groups[0].get("fused"))
+
+
+@pytest.mark.parametrize("name", [name for name in NAMES if is_fused(name)])
+@pytest.mark.parametrize("defaults", [True, False])
+def test_fused_steps_are_the_plain_ones(name: str, defaults: bool) -> None:
+    given_settings = {} if defaults else REACHES_TORCH[name][0]
+    fused_model, plain_model = network(), network()
+    fused = make(name, given_settings).build(fused_model, 0.01)
+    groups = make(name, given_settings).build(plain_model, 0.01).param_groups
+    plain = type(fused)([{**group, "fused": False} for group in groups])  # type: ignore[call-arg]
+    random = torch.Generator().manual_seed(2)
+    for _ in range(50):
+        for one, other in zip(fused_model.parameters(), plain_model.parameters(), strict=True):
+            one.grad = other.grad = torch.randn(one.shape, generator=random)
+        fused.step()
+        plain.step()
+    for one, other in zip(fused_model.parameters(), plain_model.parameters(), strict=True):
+        torch.testing.assert_close(one, other, rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_trainable_parameter_is_in_one_group(name: str) -> None:
+    model = network()
+    model[0].weight.requires_grad_(False)
+    groups = make(name).build(model, 0.1).param_groups
+    held = [id(parameter) for group in groups for parameter in group["params"]]
+    assert sorted(held) == sorted(id(p) for p in model.parameters() if p.requires_grad)
+    assert all(group["params"] for group in groups)
+
+
+@pytest.mark.parametrize("name", DECAYING)
+def test_decay_of_biases_is_a_choice(name: str) -> None:
+    for decay_bias in (True, False):
+        model = network()
+        settings = make(name, {"weight_decay": 0.5, "decay_bias": decay_bias})
+        groups = settings.build(model, 0.1).param_groups
+        decay = {id(p): group["weight_decay"] for group in groups for p in group["params"]}
+        for parameter in model.parameters():
+            expected = 0.5 if decay_bias or parameter.ndim > 1 else 0.0
+            assert decay[id(parameter)] == expected
+
+
+def test_rprop_has_no_decay() -> None:
+    assert set(NAMES) - set(DECAYING) == {"rprop"}
+    assert "decay_bias" not in OPTIMIZERS["rprop"].model_fields
+
+
+def test_steps_of_sgd_by_hand() -> None:
+    assert step("sgd", 2.0, 3.0, lr=0.1) == pytest.approx(2.0 - 0.1 * 3.0)
+    decayed = step("sgd", 2.0, 3.0, lr=0.1, weight_decay=0.5)
+    assert decayed == pytest.approx(2.0 - 0.1 * (3.0 + 0.5 * 2.0))
+    nesterov = step("sgd", 2.0, 3.0, lr=0.1, momentum=0.9, nesterov=True)
+    assert nesterov == pytest.approx(2.0 - 0.1 * (3.0 + 0.9 * 3.0))
+
+
+def test_first_step_of_adam_by_hand() -> None:
+    # Corrected for bias, the first mean and root mean square are g and |g|.
+    assert step("adam", 2.0, 3.0, lr=0.1) == pytest.approx(1.9)
+    assert step("adamw", 2.0, 3.0, lr=0.1, weight_decay=0.5) == pytest.approx(2.0 * 0.95 - 0.1)
+    assert step("adam", 2.0, 0.0, lr=0.1, weight_decay=0.5) == pytest.approx(1.9)
+
+
+@pytest.mark.parametrize(("name", "given_settings"), DECOUPLED)
+def test_decoupled_decay_only_shrinks_the_weight(name: str, given_settings: dict[str, Any]) -> None:
+    value = step(name, 2.0, 0.0, lr=0.1, weight_decay=0.5, **given_settings)
+    assert value == pytest.approx(2.0 * (1 - 0.1 * 0.5))
+
+
+@pytest.mark.parametrize("name", COUPLED)
+def test_coupled_decay_is_a_part_of_the_gradient(name: str) -> None:
+    value = step(name, 2.0, 0.0, lr=0.1, weight_decay=0.5)
+    assert value == pytest.approx(step(name, 2.0, 0.5 * 2.0, lr=0.1, weight_decay=0.0))
+    assert value < 2.0
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_state_round_trips(name: str) -> None:
+    whole, resumed = network(), network()
+    optimizers = [make(name).build(model, 0.01) for model in (whole, resumed)]
+    for number in range(4):
+        if number == 2:
+            state = optimizers[1].state_dict()
+            optimizers[1] = make(name).build(resumed, 0.01)
+            optimizers[1].load_state_dict(state)
+        for model, optimizer in zip((whole, resumed), optimizers, strict=True):
+            random = torch.Generator().manual_seed(number)
+            for parameter in model.parameters():
+                parameter.grad = torch.randn(parameter.shape, generator=random)
+            optimizer.step()
+    for one, other in zip(whole.parameters(), resumed.parameters(), strict=True):
+        assert torch.equal(one, other)
+
+
+@pytest.mark.parametrize(
+    ("name", "given_settings"),
+    [
+        ("sgd", {"nesterov": True}),
+        ("sgd", {"nesterov": True, "momentum": 0.9, "dampening": 0.1}),
+        ("sgd", {"momentum": 1.0}),
+        ("adam", {"beta1": 1.0}),
+        ("adam", {"eps": 0.0}),
+        ("adam", {"weight_decay": float("inf")}),
+        ("rprop", {"weight_decay": 0.1}),
+        ("rprop", {"eta_plus": 0.9}),
+        ("adafactor", {"beta2_decay": 0.5}),
+        ("muon", {"ns_steps": 100}),
+        *[(name, {"lr": 0.1}) for name in NAMES],
+        *[(name, {"weight_decay": -0.1}) for name in DECAYING],
+    ],
+)
+def test_bad_settings_are_rejected(name: str, given_settings: dict[str, Any]) -> None:
+    with pytest.raises(ValidationError):
+        make(name, given_settings)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_settings_and_optimizers_are_described(name: str) -> None:
+    description = OPTIMIZERS[name].__doc__
+    assert description
+    assert "Source" in description
+    assert ("coupled" in description) == (name in DECAYING)
+    assert all(field.description for field in OPTIMIZERS[name].model_fields.values())

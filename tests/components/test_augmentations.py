@@ -1,0 +1,117 @@
+"""Augmentations against torchvision's, image by image, and their randomness against its law."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from scipy.stats import chisquare
+from torchvision.transforms.v2 import functional
+
+from cifar_exp.components.augmentations import (
+    AUGMENTATIONS,
+    CROP_PADDING,
+    DEEPOBS_PADDING,
+    NUM_DRAWS,
+    Augmentation,
+    crop_flip,
+    deepobs,
+    flip,
+    none,
+)
+
+EVERY = sorted(AUGMENTATIONS)
+
+
+def images(num_images: int, channels: int = 3, size: int = 12) -> torch.Tensor:
+    generator = torch.Generator().manual_seed(0)
+    shape = (num_images, size, size, channels)
+    return torch.randint(256, shape, dtype=torch.uint8, generator=generator).permute(0, 3, 1, 2)
+
+
+def draws(num_images: int) -> torch.Tensor:
+    return torch.rand(num_images, NUM_DRAWS, generator=torch.Generator().manual_seed(1))
+
+
+def cropped(image: torch.Tensor, drawn: torch.Tensor, padding: int) -> torch.Tensor:
+    """One image by torchvision: padded with black, cut out, mirrored."""
+    mirrored, down, right = drawn[:3].tolist()
+    places = 2 * padding + 1
+    size = list(image.shape[-2:])
+    window: torch.Tensor = functional.crop(
+        functional.pad(image, [padding]), int(down * places), int(right * places), *size
+    )
+    return window.flip(2) if mirrored < 0.5 else window
+
+
+def colored(image: torch.Tensor, drawn: torch.Tensor) -> torch.Tensor:
+    """One image with brightness, saturation and contrast changed, channel by channel, by hand."""
+    brightness, saturation, contrast = drawn[3:].tolist()
+    image = image.double() + (-63 + 126 * brightness)
+    if len(image) == 3:
+        red, green, blue = image
+        grey = 0.299 * red + 0.587 * green + 0.114 * blue
+        image = grey + (0.5 + saturation) * (image - grey)
+    means = image.mean((1, 2), keepdim=True)
+    changed: torch.Tensor = means + (0.2 + 1.6 * contrast) * (image - means)
+    return changed
+
+
+def test_none_changes_nothing() -> None:
+    given = images(5)
+    assert none(given, draws(5)) is given
+
+
+def test_flip_is_torchvisions() -> None:
+    given, drawn = images(40), draws(40)
+    for image, original, one in zip(flip(given, drawn), given, drawn, strict=True):
+        mirrored = functional.horizontal_flip(original) if one[0] < 0.5 else original
+        assert torch.equal(image, mirrored)
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_crop_and_flip_are_torchvisions(channels: int) -> None:
+    given, drawn = images(200, channels), draws(200)
+    for image, original, one in zip(crop_flip(given, drawn), given, drawn, strict=True):
+        assert torch.equal(image, cropped(original, one, CROP_PADDING))
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_the_colours_of_deepobs_by_hand(channels: int) -> None:
+    given, drawn = images(50, channels), draws(50)
+    for image, original, one in zip(deepobs(given, drawn), given, drawn, strict=True):
+        expected = colored(cropped(original, one, DEEPOBS_PADDING), one)
+        torch.testing.assert_close(image.double(), expected, rtol=1e-5, atol=1e-3)
+
+
+@pytest.mark.parametrize("augment", AUGMENTATIONS.values(), ids=EVERY)
+def test_an_image_does_not_depend_on_its_batch(augment: Augmentation) -> None:
+    given, drawn = images(9), draws(9)
+    whole = augment(given, drawn)
+    alone = [augment(given[i : i + 1], drawn[i : i + 1]) for i in range(9)]
+    torch.testing.assert_close(whole, torch.cat(alone))
+
+
+@pytest.mark.parametrize("augment", AUGMENTATIONS.values(), ids=EVERY)
+def test_the_memory_order_and_the_given_images_stay(augment: Augmentation) -> None:
+    given = images(6)
+    before = given.clone()
+    result = augment(given, draws(6))
+    assert result.shape == given.shape
+    assert result.is_contiguous(memory_format=torch.channels_last)
+    assert torch.equal(given, before)
+
+
+@pytest.mark.parametrize("name", EVERY)
+@pytest.mark.parametrize("extreme", [0.0, 1 - 2**-24])
+def test_the_ends_of_the_draws_are_valid(name: str, extreme: float) -> None:
+    result = AUGMENTATIONS[name](images(2), torch.full((2, NUM_DRAWS), extreme))
+    assert result.float().isfinite().all()
+
+
+def test_every_shift_is_equally_frequent() -> None:
+    marked = torch.zeros(20_000, 1, 9, 9, dtype=torch.uint8)
+    marked[:, :, 4, 4] = 1  # stays in the window at every shift of up to 4
+    places = crop_flip(marked.to(memory_format=torch.channels_last), draws(20_000)).flatten(1)
+    assert torch.equal(places.sum(1), torch.ones(20_000))
+    counts = places.argmax(1).bincount(minlength=81)
+    assert chisquare(counts).pvalue > 0.001

@@ -1,0 +1,739 @@
+"""Definitions: what is read, what is refused and how, and what follows from them."""
+
+from __future__ import annotations
+
+import math
+import tomllib
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Literal, get_args, get_origin
+
+import annotated_types
+import pytest
+import tomli_w
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from pydantic import ValidationError
+
+from cifar_exp.components.datasets import DATASETS
+from cifar_exp.components.losses import LOSSES
+from cifar_exp.components.models.networks import MODELS
+from cifar_exp.components.optimizers import OPTIMIZERS
+from cifar_exp.components.settings import Settings
+from cifar_exp.components.validation import DefinitionError, Options
+from cifar_exp.experiment import (
+    Choices,
+    Combination,
+    Experiment,
+    Range,
+    definition_text,
+    load,
+    read,
+    read_document,
+    single_definition,
+)
+from tests.definitions import (
+    MISSING,
+    SHIPPED,
+    SMALL,
+    Wrong,
+    changed,
+    every_shipped_one,
+    every_wrong_one,
+)
+
+
+def experiment(**changes: Any) -> Experiment:
+    return read_document(changed({key.replace("__", "/"): changes[key] for key in changes}), "a")
+
+
+def complaints(text: str) -> list[str]:
+    with pytest.raises(DefinitionError) as caught:
+        read(text, "a.toml")
+    return str(caught.value).splitlines()
+
+
+def only(definition: Experiment) -> Combination:
+    [combination] = definition.combinations()
+    return combination
+
+
+# The shipped definitions.
+
+
+def test_definitions_are_shipped() -> None:
+    assert {"quickstart", "cifar10"} <= {path.stem for path in SHIPPED}
+
+
+@every_shipped_one
+def test_shipped_definitions_load(path: Path) -> None:
+    document = tomllib.loads(path.read_text(encoding="utf-8"))
+    definition = load(path)
+    assert definition.name == document["name"] == path.stem
+    assert list(definition.losses) == list(document["losses"])
+    assert list(definition.optimizers) == list(document["optimizers"])
+    assert definition.search.trials == document["search"]["trials"]
+
+
+@every_shipped_one
+def test_shipped_definitions_give_trainings(path: Path) -> None:
+    definition = load(path)
+    for combination in definition.combinations():
+        params = {name: _any_of(values) for name, values in definition.space(combination).items()}
+        config = definition.trial(combination, params, definition.seed)
+        assert config.lr == params["lr"]
+        assert config.batch_size in definition.search.batch_size
+
+
+def _any_of(values: Range | Choices) -> Any:
+    return values.values[0] if isinstance(values, Choices) else values.high
+
+
+@pytest.mark.parametrize("name", LOSSES)
+def test_every_loss_needs_only_its_name(name: str) -> None:
+    definition = experiment(losses={name: {}})
+    config = definition.trial(definition.combinations()[0], {"lr": 0.1, "batch_size": 32}, 0)
+    assert config.loss_settings == LOSSES[name]()
+
+
+@pytest.mark.parametrize("name", OPTIMIZERS)
+def test_every_optimizer_needs_only_a_learning_rate(name: str) -> None:
+    definition = experiment(optimizers={name: {"lr": 0.1}})
+    config = definition.trial(definition.combinations()[0], {"batch_size": 32}, 0)
+    assert (config.optimizer_settings, config.lr) == (OPTIMIZERS[name](), 0.1)
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_every_model_can_be_named(name: str) -> None:
+    assert experiment(model=name).model == name
+
+
+@pytest.mark.parametrize("name", DATASETS)
+def test_every_dataset_can_be_named_by_a_table(name: str) -> None:
+    fields = DATASETS[name].model_fields
+    needed = {key: "somewhere" for key, field in fields.items() if field.is_required()}
+    dataset = experiment(dataset={"type": name, **needed}).dataset
+    assert (dataset.type, type(dataset.choice)) == (name, DATASETS[name])
+
+
+# What is refused.
+
+
+@every_wrong_one
+def test_refuses(wrong: Wrong) -> None:
+    lines = complaints(tomli_w.dumps(changed(wrong.changes)))
+    assert len(lines) == 1
+    assert lines[0].startswith("a.toml: ")
+    for words in wrong.says:
+        assert words in lines[0]
+
+
+def test_a_taken_name_comes_with_the_other_problems() -> None:
+    assert complaints(tomli_w.dumps(changed({"name": "train", "epochs": 0}))) == [
+        'a.toml: name: "train" is that of trainings by hand',
+        "a.toml: epochs: should be at least 1",
+    ]
+
+
+def test_all_problems_come_at_once_each_on_a_line_with_file_and_key_path() -> None:
+    lines = complaints("""
+        name = "a/b"
+        dataset = "digts"
+        modell = "seed_cnn"
+        epochs = 2.0
+        search = { trials = 0, sampler = "tree", batch_size = [32, 0] }
+        confirm.seeds = "5"
+        losses = { mse = { compare = "x" }, focl = {}, bce = { a = 1 } }
+        optimizers = { sgd = {}, adamw = { lr = { low = 1, high = true }, beta1 = 1.5 } }
+    """)
+    assert sorted(line.split(": ")[1] for line in lines) == [
+        "confirm.seeds",
+        "dataset.type",
+        "epochs",
+        "losses.bce.a",
+        "losses.focl.type",
+        "losses.mse.compare",
+        "modell",
+        "name",
+        "optimizers.adamw.beta1",
+        "optimizers.adamw.lr.high",
+        "optimizers.sgd.lr",
+        "search.batch_size.1",
+        "search.sampler",
+        "search.trials",
+    ]
+    assert all(line.startswith("a.toml: ") for line in lines)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "name =",
+        "= 3",
+        "name = 'a'\nname = 'b'",
+        "[losses]\nmse = {}\nmse = {}",
+        "[losses]\n[losses]",
+        'name = "a\nb"',
+        "epochs = 1e",
+        "epochs = 010",
+        "\0",
+        "lr = 1" + 5000 * "0",
+        "values = " + 2000 * "[",
+        "values = " + 2000 * "[" + 2000 * "]",
+    ],
+)
+def test_no_toml(text: str) -> None:
+    lines = complaints(text)
+    assert len(lines) == 1
+    assert lines[0].startswith("a.toml: ")
+
+
+def test_a_duplicate_key_is_named_with_its_line() -> None:
+    assert complaints("name = 'a'\nname = 'b'\n") == [
+        "a.toml: Cannot overwrite a value (at line 2, column 11)"
+    ]
+
+
+# The file.
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    path = tmp_path / "small.toml"
+    path.write_text(tomli_w.dumps(SMALL), encoding="utf-8")
+    return path
+
+
+def test_a_byte_order_mark_is_accepted(file: Path) -> None:
+    file.write_bytes(b"\xef\xbb\xbf" + file.read_bytes())
+    assert load(file) == read_document(SMALL, "small")
+
+
+def test_line_ends_of_windows_are_accepted(file: Path) -> None:
+    file.write_bytes(file.read_bytes().replace(b"\n", b"\r\n"))
+    assert load(file) == read_document(SMALL, "small")
+
+
+def test_a_definition_that_is_not_utf8(file: Path) -> None:
+    file.write_bytes('name = "\xe9"'.encode("latin-1"))
+    with pytest.raises(DefinitionError, match=r"small\.toml: a definition is UTF-8 text"):
+        load(file)
+
+
+def test_no_such_file(tmp_path: Path) -> None:
+    with pytest.raises(DefinitionError, match=r"other\.toml: there is no such file"):
+        load(tmp_path / "other.toml")
+
+
+def test_a_folder(tmp_path: Path) -> None:
+    with pytest.raises(DefinitionError, match="cannot be read"):
+        load(tmp_path)
+
+
+def test_an_empty_file_lacks_everything_needed(file: Path) -> None:
+    file.write_text("", encoding="utf-8")
+    with pytest.raises(DefinitionError) as caught:
+        load(file)
+    assert len(str(caught.value).splitlines()) == 6
+
+
+# Options that change a definition.
+
+
+@every_shipped_one
+def test_without_changes_the_text_is_verbatim(path: Path) -> None:
+    assert definition_text(path, {}) == path.read_text(encoding="utf-8")
+
+
+@every_shipped_one
+def test_changes_change_what_they_name_and_nothing_else(path: Path) -> None:
+    changes = {"search.trials": 3, "confirm.seeds": 2, "epochs": 7}
+    expected = tomllib.loads(path.read_text(encoding="utf-8"))
+    expected["epochs"] = 7
+    expected.setdefault("search", {})["trials"] = 3
+    expected.setdefault("confirm", {})["seeds"] = 2
+    text = definition_text(path, changes)
+    assert tomllib.loads(text) == expected
+    assert read(text).search.trials == 3
+
+
+def test_a_change_makes_the_table_that_it_needs(file: Path) -> None:
+    assert read(definition_text(file, {"confirm.seeds": 1})).confirm.seeds == 1
+
+
+@pytest.mark.parametrize("dataset", ["cifar10", {"type": "cifar10"}])
+def test_a_path_can_be_given_to_a_dataset(file: Path, dataset: Any) -> None:
+    file.write_text(tomli_w.dumps({**SMALL, "dataset": dataset}), encoding="utf-8")
+    document = tomllib.loads(definition_text(file, {"dataset.path": "here"}))
+    assert document["dataset"] == {"type": "cifar10", "path": "here"}
+
+
+@pytest.mark.parametrize("key", ["search.trials", "dataset.path"])
+def test_a_change_of_what_is_no_table_leaves_it_to_be_refused(file: Path, key: str) -> None:
+    table = key.partition(".")[0]
+    file.write_text(tomli_w.dumps({**SMALL, table: 3}), encoding="utf-8")
+    with pytest.raises(DefinitionError, match=f"{table}: should be"):
+        read(definition_text(file, {key: 1}))
+
+
+# What follows from a definition.
+
+
+def test_defaults() -> None:
+    definition = experiment()
+    assert (definition.seed, definition.precision, definition.keep_models) == (0, "fp32", "all")
+    assert (definition.search.trials, definition.confirm.seeds) == (20, 5)
+    assert (definition.search.sampler, definition.search.pruner) == ("tpe", "median")
+    assert definition.search.batch_size == (32, 64, 128, 256)
+
+
+def test_combinations_come_in_the_order_of_the_definition() -> None:
+    definition = experiment(
+        losses={"mse": {}, "bce": {}, "a": {"type": "mse"}},
+        optimizers={"sgd": {"lr": 0.1}, "adam": {"lr": 0.1}},
+    )
+    assert [combination.name for combination in definition.combinations()] == [
+        "mse+sgd",
+        "mse+adam",
+        "bce+sgd",
+        "bce+adam",
+        "a+sgd",
+        "a+adam",
+    ]
+
+
+def test_the_space_holds_everything_that_is_searched() -> None:
+    definition = experiment(
+        search__batch_size=[16, 8],
+        losses={"focal": {"gamma": {"low": 0.5, "high": 3.0}}},
+        optimizers={
+            "sgd": {
+                "lr": {"low": 0.1, "high": 0.5},
+                "momentum": {"low": 0.0, "high": 0.9},
+                "weight_decay": {"low": 1e-5, "high": 1e-2},
+                "nesterov": False,
+            }
+        },
+    )
+    assert dict(definition.space(only(definition))) == {
+        "lr": Range(low=0.1, high=0.5, log=True),
+        "batch_size": Choices(values=(16, 8)),
+        "loss.gamma": Range(low=0.5, high=3.0, log=False),
+        "optimizer.momentum": Range(low=0.0, high=0.9, log=False),
+        "optimizer.weight_decay": Range(low=1e-5, high=1e-2, log=True),
+    }
+
+
+def test_a_fixed_learning_rate_is_not_searched() -> None:
+    definition = experiment(losses={"mse": {}}, optimizers={"sgd": {"lr": 0.1}})
+    assert list(definition.space(only(definition))) == ["batch_size"]
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "given_log", "log"),
+    [
+        (0.1, 1.0, None, True),
+        (0.1, 0.99, None, False),
+        (1e-5, 1e-1, None, True),
+        (1e-5, 1e-1, False, False),
+        (0.1, 0.2, True, True),
+        (0.0, 1.0, None, False),
+    ],
+)
+def test_a_setting_is_searched_on_a_log_scale_over_a_decade(
+    low: float, high: float, given_log: bool | None, log: bool
+) -> None:
+    scale = {} if given_log is None else {"log": given_log}
+    definition = experiment(losses={"focal": {"gamma": {"low": low, "high": high, **scale}}})
+    combination = definition.combinations()[0]
+    assert definition.space(combination)["loss.gamma"] == Range(low=low, high=high, log=log)
+
+
+@pytest.mark.parametrize(("given_log", "log"), [({}, True), ({"log": False}, False)])
+def test_a_learning_rate_is_searched_on_a_log_scale_unless_told_otherwise(
+    given_log: dict[str, bool], log: bool
+) -> None:
+    definition = experiment(optimizers={"sgd": {"lr": {"low": 0.1, "high": 0.2, **given_log}}})
+    assert definition.optimizers["sgd"].lr == Range(low=0.1, high=0.2, log=log)
+
+
+def test_the_component_says_whether_a_range_is_of_whole_numbers() -> None:
+    ends = {"low": 1, "high": 4}
+    definition = experiment(
+        losses={"focal": {"gamma": ends}},
+        optimizers={"muon": {"lr": ends, "ns_steps": ends}},
+    )
+    space = definition.space(only(definition))
+    whole = {
+        name: {type(values.low), type(values.high)}
+        for name, values in space.items()
+        if isinstance(values, Range)
+    }
+    assert whole == {"lr": {float}, "loss.gamma": {float}, "optimizer.ns_steps": {int}}
+
+
+def test_a_trial_has_the_fixed_and_the_sampled_settings() -> None:
+    definition = experiment(
+        epochs=3,
+        precision="bf16",
+        losses={"f": {"type": "focal", "gamma": {"low": 0.5, "high": 3.0}}},
+        optimizers={
+            "m": {
+                "type": "muon",
+                "lr": {"low": 0.1, "high": 0.5},
+                "momentum": 0.8,
+                "ns_steps": {"low": 2, "high": 9},
+            }
+        },
+    )
+    params = {"lr": 0.25, "batch_size": 64, "loss.gamma": 1.25, "optimizer.ns_steps": 4}
+    config = definition.trial(only(definition), params, 11)
+    assert (config.loss, config.optimizer) == ("f", "m")
+    assert config.loss_settings == LOSSES["focal"].model_validate({"gamma": 1.25})
+    assert config.optimizer_settings == OPTIMIZERS["muon"].model_validate(
+        {"momentum": 0.8, "ns_steps": 4}
+    )
+    assert (config.lr, config.batch_size, config.seed) == (0.25, 64, 11)
+    assert (config.model, config.epochs, config.precision) == ("seed_cnn", 3, "bf16")
+
+
+def test_nothing_of_a_definition_can_be_changed() -> None:
+    definition = experiment()
+    with pytest.raises(ValidationError, match="frozen"):
+        definition.epochs = 3
+
+
+def test_confirmations_have_seeds_that_no_trial_has_used() -> None:
+    seeds = [experiment(seed=7).confirmation_seed(number) for number in (1, 2, 3)]
+    assert len({7, *seeds}) == 4
+
+
+# Identity.
+
+COMBINED: dict[str, Any] = {
+    **SMALL,
+    "losses": {"focal": {"gamma": 1.5}},
+    "optimizers": {"sgd": {"lr": {"low": 1e-3, "high": 1.0}}},
+    "search": {"trials": 4, "sampler": "tpe", "pruner": "median", "batch_size": [32, 64]},
+    "confirm": {"seeds": 2},
+}
+
+
+def identity(document: dict[str, Any], fingerprint: str = "abc") -> str:
+    definition = read_document(document, "a.toml")
+    return definition.identity(definition.combinations()[0], fingerprint)
+
+
+def with_search(**changes: Any) -> dict[str, Any]:
+    return {**COMBINED, "search": {**COMBINED["search"], **changes}}
+
+
+OTHER_RESULTS: dict[str, dict[str, Any]] = {
+    "model": {**COMBINED, "model": "lenet"},
+    "epochs": {**COMBINED, "epochs": 3},
+    "seed": {**COMBINED, "seed": 1},
+    "precision": {**COMBINED, "precision": "bf16"},
+    "sampler": with_search(sampler="random"),
+    "pruner": with_search(pruner="none"),
+    "batch sizes": with_search(batch_size=[32]),
+    "order of batch sizes": with_search(batch_size=[64, 32]),
+    "loss": {**COMBINED, "losses": {"mse": {}}},
+    "loss under the same name": {**COMBINED, "losses": {"focal": {"type": "mse"}}},
+    "setting of the loss": {**COMBINED, "losses": {"focal": {"gamma": 2.5}}},
+    "optimizer": {**COMBINED, "optimizers": {"adam": {"lr": {"low": 1e-3, "high": 1.0}}}},
+    "setting": {
+        **COMBINED,
+        "optimizers": {"sgd": {"lr": {"low": 1e-3, "high": 1.0}, "momentum": 0.9}},
+    },
+    "lowest lr": {**COMBINED, "optimizers": {"sgd": {"lr": {"low": 1e-4, "high": 1.0}}}},
+    "scale of lr": {
+        **COMBINED,
+        "optimizers": {"sgd": {"lr": {"low": 1e-3, "high": 1.0, "log": False}}},
+    },
+    "fixed lr": {**COMBINED, "optimizers": {"sgd": {"lr": 0.1}}},
+}
+SAME_RESULTS: dict[str, dict[str, Any]] = {
+    "trials": with_search(trials=40),
+    "seeds": {**COMBINED, "confirm": {"seeds": 9}},
+    "models kept": {**COMBINED, "keep_models": "best"},
+    "order of keys": dict(reversed(COMBINED.items())),
+    "order of the search's keys": {
+        **COMBINED,
+        "search": dict(reversed(COMBINED["search"].items())),
+    },
+    "another combination": {**COMBINED, "losses": {**COMBINED["losses"], "mse": {}}},
+    "defaults written down": {**COMBINED, "seed": 0, "precision": "fp32"},
+    "whole numbers": {**COMBINED, "optimizers": {"sgd": {"lr": {"low": 1e-3, "high": 1}}}},
+}
+
+
+@pytest.mark.parametrize("document", OTHER_RESULTS.values(), ids=OTHER_RESULTS.keys())
+def test_what_results_depend_on_changes_the_identity(document: dict[str, Any]) -> None:
+    assert identity(document) != identity(COMBINED)
+
+
+@pytest.mark.parametrize("document", SAME_RESULTS.values(), ids=SAME_RESULTS.keys())
+def test_what_results_do_not_depend_on_keeps_the_identity(document: dict[str, Any]) -> None:
+    assert identity(document) == identity(COMBINED)
+
+
+def test_identities_differ_among_themselves_and_by_data() -> None:
+    all_of_them = [identity(document) for document in OTHER_RESULTS.values()]
+    assert len({*all_of_them, identity(COMBINED), identity(COMBINED, "abd")}) == (
+        len(all_of_them) + 2
+    )
+
+
+# One training.
+
+OPTIONS: dict[str, Any] = {
+    "dataset": {"type": "digits"},
+    "model": "seed_cnn",
+    "loss": "focal",
+    "optimizer": "sgd",
+    "lr": 0.05,
+    "batch_size": 16,
+    "epochs": 3,
+    "seed": 4,
+    "precision": "fp32",
+}
+
+
+def test_options_of_one_training() -> None:
+    definition = single_definition(OPTIONS, {"loss": {"gamma": 3.0}, "optimizer": {}})
+    combination = only(definition)
+    assert dict(definition.space(combination)) == {"batch_size": Choices(values=(16,))}
+    config = definition.trial(combination, {"batch_size": 16}, definition.seed)
+    assert (config.lr, config.batch_size, config.epochs, config.seed) == (0.05, 16, 3, 4)
+    assert config.loss_settings == LOSSES["focal"].model_validate({"gamma": 3.0})
+    assert OPTIONS["loss"] == "focal"  # what was given stays as it was
+
+
+@pytest.mark.parametrize(
+    ("changes", "given_settings", "says"),
+    [
+        ({"loss": "focl"}, {}, '--loss: unknown loss "focl"; did you mean "focal"?'),
+        ({"optimizer": "sdg"}, {}, '--optimizer: unknown optimizer "sdg"; did you mean '),
+        ({"lr": -1.0}, {}, "--lr: should be greater than 0"),
+        ({"lr": math.inf}, {}, "--lr: should be a finite number"),
+        ({"batch_size": 0}, {}, "--batch-size: should be at least 1"),
+        ({"epochs": 0}, {}, "--epochs: should be at least 1"),
+        ({"seed": -1}, {}, "--seed: should be at least 0"),
+        ({"model": "\udcff"}, {}, "--model: unknown model "),
+        ({}, {"loss": {"gama": 1.0}}, '-s loss.gama: unknown name; did you mean "gamma"?'),
+        ({}, {"optimizer": {"momentum": 1.0}}, "-s optimizer.momentum: should be less than 1"),
+        ({"loss": "a b"}, {}, "--loss: unknown loss"),
+        ({"precision": "fp8"}, {}, "--precision: should be 'fp32', 'bf16' or 'auto'"),
+        ({"dataset": {"type": "folder"}}, {}, "--data-dir: is missing"),
+        ({"dataset": {"type": "folde"}}, {}, '--dataset: unknown dataset "folde"; did you mean'),
+        ({"dataset": {"type": "folder", "path": "x", "sise": 3}}, {}, "-s dataset.sise: unknown"),
+    ],
+)
+def test_wrong_options_of_one_training(
+    changes: dict[str, Any], given_settings: dict[str, dict[str, Any]], says: str
+) -> None:
+    with pytest.raises(DefinitionError) as caught:
+        single_definition({**OPTIONS, **changes}, given_settings)
+    [line] = str(caught.value).splitlines()
+    assert line.startswith(says)
+
+
+def test_a_problem_names_the_option_that_the_value_comes_from() -> None:
+    text = tomli_w.dumps(changed({"precision": "fp8", "epochs": 0, "dataset": {"type": "folder"}}))
+    options: Options = {("precision",): "--precision", ("dataset", "path"): "--data-dir"}
+    with pytest.raises(DefinitionError) as caught:
+        read(text, "mine.toml", options)
+    assert sorted(str(caught.value).splitlines()) == [
+        "--data-dir: is missing",
+        "--precision: should be 'fp32', 'bf16' or 'auto'",
+        "mine.toml: epochs: should be at least 1",
+    ]
+
+
+def test_a_misspelt_key_is_not_missed_as_well() -> None:
+    document = changed({"epochs": MISSING, "epoch": 3, "model": MISSING})
+    with pytest.raises(DefinitionError) as caught:
+        read_document(document, "mine.toml")
+    assert sorted(str(caught.value).splitlines()) == [
+        'mine.toml: epoch: unknown name; did you mean "epochs"?',
+        "mine.toml: model: is missing",
+    ]
+
+
+# Any definition.
+
+names = st.from_regex(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,20}", fullmatch=True)
+rates = st.floats(1e-6, 10.0)
+
+
+def ranges(low: st.SearchStrategy[float]) -> st.SearchStrategy[dict[str, Any]]:
+    ends = st.tuples(low, low).filter(lambda both: both[0] != both[1])
+    logs = st.sampled_from([{}, {"log": True}, {"log": False}])
+    return st.builds(lambda both, log: {"low": min(both), "high": max(both), **log}, ends, logs)
+
+
+def values_of(component: type[Settings], name: str) -> st.SearchStrategy[Any]:
+    """Draw a value that a setting may have, from the bounds in its declaration."""
+    field = component.model_fields[name]
+    if field.annotation is bool:
+        return st.booleans()
+    if get_origin(field.annotation) is Literal:
+        return st.sampled_from(get_args(field.annotation))
+    low, high = -10.0, 10.0
+    for bound in field.metadata:
+        match bound:
+            case annotated_types.Ge(ge) | annotated_types.Gt(ge):
+                low = float(ge) + 1e-3  # type: ignore[arg-type]
+            case annotated_types.Le(le) | annotated_types.Lt(le):
+                high = float(le) - 1e-3  # type: ignore[arg-type]
+    if field.annotation is int:
+        return st.integers(math.ceil(low), math.floor(high))
+    return st.floats(low, high)
+
+
+def valid_settings(component: type[Settings]) -> st.SearchStrategy[dict[str, Any]]:
+    each = {name: values_of(component, name) for name in component.model_fields}
+    return st.fixed_dictionaries({}, optional=each).filter(lambda given: _fits(component, given))
+
+
+def _fits(component: type[Settings], given_settings: dict[str, Any]) -> bool:
+    """Whether settings fit to each other, where a component asks for more than bounds."""
+    try:
+        component.model_validate(given_settings)
+    except ValidationError:
+        return False
+    return True
+
+
+def variants(
+    table: dict[str, type[Any]], needed: dict[str, st.SearchStrategy[Any]]
+) -> st.SearchStrategy[dict[str, Any]]:
+    each = [
+        st.builds(
+            lambda name, some, more: {"type": name, **some, **more},
+            st.just(name),
+            valid_settings(component),
+            st.fixed_dictionaries(needed),
+        )
+        for name, component in table.items()
+    ]
+    return st.dictionaries(names, st.one_of(each), min_size=1, max_size=3)
+
+
+documents = st.fixed_dictionaries(
+    {
+        "name": names,
+        "dataset": st.sampled_from(["digits", "cifar10", {"type": "folder", "path": "a\\b c"}]),
+        "model": st.sampled_from(sorted(MODELS)),
+        "epochs": st.integers(1, 10**6),
+        "losses": variants(dict(LOSSES), {}),
+        "optimizers": variants(dict(OPTIMIZERS), {"lr": rates | ranges(rates)}),
+    },
+    optional={
+        "seed": st.integers(0, 2**32 - 1),
+        "precision": st.sampled_from(["fp32", "bf16"]),
+        "keep_models": st.sampled_from(["all", "best"]),
+        "confirm": st.fixed_dictionaries({}, optional={"seeds": st.integers(1, 99)}),
+        "search": st.fixed_dictionaries(
+            {},
+            optional={
+                "trials": st.integers(1, 999),
+                "sampler": st.sampled_from(["random", "qmc", "tpe", "gp"]),
+                "pruner": st.sampled_from(["none", "median", "hyperband"]),
+                "batch_size": st.lists(st.integers(1, 4096), min_size=1, max_size=4, unique=True),
+            },
+        ),
+    },
+)
+
+
+@given(documents)
+@settings(max_examples=40, deadline=None)
+def test_a_valid_definition_survives_being_written_and_read(document: dict[str, Any]) -> None:
+    definition = read(tomli_w.dumps(document))
+    assert definition == read_document(document, "a.toml")
+    assert definition.name == document["name"]
+    assert len(definition.combinations()) == len(document["losses"]) * len(document["optimizers"])
+    for name, table in document["losses"].items():
+        variant = definition.losses[name]
+        defaults = LOSSES[variant.type]().model_dump()
+        assert {**defaults, **table} == {**variant.settings, "type": variant.type}
+
+
+@given(documents, st.data())
+@settings(max_examples=40, deadline=None)
+def test_any_draw_makes_a_training_and_is_read_back_from_text(
+    document: dict[str, Any], data: st.DataObject
+) -> None:
+    definition = read_document(document, "a.toml")
+    combination = data.draw(st.sampled_from(definition.combinations()))
+    space = definition.space(combination)
+    params = {name: data.draw(_draws(values), label=name) for name, values in space.items()}
+    config = definition.trial(combination, params, definition.seed)
+    assert config.batch_size == params["batch_size"]
+    texts = {name: str(value) for name, value in params.items()}
+    again = definition.parse(combination, {**texts, "epochs": "3"})
+    assert again == params
+    assert {name: type(value) for name, value in again.items()} == {
+        name: type(value) for name, value in params.items()
+    }
+
+
+def _draws(values: Range | Choices) -> st.SearchStrategy[Any]:
+    match values:
+        case Choices():
+            return st.sampled_from(values.values)
+        case Range(low=int() as low, high=int() as high):
+            return st.integers(low, high)
+    return st.floats(values.low, values.high)
+
+
+words = st.sampled_from(
+    [*"[]{}=.,\"'#\n ", "name", "losses", "mse", "lr", "low", "type", "true", "nan", "1", "-", "é"]
+)
+
+
+@given(st.text() | st.lists(words, max_size=40).map("".join))
+@settings(max_examples=150, deadline=None)
+def test_any_text_is_read_or_refused(text: str) -> None:
+    _refusal_of(lambda: read(text, "a.toml"))
+
+
+@given(st.sampled_from(SHIPPED), st.floats(0, 1), st.integers(0, 9), st.text(max_size=9) | words)
+@settings(max_examples=150, deadline=None)
+def test_any_edit_of_a_definition_is_read_or_refused(
+    path: Path, place: float, num_lost: int, put_in: str
+) -> None:
+    text = path.read_text(encoding="utf-8")
+    start = int(place * len(text))
+    edited = text[:start] + put_in + text[start + num_lost :]
+    _refusal_of(lambda: read(edited, "a.toml"))
+
+
+anything = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text() | st.dates(),
+    lambda inner: (
+        st.lists(inner, max_size=3) | st.dictionaries(words | st.text(), inner, max_size=3)
+    ),
+    max_leaves=6,
+)
+
+
+@given(
+    st.sampled_from(["name", "dataset", "model", "epochs", "search", "losses", "optimizers"]),
+    anything,
+)
+@settings(max_examples=150, deadline=None)
+def test_any_value_is_read_or_refused(key: str, value: Any) -> None:
+    _refusal_of(lambda: read_document({**SMALL, key: value}, "a.toml"))
+
+
+def _refusal_of(reading: Callable[[], Experiment]) -> None:
+    """Check that each line of a refusal begins with the file; other errors pass through."""
+    try:
+        reading()
+    except DefinitionError as error:
+        refusal = str(error)
+    else:
+        return
+    assert all(line.startswith("a.toml: ") for line in refusal.split("\n"))

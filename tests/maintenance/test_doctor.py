@@ -1,0 +1,209 @@
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import optuna
+import pytest
+
+from cifar_exp.errors import BadInput
+from cifar_exp.maintenance import doctor
+from cifar_exp.maintenance.findings import diagnose
+from cifar_exp.records import RunRecord
+from cifar_exp.study import StudyTrial
+from cifar_exp.system import locks, paths
+from cifar_exp.tracking import Tracker, connect, mlflow_experiment
+from tests import records, tiny
+from tests.bench import Bench, scores
+
+SEARCH = 'trials = 2\nsampler = "random"\npruner = "none"\nbatch_size = [8, 16]'
+
+
+def visit(bench: Bench, name: str | None = "tiny", *, dry_run: bool = False) -> list[str]:
+    found = doctor.visit(name, bench.tracking_uri, bench.storage_url, dry_run=dry_run)
+    return sorted(sentence for sentences in found.values() for sentence in sentences)
+
+
+def one_trial(tracker: Tracker, number: int, parent: str, like: RunRecord) -> str:
+    """Open a run of a trial, as a process that dies leaves it."""
+    keys = ("combination", "combination_id")
+    tags = {key: like.tags[key] for key in keys} | {"number": str(number)}
+    name = f"{like.combination} #{number}"
+    return tracker.new_run("trial", name, parent=parent, tags=tags, params=like.params).run_id
+
+
+def tracker_of(bench: Bench) -> Tracker:
+    place = mlflow_experiment(connect(bench.tracking_uri), "tiny")
+    return Tracker(bench.tracking_uri, "tiny", place)
+
+
+def test_what_a_crash_leaves_is_repaired_once_and_the_ranking_stays(
+    bench: Bench, images: Path
+) -> None:
+    definition = tiny.definition(images, epochs="1", losses="mse = {}", search=SEARCH)
+    before = bench.run(definition)
+    assert visit(bench) == []
+    [trial, other] = bench.records("trial")
+    [combination] = bench.records("combination")
+    tracker = tracker_of(bench)
+    client = tracker.client
+
+    double = one_trial(tracker, 0, combination.run_id, trial)
+    abandoned = one_trial(tracker, 7, combination.run_id, trial)
+    client.set_tag(other.run_id, "mlflow.parentRunId", "deleted")
+    client.update_run(combination.run_id, status="RUNNING")
+    [name] = optuna.get_all_study_names(bench.storage_url)
+    held = optuna.load_study(study_name=name, storage=bench.storage_url).trials
+    optuna.delete_study(study_name=name, storage=bench.storage_url)
+    study = optuna.create_study(study_name=name, storage=bench.storage_url, direction="maximize")
+    study.ask()  # as between the end of a run and that of its trial
+    study.enqueue_trial(held[1].params)
+    paths.checkpoints().mkdir(parents=True, exist_ok=True)
+    useless = [
+        paths.checkpoints() / f"{trial.run_id}.pt",
+        paths.checkpoints() / f"{abandoned}.tmp",
+        paths.checkpoints() / f"{double}.pt",
+    ]
+    kept = paths.checkpoints() / f"{abandoned}.pt"
+    for file in (*useless, kept):
+        file.touch()
+
+    expected = sorted(
+        [
+            "trial mse+sgd #0 was there twice: the unused run is deleted",
+            "trial mse+sgd #7 was left open: closed as KILLED",
+            "combination mse+sgd was left open: closed as KILLED",
+            "trial mse+sgd #1 was under a deleted run: moved to its combination's",
+            "trial mse+sgd #0 was under way in Optuna: told that it is COMPLETE",
+            "trial mse+sgd #1 was under way in Optuna: told that it is COMPLETE",
+            *(f"{file} is of no use any more: removed" for file in useless),
+        ]
+    )
+    assert visit(bench, dry_run=True) == expected
+    assert client.get_run(abandoned).info.status == "RUNNING"
+    assert visit(bench) == expected
+    assert visit(bench) == []
+    assert client.get_run(double).info.lifecycle_stage == "deleted"
+    assert client.get_run(abandoned).info.status == "KILLED"
+    assert {r.parent for r in bench.records("trial")} == {combination.run_id}
+    told = optuna.load_study(study_name=name, storage=bench.storage_url).trials
+    assert [(t.state, t.value) for t in told] == [(t.state, t.value) for t in held]
+    assert kept.exists()
+    assert not any(file.exists() for file in useless)
+    assert scores(bench.run(definition)) == scores(before)
+
+
+def test_the_checkpoint_of_a_deleted_run_is_removed(bench: Bench, images: Path) -> None:
+    bench.run(tiny.definition(images, epochs="1", losses="mse = {}", search=SEARCH))
+    [trial, _] = bench.records("trial")
+    tracker = tracker_of(bench)
+    client = tracker.client
+    deleted = one_trial(tracker, 7, str(trial.parent), trial)
+    client.delete_run(deleted)
+    paths.checkpoints().mkdir(parents=True, exist_ok=True)
+    theirs, of_another_store = (
+        paths.checkpoints() / f"{run_id}.pt" for run_id in (deleted, "0" * 32)
+    )
+    for file in (theirs, of_another_store):
+        file.touch()
+    assert visit(bench) == [f"{theirs} is of no use any more: removed"]
+    assert (theirs.exists(), of_another_store.exists()) == (False, True)
+
+
+def test_a_sweep_starts_with_the_same_repairs(bench: Bench, images: Path) -> None:
+    definition = tiny.definition(images, epochs="1", losses="mse = {}", search=SEARCH)
+    bench.run(definition)
+    [trial, _] = bench.records("trial")
+    tracker = tracker_of(bench)
+    client = tracker.client
+    double = one_trial(tracker, 0, str(trial.parent), trial)
+    bench.run(definition)
+    assert client.get_run(double).info.lifecycle_stage == "deleted"
+    assert visit(bench) == []
+
+
+def test_an_experiment_in_use_is_left_alone(bench: Bench, images: Path) -> None:
+    bench.run(tiny.definition(images, epochs="1", losses="mse = {}", search=SEARCH))
+    [sweep] = bench.records("sweep")
+    connect(bench.tracking_uri).update_run(sweep.run_id, status="RUNNING")
+    with locks.alone((bench.tracking_uri, bench.storage_url), "tiny"):
+        [told] = visit(bench, None)
+    assert told.startswith("left alone: experiment 'tiny' is in use by process ")
+    assert visit(bench, None) == ["sweep tiny was left open: closed as KILLED"]
+
+
+def test_a_training_that_a_process_is_at_is_left_alone(bench: Bench, images: Path) -> None:
+    bench.run(tiny.definition(images, epochs="1", losses="mse = {}", search=SEARCH))
+    [trial, _] = bench.records("trial")
+    tracker = tracker_of(bench)
+    client = tracker.client
+    open_ = one_trial(tracker, 9, str(trial.parent), trial)
+    with locks.Units(store=bench.tracking_uri, experiment="tiny").held(str(trial.combination_id)):
+        assert visit(bench) == []
+    assert client.get_run(open_).info.status == "RUNNING"
+
+
+def test_a_store_or_an_experiment_that_is_not_there(bench: Bench, tmp_path: Path) -> None:
+    with pytest.raises(BadInput, match="holds no experiment 'none'"):
+        visit(bench, "none")
+    assert not (tmp_path / "optuna.db").exists()
+    with pytest.raises(BadInput, match="there is no"):
+        doctor.visit(None, f"sqlite:///{tmp_path / 'no.db'}", bench.storage_url, dry_run=True)
+
+
+# The diagnosis alone.
+
+
+def runs(*extra: RunRecord) -> list[RunRecord]:
+    combination = replace(records.combination("a+b"), combination_id="x")
+    return [records.sweep(), combination, *extra]
+
+
+def trial(number: int, accuracy: float | None = 0.5, **changes: object) -> RunRecord:
+    return records.trial("a+b", number, accuracy, combination_id="x", **changes)
+
+
+def sentences(
+    found: list[RunRecord], *trials: StudyTrial, held: set[str] | None = None
+) -> list[str]:
+    return [finding.sentence for finding in diagnose(found, trials, [], held or set())]
+
+
+def test_of_two_finished_runs_of_a_training_the_earlier_one_stays() -> None:
+    twins = [trial(0, run_id="early", start_time=5), trial(0, run_id="late", start_time=6)]
+    for order in (twins, twins[::-1]):
+        [finding] = diagnose(runs(*order), [], [], set())
+        assert finding.sentence == "trial a+b #0 was there twice: the later run is deleted"
+        assert "late" in str(finding)
+        assert "early" not in str(finding)
+    assert sentences(runs(*twins), held={"late"}) == []
+
+
+def test_confirmations_of_different_settings_are_no_doubles() -> None:
+    confirmations = [
+        trial(1, run_id=f"c{best}", kind="confirmation", confirms=best) for best in (0, 1)
+    ]
+    assert sentences(runs(*confirmations)) == []
+
+
+def test_a_study_ahead_of_mlflow_is_named() -> None:
+    told = StudyTrial(
+        storage_url="", study="small/a+b x", combination_id="x", number=1, finished=True
+    )
+    assert sentences(runs(trial(0)), told) == [
+        "study 'small/a+b x' holds #1, which MLflow lacks: the next sweep rebuilds it"
+    ]
+    assert sentences(runs(trial(1)), told) == []
+    assert sentences(runs(), replace(told, finished=False)) == []
+
+
+def test_a_run_that_nothing_can_take_is_named() -> None:
+    [sentence] = sentences([trial(0)])
+    assert sentence.startswith("trial a+b #0 is under a deleted run: the next sweep")
+
+
+def test_a_finished_run_left_open_is_closed_by_its_state() -> None:
+    [finding] = diagnose(runs(trial(0, status="RUNNING", state="PRUNED")), [], [], set())
+    assert finding.sentence == "trial a+b #0 was left open: closed as KILLED"
+    [finding] = diagnose(runs(trial(0, status="RUNNING")), [], [], set())
+    assert finding.sentence == "trial a+b #0 was left open: closed as FINISHED"

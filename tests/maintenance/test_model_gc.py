@@ -1,0 +1,104 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import mlflow
+import pytest
+
+from cifar_exp.errors import BadInput
+from cifar_exp.maintenance import model_gc
+from cifar_exp.maintenance.model_gc import Collected
+from cifar_exp.records import RunRecord
+from cifar_exp.report.text.formats import to_json
+from cifar_exp.sweep.results import Results
+from cifar_exp.system import locks
+from cifar_exp.tracking import connect, read_records, stored_models
+from tests import tiny
+from tests.bench import Bench
+
+
+def ranking_bytes(bench: Bench) -> str:
+    client = connect(bench.tracking_uri)
+    return to_json(Results(client, read_records(client, "tiny")).ranking())
+
+
+def with_models(bench: Bench) -> set[str]:
+    """The runs that have a stored model, files and all."""
+    client = connect(bench.tracking_uri)
+    found = set()
+    for record in bench.records():
+        for model in stored_models(client, client.get_run(record.run_id)):
+            assert model.files.num_bytes() > 0
+            found.add(record.run_id)
+    return found
+
+
+def folder_bytes(folder: Path) -> int:
+    return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
+
+
+def written(record: RunRecord) -> tuple[object, ...]:
+    return (record.run_id, record.status, record.params, record.metrics, record.tags)
+
+
+def test_only_what_the_ranking_is_about_keeps_its_model(
+    bench: Bench, images: Path, tmp_path: Path
+) -> None:
+    bench.run(tiny.definition(images, epochs="2"))  # an older sweep of other combinations
+    bench.run(tiny.definition(images, epochs="1"))
+    client = connect(bench.tracking_uri)
+    [trial, *_] = [r for r in bench.records("trial") if r.params["epochs"] == "2"]
+    client.log_text(trial.run_id, "a note", "note.txt")
+    client.delete_run(trial.run_id)
+    before, held = ranking_bytes(bench), list(map(written, bench.records()))
+    files, rows = tmp_path / "mlruns", tmp_path / "mlflow.db"
+    stored = folder_bytes(files)
+
+    dry = model_gc.collect("tiny", bench.tracking_uri, dry_run=True)
+    assert folder_bytes(files) == stored
+    done = model_gc.collect("tiny", bench.tracking_uri, dry_run=False)
+    assert done == dry
+    # 2 sweeps x 2 combinations x 5 trainings, of which 2 x (1 trial + 2 confirmations) stay
+    assert (done.models, done.runs) == (20 - 6, 1)
+    assert stored - folder_bytes(files) == done.num_bytes
+    assert done.num_bytes > 14 * 10_000
+    assert rows.exists()
+
+    newest = [r for r in bench.records() if r.params.get("epochs") == "1"]
+    confirmations = [r for r in newest if r.kind == "confirmation"]
+    best = {
+        r.run_id
+        for r in newest
+        for c in confirmations
+        if r.kind == "trial" and (r.combination, r.number) == (c.combination, c.confirms)
+    }
+    assert with_models(bench) == best | {r.run_id for r in confirmations}
+    assert ranking_bytes(bench) == before
+    assert list(map(written, bench.records())) == held
+    nothing = Collected(models=0, runs=0, num_bytes=0)
+    assert model_gc.collect("tiny", bench.tracking_uri, dry_run=False) == nothing
+
+
+def test_a_model_in_the_registry_stays(bench: Bench, images: Path) -> None:
+    bench.run(tiny.definition(images, epochs="1", losses="mse = {}"))
+    client = connect(bench.tracking_uri)
+    [unused, *_] = [
+        r for r in bench.records("trial") if r.run_id not in model_gc.used(bench.records())
+    ]
+    outputs = client.get_run(unused.run_id).outputs
+    assert outputs is not None
+    mlflow.register_model(f"models:/{outputs.model_outputs[0].model_id}", "chosen")
+    assert model_gc.collect("tiny", bench.tracking_uri, dry_run=False).models == 1  # the other one
+    assert mlflow.pytorch.load_model("models:/chosen/1") is not None
+
+
+def test_nothing_is_collected_while_a_sweep_runs_or_where_there_is_none(
+    bench: Bench, tmp_path: Path
+) -> None:
+    with pytest.raises(BadInput, match="holds no sweep of experiment 'tiny'"):
+        model_gc.collect("tiny", bench.tracking_uri, dry_run=False)
+    with pytest.raises(BadInput, match="there is no"):
+        model_gc.collect("tiny", f"sqlite:///{tmp_path / 'none.db'}", dry_run=False)
+    stores = (bench.tracking_uri, bench.storage_url)
+    with locks.alone(stores, "tiny"), pytest.raises(locks.InUse, match="in use by process"):
+        model_gc.collect("tiny", bench.tracking_uri, dry_run=False)

@@ -1,0 +1,122 @@
+from __future__ import annotations
+
+import errno
+import shutil
+import sqlite3
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+from mlflow.exceptions import MlflowException
+
+from cifar_exp.sweep import disk_space
+from cifar_exp.sweep.disk_space import (
+    BYTES_PER_MODEL,
+    BYTES_PER_PREDICTION,
+    BYTES_PER_RUN,
+    Need,
+    NoRoom,
+    need,
+)
+from tests import records, tiny
+from tests.bench import Bench
+
+
+def free(monkeypatch: pytest.MonkeyPatch, num_bytes: int) -> None:
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: SimpleNamespace(free=num_bytes))
+
+
+MODEL = 1_000_000 + BYTES_PER_MODEL  # a network of a million bytes
+PREDICTIONS = 30 * BYTES_PER_PREDICTION
+
+
+def test_what_is_left_to_store_by_hand(images: Path) -> None:
+    experiment = tiny.experiment(images)  # 2 combinations of 3 trials and 2 confirmations
+    best = tiny.experiment(images, top='keep_models = "best"')
+    one = [records.trial("a+b", number, 0.5, combination_id="x") for number in range(5)]
+    both = [*one, *(records.trial("c+d", number, 0.5, combination_id="y") for number in range(3))]
+    for asked, done, models, runs in (
+        (experiment, [], 6 + 4, 10),
+        (experiment, one, 3 + 4, 7),  # two of its trials are more than the definition asks for
+        (best, [], 2 + 4, 10),
+        (best, both, 0 + 4, 4),
+    ):
+        files = models * MODEL + 4 * PREDICTIONS
+        expected = Need(files=files, rows=runs * BYTES_PER_RUN)
+        assert need(asked, 1_000_000, 30, done) == expected
+
+
+def test_the_needs_of_one_disk_are_added_up(
+    images: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    experiment = tiny.experiment(images)
+    needs = [(tmp_path / "not" / "made" / "yet", 6_000_000), (tmp_path, 6_000_000)]
+    free(monkeypatch, 12_000_000)
+    disk_space.check(experiment, needs)
+    free(monkeypatch, 9_000_000)
+    with pytest.raises(NoRoom) as told:
+        disk_space.check(experiment, needs)
+    assert str(told.value) == (
+        f"experiment 'tiny' needs about 3 MB more than the 9 MB free on {tmp_path}; "
+        'free some, or set keep_models = "best"'
+    )
+    with pytest.raises(NoRoom) as told:
+        disk_space.check(tiny.experiment(images, top='keep_models = "best"'), needs)
+    assert str(told.value).endswith("; free some")
+
+
+def test_a_sweep_without_room_trains_nothing_and_one_that_is_done_needs_none(
+    bench: Bench, images: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    definition = tiny.definition(images, epochs="1", losses="mse = {}")
+    with monkeypatch.context() as full:
+        free(full, 1000)
+        with pytest.raises(NoRoom, match="experiment 'tiny' needs about"):
+            bench.run(definition)
+    assert bench.records() == []
+    first = bench.run(definition)
+    free(monkeypatch, 0)
+    assert bench.run(definition) == first
+
+
+class WrappedError(Exception):
+    pass
+
+
+def raised_from(error: Exception, cause: Exception) -> Exception:
+    error.__cause__ = cause
+    return error
+
+
+def sqlite_full() -> sqlite3.Error:
+    """The error of a database that may not grow."""
+    connection = sqlite3.connect(":memory:")
+    connection.execute("PRAGMA max_page_count = 2")
+    connection.execute("CREATE TABLE t (x)")
+    with pytest.raises(sqlite3.OperationalError) as told:
+        connection.execute("INSERT INTO t VALUES (zeroblob(100000))")
+    return told.value
+
+
+@pytest.mark.parametrize(
+    ("error", "path"),
+    [
+        (OSError(errno.ENOSPC, "No space left on device", "/x/model"), " at /x/model"),
+        (OSError(errno.EDQUOT, "Disk quota exceeded", "/x/model"), " at /x/model"),
+        (raised_from(WrappedError("x"), OSError(errno.ENOSPC, "full", "/y")), " at /y"),
+        (sqlite_full(), ""),
+        (MlflowException("(sqlite3.OperationalError) database or disk is full"), ""),
+    ],
+)
+def test_a_full_disk_is_told_in_one_sentence(error: Exception, path: str) -> None:
+    with pytest.raises(NoRoom) as told, disk_space.told_when_full():
+        raise error
+    expected = f"the disk is full{path}: make room, and the same command goes on from here"
+    assert str(told.value) == expected
+
+
+@pytest.mark.parametrize("error", [OSError(errno.EACCES, "denied", "/x"), ValueError("x")])
+def test_other_errors_stay_what_they_are(error: Exception) -> None:
+    with pytest.raises(type(error)) as told, disk_space.told_when_full():
+        raise error
+    assert told.value is error

@@ -1,0 +1,100 @@
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from cifar_exp.components.datasets import Dataset
+from cifar_exp.sweep import plan
+from cifar_exp.sweep.plan import Speed, makespan
+from tests import tiny
+
+Seconds = st.floats(0.1, 100)
+
+
+@pytest.mark.parametrize(
+    ("tuning", "confirming", "seeds", "workers", "expected"),
+    [
+        ([10.0], [1.0], 3, 1, 13.0),
+        ([10.0], [1.0], 3, 4, 11.0),  # confirmations side by side, but after the tuning
+        ([10.0, 10.0], [1.0, 1.0], 2, 1, 24.0),
+        ([10.0, 4.0], [2.0, 1.0], 2, 2, 12.0),  # the second's seeds run beside the first's tuning
+        ([6.0, 6.0, 6.0], [1.0, 1.0, 1.0], 1, 2, 13.0),
+    ],
+)
+def test_the_makespan_by_hand(
+    tuning: list[float], confirming: list[float], seeds: int, workers: int, expected: float
+) -> None:
+    assert makespan(tuning, confirming, seeds, workers) == pytest.approx(expected)
+
+
+@given(st.lists(st.tuples(Seconds, Seconds), min_size=1, max_size=8), st.integers(1, 5))
+def test_one_worker_takes_the_sum_and_many_take_between_the_longest_and_the_sum(
+    combinations: list[tuple[float, float]], workers: int
+) -> None:
+    tuning, confirming = map(list, zip(*combinations, strict=True))
+    whole = sum(tuning) + 2 * sum(confirming)
+    longest = max(t + c for t, c in combinations)
+    assert makespan(tuning, confirming, 2, 1) == pytest.approx(whole)
+    taken = makespan(tuning, confirming, 2, workers)
+    assert max(longest, whole / workers) <= taken * (1 + 1e-9)
+    assert taken <= whole * (1 + 1e-9)
+
+
+@pytest.fixture
+def speed(monkeypatch: pytest.MonkeyPatch) -> Speed:
+    """A second a step of 8, two of 16; adam takes a quarter more; nothing else takes time."""
+    speed = Speed(
+        started=time.time(),
+        step_seconds={8: 1.0, 16: 2.0},
+        optimizer_seconds={"sgd": 0.0, "adam": 0.25},
+        evaluation_seconds=0.1,
+    )
+    monkeypatch.setattr(plan, "_measure", lambda *_: speed)
+    monkeypatch.setattr(plan, "SECONDS_PER_RUN", 0.5)
+    monkeypatch.setattr(plan, "SECONDS_PER_SWEEP", 0.0)
+    return speed
+
+
+@pytest.mark.usefixtures("speed")
+def test_the_estimate_by_hand(images: Path, data: Dataset) -> None:
+    optimizers = "sgd = { lr = 0.1 }\nadam = { lr = { low = 0.001, high = 0.1 } }"
+    experiment = tiny.experiment(images, losses="mse = {}", optimizers=optimizers)
+    num_train, num_val, num_test = len(data.train), len(data.val), len(data.test)
+    steps = {8: -(-num_train // 8), 16: -(-num_train // 16)}
+    training_seconds = [
+        2 * ((steps[8] * (1 + added) + steps[16] * (2 + added)) / 2 + 0.1 * num_val) + 0.5
+        for added in (0, 0.25)
+    ]
+    expected = sum(5 * seconds for seconds in training_seconds) + 2 * 2 * 0.1 * num_test
+    planned = plan.measure(experiment, data, workers=1, threads=1)
+    assert planned.seconds == pytest.approx(expected, abs=0.5)
+    assert planned.images_per_second == {8: 8.0, 16: 8.0}
+    assert (planned.combinations, planned.trials, planned.confirmations) == (2, 6, 4)
+    assert planned.epochs == 20
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_every_worker_measures(images: Path, data: Dataset, workers: int) -> None:
+    experiment = tiny.experiment(images)
+    planned = plan.measure(experiment, data, workers=workers, threads=1)
+    assert set(planned.images_per_second) == {8, 16}
+    assert all(speed > 0 for speed in planned.images_per_second.values())
+    assert planned.seconds > plan.SECONDS_PER_SWEEP
+
+
+def test_slow_steps_are_measured_once(
+    images: Path, data: Dataset, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    taken: list[int] = []
+
+    def slow(config: object, few: Dataset, num_steps: int) -> float:  # noqa: ARG001
+        taken.append(num_steps)
+        return 3.0
+
+    monkeypatch.setattr(plan, "_steps", slow)
+    plan.measure(tiny.experiment(images), data, workers=1, threads=1)
+    assert set(taken) == {1}

@@ -1,0 +1,532 @@
+from __future__ import annotations
+
+import csv
+import io
+import json
+import math
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import mlflow
+import optuna
+import pytest
+from sklearn.metrics import accuracy_score, f1_score
+
+from cifar_exp.components.losses import LOSSES
+from cifar_exp.components.metrics import metrics
+from cifar_exp.components.optimizers import OPTIMIZERS
+from cifar_exp.components.validation import DefinitionError
+from cifar_exp.experiment import read
+from cifar_exp.sweep import prepare
+from cifar_exp.sweep.executors.worker import Worker
+from cifar_exp.system import locks
+from cifar_exp.tracking import Run, connect, read_predictions
+from cifar_exp.training import checkpoint, loop
+from cifar_exp.training.loop import EpochMetrics
+from tests import tiny
+from tests.bench import CLI, SCORES, SCORES_BY_EPOCH, Bench, scores, studies, tiny_search, trained
+from tests.waiting import wait_until
+
+ROOT = Path(__file__).parents[2]
+
+
+def test_a_sweep_leaves_the_runs_that_the_design_names(bench: Bench, images: Path) -> None:
+    definition = tiny.definition(images)
+    ranking = bench.run(definition)
+    [top] = bench.records("sweep")
+    combinations = bench.records("combination")
+    assert (top.name, top.parent, top.status) == ("tiny", None, "FINISHED")
+    assert {c.name for c in combinations} == {"cross_entropy+sgd", "mse+sgd"}
+    assert {(c.parent, c.status) for c in combinations} == {(top.run_id, "FINISHED")}
+    for combination in combinations:
+        children = [r for r in bench.records() if r.parent == combination.run_id]
+        assert Counter(r.kind for r in children) == {"trial": 3, "confirmation": 2}
+        assert {r.combination for r in children} == {combination.name}
+        trials = [r.name for r in children if r.kind == "trial"]
+        assert trials == [f"{combination.name} #{number}" for number in range(3)]
+        seeds = sorted(r.name for r in children if r.kind == "confirmation")
+        assert seeds == [f"{combination.name} seed {number}" for number in (1, 2)]
+    assert top.metrics.keys() >= {"combinations", "trials", "seconds"}
+    assert (top.metrics["combinations"], top.metrics["trials"]) == (2, 6)
+    for row in ranking.combinations:
+        [run] = [c for c in combinations if c.name == row.combination]
+        assert run.metrics["rank"] == row.rank
+        assert run.metrics["test_accuracy_mean"] == row.test_accuracy_mean
+        assert run.metrics["test_accuracy_std"] == row.test_accuracy_std
+        assert (run.metrics["seeds"], run.metrics["trials"], run.metrics["diverged"]) == (2, 3, 0)
+        assert run.params["lr"] == str(row.lr)
+        assert run.params["batch_size"] == str(row.batch_size)
+
+
+def test_the_range_of_the_learning_rate_is_recorded_and_stays(bench: Bench, images: Path) -> None:
+    optimizers = "sgd = { lr = { low = 0.01, high = 1.0 } }\nfixed = { type = 'sgd', lr = 0.05 }"
+    definition = tiny.definition(images, losses="mse = {}", optimizers=optimizers)
+    bench.run(definition)
+    more = definition.replace("trials = 3", "trials = 6")  # may find another best setting
+    ranking = bench.run(more)
+    rows = {row.combination: row for row in ranking.combinations}
+    assert (rows["mse+sgd"].lr_low, rows["mse+sgd"].lr_high) == (0.01, 1.0)
+    assert (rows["mse+fixed"].lr_low, rows["mse+fixed"].lr_high) == (None, None)
+    [run] = [r for r in bench.records("combination") if r.name == "mse+sgd"]
+    assert (run.params["lr_low"], run.params["lr_high"]) == ("0.01", "1.0")
+
+
+def test_the_conditions_of_a_real_sweep_are_the_same_for_all(bench: Bench, images: Path) -> None:
+    ranking = bench.run(tiny.definition(images))
+    held = {condition.name: condition for condition in ranking.fairness}
+    assert all(condition.same for condition in ranking.fairness)
+    assert (held["trials"].value, held["confirmation seeds"].value) == ("3", "1, 2")
+    assert held["data and split"].value == tiny.dataset(images).fingerprint[:8]
+    assert held.keys() >= {"epochs", "precision", "device", "threads", "tuning seed", "torch"}
+
+
+def test_only_confirmations_see_the_test_set_on_fresh_seeds(bench: Bench, images: Path) -> None:
+    bench.run(tiny.definition(images))
+    trials, confirmations = bench.records("trial"), bench.records("confirmation")
+    assert not [r for r in trials if any(name.startswith("test") for name in r.metrics)]
+    scores = {f"test_{name}" for name in SCORES}
+    assert all(scores | set(SCORES_BY_EPOCH) <= set(r.metrics) for r in confirmations)
+    assert {r.params["seed"] for r in trials} == {"0"}
+    assert {r.params["seed"] for r in confirmations} == {"1", "2"}
+
+
+def test_the_predictions_of_a_confirmation_give_its_scores(bench: Bench, images: Path) -> None:
+    bench.run(tiny.definition(images))
+    client = connect(bench.tracking_uri)
+    for record in bench.records("confirmation"):
+        predictions = read_predictions(client, record.run_id)
+        label, predicted = predictions.label, predictions.predicted
+        assert len(label) == len(predictions.confidence) == 30
+        kinds = [array.dtype.name for array in (label, predicted, predictions.confidence)]
+        assert kinds == ["uint8", "uint8", "float32"]
+        assert record.metrics["test_accuracy"] == accuracy_score(label, predicted)
+        assert record.metrics["test_ece"] == metrics.ece(predictions)
+        assert record.metrics["test_ece_adaptive"] == metrics.ece_adaptive(predictions)
+        assert record.metrics["test_macro_f1"] == pytest.approx(
+            f1_score(label, predicted, average="macro")
+        )
+    for record in bench.records("trial"):
+        assert "predictions.npz" not in [a.path for a in client.list_artifacts(record.run_id)]
+
+
+def test_the_setting_confirmed_is_that_of_the_best_trial(bench: Bench, images: Path) -> None:
+    bench.run(tiny.definition(images))
+    for name in ("cross_entropy+sgd", "mse+sgd"):
+        trials = [r for r in bench.records("trial") if r.combination == name]
+        best = max(trials, key=lambda r: (r.metrics["val_accuracy"], -(r.number or 0)))
+        for record in bench.records("confirmation"):
+            if record.combination == name:
+                assert record.confirms == best.number
+                assert {**record.params, "seed": "0"} == best.params
+
+
+def test_the_sweeps_run_holds_the_definition_and_the_comparison(
+    bench: Bench, images: Path, tmp_path: Path
+) -> None:
+    definition = tiny.definition(images)
+    ranking = bench.run(definition)
+    [top] = bench.records("sweep")
+    fetched = Path(mlflow.artifacts.download_artifacts(run_id=top.run_id, dst_path=str(tmp_path)))
+    assert (fetched / "experiment.toml").read_text() == definition
+    held = json.loads((fetched / "comparison" / "ranking.json").read_text())
+    assert held["experiment"] == "tiny"
+    assert [row["combination"] for row in held["combinations"]] == [
+        row.combination for row in ranking.combinations
+    ]
+    rows = list(csv.DictReader(io.StringIO((fetched / "comparison" / "ranking.csv").read_text())))
+    assert [row["rank"] for row in rows] == ["1", "2"]
+    assert bench.page == f"/experiments/1/runs/{top.run_id}"
+
+
+def test_the_same_sweep_again_repeats_nothing_and_starts_no_worker(
+    bench: Bench, images: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object) -> None:
+        raise AssertionError("there is nothing to train")
+
+    first = bench.run(tiny.definition(images))
+    before = {record.run_id for record in bench.records()}
+    monkeypatch.setattr(Worker, "__init__", refuse)
+    second = bench.run(tiny.definition(images), workers=2)
+    assert {record.run_id for record in bench.records()} == before
+    assert second == first
+    assert len(bench.events) == 10
+    assert all(event.kept for event in bench.events)
+
+
+def test_lost_studies_are_made_anew_where_nothing_is_left_to_train(
+    bench: Bench, images: Path
+) -> None:
+    bench.run(tiny.definition(images))
+    held = {study.study_name: [t.value for t in study.trials] for study in studies(bench)}
+    for name in held:
+        optuna.delete_study(study_name=name, storage=bench.storage_url)
+    bench.run(tiny.definition(images))
+    again = {study.study_name: [t.value for t in study.trials] for study in studies(bench)}
+    assert again == held
+    assert len(held) == 2
+
+
+def test_each_training_is_told_of_from_its_beginning_to_its_end(bench: Bench, images: Path) -> None:
+    bench.run(tiny.definition(images, losses="mse = {}"))
+    told: dict[str, list[int]] = {}
+    for event in bench.events:
+        told.setdefault(event.training, []).append(event.epoch)
+    names = ["trial 0", "trial 1", "trial 2", "seed 1", "seed 2"]
+    assert told == {name: [0, 1, 2, 2] for name in names}
+
+
+def test_confirmations_without_a_trial_to_confirm_are_told_of(bench: Bench, images: Path) -> None:
+    wild = tiny.definition(images, losses="mse = {}", optimizers="sgd = { lr = 1e30 }")
+    for kept in (False, True):
+        bench.run(wild)
+        ended = [(e.training, e.kept, e.diverged, e.reason) for e in bench.events if e.state]
+        reason = ended[0][-1]
+        assert reason is not None
+        assert "not finite" in reason
+        assert ended == [
+            *((f"trial {number}", kept, True, reason) for number in range(3)),
+            *((f"seed {number}", False, False, "no trial has a result") for number in (1, 2)),
+        ]
+
+
+def test_more_trials_and_seeds_add_to_what_is_there(bench: Bench, images: Path) -> None:
+    bench.run(tiny.definition(images))
+    before = {r.run_id for r in bench.records() if r.kind in ("trial", "confirmation")}
+    more = (
+        tiny.definition(images)
+        .replace("trials = 3", "trials = 5")
+        .replace("seeds = 2", "seeds = 3")
+    )
+    ranking = bench.run(more)
+    assert [row.trials for row in ranking.combinations] == [5, 5]
+    assert [row.seeds for row in ranking.combinations] == [3, 3]
+    assert before < {r.run_id for r in bench.records()}
+    assert len(bench.records("combination")) == 2
+    assert len(bench.records("trial")) == 10
+    parents = {r.run_id for r in bench.records("combination")}
+    assert {r.parent for r in bench.records("trial")} == parents
+
+
+def test_more_trials_end_where_a_sweep_of_that_size_does(
+    bench: Bench, images: Path, other_bench: Bench
+) -> None:
+    more = tiny.definition(images).replace("trials = 3", "trials = 5")
+    bench.run(tiny.definition(images))
+    grown = scores(bench.run(more))
+    assert scores(other_bench.run(more)) == grown
+
+
+def test_fewer_trials_are_ranked_as_if_the_others_had_not_been(bench: Bench, images: Path) -> None:
+    small = tiny.definition(images)
+    first = bench.run(small)
+    bench.run(small.replace("trials = 3", "trials = 5"))
+    again = bench.run(small)
+    assert scores(again) == scores(first)
+    assert [row.trials for row in again.combinations] == [3, 3]
+
+
+def test_a_new_loss_tunes_its_own_combinations_alone(bench: Bench, images: Path) -> None:
+    bench.run(tiny.definition(images))
+    before = {record.run_id for record in bench.records("trial")}
+    wider = tiny.definition(images, losses="cross_entropy = {}\nmse = {}\nbrier = {}")
+    ranking = bench.run(wider)
+    new = [r for r in bench.records("trial") if r.run_id not in before]
+    assert len(ranking.combinations) == 3
+    assert {record.combination for record in new} == {"brier+sgd"}
+
+
+def test_a_changed_setting_starts_anew_and_leaves_the_old_in_place(
+    bench: Bench, images: Path
+) -> None:
+    bench.run(tiny.definition(images))
+    before = {record.run_id for record in bench.records()}
+    changed = bench.run(tiny.definition(images, epochs="1"))
+    assert before < {record.run_id for record in bench.records()}
+    assert [row.trials for row in changed.combinations] == [3, 3]
+    assert bench.ranking() == changed  # the latest sweep is what is compared
+
+
+def test_the_earlier_sweep_comes_back_when_the_file_does(bench: Bench, images: Path) -> None:
+    first = bench.run(tiny.definition(images))
+    bench.run(tiny.definition(images, epochs="1"))
+    again = bench.run(tiny.definition(images))
+    assert again == first
+    assert len(bench.records("sweep")) == 2
+    assert bench.ranking() == first
+
+
+@pytest.mark.parametrize("days", [-1, 1])
+def test_a_clock_that_was_set_makes_nothing_stale(
+    bench: Bench, images: Path, monkeypatch: pytest.MonkeyPatch, days: int
+) -> None:
+    small = tiny.definition(images, epochs="1", losses="mse = {}")
+    bench.run(small)
+    before = {r.run_id for r in bench.records()}
+    real = time.time
+    monkeypatch.setattr(time, "time", lambda: real() + days * 86400)
+    more = bench.run(small.replace("trials = 3", "trials = 4"))
+    assert before <= {r.run_id for r in bench.records()}
+    assert [row.trials for row in more.combinations] == [4]
+    assert len(bench.records("trial")) == 4
+    assert all(r.metrics["seconds"] > 0 for r in bench.records("trial"))
+    assert scores(bench.run(small.replace("trials = 3", "trials = 4"))) == scores(more)
+
+
+def test_one_and_two_workers_give_the_same_trials_and_metrics(
+    bench: Bench, images: Path, other_bench: Bench
+) -> None:
+    definition = tiny.definition(images, search=tiny_search("tpe", "median"))
+    alone = bench.run(definition)
+    together = other_bench.run(definition, workers=2)
+    assert scores(together) == scores(alone)
+    assert other_bench.results() == bench.results()
+    assert Counter(e.state for e in other_bench.events if e.state) == {"COMPLETE": 10}
+
+
+def test_the_order_of_the_definition_changes_no_training(
+    bench: Bench, images: Path, other_bench: Bench
+) -> None:
+    bench.run(tiny.definition(images, losses="cross_entropy = {}\nmse = {}"))
+    other_bench.run(tiny.definition(images, losses="mse = {}\ncross_entropy = {}"))
+    assert other_bench.results() == bench.results()
+
+
+@pytest.mark.parametrize(
+    ("pruner", "study_is_lost"),
+    [("hyperband", False), ("median", True)],  # a new study lacks the rungs of hyperband
+)
+def test_a_trial_that_goes_on_from_its_checkpoint_is_pruned_alike(
+    bench: Bench,
+    images: Path,
+    other_bench: Bench,
+    monkeypatch: pytest.MonkeyPatch,
+    pruner: str,
+    study_is_lost: bool,
+) -> None:
+    def interrupted(run: Run, epoch: int, metrics: dict[str, float]) -> None:
+        if run.info.run_name == "mse+sgd #4" and epoch == 4:
+            raise KeyboardInterrupt
+        log_epoch(run, epoch, metrics)
+
+    search = tiny_search("tpe", pruner).replace("trials = 3", "trials = 6")
+    definition = tiny.definition(images, losses="mse = {}", epochs="5", search=search)
+    monkeypatch.setattr(checkpoint, "SECONDS_BETWEEN", 0.0)
+    monkeypatch.setattr(checkpoint, "MOST_SHARE", math.inf)
+    log_epoch = Run.log_epoch
+    with monkeypatch.context() as patch:
+        patch.setattr(Run, "log_epoch", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            bench.run(definition)
+    if study_is_lost:
+        [held] = studies(bench)
+        optuna.delete_study(study_name=held.study_name, storage=bench.storage_url)
+    begun: list[int] = []
+    train = loop.train
+
+    def watched(*given: Any) -> Iterator[EpochMetrics]:
+        begun.append(given[-1])
+        return train(*given)
+
+    monkeypatch.setattr(loop, "train", watched)
+    resumed = bench.run(definition)
+    assert 3 in begun  # the interrupted trial, after three epochs
+    assert scores(resumed) == scores(other_bench.run(definition))
+    assert bench.results() == other_bench.results()
+    [one], [two] = studies(bench), studies(other_bench)
+    reported = [(t.state, t.value, t.params, t.intermediate_values) for t in one.trials]
+    assert reported == [(t.state, t.value, t.params, t.intermediate_values) for t in two.trials]
+
+
+def test_every_loss_and_every_optimizer_comes_through(bench: Bench, images: Path) -> None:
+    rates = "{ lr = { low = 1e-3, high = 1e-2 } }"
+    for losses, optimizers in (
+        ("\n".join(f"{name} = {{}}" for name in LOSSES), f"sgd = {rates}"),
+        ("cross_entropy = {}", "\n".join(f"{name} = {rates}" for name in OPTIMIZERS)),
+    ):
+        ranking = bench.run(
+            tiny.definition(
+                images,
+                epochs="1",
+                seeds="1",
+                search="trials = 1\nbatch_size = [16]",
+                losses=losses,
+                optimizers=optimizers,
+            )
+        )
+        assert ranking.complete
+        assert len(ranking.combinations) in (len(LOSSES), len(OPTIMIZERS))
+
+
+def test_a_combination_that_only_diverges_is_listed_last(bench: Bench, images: Path) -> None:
+    wild = "sgd = { lr = 0.05 }\nwild = { type = 'sgd', lr = 1e30 }"
+    ranking = bench.run(tiny.definition(images, losses="cross_entropy = {}", optimizers=wild))
+    assert not ranking.complete
+    last = ranking.combinations[-1]
+    assert (last.combination, last.rank, last.diverged) == ("cross_entropy+wild", None, 3)
+    [run] = [r for r in bench.records("combination") if r.name == last.combination]
+    assert run.status == "FINISHED"
+    assert "rank" not in run.metrics
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"search": "batch_size = [8, 1000]"}, "1000 is more than the 54 training images"),
+        ({"top": "", "epochs": "1\nprecision = 'fp32'", "model": "lenet"}, "lenet"),
+    ],
+)
+def test_a_definition_that_does_not_fit_the_data_starts_nothing(
+    images: Path, tmp_path: Path, change: dict[str, str], message: str
+) -> None:
+    model = change.pop("model", "seed_cnn_relu")
+    definition = tiny.definition(images, **change).replace("seed_cnn_relu", model)
+    with pytest.raises(DefinitionError, match=message):
+        prepare.prepare(read(definition))
+    assert not list(tmp_path.iterdir())
+
+
+def test_another_process_that_runs_the_experiment_is_waited_for_by_hand(
+    bench: Bench, images: Path
+) -> None:
+    definition = tiny.definition(images)
+    stores = (bench.tracking_uri, bench.storage_url)
+    with locks.alone(stores, "tiny"), pytest.raises(locks.InUse, match="in use by process"):
+        bench.run(definition)
+    assert bench.records() == []
+
+
+# Whole processes: what is ended, and what `mlflow run` starts. More such is under `chaos/`.
+
+Start = Callable[..., "subprocess.Popen[str]"]
+
+
+@pytest.fixture
+def start(bench: Bench, images: Path, tmp_path: Path) -> Start:
+    """Start a sweep of some 20 trainings as a process of its own group."""
+    definition = tmp_path / "tiny.toml"
+    long = tiny.definition(images, epochs="12", search=tiny_search("random", "none"))
+    definition.write_text(long)
+
+    def start_(workers: int = 1) -> subprocess.Popen[str]:
+        options = ["--storage", bench.storage_url, "--workers", str(workers), "--threads", "1"]
+        return subprocess.Popen(
+            [*CLI, "run", str(definition), *options],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            start_new_session=True,
+        )
+
+    return start_
+
+
+def test_a_sweep_ended_by_ctrl_c_ends_where_an_undisturbed_one_does(
+    bench: Bench, other_bench: Bench, start: Start, tmp_path: Path
+) -> None:
+    process = start(2)
+    wait_until(trained(bench, 2))
+    os.killpg(process.pid, signal.SIGINT)
+    _, errors = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert errors.strip().splitlines()[-1].endswith("the same command goes on from here")
+    assert "Traceback" not in errors
+    assert not [record for record in bench.records() if record.status == "RUNNING"]
+    definition = (tmp_path / "tiny.toml").read_text()
+    kept = {r.run_id for r in bench.records() if r.finished}
+    resumed = bench.run(definition)
+    assert kept <= {record.run_id for record in bench.records()}
+    assert not [record for record in bench.records() if record.status == "RUNNING"]
+    assert scores(resumed) == scores(other_bench.run(definition))
+    assert bench.results() == other_bench.results()
+    assert len([r for r in bench.records() if r.kind in ("trial", "confirmation")]) == 10
+    states = {t.state.name for s in studies(bench) for t in s.trials}
+    assert states == {"COMPLETE"}
+
+
+def test_workers_end_with_their_parent(bench: Bench, start: Start) -> None:
+    process = start(2)
+    wait_until(trained(bench, 1))
+    process.kill()
+    process.wait()
+
+    def gone() -> bool:
+        return subprocess.run(["pgrep", "-g", str(process.pid)], check=False).returncode == 1
+
+    wait_until(gone, seconds=10)
+
+
+def mlflow_run(*arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "mlflow", "run", str(ROOT), "--env-manager=local", *arguments]
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    return subprocess.run(
+        command,
+        cwd=cwd,
+        env={**os.environ, "PATH": path},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def test_mlflow_run_makes_one_sweep_run_and_compares_it(
+    bench: Bench, images: Path, tmp_path: Path
+) -> None:
+    definition = tmp_path / "tiny.toml"
+    definition.write_text(tiny.definition(images))
+    given = [
+        "-P",
+        f"experiment={definition}",
+        "-P",
+        "trials=2",
+        "-P",
+        f"storage={bench.storage_url}",
+    ]
+    done = mlflow_run(*given, "-P", "workers=2", "--experiment-name", "mine", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    client = connect(bench.tracking_uri)
+    place = client.get_experiment_by_name("mine")
+    assert place is not None
+    runs = client.search_runs([place.experiment_id], max_results=100)
+    tops = [run for run in runs if "mlflow.parentRunId" not in run.data.tags]
+    assert [run.data.tags["kind"] for run in tops] == ["sweep"]
+    [top] = tops
+    assert (top.info.run_name, top.info.status) == ("tiny", "FINISHED")
+    assert top.data.tags["mlflow.source.type"] == "PROJECT"
+    assert top.data.params["trials"] == "2"
+    assert top.data.params["experiment"] == str(definition)
+    assert top.data.params["epochs"] == "2"
+    assert Counter(run.data.tags["kind"] for run in runs) == {
+        "sweep": 1,
+        "combination": 2,
+        "trial": 4,
+        "confirmation": 4,
+    }
+    assert client.search_runs(["0"]) == []
+    compared = mlflow_run(
+        "-e", "compare", "-P", "name=tiny", "--experiment-name", "x", cwd=tmp_path
+    )
+    by_script = subprocess.run(
+        [sys.executable, str(ROOT / "scripts" / "compare.py"), "tiny"],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert by_script.stdout in compared.stdout
+    assert "cross_entropy+sgd" in by_script.stdout
+
+
+def test_mlflow_run_trains_once(tracking_uri: str, tmp_path: Path) -> None:
+    done = mlflow_run("-e", "train", "-P", "epochs=1", "-P", "lr=0.05", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    [run] = connect(tracking_uri).search_runs(["0"])
+    assert (run.data.tags["kind"], run.info.status) == ("train", "FINISHED")
+    assert run.data.params["loss.label_smoothing"] == "0.0"
+    assert 0 < run.data.metrics["val_accuracy"] < 1

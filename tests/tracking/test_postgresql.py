@@ -1,0 +1,219 @@
+"""The suite's core on a PostgreSQL server for MLflow and Optuna alike.
+
+The server is started here, from the binaries of the machine (Debian: `apt-get install postgresql`).
+"""
+
+from __future__ import annotations
+
+import gc
+import os
+import pwd
+import shutil
+import signal
+import socket
+import subprocess
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from cifar_exp import study
+from cifar_exp.cli.compare import compare
+from cifar_exp.components.datasets import Dataset
+from cifar_exp.maintenance import doctor
+from cifar_exp.tracking import StoreError, connect
+from tests import tiny
+from tests.bench import CLI, Bench, scores, studies, trained
+from tests.waiting import wait_until
+
+SECRET = "pa55-of-the-owner"
+UNPRIVILEGED = ("postgres", "nobody")  # PostgreSQL refuses to be run by root
+
+
+def binary(name: str) -> str | None:
+    places = sorted(map(str, Path("/usr/lib/postgresql").glob("*/bin")), reverse=True)
+    return shutil.which(name, path=os.pathsep.join([os.environ["PATH"], *places]))
+
+
+@dataclass(frozen=True)
+class Server:
+    """A PostgreSQL server with an empty database for MLflow and one for Optuna."""
+
+    port: int
+    password: str = SECRET
+
+    def url(self, database: str) -> str:
+        return f"postgresql+psycopg://owner:{self.password}@127.0.0.1:{self.port}/{database}"
+
+    def dump(self, database: str) -> str:
+        """All that a database holds, as text."""
+        address = self.url(database).replace("+psycopg", "")
+        dumped = subprocess.run(
+            [str(binary("pg_dump")), "--inserts", address],
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        return dumped.stdout
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[Server]:
+    psycopg = pytest.importorskip("psycopg", reason="psycopg, PostgreSQL's driver, is missing")
+    if binary("initdb") is None or binary("postgres") is None:
+        pytest.skip("there is no PostgreSQL here: neither on PATH nor in /usr/lib/postgresql")
+    user: dict[str, Any] = {}
+    if os.geteuid() == 0:
+        names = {entry.pw_name for entry in pwd.getpwall()}
+        name = next((name for name in UNPRIVILEGED if name in names), None)
+        if name is None:
+            pytest.skip("PostgreSQL refuses to be run by root, and there is no other user")
+        user = {"user": name, "group": pwd.getpwnam(name).pw_gid, "extra_groups": []}
+    with tempfile.TemporaryDirectory() as folder, socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+        free.close()
+        process = start(Path(folder), port, user)
+        try:
+            address = f"host=127.0.0.1 port={port} user=owner password={SECRET} dbname=postgres"
+            connection = connected(psycopg, process, address)
+            for database in ("mlflow", "optuna"):
+                connection.execute(f"CREATE DATABASE {database}")
+            connection.close()
+            yield Server(port)
+        finally:
+            # MLflow's and Optuna's pools keep theirs: each would complain where it is collected.
+            for kept in [each for each in gc.get_objects() if type(each) is psycopg.Connection]:
+                kept.close()
+            process.send_signal(signal.SIGQUIT)  # at once
+            process.wait()
+
+
+def start(folder: Path, port: int, user: dict[str, Any]) -> subprocess.Popen[bytes]:
+    password = folder / "password"
+    password.write_text(SECRET)
+    if user:
+        for path in (folder, password):
+            shutil.chown(path, str(user["user"]), user["group"])
+    data = str(folder / "data")
+    identity = ["-U", "owner", "-A", "scram-sha-256", "--pwfile", str(password)]
+    subprocess.run(
+        [str(binary("initdb")), "-D", data, "--no-sync", *identity],
+        check=True,
+        capture_output=True,
+        cwd=folder,
+        **user,
+    )
+    settings = ["-F", "-h", "127.0.0.1", "-p", str(port), "-k", ""]  # -F: no fsync
+    started: subprocess.Popen[bytes] = subprocess.Popen(
+        [str(binary("postgres")), "-D", data, *settings],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        cwd=folder,
+        **user,
+    )
+    return started
+
+
+def connected(psycopg: Any, process: subprocess.Popen[bytes], address: str) -> Any:
+    """Connect as soon as the server answers."""
+    connections: list[Any] = []
+
+    def answers() -> bool:
+        assert process.poll() is None, "PostgreSQL has ended"
+        try:
+            connections.append(psycopg.connect(address, autocommit=True))
+        except psycopg.OperationalError:
+            return False
+        return True
+
+    wait_until(answers)
+    return connections[0]
+
+
+def command(server: Server, *words: str) -> subprocess.Popen[str]:
+    stores = {"MLFLOW_TRACKING_URI": server.url("mlflow"), "OPTUNA_STORAGE": server.url("optuna")}
+    return subprocess.Popen(
+        [*CLI, *words],
+        env={**os.environ, **stores},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+
+
+def finished(process: subprocess.Popen[str], code: int = 0) -> str:
+    """Wait for a command, and return all that it has written."""
+    out, err = process.communicate(timeout=120)
+    assert process.returncode == code, err
+    assert SECRET not in out + err
+    return out if code == 0 else err
+
+
+def test_a_sweep_killed_and_gone_on_with_ends_as_in_sqlite(
+    server: Server,
+    tracking_uri: str,
+    storage_url: str,
+    images: Path,
+    data: Dataset,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    del data
+    definition = tmp_path / "tiny.toml"
+    search = 'trials = 3\nsampler = "tpe"\npruner = "median"\nbatch_size = [8, 16]'
+    definition.write_text(tiny.definition(images, epochs="6", losses="mse = {}", search=search))
+    bench = Bench(server.url("mlflow"), server.url("optuna"))
+    words = ("run", str(definition), "--workers", "1", "--threads", "1")
+    connect(bench.tracking_uri)
+    first = command(server, *words)
+    wait_until(trained(bench, 1))
+    first.send_signal(signal.SIGKILL)
+    first.communicate()
+    kept = {r.run_id for r in bench.records() if r.finished}
+    shown = finished(command(server, *words))
+    assert kept <= {r.run_id for r in bench.records() if r.finished}
+    assert not [r for r in bench.records() if r.status == "RUNNING"]
+    assert {len(each.trials) for each in studies(bench)} == {3}
+    assert doctor.visit(None, bench.tracking_uri, bench.storage_url, dry_run=True) == {"tiny": []}
+
+    other = Bench(tracking_uri, storage_url)
+    alone = other.run(definition.read_text())
+    assert bench.results() == other.results()
+    capsys.readouterr()
+    compared = compare("tiny", tracking_uri=bench.tracking_uri)
+    assert scores(compared) == scores(alone)
+    assert capsys.readouterr().out in shown
+
+    assert f"--backend-store-uri postgresql+psycopg://127.0.0.1:{server.port}/mlflow" in shown
+    for database in ("mlflow", "optuna"):
+        assert SECRET not in server.dump(database)
+    files = [path for path in tmp_path.rglob("*") if path.is_file()]
+    assert not [path for path in files if SECRET.encode() in path.read_bytes()]
+    place = connect(bench.tracking_uri).get_experiment_by_name("tiny")
+    assert place is not None
+    assert Path(place.artifact_location).is_relative_to(tmp_path / "mlruns")
+
+
+@pytest.mark.parametrize("change", [{"port": 1}, {"password": f"{SECRET}-wrong"}])
+def test_a_server_that_refuses_is_told_of_at_once_and_without_its_secret(
+    server: Server, change: dict[str, Any]
+) -> None:
+    wrong = replace(server, **change)
+    with pytest.raises(StoreError) as told:
+        connect(wrong.url("mlflow"))
+    assert str(told.value).startswith(
+        f"the MLflow store postgresql+psycopg://127.0.0.1:{wrong.port}/mlflow cannot be used: "
+    )
+    with pytest.raises(study.StudyError) as also_told:
+        study.connect(wrong.url("optuna"))
+    assert SECRET not in f"{told.value} {also_told.value}"
+
+
+def test_a_missing_driver_is_named() -> None:
+    with pytest.raises(StoreError, match="No module named 'psycopg2'; install its driver"):
+        connect("postgresql+psycopg2://owner@127.0.0.1/mlflow")

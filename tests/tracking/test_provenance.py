@@ -1,0 +1,44 @@
+"""Runs say which code they come from."""
+
+from __future__ import annotations
+
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from cifar_exp.tracking import provenance
+
+
+@pytest.fixture
+def repository(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """A git repository that holds the package."""
+    module = tmp_path / "package" / "provenance.py"
+    module.parent.mkdir()
+    module.write_text("first")
+    for command in (
+        ["init", "-q"],
+        ["add", "."],
+        ["-c", "user.name=a", "-c", "user.email=a@b", "commit", "-qm", "first"],
+    ):
+        subprocess.run(["git", *command], cwd=tmp_path, check=True)
+    monkeypatch.setattr(provenance, "__file__", str(module))
+    provenance.tags.cache_clear()
+    yield tmp_path
+    provenance.tags.cache_clear()
+
+
+def test_a_definition_beside_the_code_is_no_change_of_it(repository: Path) -> None:
+    (repository / "mine.toml").write_text("name = 'mine'")
+    head = subprocess.run(
+        ["git", "rev-parse", "HEAD"], cwd=repository, capture_output=True, text=True, check=True
+    )
+    tags = provenance.tags()
+    assert tags["mlflow.source.git.commit"] == head.stdout.strip()
+    assert tags["git.dirty"] == "false"
+
+
+def test_a_tracked_file_that_differs_is_a_change(repository: Path) -> None:
+    (repository / "package" / "provenance.py").write_text("second")
+    assert provenance.tags()["git.dirty"] == "true"

@@ -1,0 +1,453 @@
+from __future__ import annotations
+
+import base64
+import json
+import multiprocessing
+import socket
+import threading
+import zlib
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import sqlalchemy
+
+from benchmarks.server import tracking_server
+from cifar_exp.components.datasets import Dataset
+from cifar_exp.components.metrics.predictions import Predictions
+from cifar_exp.errors import BadInput
+from cifar_exp.tracking import (
+    Run,
+    StoreError,
+    Tracker,
+    colour_runs,
+    connect,
+    default_uri,
+    describe_experiment,
+    inherited_run,
+    mlflow_experiment,
+    provenance,
+    read_curves,
+    read_predictions,
+    read_records,
+    save_views,
+)
+
+
+@pytest.fixture
+def tracker(tracking_uri: str) -> Tracker:
+    return Tracker(tracking_uri, "tiny", mlflow_experiment(connect(tracking_uri), "tiny"))
+
+
+Open = Callable[..., Run]
+
+
+@pytest.fixture
+def open_trial(tracker: Tracker) -> Open:
+    def open_(number: int = 0, parent: str | None = None, **params: object) -> Run:
+        tags = {"combination": "a+b", "combination_id": "x", "number": str(number)}
+        return tracker.open_run("trial", f"a+b #{number}", parent=parent, tags=tags, params=params)
+
+    return open_
+
+
+def test_a_record_holds_what_was_written(tracker: Tracker, open_trial: Open) -> None:
+    run = open_trial(3, parent="p", lr=0.1)
+    run.log_epoch(1, {"val/accuracy": 0.5})
+    run.end_training("FAIL", {"val_accuracy": 0.5}, {"diverged": "true"})
+    [record] = tracker.records(kind="trial")
+    assert (record.name, record.number, record.parent) == ("a+b #3", 3, "p")
+    assert (record.state, record.status, record.diverged) == ("FAIL", "FAILED", True)
+    assert record.params == {"lr": "0.1"}
+    assert record.metrics == {"val/accuracy": 0.5, "val_accuracy": 0.5}
+    assert record.finished
+
+
+def test_records_are_found_by_their_tags_and_in_order(tracker: Tracker, open_trial: Open) -> None:
+    for number in range(3):
+        open_trial(number)
+    tracker.new_run("confirmation", "a+b seed 1", tags={"combination_id": "x"}, params={})
+    other = Tracker(tracker.uri, "other", tracker.mlflow_experiment_id)
+    other.new_run("trial", "c+d #0", tags={"combination_id": "x"}, params={})
+    assert [r.number for r in tracker.records(kind="trial", combination_id="x")] == [0, 1, 2]
+    assert tracker.records(combination_id="y") == []
+    assert [r.name for r in read_records(tracker.client, "other")] == ["c+d #0"]
+
+
+def test_more_records_than_a_page_holds_are_all_read(
+    tracker: Tracker, open_trial: Open, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("cifar_exp.tracking.store.records.RUNS_PER_PAGE", 2)
+    for number in range(5):
+        open_trial(number)
+    assert [record.number for record in tracker.records()] == list(range(5))
+
+
+def test_runs_in_other_mlflow_experiments_are_found_too(tracker: Tracker) -> None:
+    elsewhere = mlflow_experiment(tracker.client, "elsewhere")
+    Tracker(tracker.uri, "tiny", elsewhere).new_run("trial", "it", tags={}, params={})
+    assert [record.name for record in tracker.records()] == ["it"]
+
+
+def test_tags_that_somebody_else_wrote_end_nothing(tracker: Tracker, open_trial: Open) -> None:
+    run = open_trial(1)
+    started = run.info.start_time
+    foreign = {"number": "the second", "confirms": "-", "resumed": "yesterday"}
+    tracker.new_run("trial", "by hand", tags=foreign, params={})
+    ours, theirs = tracker.records()
+    assert (ours.number, ours.start_time) == (1, started)
+    assert (theirs.number, theirs.confirms) == (None, None)
+    assert theirs.start_time >= started
+
+
+def test_a_name_that_no_filter_can_hold_is_refused(tracker: Tracker) -> None:
+    assert read_records(tracker.client, "it's") == []
+    assert read_records(tracker.client, 'the "best"') == []
+    with pytest.raises(BadInput, match="both kinds of quotes"):
+        read_records(tracker.client, """it's the "best\"""")
+
+
+def test_an_interrupted_run_is_taken_up_and_repeats_no_epoch(
+    tracker: Tracker, open_trial: Open
+) -> None:
+    first = open_trial(lr=0.1)
+    for epoch in (1, 2):
+        first.log_epoch(epoch, {"val/accuracy": 0.1 * epoch})
+    tracker.close_running()
+    second = open_trial(parent="new", lr=0.1)
+    for epoch in (1, 2, 3):
+        second.log_epoch(epoch, {"val/accuracy": 0.1 * epoch})
+    assert second.run_id == first.run_id
+    history = tracker.client.get_metric_history(first.run_id, "val/accuracy")
+    assert [(p.step, p.value) for p in history] == [(1, 0.1), (2, 0.2), (3, pytest.approx(0.3))]
+    [record] = tracker.records()
+    assert (record.status, record.parent) == ("RUNNING", "new")
+
+
+def test_an_interrupted_run_with_other_parameters_is_replaced(
+    tracker: Tracker, open_trial: Open
+) -> None:
+    first = open_trial(threads=2)
+    second = open_trial(threads=1)
+    assert [record.run_id for record in tracker.records()] == [second.run_id]
+    assert first.run_id != second.run_id
+
+
+def test_a_run_killed_before_its_parameters_were_written_is_taken_up(
+    tracker: Tracker, open_trial: Open
+) -> None:
+    first = open_trial()
+    second = open_trial(lr=0.1)
+    assert first.run_id == second.run_id
+    [record] = tracker.records()
+    assert record.params == {"lr": "0.1"}
+
+
+def test_predictions_come_back_as_they_were(
+    tracker: Tracker, open_trial: Open, capfd: pytest.CaptureFixture[str]
+) -> None:
+    run = open_trial()
+    written = Predictions(
+        label=np.array([0, 255], dtype=np.uint8),
+        predicted=np.array([255, 255], dtype=np.uint8),
+        confidence=np.array([1 / 3, 1], dtype=np.float32),
+    )
+    run.log_predictions(written)
+    read = read_predictions(tracker.client, run.run_id)
+    for name in ("label", "predicted", "confidence"):
+        one, other = getattr(written, name), getattr(read, name)
+        assert other.dtype == one.dtype
+        assert np.array_equal(one, other)
+    assert capfd.readouterr().err == ""  # MLflow shows a bar for a file by default
+
+
+@pytest.mark.parametrize("missing", ["file", "run"])
+def test_predictions_that_are_not_there_are_one_sentence(
+    tracker: Tracker, open_trial: Open, missing: str
+) -> None:
+    run_id = open_trial().run_id if missing == "file" else "0" * 32
+    with pytest.raises(StoreError, match=f"run {run_id} holds no predictions.npz"):
+        read_predictions(tracker.client, run_id)
+
+
+def test_closing_gives_each_run_the_status_of_its_state(tracker: Tracker, open_trial: Open) -> None:
+    open_trial(0)
+    open_trial(1).set_tags({"trial_state": "COMPLETE"})  # killed before its status was written
+    open_trial(2).set_tags({"trial_state": "FAIL"})
+    open_trial(3).end_training("PRUNED", {}, {})
+    closed = tracker.close_running()
+    assert [record.number for record in closed] == [0, 1, 2]
+    assert [r.status for r in tracker.records()] == ["KILLED", "FINISHED", "FAILED", "KILLED"]
+
+
+def test_a_combination_whose_best_setting_changes_gets_a_new_run(
+    tracker: Tracker, open_trial: Open
+) -> None:
+    tags = {"combination": "a+b", "combination_id": "x"}
+    params = {"loss": "a", "optimizer": "b"}
+    old = tracker.open_run("combination", "a+b", parent="s", tags=tags, params=params)
+    child = open_trial(parent=old.run_id)
+    tracker.close_combination(old.run_id, {"lr": 0.1}, {"rank": 1})
+    tracker.close_combination(old.run_id, {"lr": 0.1}, {"rank": 2})  # the same: the same run
+    assert [r.run_id for r in tracker.records(kind="combination")] == [old.run_id]
+    tracker.close_combination(old.run_id, {"lr": 0.2}, {"rank": 3})
+    [new] = tracker.records(kind="combination")
+    assert new.run_id != old.run_id
+    assert (new.params["lr"], new.metrics["rank"], new.parent) == ("0.2", 3, "s")
+    assert (new.params["loss"], new.status, new.combination) == ("a", "FINISHED", "a+b")
+    [moved] = tracker.records(kind="trial")
+    assert (moved.run_id, moved.parent) == (child.run_id, new.run_id)
+
+
+def test_trainings_left_elsewhere_are_brought_under_the_one_run_of_their_combination(
+    tracker: Tracker, open_trial: Open
+) -> None:
+    """As after an interruption between two moves, or a combination deleted by hand."""
+    params = {"loss": "a", "optimizer": "b"}
+    tags = {"combination": "a+b", "combination_id": "x"}
+    for _ in range(2):
+        tracker.new_run("combination", "a+b", parent="s", tags=tags, params=params)
+    open_trial(0, parent="gone").end_training("COMPLETE", {}, {})
+    run = tracker.open_combination("a+b", parent="t", combination_id="x", params=params)
+    [combination] = tracker.records(kind="combination")
+    [child] = tracker.records(kind="trial")
+    assert (combination.run_id, combination.parent) == (run.run_id, "t")
+    assert child.parent == run.run_id
+
+
+def test_runs_of_other_programs_are_left_alone(tracker: Tracker) -> None:
+    tags = {"experiment": "tiny"}
+    foreign = tracker.client.create_run(tracker.mlflow_experiment_id, tags=tags)
+    assert tracker.records() == []
+    assert tracker.close_running() == []
+    assert tracker.client.get_run(foreign.info.run_id).info.status == "RUNNING"
+
+
+def test_names_with_quotes_are_looked_for_not_obeyed(tracker: Tracker) -> None:
+    assert read_records(tracker.client, "it's") == []
+
+
+def test_runs_say_which_code_made_them(tracker: Tracker, open_trial: Open) -> None:
+    import torch
+
+    open_trial()
+    tags = tracker.records()[0].tags
+    assert tags["version.torch"] == torch.__version__.partition("+")[0]
+    assert tags.items() >= provenance.tags().items()
+    assert tags["mlflow.source.name"] == "cifar-exp"
+
+
+def test_more_than_a_hundred_params_are_all_written(tracker: Tracker, open_trial: Open) -> None:
+    params = {f"p{number}": number for number in range(230)}
+    open_trial(**params)
+    assert tracker.records()[0].params == {name: str(value) for name, value in params.items()}
+
+
+def test_the_run_of_mlflow_run_is_taken_over_and_hidden_from_children(
+    tracker: Tracker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import os
+
+    made = tracker.client.create_run(tracker.mlflow_experiment_id)
+    tracker.client.log_param(made.info.run_id, "epochs", "7")
+    monkeypatch.setenv("MLFLOW_RUN_ID", made.info.run_id)
+    inherited = inherited_run(tracker.client)
+    assert inherited is not None
+    assert "MLFLOW_RUN_ID" not in os.environ
+    tracker.adopt(inherited.info.run_id, "tiny", {"kind": "sweep"}, {"epochs": 2, "model": "m"})
+    [record] = tracker.records(kind="sweep")
+    assert record.run_id == made.info.run_id
+    assert record.params == {"epochs": "7", "model": "m"}  # MLflow refuses to change a parameter
+    assert record.name == "tiny"
+
+
+def test_without_mlflow_run_there_is_no_run_to_take_over(tracker: Tracker) -> None:
+    assert inherited_run(tracker.client) is None
+
+
+def test_a_foreign_run_id_is_named(tracker: Tracker, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MLFLOW_RUN_ID", "0123456789abcdef0123456789abcdef")
+    with pytest.raises(StoreError, match="0123456789abcdef"):
+        inherited_run(tracker.client)
+
+
+@pytest.mark.parametrize("state", ["ended", "deleted", "a trial"])
+def test_an_old_run_is_not_taken_over(
+    tracker: Tracker, monkeypatch: pytest.MonkeyPatch, state: str
+) -> None:
+    run_id = tracker.client.create_run(tracker.mlflow_experiment_id, run_name="old").info.run_id
+    age: dict[str, Callable[[], object]] = {
+        "ended": lambda: tracker.client.set_terminated(run_id),
+        "deleted": lambda: tracker.client.delete_run(run_id),
+        "a trial": lambda: tracker.client.set_tag(run_id, "kind", "trial"),
+    }
+    age[state]()
+    monkeypatch.setenv("MLFLOW_RUN_ID", run_id)
+    with pytest.raises(StoreError, match="not a new one, 'old'"):
+        inherited_run(tracker.client)
+
+
+def test_a_deleted_mlflow_experiment_is_named(tracker: Tracker) -> None:
+    tracker.client.delete_experiment(tracker.mlflow_experiment_id)
+    with pytest.raises(StoreError, match="'tiny' is deleted"):
+        mlflow_experiment(tracker.client, "tiny")
+
+
+def test_the_default_store_is_a_file_here_unless_the_variable_is_set(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    assert default_uri() == f"sqlite:///{tmp_path / 'mlflow.db'}"
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:1")
+    assert default_uri() == "http://127.0.0.1:1"
+
+
+def test_a_server_that_is_not_there_is_one_sentence_at_once() -> None:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    with pytest.raises(StoreError) as caught:
+        connect(f"http://user:secret@127.0.0.1:{port}")
+    assert f"http://127.0.0.1:{port} does not answer" in str(caught.value)
+    assert "secret" not in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("uri", ["sqlite:////proc/none/mlflow.db", "nonsense://here"])
+def test_a_store_that_cannot_be_opened_is_one_sentence(uri: str) -> None:
+    with pytest.raises(StoreError, match="cannot be used") as caught:
+        connect(uri)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_file_that_is_no_database_is_one_sentence(tmp_path: Path) -> None:
+    (tmp_path / "mlflow.db").write_text("this is no database, and long enough to be none" * 9)
+    with pytest.raises(StoreError, match="cannot be used"):
+        connect(f"sqlite:///{tmp_path / 'mlflow.db'}")
+
+
+def _touch(uri: str) -> int:
+    return len(connect(uri).search_experiments())
+
+
+def test_processes_that_create_the_same_store_at_once_all_succeed(tmp_path: Path) -> None:
+    uri = f"sqlite:///{tmp_path / 'new.db'}"
+    with multiprocessing.get_context("spawn").Pool(3) as pool:
+        assert pool.map(_touch, [uri] * 3, chunksize=1) == [1, 1, 1]
+
+
+def test_runs_that_name_a_new_data_set_at_once_all_succeed(
+    tracker: Tracker, open_trial: Open, data: Dataset
+) -> None:
+    runs = [open_trial(number) for number in range(3)]
+    together = threading.Barrier(len(runs))
+
+    def name_it(run: Run, fingerprint: str) -> None:
+        together.wait()
+        run.log_dataset(replace(data, fingerprint=fingerprint))
+
+    fingerprints = [f"{number:08}" for number in range(20)]  # some of them meet
+    with ThreadPoolExecutor(len(runs)) as pool:
+        for fingerprint in fingerprints:
+            list(pool.map(name_it, runs, [fingerprint] * len(runs)))
+    for run in runs:
+        inputs = tracker.client.get_run(run.run_id).inputs
+        assert inputs is not None
+        assert sorted(each.dataset.digest for each in inputs.dataset_inputs) == fingerprints
+
+
+def test_threads_that_make_the_same_experiment_get_one_id(tracking_uri: str) -> None:
+    client = connect(tracking_uri)
+    together = threading.Barrier(3)
+
+    def make(name: str) -> str:
+        together.wait()
+        return mlflow_experiment(client, name)
+
+    with ThreadPoolExecutor(3) as pool:
+        for number in range(20):
+            assert len(set(pool.map(make, [f"new {number}"] * 3))) == 1
+
+
+def test_a_server_prints_no_addresses_between_the_lines_of_progress(
+    tracking_uri: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from mlflow.environment_variables import MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT
+
+    monkeypatch.delenv("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", raising=False)
+    connect(tracking_uri)
+    assert MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT.get()
+
+
+def test_curves_are_read_for_more_runs_than_a_request_holds(
+    tracker: Tracker, open_trial: Open, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("cifar_exp.tracking.store.history.RUNS_PER_REQUEST", 2)
+    runs = [open_trial(number) for number in range(3)]
+    for number, run in enumerate(runs):
+        for epoch in (1, 2):
+            run.log_epoch(epoch, {"val/accuracy": 0.1 * number + epoch, "epoch_seconds": 1.5})
+    without = open_trial(9).run_id
+    curves = read_curves(tracker.client, [*(run.run_id for run in runs), without])
+    assert list(curves) == [run.run_id for run in runs]
+    for number, curve in enumerate(curves.values()):
+        assert [(p.epoch, p.seconds) for p in curve] == [(1, 1.5), (2, 3.0)]
+        assert [p.accuracy for p in curve] == pytest.approx([0.1 * number + 1, 0.1 * number + 2])
+
+
+def test_a_server_gives_the_curves_that_were_written(tmp_path: Path) -> None:
+    with tracking_server(tmp_path) as uri:
+        client = connect(uri)
+        remote = Tracker(uri, "tiny", mlflow_experiment(client, "tiny"))
+        run = remote.open_run("trial", "a+b #0", tags={"number": "0"}, params={})
+        for epoch in (1, 2, 3):
+            run.log_epoch(epoch, {"val/accuracy": 0.1 * epoch, "epoch_seconds": 0.5})
+        [curve] = read_curves(client, [run.run_id]).values()
+    assert [(p.epoch, p.seconds) for p in curve] == [(1, 0.5), (2, 1.0), (3, 1.5)]
+    assert [p.accuracy for p in curve] == pytest.approx([0.1, 0.2, 0.3])
+
+
+def test_runs_get_the_colour_of_their_combination(tracker: Tracker, open_trial: Open) -> None:
+    open_trial(0)
+    colour_runs(tracker.client, tracker.records(), {"a+b": "#0072b2"})
+    assert [r.tags["mlflow.runColor"] for r in tracker.records()] == ["#0072b2"]
+
+
+def test_saved_views_are_as_mlflows_pages_store_them(tracker: Tracker) -> None:
+    def tags() -> dict[str, str]:
+        return dict(tracker.client.get_experiment(tracker.mlflow_experiment_id).tags)
+
+    save_views(tracker.client, tracker.mlflow_experiment_id)
+    before = tags()
+    saved = json.loads(before["mlflow.sharedViewState.ranking"])
+    assert saved["name"] == "Ranking"
+    packed = saved["state"].removeprefix("deflate;")
+    view = json.loads(zlib.decompress(base64.b64decode(packed)))
+    assert view["searchFilter"] == "tags.kind = 'combination'"
+    assert view["orderByKey"] == "metrics.`rank`"
+    assert "mlflow.sharedViewState.trials-by-combination" in before
+    save_views(tracker.client, tracker.mlflow_experiment_id)
+    assert tags() == before
+
+
+def test_a_description_of_the_users_own_is_left_alone(tracker: Tracker) -> None:
+    def note() -> str:
+        experiment = tracker.client.get_experiment(tracker.mlflow_experiment_id)
+        return str(experiment.tags["mlflow.note.content"])
+
+    for text in ("first", "second"):
+        describe_experiment(tracker.client, tracker.mlflow_experiment_id, text)
+        assert note().endswith(text)
+    tracker.client.set_experiment_tag(tracker.mlflow_experiment_id, "mlflow.note.content", "mine")
+    describe_experiment(tracker.client, tracker.mlflow_experiment_id, "third")
+    assert note() == "mine"
+
+
+def test_a_database_that_others_have_locked_is_waited_for_for_a_minute(tracking_uri: str) -> None:
+    store = connect(tracking_uri)._tracking_client.store
+    with store.ManagedSessionMaker() as session:  # which sets MLflow's own 20 s
+        assert session.execute(sqlalchemy.text("PRAGMA busy_timeout")).scalar() == 60000

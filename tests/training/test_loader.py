@@ -1,0 +1,67 @@
+from __future__ import annotations
+
+import itertools
+
+import pytest
+import torch
+
+from cifar_exp.components.augmentations import NUM_DRAWS, flip, none
+from cifar_exp.components.datasets import Split
+from cifar_exp.training.loader import batches, epoch_draws, epoch_order
+
+
+@pytest.fixture
+def split() -> Split:
+    """Images whose pixels all name their place in the split."""
+    places = torch.arange(20, dtype=torch.uint8)
+    images = places[:, None, None, None].expand(20, 4, 4, 3).contiguous().permute(0, 3, 1, 2)
+    return Split(images=images, labels=100 + places.long())
+
+
+def test_the_order_of_images_depends_on_seed_and_epoch_alone() -> None:
+    orders = {
+        (seed, epoch): epoch_order(100, seed, epoch)
+        for seed, epoch in itertools.product((0, 1), (1, 2))
+    }
+    for one, other in itertools.combinations(orders.values(), 2):
+        assert not torch.equal(one, other)
+    for (seed, epoch), order in orders.items():
+        assert torch.equal(order, epoch_order(100, seed, epoch))
+        assert torch.equal(order.sort().values, torch.arange(100))
+
+
+def test_draws_depend_on_seed_and_epoch_alone() -> None:
+    one, same, other = epoch_draws(9, 0, 1), epoch_draws(9, 0, 1), epoch_draws(9, 0, 2)
+    assert one.shape == (9, NUM_DRAWS)
+    assert torch.equal(one, same)
+    assert not torch.equal(one, other)
+
+
+@pytest.mark.parametrize("batch_size", [1, 3, 8, 20, 50])
+def test_batches_hold_each_image_with_its_label(split: Split, batch_size: int) -> None:
+    each = list(batches(split, none, batch_size, seed=0, epoch=1))
+    assert {len(labels) for _, labels in each[:-1]} <= {batch_size}
+    order = epoch_order(20, 0, 1)
+    assert torch.equal(torch.cat([labels for _, labels in each]), 100 + order)
+    assert torch.equal(torch.cat([images[:, 0, 0, 0] for images, _ in each]), order.byte())
+
+
+@pytest.mark.parametrize("batch_size", [1, 19])
+def test_one_image_left_over_is_left_out_unless_all_batches_are_of_one(
+    split: Split, batch_size: int
+) -> None:
+    each = list(batches(split, none, batch_size, seed=0, epoch=1))
+    assert sum(len(labels) for _, labels in each) == (20 if batch_size == 1 else 19)
+
+
+def test_an_image_is_augmented_alike_at_every_batch_size(split: Split) -> None:
+    images = split.images.clone()
+    images[:, :, :, 0] += 100
+    marked = Split(images=images, labels=split.labels)
+    views = [
+        torch.cat([images for images, _ in batches(marked, flip, batch_size, seed=3, epoch=2)])
+        for batch_size in (4, 10)
+    ]
+    assert torch.equal(*views)
+    mirrored = (views[0][:, 0, 0, 3] >= 100).sum()
+    assert 0 < mirrored < 20

@@ -1,0 +1,216 @@
+from __future__ import annotations
+
+import shutil
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from sklearn.metrics import accuracy_score, log_loss
+from torch.nn import functional
+
+from cifar_exp.components.augmentations import AUGMENTATIONS
+from cifar_exp.components.datasets import Dataset, Split
+from cifar_exp.components.losses import LOSSES
+from cifar_exp.components.models.networks import MODELS
+from cifar_exp.experiment import TrialConfig
+from cifar_exp.training import loop
+from cifar_exp.training.loader import epoch_order
+from tests import tiny
+
+
+@pytest.fixture(scope="module")
+def config(images: Path) -> TrialConfig:
+    return tiny.trial_config(images)
+
+
+def train(config: TrialConfig, data: Dataset) -> tuple[torch.nn.Module, list[loop.EpochMetrics]]:
+    model = loop.build_model(config, data)
+    return model, list(loop.train(model, config, data))
+
+
+def plain_losses(config: TrialConfig, data: Dataset, epochs: int) -> list[float]:
+    """The textbook loop: contiguous float images, one batch after another, mean loss an epoch."""
+    mean, std = (torch.tensor(values).view(1, -1, 1, 1) for values in (data.mean, data.std))
+    images = (data.train.images.contiguous().float() / 255 - mean) / std
+    model = loop.build_model(config, data).get_submodule("network")
+    model.to(memory_format=torch.contiguous_format)
+    optimizer = torch.optim.SGD(model.parameters(), lr=config.lr)
+    losses = []
+    for epoch in range(1, epochs + 1):
+        order = epoch_order(len(images), config.seed, epoch).tolist()
+        total = 0.0
+        for start in range(0, len(order), config.batch_size):
+            chosen = order[start : start + config.batch_size]
+            optimizer.zero_grad()
+            loss = functional.cross_entropy(model(images[chosen]), data.train.labels[chosen])
+            loss.backward()
+            optimizer.step()
+            total += loss.item() * len(chosen)
+        losses.append(total / len(order))
+    return losses
+
+
+def test_it_trains_like_the_textbook_loop(config: TrialConfig, data: Dataset) -> None:
+    long = config.model_copy(update={"epochs": 8})  # 7 batches an epoch, the last one smaller
+    _, epochs = train(long, data)
+    assert [e.train_loss for e in epochs] == pytest.approx(plain_losses(long, data, 8), rel=1e-5)
+
+
+def test_epochs_are_numbered_and_timed(config: TrialConfig, data: Dataset) -> None:
+    _, epochs = train(config, data)
+    assert [e.epoch for e in epochs] == [1, 2]
+    assert all(e.seconds > 0 for e in epochs)
+    assert all(e.images_per_second > len(data.train.labels) / e.seconds for e in epochs)
+
+
+def test_train_loss_is_the_mean_over_images_not_over_batches(
+    config: TrialConfig, data: Dataset
+) -> None:
+    still = config.model_copy(update={"lr": 1e-12, "epochs": 1, "batch_size": 50})
+    model, [epoch] = train(still, data)
+    whole = functional.cross_entropy(model(data.train.images), data.train.labels)
+    assert epoch.train_loss == pytest.approx(whole.item(), rel=1e-5)
+
+
+def test_it_learns(config: TrialConfig, data: Dataset) -> None:
+    _, epochs = train(config.model_copy(update={"epochs": 15}), data)
+    assert epochs[-1].train_loss < epochs[0].train_loss
+    assert epochs[-1].val.accuracy > 0.8
+
+
+def test_the_same_training_twice_is_the_same_to_the_bit(config: TrialConfig, data: Dataset) -> None:
+    first, metrics = train(config, data)
+    torch.rand(7)  # the caller's random numbers must not matter
+    second, again = train(config, data)
+    assert [m.train_loss for m in metrics] == [m.train_loss for m in again]
+    for one, other in zip(first.parameters(), second.parameters(), strict=True):
+        assert torch.equal(one, other)
+
+
+def test_another_seed_is_another_training(config: TrialConfig, data: Dataset) -> None:
+    _, one = train(config, data)
+    _, other = train(config.model_copy(update={"seed": 1}), data)
+    assert one[0].train_loss != other[0].train_loss
+
+
+def test_the_test_split_is_never_touched(config: TrialConfig, data: Dataset) -> None:
+    poisoned = Split(images=data.test.images, labels=torch.full_like(data.test.labels, 10_000))
+    _, expected = train(config, data)
+    _, epochs = train(config, replace(data, test=poisoned))
+    assert [e.val for e in epochs] == [e.val for e in expected]
+
+
+@pytest.mark.parametrize("batch_size", [1, 7, 500])
+def test_evaluation_scores_the_whole_split_at_any_batch_size(
+    config: TrialConfig, data: Dataset, monkeypatch: pytest.MonkeyPatch, batch_size: int
+) -> None:
+    model = loop.build_model(config, data)
+    monkeypatch.setattr(loop, "EVALUATION_BATCH", batch_size)
+    scores = loop.evaluate(model, LOSSES["cross_entropy"](), data.test).scores
+    with torch.no_grad():
+        probabilities = model(data.test.images).double().softmax(1).numpy()
+    assert scores.accuracy == accuracy_score(data.test.labels, probabilities.argmax(1))
+    assert scores.nll == pytest.approx(log_loss(data.test.labels, probabilities), rel=1e-6)
+
+
+def test_a_loss_that_explodes_is_divergence(config: TrialConfig, data: Dataset) -> None:
+    with pytest.raises(loop.Diverged):
+        train(config.model_copy(update={"lr": 1e30}), data)
+
+
+def test_outputs_that_are_not_finite_are_divergence(config: TrialConfig, data: Dataset) -> None:
+    model = loop.build_model(config, data)
+    with torch.no_grad():
+        next(model.parameters()).fill_(float("inf"))
+    with pytest.raises(loop.Diverged):
+        loop.evaluate(model, config.loss_settings, data.val)
+
+
+def test_one_image_left_over_does_not_break_batch_normalisation(
+    config: TrialConfig, data: Dataset
+) -> None:
+    tail = Split(images=data.train.images[:9], labels=data.train.labels[:9])
+    normalised = config.model_copy(update={"model": "resnet18", "batch_size": 8, "epochs": 1})
+    _, [epoch] = train(normalised, replace(data, train=tail))
+    assert epoch.train_loss > 0
+
+
+def test_batches_of_one_image_train(config: TrialConfig, data: Dataset) -> None:
+    few = Split(images=data.train.images[:5], labels=data.train.labels[:5])
+    _, [epoch] = train(
+        config.model_copy(update={"batch_size": 1, "epochs": 1}), replace(data, train=few)
+    )
+    assert epoch.train_loss > 0
+
+
+@pytest.mark.parametrize("augment", sorted(AUGMENTATIONS))
+def test_augmented_training_learns_and_repeats_to_the_bit(
+    config: TrialConfig, data: Dataset, augment: str
+) -> None:
+    augmented = config.model_copy(update={"augment": augment, "epochs": 8})
+    _, epochs = train(augmented, data)
+    _, again = train(augmented, data)
+    _, plain = train(config.model_copy(update={"epochs": 8}), data)
+    assert epochs[-1].train_loss < epochs[0].train_loss
+    assert [e.train_loss for e in epochs] == [e.train_loss for e in again]
+    assert ([e.train_loss for e in epochs] == [e.train_loss for e in plain]) == (augment == "none")
+
+
+@pytest.mark.skipif(shutil.which("g++") is None, reason="torch.compile needs a C++ compiler")
+def test_a_compiled_training_is_the_plain_one(config: TrialConfig, data: Dataset) -> None:
+    whole = config.model_copy(update={"batch_size": len(data.train)})  # each size is compiled anew
+    _, epochs = train(whole.model_copy(update={"compile": True}), data)
+    _, expected = train(whole, data)
+    given = [e.train_loss for e in epochs]
+    assert given == pytest.approx([e.train_loss for e in expected], rel=1e-5)
+
+
+def test_bfloat16_stays_near_float32(config: TrialConfig, data: Dataset) -> None:
+    _, exact = train(config, data)
+    _, rounded = train(config.model_copy(update={"precision": "bf16"}), data)
+    assert rounded[0].train_loss != exact[0].train_loss
+    assert rounded[0].train_loss == pytest.approx(exact[0].train_loss, rel=2e-2)
+
+
+@pytest.mark.parametrize("model", sorted(set(MODELS) - {"resnet18"}))
+def test_every_network_trains(images: Path, tmp_path: Path, model: str) -> None:
+    data = tiny.dataset(tiny.write_images(tmp_path / "images", per_class=10, size=32))
+    config = tiny.trial_config(images).model_copy(update={"model": model, "epochs": 1})
+    _, [epoch] = train(config, data)
+    assert epoch.train_loss > 0
+
+
+@pytest.fixture
+def _cold(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A process that has trained no network."""
+    monkeypatch.setattr(loop, "_warm", set())
+
+
+@pytest.mark.usefixtures("_cold")
+def test_each_network_is_warmed_up_once(
+    images: Path, data: Dataset, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    built: list[str] = []
+
+    def watched(name: str, *arguments: Any) -> torch.nn.Module:
+        built.append(name)
+        return initial_model(name, *arguments)
+
+    initial_model = loop.initial_model
+    monkeypatch.setattr(loop, "initial_model", watched)
+    config = tiny.trial_config(images)
+    other = config.model_copy(update={"model": "seed_cnn"})
+    for each in (config, config, other, config):
+        loop.warm_up(each, data)
+    assert built == ["seed_cnn_relu", "seed_cnn"]
+
+
+@pytest.mark.usefixtures("_cold")
+def test_what_breaks_in_a_warm_up_is_left_to_the_training(images: Path, data: Dataset) -> None:
+    config = tiny.trial_config(images)
+    broken = replace(data, train=replace(data.train, labels=data.train.labels + 100))
+    loop.warm_up(config, broken)
+    with pytest.raises(IndexError):
+        list(loop.train(loop.build_model(config, broken), config, broken))
