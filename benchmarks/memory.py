@@ -1,8 +1,7 @@
-"""How much memory a worker has for itself, beyond what its libraries and its network take."""
+"""How much memory a trainer has for itself, beyond what its libraries and its network take."""
 
 from __future__ import annotations
 
-import importlib
 import multiprocessing
 import sys
 from dataclasses import dataclass, field
@@ -13,15 +12,10 @@ from benchmarks import synthetic
 from benchmarks.asked import sweep_of
 from benchmarks.figure import Figure, show
 from benchmarks.folder import own_folder
-from cifar_exp import experiment, study, tracking
 from cifar_exp.components import datasets
 from cifar_exp.components.datasets import Dataset
-from cifar_exp.experiment import Experiment
 from cifar_exp.sweep import sweep
-from cifar_exp.sweep.executors.pool import pool
-from cifar_exp.training import loop
-from cifar_exp.training.death import Death
-from cifar_exp.training.events import Event, Watch
+from cifar_exp.sweep.events import Event
 
 BOUND = 60.0
 WORKERS = 2
@@ -54,39 +48,26 @@ class Memory:
 
 
 def measure(counts: tuple[int, int, int] = CIFAR10) -> list[Figure]:
-    """Compare workers of a sweep over so many images with processes that know no store."""
+    """Compare trainers of a sweep over so many images with those of a sweep over few."""
     if sys.platform != "linux":
         print("memory: left out, as only Linux says in /proc what a process shares")
         return []
     with own_folder() as folder:
         tiny, large = (datasets.load(synthetic.Synthetic(counts=n)) for n in (TINY, counts))
-        base = of_libraries(folder / "base", tiny)
-        small_worker = of_worker(folder / "tiny", tiny)
-        worker = of_worker(folder / "large", large)
+        base = of_trainer(folder / "tiny", tiny)
+        trainer = of_trainer(folder / "large", large)
     return [
         Figure(
-            name="private memory of a worker",
-            value=worker.private - base.private,
+            name="private memory of a trainer",
+            value=trainer.private - base.private,
             unit="MB",
             at_most=BOUND,
-            detail=f"{worker.private:.0f} MB less the {base.private:.0f} MB of a process with the "
-            f"same libraries and network; {sum(counts):,} images",
+            detail=f"{trainer.private:.0f} MB on {sum(counts):,} images, less the "
+            f"{base.private:.0f} MB on {sum(TINY):,}",
         ),
         Figure(
-            name="  of it, the data",
-            value=worker.private - small_worker.private,
-            unit="MB",
-            detail=f"against a worker on {sum(TINY):,} images",
-        ),
-        Figure(
-            name="  of it, search and tracking",
-            value=small_worker.private - base.private,
-            unit="MB",
-            detail="what they keep at work, on 1,500 images",
-        ),
-        Figure(
-            name="memory that a worker shares",
-            value=worker.shared,
+            name="memory that a trainer shares",
+            value=trainer.shared,
             unit="MB",
             detail=f"{base.shared:.0f} MB of it without the data",
         ),
@@ -105,7 +86,7 @@ def resident(process_id: int) -> Memory:
 
 @dataclass(slots=True)
 class FirstEpochs:
-    """Looks at the workers at the moment when the last of them has trained its first epoch.
+    """Looks at the trainers at the moment when the last of them has trained its first epoch.
 
     All of them are alive then and have touched the data, so that what they share counts as shared.
     """
@@ -128,63 +109,8 @@ class FirstEpochs:
         )
 
 
-def of_libraries(folder: Path, data: Dataset) -> Memory:
-    """Measure two processes that load all that a worker does, and train and validate once."""
-    folder.mkdir()
-    definition = experiment.read(DEFINITION)
-    _connect(folder)  # else each of them would make the tables, which takes memory of its own
-    watch = FirstEpochs()
-    with pool(WORKERS, 1, watch) as submit:
-        names = [combination.name for combination in definition.combinations()]
-        done = [submit(TrainAlone(definition, data.path, folder, name)) for name in names]
-        for future in done:
-            future.result()
-    return watch.mean()
-
-
-@dataclass(frozen=True, slots=True)
-class TrainAlone:
-    """Trains one epoch without search and tracking, but with all of their libraries loaded."""
-
-    definition: Experiment
-    data_path: Path
-    folder: Path
-    name: str
-
-    def run(self, watch: Watch) -> bool:
-        """Train; MLflow and Optuna load the larger part of theirs when a store is opened."""
-        importlib.import_module(
-            "cifar_exp.tracking.artifacts.model"
-        )  # a worker's first trial imports it
-        _connect(self.folder)
-        data = datasets.open_dataset(self.data_path)
-        [combination] = [c for c in self.definition.combinations() if c.name == self.name]
-        config = self.definition.trial(combination, {"batch_size": 128}, 0)
-        for metrics in loop.train(loop.build_model(config, data), config, data):
-            watch(
-                Event(
-                    combination=self.name,
-                    kind="trial",
-                    number=0,
-                    epoch=metrics.epoch,
-                    epochs=1,
-                    val_accuracy=metrics.val.accuracy,
-                )
-            )
-        return True
-
-    def died(self, death: Death, watch: Watch) -> bool:  # noqa: ARG002
-        """Measure nothing, rather than other processes than those that were to be measured."""
-        raise RuntimeError(f"a worker has died: {death.reason}")
-
-
-def _connect(folder: Path) -> None:
-    tracking.connect(f"sqlite:///{folder / 'mlflow.db'}")
-    study.connect(f"sqlite:///{folder / 'optuna.db'}")
-
-
-def of_worker(folder: Path, data: Dataset) -> Memory:
-    """Measure two workers of a real sweep, on new databases."""
+def of_trainer(folder: Path, data: Dataset) -> Memory:
+    """Measure two trainers of a real sweep, on new databases."""
     folder.mkdir()
     uri = f"sqlite:///{folder / 'mlflow.db'}"
     asked = sweep_of(DEFINITION, uri, folder, workers=WORKERS)

@@ -16,8 +16,6 @@ from pathlib import Path
 
 import mlflow
 import optuna
-from optuna.storages import InMemoryStorage
-from optuna.trial import TrialState
 from rich.table import Table
 
 from benchmarks.figure import console_for_tables
@@ -25,8 +23,7 @@ from cifar_exp import experiment, tracking
 from cifar_exp.comparison import best_trial, rank
 from cifar_exp.experiment import Combination, Experiment
 from cifar_exp.records import RunRecord
-from cifar_exp.study.pruners import is_to_be_pruned
-from cifar_exp.study.tuning import open_study, study_name
+from cifar_exp.study import TrialResult, Tuning, study_name
 
 PRUNERS = ("median", "hyperband")
 INDEPENDENT_SAMPLERS = ("random", "qmc")
@@ -109,26 +106,35 @@ def replay(swept: Swept, combination: Combination, pruner: str) -> Replay:
     definition = swept.definition.model_copy(update={"search": search})
     identity = definition.identity(combination, swept.fingerprint)
     name = study_name(definition, combination, identity)
-    study = open_study(definition, name, InMemoryStorage())
+    tuning = Tuning(definition, combination, name)
     ended: list[RunRecord] = []
     epochs = 0
-    for held in swept.trials[combination.name]:
-        trial, history = study.ask(), swept.histories[held.run_id]
-        state = held.state
-        for epoch in sorted(history):
-            epochs += 1
-            trial.report(history[epoch], epoch)
-            if is_to_be_pruned(trial, epoch, definition.epochs):
-                state = "PRUNED"
-                break
-        assert state is not None
-        study.tell(trial, _value(held, state), TrialState[state])
-        ended.append(replace(held, state=state))
+    for number, held in enumerate(swept.trials[combination.name]):
+        result = _replay_trial(tuning, number, held, swept.histories[held.run_id])
+        tuning.tell(result)
+        epochs += len(result.accuracies)
+        ended.append(replace(held, state=result.state))
     return Replay(
         combination=combination.name,
         epochs=epochs,
         pruned=tuple(r.number or 0 for r in ended if r.state == "PRUNED"),
         best=best_trial(ended),
+    )
+
+
+def _replay_trial(tuning: Tuning, number: int, held: RunRecord, history: History) -> TrialResult:
+    assert held.state is not None
+    state = held.state
+    params = tuning.ask(number)
+    accuracies: dict[int, float] = {}
+    for epoch in sorted(history):
+        accuracies[epoch] = history[epoch]
+        if tuning.is_to_be_pruned(number, epoch, history[epoch]):
+            state = "PRUNED"
+            break
+    value = held.metrics["val_accuracy"] if state == "COMPLETE" else None
+    return TrialResult(
+        number=number, params=params, accuracies=accuracies, state=state, val_accuracy=value
     )
 
 
@@ -203,10 +209,6 @@ def _fingerprint(client: mlflow.MlflowClient, trial: RunRecord) -> str:
     inputs = client.get_run(trial.run_id).inputs
     [given] = inputs.dataset_inputs if inputs else []
     return str(json.loads(given.dataset.profile or "{}")["fingerprint"])
-
-
-def _value(held: RunRecord, state: str) -> float | None:
-    return held.metrics["val_accuracy"] if state == "COMPLETE" else None
 
 
 def _same_best(one: Replay, other: Replay) -> bool:

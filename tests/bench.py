@@ -11,9 +11,10 @@ from cifar_exp.comparison import Ranking
 from cifar_exp.experiment import read
 from cifar_exp.records import RunRecord
 from cifar_exp.sweep import prepare, sweep
+from cifar_exp.sweep.events import Event
 from cifar_exp.sweep.results import Results
 from cifar_exp.tracking import connect, read_records
-from cifar_exp.training.events import Event
+from tests.inline import inline_executor
 
 SCORES = {"accuracy", "nll", "brier", "ece", "ece_adaptive", "macro_f1"}  # of three classes
 SCORES_BY_EPOCH = sorted(f"val/{name}" for name in SCORES)
@@ -28,7 +29,15 @@ class Bench:
         self.storage_url = storage_url
         self.events: list[Event] = []
 
-    def run(self, definition: str, workers: int = 1) -> Ranking:
+    def run(
+        self,
+        definition: str,
+        workers: int = 1,
+        *,
+        inline: bool = True,
+        watch: Callable[[Event], object] = lambda _: None,
+    ) -> Ranking:
+        """Run a sweep whose trainers are in this process, or processes of their own."""
         experiment = read(definition)
         self.events = []
         asked = sweep.Sweep(
@@ -39,7 +48,14 @@ class Bench:
             workers=workers,
             threads=1,
         )
-        ranking, self.page = sweep.run(asked, prepare.prepare(experiment), self.events.append)
+        executor = inline_executor if inline else sweep.local_executor
+        data = prepare.prepare(experiment)
+
+        def told(event: Event) -> None:
+            self.events.append(event)
+            watch(event)
+
+        ranking, self.page = sweep.run(asked, data, told, executor)
         return ranking
 
     def records(self, kind: str | None = None, name: str = "tiny") -> list[RunRecord]:

@@ -25,6 +25,7 @@ from benchmarks import (
     overhead,
     precision,
     pruning,
+    recording,
     synthetic,
 )
 from benchmarks.figure import Figure
@@ -39,7 +40,6 @@ from cifar_exp.components.precision import resolve
 from cifar_exp.records import RunRecord, TrialState
 from cifar_exp.sweep import prepare, sweep
 from cifar_exp.sweep.sweep import Sweep
-from cifar_exp.training.events import Event
 from tests import tiny
 
 linux = pytest.mark.skipif(not Path("/proc").exists(), reason="only Linux has smaps_rollup")
@@ -97,13 +97,15 @@ def test_the_overhead_on_a_server_that_is_stopped_even_after_a_failure(
     monkeypatch.setattr(overhead, "available_cores", lambda: 1)
     with own_folder() as folder, ExitStack() as stack:
         uri = stack.enter_context(tracking_server(folder))
-        total, *parts = overhead.figures("it", 0.6, folder, uri, trials=3)
+        trainer, recorder = overhead.figures(", server", folder, uri, trials=3)
         stack.callback(fail_on, uri)
         with pytest.raises(ZeroDivisionError):
             stack.close()
-    assert (total.unit, total.at_most) == ("s", 0.6)
-    assert total.value >= max(part.value for part in parts) > 0
-    assert {part.name.strip() for part in parts} == {*overhead.PARTS, "the rest"}
+    assert (trainer.unit, trainer.at_most) == ("s", 0.05)
+    assert (recorder.unit, recorder.at_most) == ("CPU s", 0.12)
+    assert trainer.detail.startswith("median of 2 trials")
+    assert recorder.detail.startswith("4 trainings in ")
+    assert 0 < recorder.value < 5
     with pytest.raises(urllib.error.URLError):
         urllib.request.urlopen(f"{uri}/health", timeout=1)
 
@@ -194,25 +196,20 @@ def test_resident_memory_counts_what_is_allocated_as_private() -> None:
 
 
 @linux
-def test_the_memory_of_the_workers_of_a_sweep() -> None:
+def test_the_memory_of_the_trainers_of_a_sweep() -> None:
     with own_folder() as folder:
         data = datasets.load(synthetic.Synthetic(counts=(300, 100, 100)))
         assert data.train.images.shape == (300, 3, 32, 32)
-        worker = memory.of_worker(folder / "worker", data)
-    assert worker.private > 0
-    assert worker.shared > 0
+        trainer = memory.of_trainer(folder / "trainer", data)
+    assert 0 < trainer.private < 2000
+    assert trainer.shared > 0
 
 
-@linux
-def test_the_base_of_a_workers_memory_trains_and_validates_once() -> None:
-    events: list[Event] = []
-    definition = experiment.read(memory.DEFINITION)
-    with own_folder() as folder:
-        path = datasets.load(synthetic.Synthetic(counts=(300, 100, 100))).path
-        memory.TrainAlone(definition, path, folder, "mse+sgd").run(events.append)
-    [event] = events
-    assert (event.combination, event.epoch) == ("mse+sgd", 1)
-    assert event.val_accuracy is not None
+def test_the_recorder_is_measured_by_all_that_it_has_written() -> None:
+    [figure] = recording.measure(trials=3, epochs=4)
+    assert (figure.unit, figure.at_least) == ("x", 500.0)
+    assert figure.detail.startswith("16 epochs of 4 trainings, 64 side by side")
+    assert figure.value > 0
 
 
 def test_the_share_of_an_augmentation() -> None:

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Mapping
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -44,7 +43,6 @@ SOME_WITHOUT_RESULT = 1
 )
 @tracking_option
 @storage_option
-@click.option("--join", is_flag=True, help="Work beside a process that runs the same sweep.")
 @click.option("--yes", is_flag=True, help="Start even a very large number of trainings.")
 def run(experiment: Path, yes: bool, **options: Any) -> None:
     """Tune, confirm and rank every combination; again, it goes on and repeats nothing."""
@@ -77,10 +75,11 @@ def _sweep(definition: Experiment, text: str, options: Mapping[str, Any]) -> Swe
     """Put the definition and the options that do not change it together."""
     from cifar_exp import study, tracking
     from cifar_exp.sweep import sweep
+    from cifar_exp.sweep.scheduler import num_side_by_side
     from cifar_exp.training.hardware import allotment
 
-    combinations = len(definition.combinations())
-    workers, threads = allotment(combinations, options["workers"], options["threads"])
+    side_by_side = num_side_by_side(definition)
+    workers, threads = allotment(side_by_side, options["workers"], options["threads"])
     return sweep.Sweep(
         experiment=definition,
         definition=text,
@@ -89,7 +88,6 @@ def _sweep(definition: Experiment, text: str, options: Mapping[str, Any]) -> Swe
         workers=workers,
         threads=threads,
         time_limit=options["time_limit"],
-        join=options["join"],
     )
 
 
@@ -105,7 +103,7 @@ def _run(asked: Sweep, screen: Console) -> tuple[Ranking, str]:
     console.print_workers(screen, asked.workers, asked.threads)
     num_trainings = asked.experiment.num_trainings
     with progress.sweep_progress(screen, num_trainings, asked.workers) as watch:
-        return sweep.run(asked, data, watch, partial(console.print_joined, screen))
+        return sweep.run(asked, data, watch)
 
 
 @cli.command()
@@ -245,13 +243,14 @@ def plan(experiment: Path, workers: int | None, threads: int | None, **options: 
     from cifar_exp.cli import console, progress
     from cifar_exp.sweep import prepare
     from cifar_exp.sweep.plan import measure
+    from cifar_exp.sweep.scheduler import num_side_by_side
     from cifar_exp.training.hardware import allotment
 
     screen = console.stdout()
     with progress.data_progress(screen) as watch:
         data = prepare.prepare(definition, watch)
     _warn_of(data)
-    workers, threads = allotment(len(definition.combinations()), workers, threads)
+    workers, threads = allotment(num_side_by_side(definition), workers, threads)
     console.print_plan(screen, definition, measure(definition, data, workers, threads), workers)
 
 

@@ -23,7 +23,6 @@ if TYPE_CHECKING:
     from cifar_exp.comparison.across import Across
     from cifar_exp.maintenance.model_gc import Collected
     from cifar_exp.sweep.plan import Plan
-    from cifar_exp.system.locks import Holder
     from cifar_exp.training.loop import EpochMetrics
 
 PLAIN_WIDTH = 160
@@ -73,10 +72,10 @@ def print_across(console: Console, across: Across) -> None:
     _print_sentences(console, across_sentences(across))
 
 
-def print_epoch(console: Console, epochs: int) -> Callable[[EpochMetrics], bool]:
-    """Return what prints a line an epoch; it never asks for a training to stop."""
+def print_epoch(console: Console, epochs: int) -> Callable[[EpochMetrics], None]:
+    """Return what prints a line an epoch."""
 
-    def show(metrics: EpochMetrics) -> bool:
+    def show(metrics: EpochMetrics) -> None:
         console.print(
             f"epoch {metrics.epoch}/{epochs}: train loss {metrics.train_loss:.4f}, "
             f"val accuracy {metrics.val.accuracy:.2%}, val nll {metrics.val.nll:.4f}, "
@@ -84,7 +83,6 @@ def print_epoch(console: Console, epochs: int) -> Callable[[EpochMetrics], bool]
             f"{metrics.images_per_second:.0f} images/s",
             highlight=False,
         )
-        return False
 
     return show
 
@@ -101,11 +99,6 @@ def print_size(console: Console, experiment: Experiment) -> None:
 def print_workers(console: Console, workers: int, threads: int) -> None:
     """Print how many processes train, with how many threads."""
     _print_line(console, f"{_counted(workers, 'worker')} of {_counted(threads, 'thread')}")
-
-
-def print_joined(console: Console, holder: Holder) -> None:
-    """Print whose sweep this process works at, too."""
-    _print_line(console, f"beside {holder}")
 
 
 def print_places(console: Console, tracking_uri: str, places: Mapping[str, str]) -> None:

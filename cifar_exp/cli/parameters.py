@@ -47,10 +47,10 @@ storage_option = click.option(
 workers_option = click.option(
     "--workers",
     type=Whole(),
-    help="Processes side by side.  [default: one a core, at most one a combination; 1 on a GPU]",
+    help="Trainings side by side.  [default: one a core, or as many as can be; 1 on a GPU]",
 )
 threads_option = click.option(
-    "--threads", type=Whole(), help="Threads of each process.  [default: cores / workers]"
+    "--threads", type=Whole(), help="Threads of each training.  [default: cores / workers]"
 )
 data_dir_option = click.option(
     "--data-dir", type=click.Path(path_type=Path), help="Where the data set's files are."

@@ -17,8 +17,8 @@ from rich.progress import (
 )
 
 from cifar_exp.components.datasets import Progress as DataProgress
+from cifar_exp.sweep.events import Event, Watch
 from cifar_exp.system.formatting import duration
-from cifar_exp.training.events import Event, Watch
 
 WARMED_UP = 2  # epochs of each worker, after the first ones, that a guess of the time needs
 

@@ -50,6 +50,9 @@ class Search(Settings):
         json_schema_extra={"minItems": 1, "uniqueItems": True},
     )
     """Batch sizes to choose from."""
+    at_once: Count = 1
+    """Trials of a combination that are asked together; sampler and pruner know the results of
+    earlier blocks only."""
 
     @field_validator("batch_size")
     @classmethod
@@ -66,6 +69,11 @@ class Confirm(Settings):
 
     seeds: Count = 5
     """Trainings on fresh seeds, each scored once on the test set."""
+
+    @property
+    def numbers(self) -> range:
+        """The numbers of the confirmations, which count from 1."""
+        return range(1, self.seeds + 1)
 
 
 class Combination(Settings):
@@ -220,7 +228,9 @@ class Experiment(Settings):
         """
         settings = {
             "data": fingerprint,
-            "search": self.search.model_dump(mode="json", exclude={"trials"}),
+            "search": self.search.model_dump(
+                mode="json", exclude={"trials", *(() if self.search.at_once != 1 else ("at_once",))}
+            ),
             "combination": combination.model_dump(mode="json"),
             "precision": self.arithmetic,
             **self.model_dump(include={"model", "epochs", "seed", "augment", "compile"}),

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence, Set
+from collections.abc import Sequence
 from pathlib import Path
 
 from cifar_exp import study, tracking
 from cifar_exp.errors import BadInput
-from cifar_exp.maintenance.findings import Finding, diagnose, run_of
-from cifar_exp.records import TRAININGS, RunRecord
+from cifar_exp.maintenance.findings import Finding, diagnose
+from cifar_exp.records import RunRecord
 from cifar_exp.system import locks, paths, sqlite
-from cifar_exp.system.locks import InUse, Units
+from cifar_exp.system.locks import InUse
 from cifar_exp.system.urls import without_credentials
 from cifar_exp.tracking import Tracker
 
@@ -18,12 +18,13 @@ from cifar_exp.tracking import Tracker
 def examine(tracker: Tracker, storage_url: str) -> list[Finding]:
     """List what is wrong with an experiment whose sweep this process holds."""
     records = tracker.records()
-    trials = study.read_trials(storage_url, tracker.experiment) if exists(storage_url) else []
-    units = Units(store=tracker.uri, experiment=tracker.experiment)
-    files = _files()
-    unknown = {run_of(file) for file in files} - {record.run_id for record in records}
-    deleted = set(filter(tracker.is_deleted, unknown))
-    return diagnose(records, trials, files, _held(records, units), deleted)
+    studies = study.read_states(storage_url, tracker.experiment) if exists(storage_url) else []
+    held = {
+        r.run_id
+        for r in records
+        if r.kind == "train" and r.status == "RUNNING" and locks.is_held(r.run_id)
+    }
+    return diagnose(records, studies, _useless_checkpoints(tracker, records), held)
 
 
 def repair(tracker: Tracker, storage_url: str) -> list[Finding]:
@@ -86,11 +87,23 @@ def _visit(name: str, tracking_uri: str, storage_url: str, *, dry_run: bool) -> 
         return [f"left alone: {error}"]
 
 
-def _held(records: Sequence[RunRecord], units: Units) -> Set[str]:
-    """Return the runs of trainings that a process is at: nobody is at a finished one."""
-    open_ = (r for r in records if r.kind in (*TRAININGS, "train") and not r.finished)
-    return {record.run_id for record in open_ if units.is_held(record)}
+def _useless_checkpoints(tracker: Tracker, records: Sequence[RunRecord]) -> list[Path]:
+    """Return the checkpoints of trainings that have ended or are deleted, and parts of any."""
+    ended = [record for record in records if record.finished]
+    deleted = [
+        tracking.record_of(run) for run in tracking.deleted_runs(tracker.client, tracker.experiment)
+    ]
+    alive = {_checkpoint(tracker, record) for record in records if not record.finished}
+    useless = {_checkpoint(tracker, record) for record in (*ended, *deleted)} - alive
+    files = [path for path in paths.checkpoints().glob("*") if path.is_file()]
+    return sorted(
+        file
+        for file in files
+        if file.stem in useless or (file.stem in alive and file.suffix == ".tmp")
+    )
 
 
-def _files() -> list[Path]:
-    return sorted(path for path in paths.checkpoints().glob("*") if path.is_file())
+def _checkpoint(tracker: Tracker, record: RunRecord) -> str:
+    return paths.checkpoint_name(
+        tracker.uri, record.combination_id, record.kind, record.number, record.confirms
+    )

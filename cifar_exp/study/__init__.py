@@ -1,7 +1,18 @@
-"""All of Optuna: the storage, the samplers and pruners, and the study of one combination."""
+"""All of Optuna: the storage, the samplers and pruners, and the tuning of one combination."""
 
 from cifar_exp.study.storage import StudyError, connect, default_url
-from cifar_exp.study.trials import StudyTrial, read_trials, tell
-from cifar_exp.study.tuning import tune
+from cifar_exp.study.stored import StoredStudy, StudyState, read_states
+from cifar_exp.study.tuning import TrialResult, Tuning, block_size, study_name
 
-__all__ = ["StudyError", "StudyTrial", "connect", "default_url", "read_trials", "tell", "tune"]
+__all__ = [
+    "StoredStudy",
+    "StudyError",
+    "StudyState",
+    "TrialResult",
+    "Tuning",
+    "block_size",
+    "connect",
+    "default_url",
+    "read_states",
+    "study_name",
+]

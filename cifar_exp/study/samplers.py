@@ -6,21 +6,20 @@ combination and the trial's number. So a study's trials are the same in one run 
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
+from typing import Any, cast
 
+import optuna
 from optuna.distributions import (
     BaseDistribution,
     CategoricalDistribution,
     FloatDistribution,
     IntDistribution,
 )
-from optuna.samplers import BaseSampler, GPSampler, RandomSampler, TPESampler
+from optuna.samplers import BaseSampler
 from scipy.stats import loguniform, qmc, uniform
 
 from cifar_exp import seeds
-
-STARTUP_TRIALS = 5  # random trials before a model of the trials so far is of any use
+from cifar_exp.components.samplers import Sampler
 
 
 class SobolSampler(BaseSampler):
@@ -31,9 +30,10 @@ class SobolSampler(BaseSampler):
     Niederreiter-Xing points, 1998.
     """
 
-    def __init__(self, space: dict[str, BaseDistribution], seed: int) -> None:
+    def __init__(self, space: dict[str, BaseDistribution], seed: int, number: int) -> None:
         self.space = space
         self.seed = seed
+        self.number = number
 
     def infer_relative_search_space(self, study: Any, trial: Any) -> dict[str, BaseDistribution]:
         """Say that all settings are sampled together."""
@@ -42,10 +42,10 @@ class SobolSampler(BaseSampler):
 
     def sample_relative(self, study: Any, trial: Any, search_space: Any) -> dict[str, Any]:
         """Return the point of the sequence that has the trial's number."""
-        del study, search_space
+        del study, trial, search_space
         points = qmc.Sobol(d=len(self.space), seed=self.seed)
-        if trial.number > 0:
-            points.fast_forward(trial.number)
+        if self.number > 0:
+            points.fast_forward(self.number)
         point = points.random(1)[0]
         return {
             name: _quantile(distribution, float(share))
@@ -75,21 +75,13 @@ def _quantile(distribution: BaseDistribution, share: float) -> Any:
 
 
 def make(
-    name: str, space: dict[str, BaseDistribution], study_seed: tuple[int | str, ...], number: int
+    sampler: type[Sampler],
+    space: dict[str, BaseDistribution],
+    study_seed: tuple[int | str, ...],
+    number: int,
 ) -> BaseSampler:
     """Return the sampler of one trial of a study."""
-    return SAMPLERS[name](space, study_seed, number)
-
-
-SAMPLERS: dict[
-    str, Callable[[dict[str, BaseDistribution], tuple[int | str, ...], int], BaseSampler]
-] = {
-    "random": lambda _, study, number: RandomSampler(seed=seeds.derive(*study, number)),
-    "qmc": lambda space, study, _: SobolSampler(space, seed=seeds.derive(*study)),
-    "tpe": lambda _, study, number: TPESampler(
-        n_startup_trials=STARTUP_TRIALS, seed=seeds.derive(*study, number)
-    ),
-    "gp": lambda _, study, number: GPSampler(
-        n_startup_trials=STARTUP_TRIALS, seed=seeds.derive(*study, number)
-    ),
-}
+    if sampler.optuna_class == SobolSampler.__name__:
+        return SobolSampler(space, seeds.derive(*study_seed), number)
+    made = getattr(optuna.samplers, sampler.optuna_class)
+    return cast("BaseSampler", made(seed=seeds.derive(*study_seed, number), **sampler.options))

@@ -1,13 +1,16 @@
-"""The study that tunes one combination.
+"""The tuning of one combination: what its next trials are, and which are given up early.
 
-MLflow's record decides what has been done; the study follows it. Trials are numbered from 0, each
-number is trained once, and a trial that was interrupted is trained again with its own parameters.
+It is a function of the definition and of the results it is told, kept in memory, so that no trainer
+waits for a database. Trials are asked in blocks: sampler and pruner know the results of earlier
+blocks, and of their own block the settings that were drawn before. What is trained then does not
+depend on the number of trainers, nor on which of them is the first to end.
 """
 
 from __future__ import annotations
 
-import warnings
-from collections.abc import Mapping, Sequence
+import math
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import optuna
@@ -17,57 +20,146 @@ from optuna.distributions import (
     FloatDistribution,
     IntDistribution,
 )
-from optuna.exceptions import ExperimentalWarning
-from optuna.storages import BaseStorage
 from optuna.trial import FrozenTrial, Trial, TrialState
 
+from cifar_exp import records
+from cifar_exp.components.pruners import PRUNERS
+from cifar_exp.components.samplers import SAMPLERS
 from cifar_exp.experiment import Choices, Combination, Experiment, Range, Value
-from cifar_exp.records import RunRecord
-from cifar_exp.study import samplers
-from cifar_exp.study.model_retention import STORED_MODELS, StoredModels
-from cifar_exp.study.pruners import PRUNERS, is_to_be_pruned
-from cifar_exp.study.storage import connect
-from cifar_exp.system import fault_injection
-from cifar_exp.tracking import Run
-from cifar_exp.training.context import Task
-from cifar_exp.training.events import Watch
-from cifar_exp.training.loop import EpochMetrics
-from cifar_exp.training.trial import Stop, record
-
-Distributions = Mapping[str, BaseDistribution]
+from cifar_exp.study import pruners, samplers
 
 
-def tune(task: Task, storage_url: str, watch: Watch) -> None:
-    """Bring the study of a combination to its number of trials, from wherever it stands.
+@dataclass(frozen=True, kw_only=True, slots=True)
+class TrialResult:
+    """A trial that has ended."""
+
+    number: int
+    params: Mapping[str, Value]
+    """What was searched, as `Experiment.space` names it."""
+    accuracies: Mapping[int, float]
+    """The validation accuracy of each epoch."""
+    state: records.TrialState
+    val_accuracy: float | None
+    """That of the last epoch; None for a trial that failed."""
+
+
+class Tuning:
+    """The trials of one combination, numbered from 0.
 
     Args:
-        task: The combination, its data and where it is recorded.
-        storage_url: The Optuna storage.
-        watch: Told of every epoch and trial that is trained.
+        experiment: The definition.
+        combination: What is tuned.
+        name: The name of its study; Hyperband draws a trial's bracket from it.
     """
-    space = distributions(task.experiment, task.combination)
-    records = task.records()
-    recorded = {r.number: r for r in records if r.kind == "trial" and r.finished}
-    models = STORED_MODELS[task.experiment.keep_models](task.tracker, records)
-    study = _open_study(task, storage_url, set(recorded))
-    begun = {t.number: t for t in study.get_trials(deepcopy=False)}
-    for number in range(task.experiment.search.trials):
-        frozen = begun.get(number)
-        if number not in recorded:
-            trial = _begin(task, study, frozen, number, space)
-            fault_injection.point("after_ask", training=f"{task.combination.name} #{number}")
-            watch(task.began("trial", number))
-            _train(task, study, trial, space, records, models, watch)
-        elif frozen is None or not frozen.state.is_finished():
-            held = recorded[number]
-            _tell_recorded(study, frozen, held, space, task.tracker.accuracies(held.run_id))
-            watch(task.kept("trial", number, held))  # its process may have died before it did
+
+    def __init__(self, experiment: Experiment, combination: Combination, name: str) -> None:
+        self.name = name
+        self.space = distributions(experiment, combination)
+        self.block_size = block_size(experiment)
+        self._sampler = SAMPLERS[experiment.search.sampler]
+        self._pruner = PRUNERS[experiment.search.pruner]
+        self._epochs = experiment.epochs
+        self._seed = (experiment.seed, combination.name)
+        self._begun: dict[int, tuple[optuna.Study, Trial]] = {}
+        self._ended: dict[int, FrozenTrial] = {}
+
+    def ask(self, number: int) -> dict[str, Value]:
+        """Return the settings of a trial; all trials of earlier blocks have to be told.
+
+        To ask again gives the same settings.
+        """
+        if number not in self._begun:
+            study = self._study(number)
+            trial = study.ask()
+            for name, distribution in self.space.items():
+                _draw(trial, name, distribution)
+            self._begun[number] = study, trial
+        return dict(self._begun[number][1].params)
+
+    def is_to_be_pruned(self, number: int, epoch: int, accuracy: float) -> bool:
+        """Take note of an epoch of a trial, and say whether to give the trial up there."""
+        _, trial = self._begun[number]
+        trial.report(accuracy, epoch)
+        return epoch < self._epochs and trial.should_prune()  # never after the last one
+
+    def tell(self, result: TrialResult) -> None:
+        """Take note of the end of a trial; one that was not asked here is added.
+
+        What pruners note in a trial follows from its epochs, so these are gone through again.
+        """
+        number = result.number
+        if number not in self._begun:
+            study = self._study(number)
+            study.add_trial(
+                optuna.trial.create_trial(
+                    state=TrialState.RUNNING,
+                    params=dict(result.params),
+                    distributions=dict(self.space),
+                )
+            )
+            trial = Trial(study, study.get_trials(deepcopy=False)[-1]._trial_id)
+            self._begun[number] = study, trial
+            for epoch, accuracy in sorted(result.accuracies.items()):
+                self.is_to_be_pruned(number, epoch, accuracy)
+        study, trial = self._begun[number]
+        study.tell(trial, _value(result), TrialState[result.state])
+        self._ended[number] = study.get_trials(deepcopy=False)[-1]
+        self._forget_earlier_blocks(number)
+
+    def tell_all(self, results: Iterable[TrialResult]) -> None:
+        """Take note of trials that ended earlier, if any other one depends on them."""
+        for result in results:
+            if math.isfinite(self.block_size):
+                self.tell(result)
+
+    def _study(self, number: int) -> optuna.Study:
+        """Return a study that knows what this trial may know."""
+        study = optuna.create_study(
+            study_name=self.name,
+            direction="maximize",
+            sampler=samplers.make(self._sampler, self.space, self._seed, number),
+            pruner=pruners.make(self._pruner, self._epochs),
+        )
+        if math.isfinite(self.block_size):
+            study.add_trials(self._known(number))
+        return study
+
+    def _known(self, number: int) -> Iterator[FrozenTrial]:
+        """Give the trials before this one: those of its own block as they began."""
+        block_begins = number - number % int(self.block_size)
+        for earlier in range(block_begins):
+            yield self._ended[earlier]
+        for beside in range(block_begins, number):
+            yield optuna.trial.create_trial(
+                state=TrialState.RUNNING, params=self.ask(beside), distributions=dict(self.space)
+            )
+
+    def _forget_earlier_blocks(self, number: int) -> None:
+        """Let go of the studies of trials that nobody asks for any more."""
+        if not math.isfinite(self.block_size):
+            self._begun.pop(number)
+            return
+        block_begins = number - number % int(self.block_size)
+        for old in [n for n in self._begun if n < block_begins and n in self._ended]:
+            del self._begun[old]
+
+
+def block_size(experiment: Experiment) -> float:
+    """Return how many trials of a combination are asked together; infinity where none depends."""
+    search = experiment.search
+    independent = SAMPLERS[search.sampler].independent and search.pruner == "none"
+    return math.inf if independent else search.at_once
 
 
 def distributions(experiment: Experiment, combination: Combination) -> dict[str, BaseDistribution]:
     """Say in Optuna's terms what the study of a combination searches."""
     space = experiment.space(combination)
     return {name: _distribution(values) for name, values in space.items()}
+
+
+def study_name(experiment: Experiment, combination: Combination, identity: str) -> str:
+    """Name the study of a combination."""
+    return f"{experiment.name}/{combination.name} {identity}"
 
 
 def _distribution(values: Range | Choices) -> BaseDistribution:
@@ -78,123 +170,6 @@ def _distribution(values: Range | Choices) -> BaseDistribution:
             return IntDistribution(low, high, log=log)
         case Range(low=low, high=high, log=log):
             return FloatDistribution(low, high, log=log)
-
-
-def open_study(experiment: Experiment, name: str, storage: BaseStorage) -> optuna.Study:
-    """Open the study `name` of a combination, with the experiment's pruner, or make it."""
-    study = optuna.create_study(
-        storage=storage,
-        study_name=name,
-        direction="maximize",
-        load_if_exists=True,
-        pruner=PRUNERS[experiment.search.pruner](experiment.epochs),
-    )
-    with warnings.catch_warnings(category=ExperimentalWarning, action="ignore"):
-        study.set_metric_names(["val_accuracy"])
-    return study
-
-
-def study_name(experiment: Experiment, combination: Combination, identity: str) -> str:
-    """Name the study of a combination; Hyperband draws a trial's bracket from the name too."""
-    return f"{experiment.name}/{combination.name} {identity}"
-
-
-def _open_study(task: Task, storage_url: str, recorded: set[int | None]) -> optuna.Study:
-    """Open the study; one that holds trials MLflow lacks is made anew and follows MLflow."""
-    name = study_name(task.experiment, task.combination, task.identity)
-    storage = connect(storage_url)
-    study = open_study(task.experiment, name, storage)
-    finished = {t.number for t in study.get_trials(deepcopy=False) if t.state.is_finished()}
-    if finished <= recorded:
-        return study
-    optuna.delete_study(study_name=name, storage=storage)
-    return open_study(task.experiment, name, storage)
-
-
-def _begin(
-    task: Task,
-    study: optuna.Study,
-    frozen: FrozenTrial | None,
-    number: int,
-    space: Distributions,
-) -> Trial:
-    """Begin the trial of this number, or go on with the one that an interruption has left."""
-    experiment = task.experiment
-    study.sampler = samplers.make(
-        experiment.search.sampler, dict(space), (experiment.seed, task.combination.name), number
-    )
-    if frozen is None:
-        return study.ask()
-    trial = Trial(study, frozen._trial_id)
-    _draw_again(study, trial, frozen, space)
-    return trial
-
-
-def _train(
-    task: Task,
-    study: optuna.Study,
-    trial: Trial,
-    space: Distributions,
-    records: Sequence[RunRecord],
-    models: StoredModels,
-    watch: Watch,
-) -> None:
-    """Train one trial and tell the study how it ended, after MLflow knows."""
-    experiment, number = task.experiment, trial.number
-    config = experiment.trial(task.combination, _suggest(trial, space), experiment.seed)
-    run = task.open_run("trial", f"#{number}", number, config, records)
-    trial.set_user_attr("mlflow_run_id", run.run_id)
-    stop = _pruning(task, study, trial, watch, run)
-    keeper = task.keeper(run, config)
-    outcome = record(config, task.data, run, stop=stop, keep_model=models.keeps, keeper=keeper)
-    fault_injection.point("before_tell", training=run.info.run_name)
-    models.ended(run.run_id, outcome)
-    accuracy = outcome.val_accuracy
-    study.tell(trial, accuracy if outcome.state == "COMPLETE" else None, TrialState[outcome.state])
-    watch(task.ended("trial", number, outcome))
-
-
-def _pruning(task: Task, study: optuna.Study, trial: Trial, watch: Watch, run: Run) -> Stop:
-    """Return what tells the study of each epoch, and asks it whether to prune the trial."""
-    known = study._storage.get_trial(trial._trial_id).intermediate_values
-    last_reported = max(known, default=0)  # before an interruption
-    logged = task.tracker.accuracies(run.run_id) if run.logged_epochs else {}
-    unreported = {epoch: logged[epoch] for epoch in sorted(logged.keys() - known.keys())}
-
-    def after_epoch(metrics: EpochMetrics) -> bool:
-        watch(task.epoch("trial", trial.number, metrics))
-        for epoch in [e for e in unreported if e <= metrics.epoch]:
-            trial.report(unreported.pop(epoch), epoch)  # the study is new, the run is not
-        if metrics.epoch > max(last_reported, max(logged, default=0)):
-            trial.report(metrics.val.accuracy, metrics.epoch)
-        if metrics.epoch < last_reported:
-            return False  # it was not pruned here before the interruption
-        return is_to_be_pruned(trial, metrics.epoch, task.experiment.epochs)
-
-    return after_epoch
-
-
-def _suggest(trial: Trial, space: Distributions) -> dict[str, Value]:
-    """Draw every searched setting; those that the trial has already stay as they are."""
-    return {name: _draw(trial, name, distribution) for name, distribution in space.items()}
-
-
-def _draw_again(
-    study: optuna.Study, trial: Trial, frozen: FrozenTrial, space: Distributions
-) -> None:
-    """Repeat the draws of an interrupted trial, so that the next one is as it would have been.
-
-    Settings that are not drawn together come from one generator, one after another. What a sampler
-    has noted in the trial is blotted out: it would take that for another trial under way.
-    """
-    if frozen.params.keys() >= space.keys():
-        return
-    for key in frozen.system_attrs:
-        if ":relative_params:" in key:
-            study._storage.set_trial_system_attr(trial._trial_id, key, "")
-    for name in frozen.params:
-        if name not in trial.relative_params and not space[name].single():
-            study.sampler.sample_independent(study, frozen, name, space[name])
 
 
 def _draw(trial: Trial, name: str, distribution: BaseDistribution) -> Any:
@@ -208,32 +183,5 @@ def _draw(trial: Trial, name: str, distribution: BaseDistribution) -> Any:
     raise TypeError(f"{distribution!r} is not searched here")
 
 
-def _tell_recorded(
-    study: optuna.Study,
-    frozen: FrozenTrial | None,
-    held: RunRecord,
-    space: Distributions,
-    accuracies: Mapping[int, float],
-) -> None:
-    """Give the study a trial that MLflow holds: end its own copy, or add one."""
-    assert held.state is not None
-    assert held.number is not None
-    state = TrialState[held.state]
-    value = held.metrics.get("val_accuracy") if state == TrialState.COMPLETE else None
-    if frozen is not None:
-        study.tell(held.number, value, state=state)
-        return
-    study.add_trial(
-        optuna.trial.create_trial(
-            state=state,
-            value=value,
-            params={name: _parse(space[name], held.params[name]) for name in space},
-            distributions=dict(space),
-            intermediate_values=dict(accuracies),
-            user_attrs={"mlflow_run_id": held.run_id},
-        )
-    )
-
-
-def _parse(distribution: BaseDistribution, text: str) -> float | int:
-    return float(text) if isinstance(distribution, FloatDistribution) else int(text)
+def _value(result: TrialResult) -> float | None:
+    return result.val_accuracy if result.state == "COMPLETE" else None

@@ -13,6 +13,7 @@ from statistics import fmean
 
 from cifar_exp.components.datasets import Dataset, open_dataset
 from cifar_exp.experiment import Combination, Experiment, Range, TrialConfig
+from cifar_exp.study import block_size
 from cifar_exp.sweep.disk_space import need
 from cifar_exp.sweep.executors import fork_server
 from cifar_exp.sweep.prepare import model_bytes
@@ -23,7 +24,7 @@ MEASURED_SECONDS = 0.5
 MOST_STEPS = 50
 
 # As `make bench` measures them: beside training, for each trial, and once for each sweep
-SECONDS_PER_RUN = 0.15
+SECONDS_PER_RUN = 0.05
 SECONDS_PER_SWEEP = 6.0
 
 
@@ -69,36 +70,55 @@ def measure(experiment: Experiment, data: Dataset, workers: int, threads: int) -
         for c in experiment.combinations()
     }
     test_seconds = fmean([speed.evaluation_seconds for speed in speeds]) * len(data.test)
-    busy = makespan(
-        tuning=[experiment.search.trials * seconds for seconds in training_seconds.values()],
-        confirming=[seconds + test_seconds for seconds in training_seconds.values()],
-        seeds=experiment.confirm.seeds,
-        workers=workers,
-    )
+    chains = [
+        _chain(experiment, seconds, seconds + test_seconds) for seconds in training_seconds.values()
+    ]
+    busy = makespan(chains, workers)
     return _plan(experiment, data, SECONDS_PER_SWEEP + start_seconds + busy, speeds)
 
 
-def makespan(
-    tuning: Sequence[float], confirming: Sequence[float], seeds: int, workers: int
-) -> float:
-    """Return when the last worker is done, in seconds from the start.
+@dataclass(frozen=True, slots=True)
+class Block:
+    """Trainings of one combination that can run side by side."""
+
+    number: int
+    seconds: float
+    """Of each of them."""
+
+
+def makespan(chains: Sequence[Sequence[Block]], workers: int) -> float:
+    """Return when the last trainer is done, in seconds from the start.
 
     Args:
-        tuning: What tuning each combination takes, in their order.
-        confirming: What one confirmation of each takes; they wait for the tuning.
-        seeds: Confirmations of each combination.
-        workers: Units of work that run side by side; each takes the first that waits.
+        chains: The trainings of each combination: its blocks follow one after the other.
+        workers: Trainers; each takes what has the most behind it, as the scheduler does.
     """
+    left = [list(chain) for chain in chains]
+    ready, ends, started = ([0.0] * len(left), [0.0] * len(left), [0] * len(left))
     free = [0.0] * workers
-    tuned = []
-    for seconds, confirmation in zip(tuning, confirming, strict=True):
-        end = heapq.heappop(free) + seconds
-        heapq.heappush(free, end)
-        tuned.append((end, confirmation))
-    for ready, seconds in sorted(tuned):
-        for _ in range(seeds):
-            heapq.heappush(free, max(heapq.heappop(free), ready) + seconds)
+    while unfinished := [index for index, blocks in enumerate(left) if blocks]:
+        now = max(heapq.heappop(free), min(ready[index] for index in unfinished))
+        chosen = max(
+            (index for index in unfinished if ready[index] <= now),
+            key=lambda index: sum(block.seconds for block in left[index]),
+        )
+        block = left[chosen][0]
+        heapq.heappush(free, now + block.seconds)
+        ends[chosen] = max(ends[chosen], now + block.seconds)
+        started[chosen] += 1
+        if started[chosen] == block.number:
+            left[chosen].pop(0)
+            ready[chosen], started[chosen] = ends[chosen], 0
     return max(free)
+
+
+def _chain(experiment: Experiment, trial: float, confirmation: float) -> list[Block]:
+    """Return the blocks of a combination, from the seconds of its trials and confirmations."""
+    trials = experiment.search.trials
+    size = int(min(trials, block_size(experiment)))
+    whole = [Block(size, trial)] * (trials // size)
+    rest = [Block(trials % size, trial)] if trials % size else []
+    return [*whole, *rest, Block(experiment.confirm.seeds, confirmation)]
 
 
 def _plan(experiment: Experiment, data: Dataset, seconds: float, speeds: Sequence[Speed]) -> Plan:

@@ -1,89 +1,69 @@
-"""The share of a sweep that one process trains; others may work on the same sweep.
+"""Which training begins next, of all that can begin.
 
-Every unit of work is idempotent and has a lock. A unit that another process is at is put aside;
-when nothing else is left, it is waited for, and what is left then is looked up again.
+The order changes no result: what is trained depends on the definition alone. It only decides how
+long the last trainer has to be waited for, so those with the most behind them begin first.
 """
 
 from __future__ import annotations
 
-import time
-from collections.abc import Iterable, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future
-from concurrent.futures import wait as wait_for
-from dataclasses import dataclass
+import math
+from collections import defaultdict
+from collections.abc import Sequence
 
-from cifar_exp.experiment import Combination
-from cifar_exp.sweep.executors.pool import Submit
-from cifar_exp.sweep.units import Confirmation, Job, Left, Tuning, is_free, resume
-from cifar_exp.training.events import Event, Watch
-
-SECONDS_BETWEEN_LOOKS = 0.2
+from cifar_exp.experiment import Experiment
+from cifar_exp.study import block_size
+from cifar_exp.sweep.work import Task, Work
 
 
-@dataclass(frozen=True, slots=True)
-class Turn:
-    """A unit of work: the tuning of a combination, or its confirmation `number`."""
-
-    combination: Combination
-    number: int | None = None
+def num_side_by_side(experiment: Experiment) -> int:
+    """Return how many trials of an experiment can be trained at the same time."""
+    trials = experiment.search.trials
+    return len(experiment.combinations()) * int(min(trials, block_size(experiment)))
 
 
-Turns = dict["Future[bool]", Turn]
+class Scheduler:
+    """Chooses among the trainings of all combinations that can begin.
 
-
-def train_all(job: Job, submit: Submit, watch: Watch) -> None:
-    """Tune every combination and confirm each one that is tuned, until nothing is left to do.
-
-    Units that run here are submitted at once; those of other processes are waited for.
+    Args:
+        works: What is left of each combination, in the order of the definition.
+        num_images: Training images of the data set.
     """
-    left = [resume(job, combination, watch) for combination in job.experiment.combinations()]
-    while held := _train(job, left, submit):
-        while not any(is_free(job, turn.combination, turn.number) for turn in held):
-            time.sleep(SECONDS_BETWEEN_LOOKS)
-        put_aside = {turn.combination.name: turn.combination for turn in held}
-        left = [resume(job, combination, watch) for combination in put_aside.values()]
 
+    def __init__(self, works: Sequence[Work], num_images: int) -> None:
+        self._works = {work.combination.name: work for work in works}
+        self._num_images = num_images
+        self._seconds: dict[str, float] = defaultdict(float)
+        self._steps: dict[str, int] = defaultdict(int)
 
-def once(watch: Watch) -> Watch:
-    """Let a watch hear of the end of each training once, and of nothing after it."""
-    ended: set[tuple[str, str]] = set()
+    def next(self) -> Task | None:
+        """Return the training that is to begin next, if one can."""
+        ready = [(work, task) for work in self._works.values() for task in work.ready()]
+        if not ready:
+            return None
+        work, task = max(ready, key=lambda pair: self._seconds_until_end(*pair))
+        work.begin(task)
+        return task
 
-    def told(event: Event) -> None:
-        training = (event.combination, event.training)
-        if training not in ended:
-            if event.state is not None:
-                ended.add(training)
-            watch(event)
+    def work_of(self, task: Task) -> Work:
+        """Return the combination that a training belongs to."""
+        return self._works[task.combination]
 
-    return told
+    def add(self, task: Task, num_epochs: int, seconds: float) -> None:
+        """Take note of how long a training took: others of its combination will be like it."""
+        self._seconds[task.combination] += seconds
+        self._steps[task.combination] += num_epochs * self._steps_per_epoch(task)
 
+    def _seconds_until_end(self, work: Work, task: Task) -> float:
+        """Guess how long a training takes together with all that has to wait for it."""
+        own = task.config.epochs * self._steps_per_epoch(task) * self._step_seconds(task)
+        return own * (1 + work.num_after(task))
 
-def _train(job: Job, left: Sequence[Left], submit: Submit) -> list[Turn]:
-    """Do what is left, but for the units that other processes are at: they are returned."""
-    waiting: Turns = {
-        submit(Tuning(job=job, combination=each.combination)): Turn(each.combination)
-        for each in left
-        if each.tuning
-    }
-    for each in left:
-        waiting |= _confirm(job, each.combination, each.seeds, submit)
-    held: list[Turn] = []
-    while waiting:
-        done, _ = wait_for(waiting, return_when=FIRST_COMPLETED)
-        for future in done:
-            turn = waiting.pop(future)
-            if not future.result():
-                held.append(turn)
-            elif turn.number is None:
-                seeds = range(1, job.experiment.confirm.seeds + 1)
-                waiting |= _confirm(job, turn.combination, seeds, submit)
-    return held
+    def _step_seconds(self, task: Task) -> float:
+        """Guess the time of a step: as measured for the combination, or else for all of them."""
+        steps = self._steps[task.combination]
+        if steps:
+            return self._seconds[task.combination] / steps
+        return sum(self._seconds.values()) / max(1, sum(self._steps.values())) or 1.0
 
-
-def _confirm(job: Job, combination: Combination, seeds: Iterable[int], submit: Submit) -> Turns:
-    return {
-        submit(Confirmation(job=job, combination=combination, number=number)): Turn(
-            combination, number
-        )
-        for number in seeds
-    }
+    def _steps_per_epoch(self, task: Task) -> int:
+        return math.ceil(self._num_images / task.config.batch_size)

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import tempfile
+import time
+from collections.abc import Callable
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 from cifar_exp import tracking
 from cifar_exp.components.datasets import Dataset
 from cifar_exp.experiment import Experiment
-from cifar_exp.system.locks import Units
-from cifar_exp.tracking import Tracker
-from cifar_exp.training import trial
+from cifar_exp.sweep import recording
+from cifar_exp.system import locks
+from cifar_exp.tracking import Point, Run, Tracker
 from cifar_exp.training.hardware import prepare_process
-from cifar_exp.training.trial import Outcome, Stop
+from cifar_exp.training.loop import EpochMetrics
+from cifar_exp.training.trainer import Outcome, Steps, Training, train
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -24,8 +29,10 @@ class Single:
     threads: int
 
 
-def run(single: Single, data: Dataset, after_epoch: Stop) -> tuple[Outcome, str]:
-    """Train once and record it in MLflow; see `trial.record`.
+def run(
+    single: Single, data: Dataset, after_epoch: Callable[[EpochMetrics], None]
+) -> tuple[Outcome, str]:
+    """Train once and record it in MLflow.
 
     Returns:
         How the training ended, and the path of its run in MLflow's pages; `tracking.address` says
@@ -35,25 +42,54 @@ def run(single: Single, data: Dataset, after_epoch: Stop) -> tuple[Outcome, str]
         return _run(replace(single, tracking_uri=store), data, after_epoch)
 
 
-def _run(single: Single, data: Dataset, after_epoch: Stop) -> tuple[Outcome, str]:
-    experiment = single.experiment
+def _run(
+    single: Single, data: Dataset, after_epoch: Callable[[EpochMetrics], None]
+) -> tuple[Outcome, str]:
     prepare_process(single.threads)
-    [combination] = experiment.combinations()
-    (batch_size,) = experiment.search.batch_size
-    config = experiment.trial(combination, {"batch_size": batch_size}, experiment.seed)
-    client = tracking.connect(single.tracking_uri)
-    inherited = tracking.inherited_run(client)
-    params = trial.params(config, data)
-    if inherited:
-        tracker = Tracker(single.tracking_uri, experiment.name, inherited.info.experiment_id)
-        run_ = tracker.adopt(inherited.info.run_id, combination.name, {"kind": "train"}, params)
-    else:
-        place = tracking.mlflow_experiment(client, single.mlflow_experiment)
-        tracker = Tracker(single.tracking_uri, experiment.name, place)
-        run_ = tracker.new_run("train", combination.name, tags={}, params=params)
+    training = _training(single.experiment)
+    run_ = _open_run(single, training, data)
     try:
-        with Units(store=single.tracking_uri, experiment=experiment.name).held(run_.run_id):
-            return trial.record(config, data, run_, stop=after_epoch), run_.page
+        with locks.writing(run_.run_id), tempfile.TemporaryDirectory() as folder:
+            run_.log_dataset(data)
+            outcome = _record(train(training, data, Path(folder)), run_, after_epoch)
+            recording.end(run_, outcome, data, keep_model=True)
     except BaseException:
         run_.end("KILLED")
         raise
+    return outcome, run_.page
+
+
+def _training(experiment: Experiment) -> Training:
+    [combination] = experiment.combinations()
+    (batch_size,) = experiment.search.batch_size
+    config = experiment.trial(combination, {"batch_size": batch_size}, experiment.seed)
+    return Training(name=combination.name, config=config)
+
+
+def _open_run(single: Single, training: Training, data: Dataset) -> Run:
+    """Open the run of the training: that which `mlflow run` made for this process, or a new one."""
+    client = tracking.connect(single.tracking_uri)
+    params = recording.params(training.config, data, single.threads)
+    name = single.experiment.name
+    inherited = tracking.inherited_run(client)
+    if inherited:
+        tracker = Tracker(single.tracking_uri, name, inherited.info.experiment_id)
+        return tracker.adopt(inherited.info.run_id, training.name, {"kind": "train"}, params)
+    tracker = Tracker(
+        single.tracking_uri, name, tracking.mlflow_experiment(client, single.mlflow_experiment)
+    )
+    return tracker.new_run("train", training.name, tags={}, params=params)
+
+
+def _record(steps: Steps, run_: Run, after_epoch: Callable[[EpochMetrics], None]) -> Outcome:
+    """Train to the end, and record and tell of each epoch."""
+    try:
+        metrics = next(steps)
+        while True:
+            now = int(time.time() * 1000)
+            run_.log_epochs([Point(metrics.epoch, now, recording.epoch_metrics(metrics))])
+            after_epoch(metrics)
+            metrics = steps.send(True)
+    except StopIteration as end:
+        outcome: Outcome = end.value
+        return outcome

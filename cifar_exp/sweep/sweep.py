@@ -1,33 +1,37 @@
 """One execution of an experiment: every combination tuned, confirmed and ranked.
 
-The same call again goes on from what MLflow and Optuna hold and repeats nothing.
+The same call again goes on from what MLflow holds and repeats nothing.
 """
 
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager, suppress
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass, replace
-from functools import partial
+from multiprocessing.connection import Connection
 from pathlib import Path
 
 from cifar_exp import study, tracking
 from cifar_exp.comparison import Ranking
 from cifar_exp.components.datasets import Dataset
-from cifar_exp.experiment import Experiment
-from cifar_exp.experiment.identity import definition_hash
+from cifar_exp.experiment import Combination, Experiment
 from cifar_exp.maintenance import doctor
-from cifar_exp.records import TRAININGS, RunRecord
-from cifar_exp.sweep import disk_space, joining, scheduler, summary
-from cifar_exp.sweep.executors.pool import pool
+from cifar_exp.records import RunRecord
+from cifar_exp.study import StoredStudy, TrialResult, Tuning, study_name
+from cifar_exp.sweep import disk_space, runs
+from cifar_exp.sweep.events import Watch
+from cifar_exp.sweep.executors import Executor
+from cifar_exp.sweep.executors.local import LocalExecutor
+from cifar_exp.sweep.model_retention import MODEL_RETENTION, ModelRetention
 from cifar_exp.sweep.prepare import model_bytes
-from cifar_exp.sweep.runs import open_combinations, open_sweep
-from cifar_exp.sweep.units import Job
+from cifar_exp.sweep.recorder import Recorder
+from cifar_exp.sweep.scheduler import Scheduler
+from cifar_exp.sweep.work import Work, results
+from cifar_exp.sweep.writer import Records, Writer
 from cifar_exp.system import locks, paths, sqlite
-from cifar_exp.system.locks import Holder, Units
 from cifar_exp.tracking import Tracker
-from cifar_exp.training.events import Watch
+from cifar_exp.training.trainer import Group
 
 MODELS_PER_CHECKPOINT = 6  # weights and two states of an optimizer, the old ones and the new
 
@@ -42,26 +46,29 @@ class Sweep:
     tracking_uri: str
     storage_url: str
     workers: int
+    """Trainers that work side by side."""
     threads: int
-    """Threads of each worker."""
+    """Threads of each trainer."""
     time_limit: float | None = None
     """Seconds that a training may take, if there is a limit."""
-    join: bool = False
-    """Whether to work beside another process that runs the same sweep, if there is one."""
 
     @property
     def stores(self) -> tuple[str, str]:
         """The addresses of MLflow's store and Optuna's."""
         return self.tracking_uri, self.storage_url
 
-    @property
-    def units(self) -> Units:
-        """The locks of the units of work."""
-        return Units(store=self.tracking_uri, experiment=self.experiment.name)
+
+NewExecutor = Callable[[Sweep, Sequence[Connection]], AbstractContextManager[Executor]]
+"""Makes the executor of a sweep; the connections end its wait for messages as well."""
+
+
+def local_executor(sweep: Sweep, alarms: Sequence[Connection]) -> LocalExecutor:
+    """Return trainers that are processes of this machine."""
+    return LocalExecutor(sweep.workers, sweep.threads, alarms)
 
 
 def run(
-    sweep: Sweep, data: Dataset, watch: Watch, joined: Callable[[Holder], None] = lambda _: None
+    sweep: Sweep, data: Dataset, watch: Watch, new_executor: NewExecutor = local_executor
 ) -> tuple[Ranking, str]:
     """Tune, confirm and rank all combinations.
 
@@ -69,7 +76,7 @@ def run(
         sweep: What is run, and how.
         data: The data that `prepare` has loaded.
         watch: Told of every epoch and training.
-        joined: Told of the process whose sweep this one has joined, if it does.
+        new_executor: Makes what gives trainers.
 
     Returns:
         The ranking, and the path of the sweep's run in MLflow's pages; `tracking.address` says
@@ -77,52 +84,50 @@ def run(
 
     Raises:
         StoreError, StudyError: A store cannot be used.
-        InUse: Another process runs the same experiment, and it is not to be joined.
-        OtherDefinition: It is to be joined, and runs another definition.
+        InUse: Another process runs the same experiment.
         NoRoom: A disk has too little room, or is full.
-        WorkerError: Worker processes cannot be had.
+        TrainerError: Trainers cannot be had.
     """
-    watch = scheduler.once(watch)
     name = sweep.experiment.name
-    alone = _alone(sweep, data, watch, joined)
+    alone = locks.alone(sweep.stores, name)
     delivering = tracking.delivering(sweep.tracking_uri, name, name)
     with alone, disk_space.told_when_full(), delivering as store:
-        return _run(replace(sweep, tracking_uri=store), data, watch)
+        return _run(replace(sweep, tracking_uri=store), data, watch, new_executor)
 
 
-@contextmanager
-def _alone(
-    sweep: Sweep, data: Dataset, watch: Watch, joined: Callable[[Holder], None]
-) -> Iterator[None]:
-    """Hold the sweep; where another process does and is to be joined, work beside it first."""
-    definition = definition_hash(sweep.experiment, data)
-    hold = partial(locks.alone, sweep.stores, sweep.experiment.name, definition=definition)
-    with ExitStack() as held:
-        try:
-            held.enter_context(hold())
-        except locks.InUse:
-            if not sweep.join:
-                raise
-            _work_beside(sweep, data, watch, joined)
-            held.enter_context(hold(wait=True))
-        yield
-
-
-def _run(sweep: Sweep, data: Dataset, watch: Watch) -> tuple[Ranking, str]:
+def _run(
+    sweep: Sweep, data: Dataset, watch: Watch, new_executor: NewExecutor
+) -> tuple[Ranking, str]:
     """Run a sweep that this process holds, in a store that is there to stay."""
     tracker, inherited = _connect(sweep)
     _check_room(sweep, data, tracker)
     try:
-        run_ = open_sweep(sweep.experiment, sweep.definition, data, tracker, inherited)
-        parents = open_combinations(sweep.experiment, data, tracker, run_)
-        _train_all(_job(sweep, data, tracker, parents), sweep, watch)
-        ranking = summary.close(tracker, run_, parents)
+        run_ = runs.open_sweep(sweep.experiment, sweep.definition, data, tracker, inherited)
+        parents = runs.open_combinations(sweep.experiment, data, tracker, run_)
+        _train_all(sweep, data, tracker, parents, watch, new_executor)
+        ranking = runs.close(tracker, run_, parents)
     except BaseException:
         with suppress(Exception):  # where the store itself has failed, that is what to tell
-            tracker.close_running(_is_held(sweep))
+            tracker.close_running()
         raise
-    sweep.units.forget()
     return ranking, run_.page
+
+
+def _connect(sweep: Sweep) -> tuple[Tracker, str | None]:
+    """Create the stores, and repair what dead processes have left.
+
+    Returns the tracker, and the id of the run that `mlflow run` made for this process.
+    """
+    client = tracking.connect(sweep.tracking_uri)
+    study.connect(sweep.storage_url)
+    name = sweep.experiment.name
+    inherited = tracking.inherited_run(client)
+    mlflow_experiment_id = (
+        inherited.info.experiment_id if inherited else tracking.mlflow_experiment(client, name)
+    )
+    tracker = Tracker(sweep.tracking_uri, name, mlflow_experiment_id)
+    doctor.repair(tracker, sweep.storage_url)
+    return tracker, inherited.info.run_id if inherited else None
 
 
 def _check_room(sweep: Sweep, data: Dataset, tracker: Tracker) -> None:
@@ -144,67 +149,139 @@ def _check_room(sweep: Sweep, data: Dataset, tracker: Tracker) -> None:
     disk_space.check(experiment, needs)
 
 
-def _work_beside(
-    sweep: Sweep, data: Dataset, watch: Watch, joined: Callable[[Holder], None]
+def _train_all(
+    sweep: Sweep,
+    data: Dataset,
+    tracker: Tracker,
+    parents: Mapping[str, str],
+    watch: Watch,
+    new_executor: NewExecutor,
 ) -> None:
-    """Train what another process that runs the sweep is not at, until nothing is left.
-
-    That process opens and closes the sweep. Should it die, whoever holds the sweep next does.
-    """
-    definition = definition_hash(sweep.experiment, data)
-    there = replace(sweep, tracking_uri=tracking.store_of(sweep.tracking_uri))
-    shared = joining.find(
-        sweep.stores, there.tracking_uri, sweep.experiment, data.fingerprint, definition
-    )
-    if shared is None:
+    """Train what is left to do; trainers are started when there is something, and not before."""
+    experiment = sweep.experiment
+    records = _records_by_combination(experiment, data, tracker)
+    ended = _results(experiment, records, tracker)
+    works = _works(experiment, data, records, ended)
+    studies = _stored_studies(sweep.storage_url, works, ended, records)
+    for work in works:
+        for event in (*work.kept(), *work.not_to_be_confirmed()):
+            watch(event)
+    retention = _retention(experiment, works, tracker)
+    if not any(any(work.ready()) for work in works):
         return
-    if (other := locks.holder(sweep.stores, sweep.experiment.name)) is not None:
-        joined(other)
-    try:
-        _train_all(_job(there, data, shared.tracker, shared.parents), there, watch)
-    except BaseException:
-        with suppress(Exception):
-            shared.tracker.close_running(_is_held_beside(there))
-        raise
-
-
-def _is_held(sweep: Sweep) -> Callable[[RunRecord], bool]:
-    """Return what says whether a process is at a run, where this process holds the sweep."""
-    return lambda record: record.kind in TRAININGS and sweep.units.is_held(record)
-
-
-def _is_held_beside(sweep: Sweep) -> Callable[[RunRecord], bool]:
-    """Return what says the same where another process holds the sweep."""
-    return lambda record: record.kind not in TRAININGS or sweep.units.is_held(record)
-
-
-def _connect(sweep: Sweep) -> tuple[Tracker, str | None]:
-    """Create the stores before any worker needs them, and repair what dead processes have left.
-
-    Returns the tracker, and the id of the run that `mlflow run` made for this process.
-    """
-    client = tracking.connect(sweep.tracking_uri)
-    study.connect(sweep.storage_url)
-    name = sweep.experiment.name
-    inherited = tracking.inherited_run(client)
-    place = inherited.info.experiment_id if inherited else tracking.mlflow_experiment(client, name)
-    tracker = Tracker(sweep.tracking_uri, name, place)
-    doctor.repair(tracker, sweep.storage_url)
-    return tracker, inherited.info.run_id if inherited else None
-
-
-def _job(sweep: Sweep, data: Dataset, tracker: Tracker, parents: Mapping[str, str]) -> Job:
-    return Job(
-        experiment=sweep.experiment,
-        data_path=data.path,
-        tracking_uri=sweep.tracking_uri,
-        mlflow_experiment_id=tracker.mlflow_experiment_id,
-        storage_url=sweep.storage_url,
-        parents=parents,
+    every = [record for some in records.values() for record in some]
+    writer = Writer(
+        Records(
+            tracker=tracker,
+            data=data,
+            threads=sweep.threads,
+            parents=parents,
+            records=every,
+            studies=studies,
+        )
     )
+    with (
+        tempfile.TemporaryDirectory(prefix="cifar_exp-") as folder,
+        writer,
+        new_executor(sweep, [writer.failed]) as executor,
+    ):
+        Recorder(
+            scheduler=Scheduler(works, len(data.train)),
+            executor=executor,
+            writer=writer,
+            retention=retention,
+            watch=watch,
+            new_group=lambda task: Group(
+                trainings=(task.training(tracker.uri),), data_path=data.path, folder=Path(folder)
+            ),
+            time_limit=sweep.time_limit,
+        ).run()
 
 
-def _train_all(job: Job, sweep: Sweep, watch: Watch) -> None:
-    """Train what is left to do; workers are started when there is something, and not before."""
-    with pool(sweep.workers, sweep.threads, watch, sweep.time_limit) as submit:
-        scheduler.train_all(job, submit, watch)
+def _records_by_combination(
+    experiment: Experiment, data: Dataset, tracker: Tracker
+) -> dict[str, list[RunRecord]]:
+    """Read the runs of each combination, by its name."""
+    names = {experiment.identity(c, data.fingerprint): c.name for c in experiment.combinations()}
+    found: dict[str, list[RunRecord]] = {name: [] for name in names.values()}
+    for record in tracker.records():
+        name = names.get(record.combination_id or "")
+        if name is not None:
+            found[name].append(record)
+    return found
+
+
+def _results(
+    experiment: Experiment, records: Mapping[str, Sequence[RunRecord]], tracker: Tracker
+) -> dict[str, list[TrialResult]]:
+    """Return the trials that have ended of each combination, with all of their epochs."""
+    trials = [r for some in records.values() for r in some if r.kind == "trial" and r.finished]
+    accuracies = tracking.read_accuracies(tracker.client, [r.run_id for r in trials])
+    return {
+        c.name: results(experiment, c, records[c.name], accuracies)
+        for c in experiment.combinations()
+    }
+
+
+def _works(
+    experiment: Experiment,
+    data: Dataset,
+    records: Mapping[str, Sequence[RunRecord]],
+    ended: Mapping[str, Sequence[TrialResult]],
+) -> list[Work]:
+    return [
+        _work(experiment, combination, data, records[combination.name], ended[combination.name])
+        for combination in experiment.combinations()
+    ]
+
+
+def _work(
+    experiment: Experiment,
+    combination: Combination,
+    data: Dataset,
+    records: Sequence[RunRecord],
+    ended: Sequence[TrialResult],
+) -> Work:
+    identity = experiment.identity(combination, data.fingerprint)
+    name = study_name(experiment, combination, identity)
+    tuning = Tuning(experiment, combination, name)
+    work = Work(experiment, combination, identity, tuning, records)
+    if not work.tuned:
+        tuning.tell_all(result for result in ended if result.number in work.trials)
+    return work
+
+
+def _stored_studies(
+    storage_url: str,
+    works: Iterable[Work],
+    ended: Mapping[str, Sequence[TrialResult]],
+    records: Mapping[str, Sequence[RunRecord]],
+) -> dict[str, StoredStudy]:
+    """Open the study of each combination in Optuna, and bring it to what MLflow holds."""
+    storage = study.connect(storage_url)
+    studies = {}
+    for work in works:
+        name = work.combination.name
+        run_ids = {r.number: r.run_id for r in records[name] if r.kind == "trial" and r.finished}
+        stored = StoredStudy(storage, work.tuning.name, work.tuning.space)
+        stored.follow(ended[name], run_ids)
+        studies[name] = stored
+    return studies
+
+
+def _retention(
+    experiment: Experiment, works: Iterable[Work], tracker: Tracker
+) -> dict[str, ModelRetention]:
+    """Return what decides on models, which knows the trials that have ended.
+
+    A model that an interruption has left is deleted.
+    """
+    made: dict[str, ModelRetention] = {}
+    for work in works:
+        retention = made[work.combination.name] = MODEL_RETENTION[experiment.keep_models]()
+        for number in sorted(work.trials):
+            if work.trials[number].state == "COMPLETE":
+                outdone = retention.add(number, work.trials[number].metrics["val_accuracy"])
+                if outdone is not None:
+                    tracker.delete_models(work.trials[outdone].run_id)
+    return made

@@ -23,6 +23,11 @@ def checkpoints() -> Path:
     return cache() / "checkpoints"
 
 
+def checkpoint_name(*training: str | int | None) -> str:
+    """Name the checkpoint of a training by its store, combination, kind, number and setting."""
+    return hashlib.sha256(" ".join(map(str, training)).encode()).hexdigest()[:32]
+
+
 def outboxes() -> Path:
     """Return the folder of what is kept for servers: CIFAR_EXP_OUTBOX, or in the user's data."""
     from platformdirs import user_data_path  # noqa: PLC0415 - --help does without

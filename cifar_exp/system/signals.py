@@ -30,6 +30,12 @@ def end_in_good_order() -> None:
     atexit.register(_hear_no_more)
 
 
+def leave_to_main_thread() -> None:
+    """Let no Ctrl-C or SIGTERM reach this thread, which could not wake the main one."""
+    if hasattr(signal, "pthread_sigmask"):  # not on Windows
+        signal.pthread_sigmask(signal.SIG_BLOCK, BOTH)
+
+
 def _on_signal(number: int, _frame: FrameType | None) -> None:
     for each in BOTH:
         signal.signal(each, _ignore)

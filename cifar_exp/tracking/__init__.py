@@ -4,14 +4,15 @@ from cifar_exp.tracking.artifacts.predictions import read_predictions
 from cifar_exp.tracking.outbox.outbox import Outbox, every_outbox, outbox_of, store_of
 from cifar_exp.tracking.outbox.relay import address, deliver, delivering, undelivered
 from cifar_exp.tracking.project_run import inherited_run
-from cifar_exp.tracking.run import STATUS_OF, Run
+from cifar_exp.tracking.run import STATUS_OF, Point, Run
 from cifar_exp.tracking.store.connect import Client, connect, default_uri, exists
-from cifar_exp.tracking.store.curves import read_curves
+from cifar_exp.tracking.store.curves import read_accuracies, read_curves
 from cifar_exp.tracking.store.records import (
     deleted_runs,
     experiments,
     files_of_deleted_runs,
     read_records,
+    record_of,
 )
 from cifar_exp.tracking.store.server import StoreError, check_server, is_server
 from cifar_exp.tracking.store.stored_files import StoredModel, artifact_folder, stored_models
@@ -22,6 +23,7 @@ __all__ = [
     "STATUS_OF",
     "Client",
     "Outbox",
+    "Point",
     "Run",
     "StoreError",
     "StoredModel",
@@ -44,9 +46,11 @@ __all__ = [
     "is_server",
     "mlflow_experiment",
     "outbox_of",
+    "read_accuracies",
     "read_curves",
     "read_predictions",
     "read_records",
+    "record_of",
     "save_views",
     "store_of",
     "stored_models",

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -19,17 +21,26 @@ from cifar_exp.system.lazy_import import LazyModule
 from cifar_exp.tracking.artifacts.predictions import log_predictions
 
 if TYPE_CHECKING:
-    import torch
-
     from cifar_exp.tracking.artifacts import model as artifacts
 else:  # it imports torch, of which those who only read have no need
     artifacts = LazyModule("cifar_exp.tracking.artifacts.model")
 
 Status = Literal["FINISHED", "KILLED", "FAILED"]
 STATUS_OF: Mapping[str, Status] = {"COMPLETE": "FINISHED", "PRUNED": "KILLED", "FAIL": "FAILED"}
-PARAMS_PER_BATCH = 100  # MLflow's own limits, of both
+PARAMS_PER_BATCH = 100  # MLflow's own limits, of all three
+METRICS_PER_BATCH = 1000
 LONGEST_PARAM = 6000
 NOTHING: Mapping[str, float] = MappingProxyType({})
+
+
+@dataclass(frozen=True, slots=True)
+class Point:
+    """The metrics of an epoch."""
+
+    epoch: int
+    timestamp: int
+    """Milliseconds since 1970."""
+    metrics: Mapping[str, float]
 
 
 class Run:
@@ -60,14 +71,23 @@ class Run:
         for start in range(0, len(entities), PARAMS_PER_BATCH):
             self.client.log_batch(self.run_id, params=entities[start : start + PARAMS_PER_BATCH])
 
-    def log_metrics(self, metrics: Mapping[str, float], step: int = 0) -> None:
+    def log_metrics(self, metrics: Mapping[str, float]) -> None:
         """Write metrics in one request."""
-        self.client.log_batch(self.run_id, metrics=_metrics(metrics, step))
+        self.client.log_batch(self.run_id, metrics=_metrics(metrics))
 
-    def log_epoch(self, epoch: int, metrics: Mapping[str, float]) -> None:
-        """Write the metrics of an epoch, unless an interrupted attempt has written them before."""
-        if epoch > self.logged_epochs:
-            self.log_metrics(metrics, step=epoch)
+    def log_epochs(self, points: Sequence[Point]) -> None:
+        """Write the metrics of epochs that an interrupted attempt has not written before.
+
+        They go in one request, or as few as MLflow allows.
+        """
+        new = [point for point in points if point.epoch > self.logged_epochs]
+        entities = [
+            Metric(name, value, point.timestamp, point.epoch)
+            for point in new
+            for name, value in point.metrics.items()
+        ]
+        for start in range(0, len(entities), METRICS_PER_BATCH):
+            self.client.log_batch(self.run_id, metrics=entities[start : start + METRICS_PER_BATCH])
 
     def log_dataset(self, data: Dataset) -> None:
         """Record the data set as the run's input, by name and fingerprint."""
@@ -79,9 +99,9 @@ class Run:
             # done so in between, but not twice.
             self.client.log_inputs(self.run_id, named)
 
-    def log_model(self, model: torch.nn.Module, data: Dataset) -> None:
-        """Store a network that takes uint8 images and gives logits."""
-        artifacts.log_model(self.client, self.info, model, data)
+    def log_model(self, network: Path, data: Dataset) -> None:
+        """Store the network in a file; it takes uint8 images and gives logits."""
+        artifacts.log_model(self.client, self.info, network, data)
 
     def log_predictions(self, predictions: Predictions) -> None:
         """Store what a network says of each example of the test set."""
@@ -108,7 +128,7 @@ class Run:
         """
         new = {name: value for name, value in metrics.items() if self.logged.get(name) != value}
         outcome = [RunTag(*item) for item in {**tags, STATE: state}.items()]
-        self.client.log_batch(self.run_id, metrics=_metrics(new, 0), tags=outcome)
+        self.client.log_batch(self.run_id, metrics=_metrics(new), tags=outcome)
         self.end(STATUS_OF[state])
 
     def end(self, status: Status = "FINISHED") -> None:
@@ -127,6 +147,6 @@ def param_text(value: Any) -> str:
     return f"{text[: LONGEST_PARAM - 80]}... sha256:{hashlib.sha256(text.encode()).hexdigest()}"
 
 
-def _metrics(metrics: Mapping[str, float], step: int) -> list[Metric]:
+def _metrics(metrics: Mapping[str, float]) -> list[Metric]:
     now = int(time.time() * 1000)
-    return [Metric(name, value, now, step) for name, value in metrics.items()]
+    return [Metric(name, value, now, step=0) for name, value in metrics.items()]

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import getpass
-import multiprocessing
 import time
-from collections.abc import Callable, Iterable, Mapping, Set
+from collections.abc import Iterable, Mapping, Set
 from typing import Any
 
 import mlflow
@@ -75,7 +74,6 @@ class Tracker:
         """Start a run, under another one if `parent` names it."""
         family = {} if parent is None else {"mlflow.parentRunId": parent}
         source = {"mlflow.user": _user(), "mlflow.source.name": "cifar-exp", **provenance.tags()}
-        source |= _process()
         created = self.client.create_run(
             self.mlflow_experiment_id,
             run_name=name,
@@ -142,44 +140,20 @@ class Tracker:
         for model in stored_models(self.client, self.client.get_run(run_id)):
             model.delete()
 
-    def accuracies(self, run_id: str) -> dict[int, float]:
-        """Read the validation accuracy of every epoch of a run."""
-        return self.history(run_id, "val/accuracy")
-
-    def history(self, run_id: str, metric: str) -> dict[int, float]:
-        """Read a metric of a run by epoch."""
-        points = self.client.get_metric_history(run_id, metric)
-        return {point.step: point.value for point in points}
-
     def run(self, run_id: str) -> Run:
         """Return a run that exists, to write to it."""
         there = self.client.get_run(run_id)
         return Run(self.client, there.info, there.data.metrics)
 
-    def is_deleted(self, run_id: str) -> bool:
-        """Say whether the store holds a run as deleted; one it does not know may be another's."""
-        try:
-            found = self.client.get_run(run_id)
-        except MlflowException:
-            return False
-        return bool(found.info.lifecycle_stage == "deleted")
-
     def close(self, record: RunRecord) -> None:
         """Close a run that its process has left open: by its state, or as killed."""
         self.client.set_terminated(record.run_id, STATUS_OF.get(record.state or "", "KILLED"))
 
-    def close_running(
-        self, is_held: Callable[[RunRecord], bool] = lambda _: False
-    ) -> list[RunRecord]:
-        """Close every run that still says RUNNING and that no process is at; return their records.
-
-        They belong to processes that died.
-        """
-        running = [record for record in self.records() if record.status == "RUNNING"]
-        left = [record for record in running if not is_held(record)]
-        for record in left:
-            self.close(record)
-        return left
+    def close_running(self) -> None:
+        """Close every run of the experiment that says RUNNING; nobody may be writing to one."""
+        for record in self.records():
+            if record.status == "RUNNING":
+                self.close(record)
 
     def _replace(self, record: RunRecord, changed: Set[str]) -> Run:
         """Put a new run in place of a combination's, with its tags and the unchanged parameters."""
@@ -204,9 +178,10 @@ class Tracker:
         there = self.client.get_run(record.run_id)
         for model in stored_models(self.client, there):
             model.delete()  # its training did not come to an end, and will store it anew
-        epochs = max(self.accuracies(record.run_id), default=0)
+        points = self.client.get_metric_history(record.run_id, "epoch_seconds")
+        epochs = max((point.step for point in points), default=0)
         run = Run(self.client, there.info, there.data.metrics, epochs)
-        run.set_tags({"resumed": str(int(time.time() * 1000)), **_process()})
+        run.set_tags({"resumed": str(int(time.time() * 1000))})
         run.log_params(params)
         return run
 
@@ -224,11 +199,6 @@ def mlflow_experiment(client: mlflow.MlflowClient, name: str) -> str:
     if found.lifecycle_stage == "deleted":
         raise StoreError(f"the MLflow experiment {name!r} is deleted; restore it or choose a name")
     return str(found.experiment_id)
-
-
-def _process() -> dict[str, str]:
-    """Tell whether a run's process is the sweep itself, whose death is then the run's, too."""
-    return {"process": "sweep" if multiprocessing.parent_process() is None else "worker"}
 
 
 def _user() -> str:

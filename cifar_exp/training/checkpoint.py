@@ -12,17 +12,20 @@ import logging
 import os
 import pickle
 import time
-from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any, Protocol
 
 import torch
 
+from cifar_exp.components.metrics.scores import Scores
 from cifar_exp.experiment import TrialConfig
 from cifar_exp.system import paths
+from cifar_exp.training import loop
+from cifar_exp.training.loop import EpochMetrics
 
-FORMAT = 1
+FORMAT = 2
 SECONDS_BETWEEN = 5.0  # of training: what takes less is cheaper to repeat than to keep
 MOST_SHARE = 0.05  # of the time may go into writing checkpoints, however large they are
 DIGEST_BYTES = hashlib.sha256().digest_size
@@ -53,25 +56,38 @@ class Checkpoint:
     to code that draws outside of epochs.
     """
 
-    epoch: int
     seconds: float
     """Spent on the training up to here, by all of its attempts together."""
+    history: Sequence[Mapping[str, Any]]
+    """What each epoch measured: whoever records may not have written all of them."""
     model: Mapping[str, Any]
     optimizer: Mapping[str, Any]
     random: torch.Tensor
 
     @classmethod
     def of(
-        cls, model: torch.nn.Module, optimizer: torch.optim.Optimizer, epoch: int, seconds: float
+        cls,
+        model: torch.nn.Module,
+        optimizer: torch.optim.Optimizer,
+        epochs: Sequence[EpochMetrics],
+        seconds: float,
     ) -> Checkpoint:
         """Describe a training; the tensors are those of the model and the optimizer, not copies."""
         return cls(
-            epoch=epoch,
             seconds=seconds,
+            history=[asdict(metrics) for metrics in epochs],
             model=dict(model.state_dict()),
             optimizer=optimizer.state_dict(),
             random=torch.get_rng_state(),
         )
+
+    def epochs(self) -> list[EpochMetrics]:
+        """Return what each epoch measured, from the first one on.
+
+        Raises:
+            One of WRONG: The history is not one.
+        """
+        return [EpochMetrics(**{**held, "val": Scores(**held["val"])}) for held in self.history]
 
     def restore(self, model: torch.nn.Module, optimizer: torch.optim.Optimizer) -> None:
         """Bring a new model and its optimizer to where the training was.
@@ -87,14 +103,11 @@ class Checkpoint:
 class Keeper(Protocol):
     """Keeps the checkpoint of one training."""
 
-    def load(self, epochs: range) -> Checkpoint | None:
-        """Give the checkpoint, if there is one of a state after one of `epochs`."""
+    def load(self) -> Checkpoint | None:
+        """Return the checkpoint, if there is one."""
 
-    def save_in_time(self, checkpoint: Checkpoint) -> bool:
+    def save_in_time(self, state: Callable[[], Checkpoint]) -> bool:
         """Replace the checkpoint, if enough has been trained since; say whether it was."""
-
-    def remove(self) -> None:
-        """Delete the checkpoint."""
 
     def warn(self, error: Exception) -> None:
         """Say why the checkpoint is not used."""
@@ -103,15 +116,12 @@ class Keeper(Protocol):
 class NoCheckpoint:
     """Keeps nothing: for a training that nobody goes on with."""
 
-    def load(self, epochs: range) -> Checkpoint | None:
-        """Give none."""
+    def load(self) -> Checkpoint | None:
+        """Return none."""
 
-    def save_in_time(self, checkpoint: Checkpoint) -> bool:  # noqa: ARG002
+    def save_in_time(self, state: Callable[[], Checkpoint]) -> bool:  # noqa: ARG002
         """Save none."""
         return False
-
-    def remove(self) -> None:
-        """Do nothing."""
 
     def warn(self, error: Exception) -> None:
         """Do nothing."""
@@ -121,27 +131,26 @@ class CheckpointFile:
     """The one checkpoint of a training.
 
     Args:
-        run_id: The MLflow run of the training, which names the file.
+        name: The name of the file, see `paths.checkpoint_name`.
         key: What the training depends on, see `key_of`; a checkpoint of another key is not used.
     """
 
-    def __init__(self, run_id: str, key: str) -> None:
-        self.path = paths.checkpoints() / f"{run_id}.pt"
+    def __init__(self, name: str, key: str) -> None:
+        self.path = path_of(name)
         self.key = key
         self._next = time.monotonic() + SECONDS_BETWEEN
 
-    def load(self, epochs: range) -> Checkpoint | None:
-        """Read the checkpoint, if there is a whole one of this training after one of `epochs`."""
+    def load(self) -> Checkpoint | None:
+        """Read the checkpoint, if there is a whole one of this training."""
         try:
-            checkpoint = _read(self.path, self.key)
+            return _read(self.path, self.key)
         except FileNotFoundError:
             return None
         except WRONG as error:
             self.warn(error)
             return None
-        return checkpoint if checkpoint.epoch in epochs else None
 
-    def save_in_time(self, checkpoint: Checkpoint) -> bool:
+    def save_in_time(self, state: Callable[[], Checkpoint]) -> bool:
         """Replace the checkpoint, if enough has been trained since; say whether it was.
 
         A disk that is full, or a folder that cannot be written, leaves the earlier one in place.
@@ -150,7 +159,7 @@ class CheckpointFile:
         if begun < self._next:
             return False
         try:
-            _write(self.path, self.key, checkpoint)
+            _write(self.path, self.key, state())
         except OSError as error:
             _temporary(self.path).unlink(missing_ok=True)
             _log.warning("no checkpoint is kept: %s", error)
@@ -169,14 +178,21 @@ class CheckpointFile:
         _log.warning("checkpoint %s is not used, training starts anew: %s", self.path, reason)
 
 
-def remove(run_id: str) -> None:
-    """Delete the checkpoint of a run, if there is one."""
-    CheckpointFile(run_id, "").remove()
+def path_of(name: str) -> Path:
+    """Return the file of a checkpoint."""
+    return paths.checkpoints() / f"{name}.pt"
+
+
+def remove(name: str) -> None:
+    """Delete a checkpoint, and what a killed process has left of the next one."""
+    for path in (path_of(name), _temporary(path_of(name))):
+        path.unlink(missing_ok=True)
 
 
 def key_of(config: TrialConfig, fingerprint: str) -> str:
-    """Hash all that a training depends on: its settings, the data and the version of torch."""
-    text = f"{FORMAT} {torch.__version__} {fingerprint} {config.model_dump_json()}"
+    """Hash all that a training here depends on: settings, data, threads, device and torch."""
+    hardware = f"{torch.get_num_threads()} {loop.device().type} {torch.__version__}"
+    text = f"{FORMAT} {hardware} {fingerprint} {config.model_dump_json()}"
     return hashlib.sha256(text.encode()).hexdigest()
 
 
@@ -203,7 +219,7 @@ def _read(path: Path, key: str) -> Checkpoint:
     held = torch.load(io.BytesIO(body), map_location="cpu", weights_only=True)
     if held.pop("key") != key:
         raise UnfitError("it is of another training, data set or version")
-    return Checkpoint(**{**held, "epoch": int(held["epoch"]), "seconds": float(held["seconds"])})
+    return Checkpoint(**{**held, "seconds": float(held["seconds"])})
 
 
 def _temporary(path: Path) -> Path:

@@ -1,4 +1,4 @@
-"""What stands between the steps of one training and the sweep."""
+"""What a training raises, turned into its outcome."""
 
 from __future__ import annotations
 
@@ -10,7 +10,6 @@ import torch
 from cifar_exp.system.formatting import first_line
 from cifar_exp.system.signals import Terminated
 from cifar_exp.training.loop import Diverged
-from cifar_exp.training.time_limit import Clock
 
 CPU_OUT_OF_MEMORY = "can't allocate memory"  # torch's CPU allocator raises a plain RuntimeError
 
@@ -20,7 +19,7 @@ class TrainingError(Exception):
 
 
 class Guard:
-    """Takes the steps of one training: within its time, and what breaks there ends it alone.
+    """Takes the steps of one training: what breaks there ends that training alone.
 
     Args:
         batch_size: The training's, which is named where memory runs out.
@@ -28,7 +27,6 @@ class Guard:
 
     def __init__(self, batch_size: int) -> None:
         self._batch_size = batch_size
-        self._clock = Clock()
 
     def __call__(self, step: Callable[..., Any], *arguments: Any) -> Any:
         """Take a step and return what it does.
@@ -39,8 +37,7 @@ class Guard:
                 the user's and pass.
         """
         try:
-            with self._clock.running():
-                return step(*arguments)
+            return step(*arguments)
         except (Diverged, KeyboardInterrupt, Terminated):
             raise
         except BaseException as error:

@@ -43,14 +43,15 @@ def available_cores() -> int:
 
 
 def allotment(
-    num_combinations: int, workers: int | None = None, threads: int | None = None
+    num_side_by_side: int, workers: int | None = None, threads: int | None = None
 ) -> tuple[int, int]:
-    """Return how many workers there are, and the threads of each, where one is not given.
+    """Return how many trainers there are, and the threads of each, where one is not given.
 
-    By default there is a worker a core, at most one a combination, and the cores are shared out:
-    side by side, trainings of one thread do more than one training of many. A GPU has one worker.
+    By default there is a trainer a core, at most one for each training that can run beside others,
+    and the cores are shared out: side by side, trainings of one thread do more than one training
+    of many. A GPU has one trainer.
     """
     cores = available_cores()
     if workers is None:
-        workers = 1 if torch.cuda.is_available() else min(cores, num_combinations)
+        workers = 1 if torch.cuda.is_available() else min(cores, num_side_by_side)
     return workers, threads or max(1, cores // workers)

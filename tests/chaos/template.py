@@ -38,6 +38,7 @@ MOST_BYTES = 2**20  # of a command with its environment
 HIGH = 100  # no file that matters has such a number
 LOADED = [
     "cifar_exp.sweep.sweep",
+    "cifar_exp.tracking.preload",
     "cifar_exp.cli.progress",
     "cifar_exp.cli.compare",
     "cifar_exp.cli.deliver",

@@ -19,11 +19,13 @@ from cifar_exp.components.losses.base import Loss
 from cifar_exp.components.metrics.scores import examine
 from cifar_exp.experiment import TrialConfig
 from cifar_exp.records import RunRecord
+from cifar_exp.sweep import recording
 from cifar_exp.tracking import Tracker, mlflow_experiment
 from cifar_exp.tracking.store.connect import connect
-from cifar_exp.training import loop, trial
+from cifar_exp.training import loop
 from tests import tiny
 from tests.command import Cli
+from tests.recorded import train_recorded
 
 BAD = {"nan": math.nan, "inf": math.inf, "-inf": -math.inf}
 STEPS_PER_EPOCH = 7  # 54 images in batches of 8
@@ -75,8 +77,8 @@ def tracker(tracking_uri: str) -> Tracker:
 
 def recorded(config: TrialConfig, data: Dataset, tracker: Tracker) -> tuple[Any, RunRecord]:
     """Train and return how it ended, and what MLflow holds of it."""
-    run = tracker.new_run("trial", "it", tags={}, params=trial.params(config, data))
-    outcome = trial.record(config, data, run)
+    run = tracker.new_run("trial", "it", tags={}, params=recording.params(config, data, 1))
+    outcome = train_recorded(config, data, run)
     [record] = tracker.records()
     check_finite(tracker, [record])
     return outcome, record

@@ -126,14 +126,6 @@ def test_a_store_that_cannot_be_written_is_told_of_before_the_data_is_read(
 
 
 @IN_A_STORE
-def test_joining_nobody_is_a_plain_run(cli: Cli, definition: Path) -> None:
-    ran = cli("run", definition, "--join", "--trials", 1, "--seeds", 1, "--workers", 1)
-    assert ran.code == 0, ran.err
-    assert "beside" not in ran.out
-    assert len([line for line in ran.out.splitlines() if line.startswith("[")]) == 4
-
-
-@IN_A_STORE
 def test_compare_by_another_yardstick(cli: Cli, definition: Path) -> None:
     cli("run", definition, "--trials", 1, "--workers", 1)
     options = ("--yardstick", "test_nll", "--alpha", 0.1, "--rope", 2)

@@ -15,7 +15,7 @@ from rich.console import Console
 from cifar_exp.cli import progress
 from cifar_exp.cli.progress import Count, data_progress, sweep_progress
 from cifar_exp.records import TrialState
-from cifar_exp.training.events import Event
+from cifar_exp.sweep.events import Event
 
 
 class Clock:

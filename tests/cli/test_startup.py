@@ -71,7 +71,7 @@ def run_without_lightning(program: str) -> None:
 @pytest.mark.skipif(find_spec("lightning") is None, reason="Lightning is not installed")
 def test_a_training_does_not_load_lightning() -> None:
     program = """
-import sys, cifar_exp.sweep.units, cifar_exp.tracking.artifacts.model
+import sys, cifar_exp.sweep.sweep, cifar_exp.tracking.artifacts.model
 from mlflow.pytorch import log_model
 assert "lightning" not in sys.modules and "pytorch_lightning" not in sys.modules
 from mlflow.pytorch._lightning_autolog import MlflowModelCheckpointCallback  # as ever, if asked for

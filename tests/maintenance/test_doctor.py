@@ -2,15 +2,16 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import optuna
 import pytest
 
 from cifar_exp.errors import BadInput
 from cifar_exp.maintenance import doctor
-from cifar_exp.maintenance.findings import diagnose
+from cifar_exp.maintenance.findings import Finding, diagnose
 from cifar_exp.records import RunRecord
-from cifar_exp.study import StudyTrial
+from cifar_exp.study import StudyState
 from cifar_exp.system import locks, paths
 from cifar_exp.tracking import Tracker, connect, mlflow_experiment
 from tests import records, tiny
@@ -56,41 +57,38 @@ def test_what_a_crash_leaves_is_repaired_once_and_the_ranking_stays(
     held = optuna.load_study(study_name=name, storage=bench.storage_url).trials
     optuna.delete_study(study_name=name, storage=bench.storage_url)
     study = optuna.create_study(study_name=name, storage=bench.storage_url, direction="maximize")
-    study.ask()  # as between the end of a run and that of its trial
-    study.enqueue_trial(held[1].params)
+    study.ask()  # as an older version has left it
     paths.checkpoints().mkdir(parents=True, exist_ok=True)
-    useless = [
-        paths.checkpoints() / f"{trial.run_id}.pt",
-        paths.checkpoints() / f"{abandoned}.tmp",
-        paths.checkpoints() / f"{double}.pt",
-    ]
-    kept = paths.checkpoints() / f"{abandoned}.pt"
-    for file in (*useless, kept):
+    ended = paths.checkpoint_name(bench.tracking_uri, trial.combination_id, "trial", 1, None)
+    open_ = paths.checkpoint_name(bench.tracking_uri, trial.combination_id, "trial", 7, None)
+    useless = [paths.checkpoints() / f"{ended}.pt", paths.checkpoints() / f"{open_}.tmp"]
+    kept = [paths.checkpoints() / f"{open_}.pt", paths.checkpoints() / f"{'0' * 32}.pt"]
+    for file in (*useless, *kept):
         file.touch()
 
+    out_of_step = f"study {name!r} holds #0 otherwise than MLflow: the next sweep rebuilds it"
     expected = sorted(
         [
             "trial mse+sgd #0 was there twice: the unused run is deleted",
             "trial mse+sgd #7 was left open: closed as KILLED",
             "combination mse+sgd was left open: closed as KILLED",
             "trial mse+sgd #1 was under a deleted run: moved to its combination's",
-            "trial mse+sgd #0 was under way in Optuna: told that it is COMPLETE",
-            "trial mse+sgd #1 was under way in Optuna: told that it is COMPLETE",
+            out_of_step,
             *(f"{file} is of no use any more: removed" for file in useless),
         ]
     )
     assert visit(bench, dry_run=True) == expected
     assert client.get_run(abandoned).info.status == "RUNNING"
     assert visit(bench) == expected
-    assert visit(bench) == []
+    assert visit(bench) == [out_of_step]
     assert client.get_run(double).info.lifecycle_stage == "deleted"
     assert client.get_run(abandoned).info.status == "KILLED"
     assert {r.parent for r in bench.records("trial")} == {combination.run_id}
-    told = optuna.load_study(study_name=name, storage=bench.storage_url).trials
-    assert [(t.state, t.value) for t in told] == [(t.state, t.value) for t in held]
-    assert kept.exists()
+    assert all(file.exists() for file in kept)
     assert not any(file.exists() for file in useless)
     assert scores(bench.run(definition)) == scores(before)
+    told = optuna.load_study(study_name=name, storage=bench.storage_url).trials
+    assert [(t.state, t.value) for t in told] == [(t.state, t.value) for t in held]
 
 
 def test_the_checkpoint_of_a_deleted_run_is_removed(bench: Bench, images: Path) -> None:
@@ -102,7 +100,9 @@ def test_the_checkpoint_of_a_deleted_run_is_removed(bench: Bench, images: Path) 
     client.delete_run(deleted)
     paths.checkpoints().mkdir(parents=True, exist_ok=True)
     theirs, of_another_store = (
-        paths.checkpoints() / f"{run_id}.pt" for run_id in (deleted, "0" * 32)
+        paths.checkpoints()
+        / f"{paths.checkpoint_name(store, trial.combination_id, 'trial', 7, None)}.pt"
+        for store in (bench.tracking_uri, "sqlite:///another.db")
     )
     for file in (theirs, of_another_store):
         file.touch()
@@ -132,15 +132,14 @@ def test_an_experiment_in_use_is_left_alone(bench: Bench, images: Path) -> None:
     assert visit(bench, None) == ["sweep tiny was left open: closed as KILLED"]
 
 
-def test_a_training_that_a_process_is_at_is_left_alone(bench: Bench, images: Path) -> None:
-    bench.run(tiny.definition(images, epochs="1", losses="mse = {}", search=SEARCH))
-    [trial, _] = bench.records("trial")
-    tracker = tracker_of(bench)
-    client = tracker.client
-    open_ = one_trial(tracker, 9, str(trial.parent), trial)
-    with locks.Units(store=bench.tracking_uri, experiment="tiny").held(str(trial.combination_id)):
-        assert visit(bench) == []
-    assert client.get_run(open_).info.status == "RUNNING"
+def test_a_training_by_hand_that_a_process_is_at_is_left_alone(bench: Bench) -> None:
+    client = connect(bench.tracking_uri)
+    tracker = Tracker(bench.tracking_uri, "train", mlflow_experiment(client, "train"))
+    run_id = tracker.new_run("train", "mse+sgd", tags={}, params={}).run_id
+    with locks.writing(run_id):
+        assert visit(bench, "train") == []
+    assert client.get_run(run_id).info.status == "RUNNING"
+    assert visit(bench, "train") == ["train mse+sgd was left open: closed as KILLED"]
 
 
 def test_a_store_or_an_experiment_that_is_not_there(bench: Bench, tmp_path: Path) -> None:
@@ -164,19 +163,46 @@ def trial(number: int, accuracy: float | None = 0.5, **changes: object) -> RunRe
 
 
 def sentences(
-    found: list[RunRecord], *trials: StudyTrial, held: set[str] | None = None
+    found: list[RunRecord], *studies: StudyState, held: set[str] | None = None
 ) -> list[str]:
-    return [finding.sentence for finding in diagnose(found, trials, [], held or set())]
+    return [finding.sentence for finding in diagnose(found, studies, [], held or set())]
+
+
+class Deleted:
+    """A tracker that takes note of the runs that are deleted."""
+
+    def __init__(self) -> None:
+        self.client = self
+        self.runs: list[str] = []
+
+    def delete_run(self, run_id: str) -> None:
+        self.runs.append(run_id)
+
+
+def deleted_by(findings: list[Finding]) -> list[str]:
+    tracker: Any = Deleted()
+    for finding in findings:
+        finding.repair(tracker)
+    return list(tracker.runs)
 
 
 def test_of_two_finished_runs_of_a_training_the_earlier_one_stays() -> None:
     twins = [trial(0, run_id="early", start_time=5), trial(0, run_id="late", start_time=6)]
     for order in (twins, twins[::-1]):
-        [finding] = diagnose(runs(*order), [], [], set())
+        [finding] = diagnose(runs(*order), [], [])
         assert finding.sentence == "trial a+b #0 was there twice: the later run is deleted"
-        assert "late" in str(finding)
-        assert "early" not in str(finding)
+        assert deleted_by([finding]) == ["late"]
     assert sentences(runs(*twins), held={"late"}) == []
+
+
+def test_a_finished_run_stays_beside_an_unfinished_older_twin() -> None:
+    twins = [
+        trial(0, run_id="older", start_time=5, state=None),
+        trial(0, run_id="done", start_time=6),
+    ]
+    [finding] = diagnose(runs(*twins), [], [])
+    assert finding.sentence == "trial a+b #0 was there twice: the unused run is deleted"
+    assert deleted_by([finding]) == ["older"]
 
 
 def test_confirmations_of_different_settings_are_no_doubles() -> None:
@@ -186,15 +212,23 @@ def test_confirmations_of_different_settings_are_no_doubles() -> None:
     assert sentences(runs(*confirmations)) == []
 
 
-def test_a_study_ahead_of_mlflow_is_named() -> None:
-    told = StudyTrial(
-        storage_url="", study="small/a+b x", combination_id="x", number=1, finished=True
-    )
-    assert sentences(runs(trial(0)), told) == [
-        "study 'small/a+b x' holds #1, which MLflow lacks: the next sweep rebuilds it"
-    ]
-    assert sentences(runs(trial(1)), told) == []
-    assert sentences(runs(), replace(told, finished=False)) == []
+@pytest.mark.parametrize(
+    ("states", "others"),
+    [
+        (("COMPLETE",), None),
+        (("COMPLETE", "FAIL"), None),
+        ((), None),  # the next sweep adds what is missing
+        (("COMPLETE", "COMPLETE"), "#1"),
+        (("RUNNING",), "#0"),
+        (("COMPLETE", "FAIL", "COMPLETE", "COMPLETE"), "#2, #3"),
+    ],
+)
+def test_a_study_that_holds_other_trials_is_named(
+    states: tuple[str, ...], others: str | None
+) -> None:
+    study = StudyState(name="small/a+b x", combination_id="x", states=states)
+    told = f"study 'small/a+b x' holds {others} otherwise than MLflow: the next sweep rebuilds it"
+    assert sentences(runs(trial(0), trial(1, None)), study) == ([] if others is None else [told])
 
 
 def test_a_run_that_nothing_can_take_is_named() -> None:
@@ -203,7 +237,7 @@ def test_a_run_that_nothing_can_take_is_named() -> None:
 
 
 def test_a_finished_run_left_open_is_closed_by_its_state() -> None:
-    [finding] = diagnose(runs(trial(0, status="RUNNING", state="PRUNED")), [], [], set())
+    [finding] = diagnose(runs(trial(0, status="RUNNING", state="PRUNED")), [], [])
     assert finding.sentence == "trial a+b #0 was left open: closed as KILLED"
-    [finding] = diagnose(runs(trial(0, status="RUNNING")), [], [], set())
+    [finding] = diagnose(runs(trial(0, status="RUNNING")), [], [])
     assert finding.sentence == "trial a+b #0 was left open: closed as FINISHED"

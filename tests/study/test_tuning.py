@@ -1,7 +1,9 @@
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+import itertools
+import math
+import random
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -14,19 +16,13 @@ from optuna.distributions import (
     FloatDistribution,
     IntDistribution,
 )
-from optuna.trial import Trial, TrialState
+from optuna.trial import TrialState
 
-from cifar_exp.components.datasets import Dataset
-from cifar_exp.records import RunRecord
-from cifar_exp.study import StudyError, connect, tune, tuning
-from cifar_exp.study.pruners import PRUNERS
-from cifar_exp.study.samplers import SAMPLERS, make
+from cifar_exp.components.pruners import PRUNERS
+from cifar_exp.components.samplers import SAMPLERS
+from cifar_exp.study import StudyError, TrialResult, Tuning, block_size, connect, pruners
+from cifar_exp.study.samplers import make
 from cifar_exp.study.tuning import distributions
-from cifar_exp.tracking import Tracker, mlflow_experiment
-from cifar_exp.tracking import connect as connect_store
-from cifar_exp.training import loop
-from cifar_exp.training.context import Task
-from cifar_exp.training.events import Event
 from tests import tiny
 
 SPACE = {
@@ -35,319 +31,176 @@ SPACE = {
     "optimizer.momentum": FloatDistribution(0.5, 0.9),
     "optimizer.ns_steps": IntDistribution(3, 6),
 }
+EPOCHS = 9
+RANGES = "sgd = { lr = { low = 1e-3, high = 0.1 }, momentum = { low = 0.5, high = 0.9 } }"
 
 
-@dataclass
-class Bench:
-    """A task, and the storage of its study."""
-
-    task: Task
-    storage_url: str
-
-    @property
-    def tracker(self) -> Tracker:
-        return self.task.tracker
-
-
-BenchOf = Callable[..., Bench]
+def tuning_of(
+    images: Path, sampler: str, pruner: str = "none", at_once: int = 1, trials: int = 12
+) -> Tuning:
+    search = f'''trials = {trials}
+        sampler = "{sampler}"
+        pruner = "{pruner}"
+        batch_size = [8, 16]
+        at_once = {at_once}'''
+    experiment = tiny.experiment(images, epochs=str(EPOCHS), search=search, optimizers=RANGES)
+    return Tuning(experiment, experiment.combinations()[0], "tiny/cross_entropy+sgd id")
 
 
-@pytest.fixture
-def bench_of(images: Path, data: Dataset, tracking_uri: str, storage_url: str) -> BenchOf:
-    place = mlflow_experiment(connect_store(tracking_uri), "tiny")
-    tracker = Tracker(tracking_uri, "tiny", place)
-
-    def of(**changes: str) -> Bench:
-        experiment = tiny.experiment(images, epochs="1", **changes)
-        return Bench(
-            Task(
-                experiment=experiment,
-                combination=experiment.combinations()[0],
-                data=data,
-                tracker=tracker,
-                parent="parent",
-            ),
-            storage_url,
-        )
-
-    return of
+def accuracy(params: Mapping[str, Any], epoch: int) -> float:
+    """A made-up training: best at a learning rate of 0.02 and momentum of 0.8."""
+    miss = abs(math.log10(params["lr"] / 0.02)) + abs(params["optimizer.momentum"] - 0.8)
+    return float(1 / (1 + miss) * (1 - 0.5**epoch))
 
 
-def search(trials: int, sampler: str = "random", pruner: str = "none") -> str:
-    names = f'sampler = "{sampler}"\npruner = "{pruner}"'
-    return f"trials = {trials}\n{names}\nbatch_size = [8, 16]"
-
-
-def run(bench: Bench) -> list[Event]:
-    events: list[Event] = []
-    tune(bench.task, bench.storage_url, events.append)
-    return events
-
-
-def study_of(bench: Bench) -> optuna.Study:
-    [summary] = optuna.get_all_study_summaries(bench.storage_url)
-    return optuna.load_study(study_name=summary.study_name, storage=bench.storage_url)
-
-
-def trials_of(bench: Bench) -> list[RunRecord]:
-    return bench.tracker.records(kind="trial")
-
-
-def params_of(bench: Bench) -> list[dict[str, object]]:
-    return [trial.params for trial in study_of(bench).trials]
-
-
-def test_a_study_has_exactly_its_trials_in_both_stores(bench_of: BenchOf) -> None:
-    bench = bench_of(search=search(4))
-    events = run(bench)
-    study, records = study_of(bench), trials_of(bench)
-    assert [record.number for record in records] == [trial.number for trial in study.trials]
-    for record, trial in zip(records, study.trials, strict=True):
-        assert record.name == f"cross_entropy+sgd #{trial.number}"
-        assert record.metrics["val_accuracy"] == trial.value
-        assert record.params["lr"] == str(trial.params["lr"])
-        assert record.params["batch_size"] == str(trial.params["batch_size"])
-        assert trial.user_attrs["mlflow_run_id"] == record.run_id
-        assert record.parent == "parent"
-    assert [e.training for e in events if e.state] == [f"trial {number}" for number in range(4)]
-
-
-def test_the_study_can_be_read_by_its_name(bench_of: BenchOf) -> None:
-    bench = bench_of(search=search(1))
-    run(bench)
-    study = study_of(bench)
-    assert study.study_name == f"tiny/cross_entropy+sgd {bench.task.identity}"
-    assert study.metric_names == ["val_accuracy"]
-    assert study.direction == optuna.study.StudyDirection.MAXIMIZE
-
-
-def test_tuning_again_does_nothing(bench_of: BenchOf) -> None:
-    bench = bench_of(search=search(3))
-    run(bench)
-    before = trials_of(bench)
-    assert run(bench) == []
-    assert trials_of(bench) == before
-
-
-@pytest.mark.parametrize("sampler", sorted(SAMPLERS))
-def test_trials_are_the_same_in_one_go_or_in_two(bench_of: BenchOf, sampler: str) -> None:
-    """Seven trials go beyond the random start of the samplers that learn."""
-    whole = bench_of(search=search(7, sampler))
-    run(whole)
-    expected = params_of(whole)
-    for record in trials_of(whole):
-        whole.tracker.client.delete_run(record.run_id)
-    run(bench_of(search=search(3, sampler)))
-    run(whole)
-    assert params_of(whole) == expected
-    assert len({str(params) for params in expected}) == 7
-
-
-def test_a_trial_that_was_cut_short_is_trained_again_with_its_parameters(
-    bench_of: BenchOf, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    bench = bench_of(search=search(4))
-    run(bench)
-    expected = params_of(bench)
-    for record in trials_of(bench):
-        bench.tracker.client.delete_run(record.run_id)
-
-    def cut(*_: object) -> None:
-        raise KeyboardInterrupt
-
-    run(bench_of(search=search(2)))
-    with monkeypatch.context() as patch:
-        patch.setattr(loop, "train", cut)
-        with pytest.raises(KeyboardInterrupt):
-            run(bench)
-    assert [t.state for t in study_of(bench).trials][-1] == TrialState.RUNNING
-    bench.tracker.close_running()
-    run(bench)
-    assert params_of(bench) == expected
-    assert [t.state for t in study_of(bench).trials] == [TrialState.COMPLETE] * 4
-    assert [(r.number, r.state) for r in trials_of(bench)] == [
-        (number, "COMPLETE") for number in range(4)
-    ]
-
-
-@pytest.mark.parametrize("drawn", [0, 1, 2])
-@pytest.mark.parametrize("sampler", sorted(SAMPLERS))
-def test_a_trial_cut_short_between_two_draws_has_the_values_of_a_whole_one(
-    bench_of: BenchOf, monkeypatch: pytest.MonkeyPatch, sampler: str, drawn: int
-) -> None:
-    ranges = "sgd = { lr = { low = 1e-3, high = 0.1 }, momentum = { low = 0.5, high = 0.9 } }"
-    bench = bench_of(search=search(7, sampler), optimizers=ranges)
-    run(bench)
-    expected = params_of(bench)
-    for record in trials_of(bench):
-        bench.tracker.client.delete_run(record.run_id)
-    draw = tuning._draw
-
-    def cut(trial: Trial, name: str, distribution: BaseDistribution) -> Any:
-        if trial.number in (0, 6) and len(trial.params) == drawn:  # random, and from a model
-            raise KeyboardInterrupt
-        return draw(trial, name, distribution)
-
-    for _ in range(2):
-        monkeypatch.setattr(tuning, "_draw", cut)
-        with pytest.raises(KeyboardInterrupt):
-            run(bench)
-        monkeypatch.setattr(tuning, "_draw", draw)
-        run(bench_of(search=search(6, sampler), optimizers=ranges))
-    run(bench)
-    assert params_of(bench) == expected
-
-
-def test_a_trial_that_mlflow_has_finished_is_told_to_the_study(
-    bench_of: BenchOf, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Killed after the run was closed and before the study knew."""
-    bench = bench_of(search=search(2))
-
-    def killed(*_: object, **__: object) -> None:
-        raise KeyboardInterrupt
-
-    with monkeypatch.context() as patch:
-        patch.setattr(optuna.Study, "tell", killed)
-        with pytest.raises(KeyboardInterrupt):
-            run(bench)
-    [done] = trials_of(bench)
-    run(bench)
-    assert trials_of(bench)[0] == done
-    assert [t.value for t in study_of(bench).trials] == [
-        record.metrics["val_accuracy"] for record in trials_of(bench)
-    ]
-
-
-@pytest.mark.parametrize("sampler", ["random", "tpe"])
-def test_a_lost_study_is_rebuilt_from_mlflow(bench_of: BenchOf, sampler: str) -> None:
-    bench = bench_of(search=search(6, sampler))
-    run(bench)
-    expected, before = params_of(bench), trials_of(bench)
-    optuna.delete_study(study_name=study_of(bench).study_name, storage=bench.storage_url)
-    run(bench)
-    assert trials_of(bench) == before
-    assert params_of(bench) == expected
-    assert [t.value for t in study_of(bench).trials] == [
-        record.metrics["val_accuracy"] for record in before
-    ]
-
-
-def test_trials_lost_in_mlflow_are_trained_again_with_the_same_parameters(
-    bench_of: BenchOf,
-) -> None:
-    bench = bench_of(search=search(4))
-    run(bench)
-    before, expected = trials_of(bench), params_of(bench)
-    for record in before[1:3]:
-        bench.tracker.client.delete_run(record.run_id)
-    run(bench)
-    after = sorted(trials_of(bench), key=lambda record: record.number or 0)
-    assert params_of(bench) == expected
-    assert [record.params for record in after] == [record.params for record in before]
-    assert [r.metrics["val_accuracy"] for r in after] == [r.metrics["val_accuracy"] for r in before]
-    assert (after[0].run_id, after[3].run_id) == (before[0].run_id, before[3].run_id)
-
-
-def test_a_diverged_trial_counts_and_is_not_repeated(bench_of: BenchOf) -> None:
-    bench = bench_of(search=search(3), optimizers="sgd = { lr = { low = 1e20, high = 1e30 } }")
-    run(bench)
-    run(bench)
-    assert [record.state for record in trials_of(bench)] == ["FAIL"] * 3
-    assert [t.state for t in study_of(bench).trials] == [TrialState.FAIL] * 3
-
-
-def test_settings_given_as_ranges_are_searched_and_recorded(bench_of: BenchOf) -> None:
-    bench = bench_of(
-        search=search(3),
-        losses="focal = { gamma = { low = 0.5, high = 3.0 } }",
-        optimizers="muon = { lr = 0.01, ns_steps = { low = 2, high = 5 } }",
+def train(tuning: Tuning, number: int) -> TrialResult:
+    """Train a trial as long as it is not pruned, without telling of its end."""
+    params = tuning.ask(number)
+    accuracies: dict[int, float] = {}
+    pruned = False
+    for epoch in range(1, EPOCHS + 1):
+        accuracies[epoch] = accuracy(params, epoch)
+        pruned = tuning.is_to_be_pruned(number, epoch, accuracies[epoch])
+        if pruned:
+            break
+    return TrialResult(
+        number=number,
+        params=params,
+        accuracies=accuracies,
+        state="PRUNED" if pruned else "COMPLETE",
+        val_accuracy=accuracies[epoch],
     )
-    run(bench)
-    for record, params in zip(trials_of(bench), params_of(bench), strict=True):
-        assert set(params) == {"batch_size", "loss.gamma", "optimizer.ns_steps"}
-        assert {name: record.params[name] for name in params} == {
-            name: str(value) for name, value in params.items()
-        }
-        assert isinstance(params["optimizer.ns_steps"], int)
-        assert record.params["lr"] == "0.01"
 
 
-def test_a_study_prunes_what_falls_behind(
-    bench_of: BenchOf, images: Path, monkeypatch: pytest.MonkeyPatch
+def tune(tuning: Tuning, numbers: range) -> list[TrialResult]:
+    found = []
+    for number in numbers:
+        found.append(train(tuning, number))
+        tuning.tell(found[-1])
+    return found
+
+
+EVERY = list(itertools.product(sorted(SAMPLERS), sorted(PRUNERS)))
+
+
+@pytest.mark.parametrize(("sampler", "pruner"), EVERY)
+def test_a_tuning_goes_on_from_its_results_as_if_nothing_had_been(
+    images: Path, sampler: str, pruner: str
 ) -> None:
-    """Each trial is a little worse than the one before, so the median cuts all after the fifth."""
-    bench = bench_of()
-    longer = tiny.experiment(images, epochs="4", search=search(8, pruner="median"))
-    bench.task = replace(bench.task, experiment=longer)
-    begun: list[int] = []
+    """Twelve trials go beyond the random start of the samplers that learn."""
+    whole = tune(tuning_of(images, sampler, pruner), range(12))
+    for done in (1, 6, 11):
+        resumed = tuning_of(images, sampler, pruner)
+        resumed.tell_all(whole[:done])
+        assert tune(resumed, range(done, 12)) == whole[done:]
+    if sampler != "gp":  # which may find the same best setting twice
+        assert len({str(result.params) for result in whole}) == 12
+        pruned = {"PRUNED"} if pruner != "none" else set()
+        assert {result.state for result in whole} == {"COMPLETE"} | pruned
 
-    def train(*_: object) -> Iterator[loop.EpochMetrics]:
-        begun.append(len(begun))
-        scores = tiny.scores(accuracy=0.9 - 0.01 * begun[-1])
-        for epoch in range(1, 5):
-            yield loop.EpochMetrics(
-                epoch=epoch, train_loss=1.0, val=scores, seconds=1.0, images_per_second=1.0
+
+@pytest.mark.parametrize("sampler", sorted(SAMPLERS))
+def test_to_ask_again_gives_the_same_settings(images: Path, sampler: str) -> None:
+    tuning = tuning_of(images, sampler, "median")
+    first = tune(tuning, range(7))
+    again = tuning_of(images, sampler, "median")
+    again.tell_all(first)
+    assert tuning.ask(7) == tuning.ask(7) == again.ask(7)
+
+
+@pytest.mark.parametrize(("sampler", "pruner"), EVERY)
+def test_a_block_is_the_same_whichever_trial_ends_first(
+    images: Path, sampler: str, pruner: str
+) -> None:
+    def in_order(order: list[int]) -> list[TrialResult]:
+        tuning = tuning_of(images, sampler, pruner, at_once=4)
+        found: dict[int, TrialResult] = {}
+        for block in (range(4), range(4, 8), range(8, 12)):
+            for number in block:
+                tuning.ask(number)
+            for index in order:
+                found[block[index]] = train(tuning, block[index])
+                tuning.tell(found[block[index]])
+        return [found[number] for number in range(12)]
+
+    assert in_order([0, 1, 2, 3]) == in_order([3, 1, 0, 2])
+
+
+@pytest.mark.parametrize("sampler", ["tpe", "gp"])
+def test_a_block_knows_the_results_of_earlier_blocks_alone(images: Path, sampler: str) -> None:
+    def next_one(told: int) -> dict[str, Any]:
+        tuning = tuning_of(images, sampler, at_once=3)
+        results = tune(tuning, range(6))
+        fresh = tuning_of(images, sampler, at_once=3)
+        fresh.tell_all(results)
+        for number in range(6, 6 + told):
+            fresh.tell(train(fresh, number))
+        return fresh.ask(8)
+
+    assert next_one(0) == next_one(2)
+
+
+def test_trials_of_one_block_differ(images: Path) -> None:
+    tuning = tuning_of(images, "gp", at_once=4)
+    tune(tuning, range(8))
+    assert len({str(tuning.ask(number)) for number in range(8, 12)}) == 4
+
+
+@pytest.mark.parametrize(
+    ("sampler", "pruner", "at_once", "size"),
+    [
+        ("random", "none", 1, math.inf),
+        ("qmc", "none", 5, math.inf),
+        ("random", "median", 1, 1),
+        ("qmc", "hyperband", 3, 3),
+        ("tpe", "none", 4, 4),
+        ("gp", "median", 1, 1),
+    ],
+)
+def test_only_trials_that_depend_on_no_other_are_asked_all_at_once(
+    images: Path, sampler: str, pruner: str, at_once: int, size: float
+) -> None:
+    search = f'trials = 9\nsampler = "{sampler}"\npruner = "{pruner}"\nat_once = {at_once}'
+    assert block_size(tiny.experiment(images, search=search)) == size
+
+
+def test_independent_trials_are_asked_in_any_order(images: Path) -> None:
+    for sampler in ("random", "qmc"):
+        numbers = list(range(12))
+        expected = [tuning_of(images, sampler).ask(number) for number in numbers]
+        random.Random(1).shuffle(numbers)
+        tuning = tuning_of(images, sampler)
+        found = {number: tuning.ask(number) for number in numbers}
+        assert [found[number] for number in range(12)] == expected
+
+
+def test_the_median_of_earlier_trials_decides(images: Path) -> None:
+    """Five whole trials have .1 to .5 at epoch 3, so the median is .3; two epochs are warm-up."""
+    tuning = tuning_of(images, "random", "median")
+    for number in range(5):
+        accuracies = dict.fromkeys(range(1, EPOCHS + 1), 0.1 * (number + 1))
+        for epoch, value in accuracies.items():
+            tuning.ask(number)
+            assert not tuning.is_to_be_pruned(number, epoch, value)  # too few to compare with
+        tuning.tell(
+            TrialResult(
+                number=number,
+                params=tuning.ask(number),
+                accuracies=accuracies,
+                state="COMPLETE",
+                val_accuracy=0.1 * (number + 1),
             )
-
-    monkeypatch.setattr(loop, "train", train)
-    run(bench)
-    records = trials_of(bench)
-    assert [record.state for record in records] == ["COMPLETE"] * 5 + ["PRUNED"] * 3
-    assert [record.metrics["epochs_trained"] for record in records] == [4] * 5 + [2] * 3
-    states = [trial.state.name for trial in study_of(bench).trials]
-    assert states == [record.state for record in records]
+        )
+    tuning.ask(5)
+    assert [tuning.is_to_be_pruned(5, epoch, 0.29) for epoch in (1, 2, 3)] == [False, True, True]
 
 
-def test_a_rebuilt_study_knows_every_epoch(bench_of: BenchOf, images: Path) -> None:
-    """Pruners compare trials epoch by epoch."""
-    bench = bench_of(search=search(2))
-    longer = tiny.experiment(images, epochs="3", search=search(2))
-    bench.task = replace(bench.task, experiment=longer)
-    run(bench)
-    expected = [trial.intermediate_values for trial in study_of(bench).trials]
-    optuna.delete_study(study_name=study_of(bench).study_name, storage=bench.storage_url)
-    run(bench)
-    assert [trial.intermediate_values for trial in study_of(bench).trials] == expected
-    assert [sorted(values) for values in expected] == [[1, 2, 3]] * 2
-
-
-def test_only_the_best_model_is_kept_when_asked(bench_of: BenchOf) -> None:
-    bench = bench_of(search=search(5), top='keep_models = "best"')
-    run(bench)
-    client = bench.tracker.client
-    held = client.search_logged_models([bench.tracker.mlflow_experiment_id])
-    best = max(trials_of(bench), key=lambda record: record.metrics["val_accuracy"])
-    [kept] = held
-    assert kept.source_run_id == best.run_id
-    files = [path for path in Path("mlruns").rglob("MLmodel") if path.is_file()]
-    assert len(files) == 1
-
-
-def test_models_that_are_not_to_be_kept_any_more_are_deleted(bench_of: BenchOf) -> None:
-    """As after an interruption between a better trial and the deletion of the one before it."""
-    run(bench_of(search=search(4)))
-    bench = bench_of(search=search(4), top='keep_models = "best"')
-    run(bench)
-    [kept] = bench.tracker.client.search_logged_models([bench.tracker.mlflow_experiment_id])
-    best = max(trials_of(bench), key=lambda record: record.metrics["val_accuracy"])
-    assert kept.source_run_id == best.run_id
-
-
-@pytest.mark.parametrize("kept", ["all", "best"])
-def test_a_combinations_runs_are_read_once_and_not_for_each_trial(
-    bench_of: BenchOf, monkeypatch: pytest.MonkeyPatch, kept: str
-) -> None:
-    bench = bench_of(search=search(4), top=f'keep_models = "{kept}"')
-    read, reads = Tracker.records, []
-
-    def noted(tracker: Tracker, **tags: str) -> list[RunRecord]:
-        reads.append(tags)
-        return read(tracker, **tags)
-
-    monkeypatch.setattr(Tracker, "records", noted)
-    run(bench)
-    assert len(reads) == 1
+def test_nothing_is_pruned_after_the_last_epoch(images: Path) -> None:
+    tuning = tuning_of(images, "random", "median")
+    tune(tuning, range(6))
+    tuning.ask(6)
+    told = [tuning.is_to_be_pruned(6, epoch, -1.0) for epoch in range(1, EPOCHS + 1)]
+    assert told == [False] + [True] * (EPOCHS - 2) + [False]
 
 
 @pytest.mark.parametrize("name", sorted(SAMPLERS))
@@ -358,7 +211,7 @@ def test_a_sampler_depends_on_the_study_and_the_number_alone(name: str) -> None:
             study.add_trial(
                 optuna.trial.create_trial(state=TrialState.FAIL, params={}, distributions={})
             )
-        study.sampler = make(name, SPACE, (seed, "a+b"), number)
+        study.sampler = make(SAMPLERS[name], SPACE, (seed, "a+b"), number)
         return study.ask(SPACE).params
 
     assert draw(0, 0) == draw(0, 0)
@@ -371,7 +224,7 @@ def test_the_sobol_points_fill_the_space_evenly() -> None:
     study = optuna.create_study()
     drawn = []
     for number in range(16):
-        study.sampler = make("qmc", SPACE, (0, "a+b"), number)
+        study.sampler = make(SAMPLERS["qmc"], SPACE, (0, "a+b"), number)
         drawn.append(study.ask(SPACE).params)
     tenths = np.sort([np.log10(params["lr"]) for params in drawn])
     strata = np.floor((tenths + 4) / 4 * 16)
@@ -393,23 +246,29 @@ def test_whole_numbers_on_a_log_scale_are_drawn_on_it() -> None:
             study.add_trial(
                 optuna.trial.create_trial(state=TrialState.FAIL, params={}, distributions={})
             )
-        study.sampler = make("qmc", space, (0, "a+b"), number)
+        study.sampler = make(SAMPLERS["qmc"], space, (0, "a+b"), number)
         drawn.append(study.ask(space).params["n"])
     assert all(isinstance(value, int) and 1 <= value <= 1023 for value in drawn)
     assert 8 <= sum(value < 32 for value in drawn) <= 12  # half of the decades, half of the draws
 
 
-def test_every_pruner_can_be_built() -> None:
-    for build in PRUNERS.values():
-        assert isinstance(build(5), optuna.pruners.BasePruner)
+def test_the_pruners_are_as_documented() -> None:
+    median, hyperband = (pruners.make(PRUNERS[name], 27) for name in ("median", "hyperband"))
+    assert isinstance(pruners.make(PRUNERS["none"], 27), optuna.pruners.NopPruner)
+    assert isinstance(median, optuna.pruners.MedianPruner)
+    assert (median._n_startup_trials, median._n_warmup_steps) == (5, 2)
+    assert isinstance(hyperband, optuna.pruners.HyperbandPruner)
+    limits = (hyperband._min_resource, hyperband._max_resource, hyperband._reduction_factor)
+    assert limits == (1, 27, 3)
 
 
-def test_distributions_follow_the_definition(bench_of: BenchOf) -> None:
-    bench = bench_of(
+def test_distributions_follow_the_definition(images: Path) -> None:
+    experiment = tiny.experiment(
+        images,
         losses="focal = { gamma = { low = 0, high = 3 } }",
         optimizers="muon = { lr = { low = 1e-4, high = 0.1 }, ns_steps = { low = 2, high = 5 } }",
     )
-    assert distributions(bench.task.experiment, bench.task.combination) == {
+    assert distributions(experiment, experiment.combinations()[0]) == {
         "lr": FloatDistribution(1e-4, 0.1, log=True),
         "batch_size": CategoricalDistribution((8, 16)),
         "loss.gamma": FloatDistribution(0.0, 3.0),

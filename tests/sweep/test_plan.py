@@ -9,37 +9,44 @@ from hypothesis import strategies as st
 
 from cifar_exp.components.datasets import Dataset
 from cifar_exp.sweep import plan
-from cifar_exp.sweep.plan import Speed, makespan
+from cifar_exp.sweep.plan import Block, Speed, makespan
 from tests import tiny
 
 Seconds = st.floats(0.1, 100)
 
 
+def chain(tuning: float, confirming: float, seeds: int) -> list[Block]:
+    """Trials that wait for one another, and confirmations side by side after them."""
+    return [Block(1, tuning / 2), Block(1, tuning / 2), Block(seeds, confirming)]
+
+
 @pytest.mark.parametrize(
-    ("tuning", "confirming", "seeds", "workers", "expected"),
+    ("chains", "workers", "expected"),
     [
-        ([10.0], [1.0], 3, 1, 13.0),
-        ([10.0], [1.0], 3, 4, 11.0),  # confirmations side by side, but after the tuning
-        ([10.0, 10.0], [1.0, 1.0], 2, 1, 24.0),
-        ([10.0, 4.0], [2.0, 1.0], 2, 2, 12.0),  # the second's seeds run beside the first's tuning
-        ([6.0, 6.0, 6.0], [1.0, 1.0, 1.0], 1, 2, 13.0),
+        ([chain(10, 1, 3)], 1, 13.0),
+        ([chain(10, 1, 3)], 4, 11.0),  # confirmations side by side, but after the tuning
+        ([chain(10, 1, 2)] * 2, 1, 24.0),
+        ([chain(10, 2, 2), chain(4, 1, 2)], 2, 12.0),  # the second's seeds beside the first
+        ([[Block(8, 3.0)]], 1, 24.0),  # independent trials
+        ([[Block(8, 3.0)]], 2, 12.0),
+        ([[Block(8, 3.0)]], 3, 9.0),
+        ([[Block(2, 3.0), Block(2, 3.0)]], 3, 6.0),  # in blocks of two, the third has nothing
+        ([[Block(1, 1.0)], [Block(1, 5.0)], [Block(1, 4.0)]], 2, 5.0),  # the longest first
     ],
 )
-def test_the_makespan_by_hand(
-    tuning: list[float], confirming: list[float], seeds: int, workers: int, expected: float
-) -> None:
-    assert makespan(tuning, confirming, seeds, workers) == pytest.approx(expected)
+def test_the_makespan_by_hand(chains: list[list[Block]], workers: int, expected: float) -> None:
+    assert makespan(chains, workers) == pytest.approx(expected)
 
 
 @given(st.lists(st.tuples(Seconds, Seconds), min_size=1, max_size=8), st.integers(1, 5))
 def test_one_worker_takes_the_sum_and_many_take_between_the_longest_and_the_sum(
     combinations: list[tuple[float, float]], workers: int
 ) -> None:
-    tuning, confirming = map(list, zip(*combinations, strict=True))
-    whole = sum(tuning) + 2 * sum(confirming)
-    longest = max(t + c for t, c in combinations)
-    assert makespan(tuning, confirming, 2, 1) == pytest.approx(whole)
-    taken = makespan(tuning, confirming, 2, workers)
+    chains = [chain(tuning, confirming, 2) for tuning, confirming in combinations]
+    whole = sum(tuning + 2 * confirming for tuning, confirming in combinations)
+    longest = max(tuning + confirming for tuning, confirming in combinations)
+    assert makespan(chains, 1) == pytest.approx(whole)
+    taken = makespan(chains, workers)
     assert max(longest, whole / workers) <= taken * (1 + 1e-9)
     assert taken <= whole * (1 + 1e-9)
 

@@ -25,9 +25,10 @@ from cifar_exp.components.optimizers import OPTIMIZERS
 from cifar_exp.components.validation import DefinitionError
 from cifar_exp.experiment import read
 from cifar_exp.sweep import prepare
-from cifar_exp.sweep.executors.worker import Worker
+from cifar_exp.sweep.events import Event
+from cifar_exp.sweep.executors.local import TrainerProcess
 from cifar_exp.system import locks
-from cifar_exp.tracking import Run, connect, read_predictions
+from cifar_exp.tracking import connect, read_predictions
 from cifar_exp.training import checkpoint, loop
 from cifar_exp.training.loop import EpochMetrics
 from tests import tiny
@@ -153,8 +154,8 @@ def test_the_same_sweep_again_repeats_nothing_and_starts_no_worker(
 
     first = bench.run(tiny.definition(images))
     before = {record.run_id for record in bench.records()}
-    monkeypatch.setattr(Worker, "__init__", refuse)
-    second = bench.run(tiny.definition(images), workers=2)
+    monkeypatch.setattr(TrainerProcess, "__init__", refuse)
+    second = bench.run(tiny.definition(images), workers=2, inline=False)
     assert {record.run_id for record in bench.records()} == before
     assert second == first
     assert len(bench.events) == 10
@@ -285,7 +286,7 @@ def test_one_and_two_workers_give_the_same_trials_and_metrics(
 ) -> None:
     definition = tiny.definition(images, search=tiny_search("tpe", "median"))
     alone = bench.run(definition)
-    together = other_bench.run(definition, workers=2)
+    together = other_bench.run(definition, workers=2, inline=False)
     assert scores(together) == scores(alone)
     assert other_bench.results() == bench.results()
     assert Counter(e.state for e in other_bench.events if e.state) == {"COMPLETE": 10}
@@ -299,35 +300,28 @@ def test_the_order_of_the_definition_changes_no_training(
     assert other_bench.results() == bench.results()
 
 
-@pytest.mark.parametrize(
-    ("pruner", "study_is_lost"),
-    [("hyperband", False), ("median", True)],  # a new study lacks the rungs of hyperband
-)
+@pytest.mark.parametrize("pruner", ["median", "hyperband"])
 def test_a_trial_that_goes_on_from_its_checkpoint_is_pruned_alike(
     bench: Bench,
     images: Path,
     other_bench: Bench,
     monkeypatch: pytest.MonkeyPatch,
     pruner: str,
-    study_is_lost: bool,
 ) -> None:
-    def interrupted(run: Run, epoch: int, metrics: dict[str, float]) -> None:
-        if run.info.run_name == "mse+sgd #4" and epoch == 4:
+    """Even where the study is lost: what the pruner knew follows from MLflow's epochs."""
+
+    def interrupt(event: Event) -> None:
+        if (event.training, event.epoch) == ("trial 4", 4):
             raise KeyboardInterrupt
-        log_epoch(run, epoch, metrics)
 
     search = tiny_search("tpe", pruner).replace("trials = 3", "trials = 6")
     definition = tiny.definition(images, losses="mse = {}", epochs="5", search=search)
     monkeypatch.setattr(checkpoint, "SECONDS_BETWEEN", 0.0)
     monkeypatch.setattr(checkpoint, "MOST_SHARE", math.inf)
-    log_epoch = Run.log_epoch
-    with monkeypatch.context() as patch:
-        patch.setattr(Run, "log_epoch", interrupted)
-        with pytest.raises(KeyboardInterrupt):
-            bench.run(definition)
-    if study_is_lost:
-        [held] = studies(bench)
-        optuna.delete_study(study_name=held.study_name, storage=bench.storage_url)
+    with pytest.raises(KeyboardInterrupt):
+        bench.run(definition, watch=interrupt)
+    [held] = studies(bench)
+    optuna.delete_study(study_name=held.study_name, storage=bench.storage_url)
     begun: list[int] = []
     train = loop.train
 

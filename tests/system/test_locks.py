@@ -5,25 +5,22 @@ import os
 import signal
 import subprocess
 import sys
-import threading
 from datetime import datetime, timedelta
 from pathlib import Path
 
 import pytest
-from filelock import FileLock
 
 from cifar_exp.system import locks, urls
-from cifar_exp.system.locks import InUse, Units
+from cifar_exp.system.locks import InUse
 
 STORES = ("sqlite:////a/mlflow.db", "sqlite:////a/optuna.db")
-# Holds a sweep and a unit of work, says so, and then waits for ever.
+# Holds a sweep and a run, says so, and then waits for ever.
 HOLDER = """
 import sys
 from cifar_exp.system import locks
-with holds.alone(sys.argv[1:], "tiny", definition="d"):
-    with holds.Units(store=sys.argv[1], experiment="tiny").held("id", 2) as mine:
-        print(mine, flush=True)
-        sys.stdin.read()
+with locks.alone(sys.argv[1:], "tiny"), locks.writing("run"):
+    print("held", flush=True)
+    sys.stdin.read()
 """
 
 
@@ -42,7 +39,7 @@ def other() -> subprocess.Popen[str]:
         text=True,
     )
     assert process.stdout is not None
-    assert process.stdout.readline() == "True\n"
+    assert process.stdout.readline() == "held\n"
     return process
 
 
@@ -51,32 +48,18 @@ def kill(process: subprocess.Popen[str]) -> None:
     process.communicate()
 
 
-def test_a_process_that_only_looks_keeps_nobody_out() -> None:
-    looks = FileLock(locks._sweep_locks(STORES, "tiny")[1], thread_local=False)
-    looks.acquire()
-    threading.Timer(0.1, looks.release).start()
-    with locks.alone(STORES, "tiny"):
-        assert not locks.is_free(STORES, "tiny")
-
-
 def test_the_second_is_told_who_holds_the_sweep(other: subprocess.Popen[str]) -> None:
-    units = Units(store=STORES[0], experiment="tiny")
     try:
         with pytest.raises(InUse) as told, locks.alone(STORES, "tiny"):
             pass
         assert f"in use by process {other.pid} on " in str(told.value)
-        assert str(told.value).endswith("wait for it, or work on it too with --join")
-        assert not locks.is_free(STORES, "tiny")
-        held = locks.holder(STORES, "tiny")
-        assert held is not None
-        assert (held.pid, held.definition) == (other.pid, "d")
-        with units.held("id", 2) as mine:
-            assert not mine
-        with units.held("id", 1) as mine, units.held("id") as tuning:
-            assert mine
-            assert tuning
+        assert str(told.value).endswith("; wait for it")
+        assert locks.is_held("run")
+        assert not locks.is_held("another run")
         with locks.alone(STORES, "another"):  # another experiment in the same stores
             pass
+        with pytest.raises(InUse), locks.alone([STORES[0], "sqlite:////b/optuna.db"], "tiny"):
+            pass  # one of the stores is enough
     finally:
         kill(other)
 
@@ -89,21 +72,19 @@ def test_what_a_killed_process_held_is_free_whatever_its_note_says(
     assert len(notes) == 2
     for note in notes:  # its number is now that of a living process
         note.write_text(json.dumps({**json.loads(note.read_text()), "pid": os.getpid()}))
-    assert locks.is_free(STORES, "tiny")
-    assert locks.holder(STORES, "tiny") is None
-    assert Units(store=STORES[0], experiment="tiny").is_free("id", 2)
+    assert not locks.is_held("run")
     with locks.alone(STORES, "tiny"):
-        held = locks.holder(STORES, "tiny")
-    assert held is not None
-    assert held.definition == ""
+        held = [json.loads(note.read_text()) for note in tmp_path.rglob("*.note")]
+        assert [note["pid"] for note in held] == [os.getpid()] * 2
     assert not list(tmp_path.rglob("*.note"))
 
 
 def test_two_schemas_of_one_database_do_not_keep_each_other_out() -> None:
     stores = [f"postgresql://host/db?options=-csearch_path={name}" for name in ("a", "b")]
-    with locks.alone(stores, "tiny"):
-        assert not locks.is_free(stores, "tiny")
-    assert locks.is_free(stores, "tiny")
+    with locks.alone(stores, "tiny"), pytest.raises(InUse), locks.alone(stores[:1], "tiny"):
+        pass
+    with locks.alone(stores[:1], "tiny"):
+        pass
 
 
 def test_a_torn_note_names_nobody(tmp_path: Path) -> None:
@@ -142,5 +123,5 @@ def test_a_holder_says_the_day_only_where_it_is_another_one() -> None:
         (now, f"since {now:%H:%M}"),
         (now - timedelta(days=2), f"since {now - timedelta(days=2):%Y-%m-%d %H:%M}"),
     ):
-        held = locks.Holder(pid=7, host="h", since=since.isoformat(), definition="")
+        held = locks.Holder(pid=7, host="h", since=since.isoformat())
         assert str(held) == f"process 7 on h {text}"

@@ -20,6 +20,7 @@ from cifar_exp.components.datasets import Dataset
 from cifar_exp.components.metrics.predictions import Predictions
 from cifar_exp.errors import BadInput
 from cifar_exp.tracking import (
+    Point,
     Run,
     StoreError,
     Tracker,
@@ -56,7 +57,7 @@ def open_trial(tracker: Tracker) -> Open:
 
 def test_a_record_holds_what_was_written(tracker: Tracker, open_trial: Open) -> None:
     run = open_trial(3, parent="p", lr=0.1)
-    run.log_epoch(1, {"val/accuracy": 0.5})
+    run.log_epochs([Point(1, 0, {"val/accuracy": 0.5})])
     run.end_training("FAIL", {"val_accuracy": 0.5}, {"diverged": "true"})
     [record] = tracker.records(kind="trial")
     assert (record.name, record.number, record.parent) == ("a+b #3", 3, "p")
@@ -115,11 +116,12 @@ def test_an_interrupted_run_is_taken_up_and_repeats_no_epoch(
 ) -> None:
     first = open_trial(lr=0.1)
     for epoch in (1, 2):
-        first.log_epoch(epoch, {"val/accuracy": 0.1 * epoch})
+        metrics = {"val/accuracy": 0.1 * epoch, "epoch_seconds": 1.0}
+        first.log_epochs([Point(epoch, 0, metrics)])
     tracker.close_running()
     second = open_trial(parent="new", lr=0.1)
     for epoch in (1, 2, 3):
-        second.log_epoch(epoch, {"val/accuracy": 0.1 * epoch})
+        second.log_epochs([Point(epoch, 0, {"val/accuracy": 0.1 * epoch})])
     assert second.run_id == first.run_id
     history = tracker.client.get_metric_history(first.run_id, "val/accuracy")
     assert [(p.step, p.value) for p in history] == [(1, 0.1), (2, 0.2), (3, pytest.approx(0.3))]
@@ -178,8 +180,7 @@ def test_closing_gives_each_run_the_status_of_its_state(tracker: Tracker, open_t
     open_trial(1).set_tags({"trial_state": "COMPLETE"})  # killed before its status was written
     open_trial(2).set_tags({"trial_state": "FAIL"})
     open_trial(3).end_training("PRUNED", {}, {})
-    closed = tracker.close_running()
-    assert [record.number for record in closed] == [0, 1, 2]
+    tracker.close_running()
     assert [r.status for r in tracker.records()] == ["KILLED", "FINISHED", "FAILED", "KILLED"]
 
 
@@ -222,7 +223,7 @@ def test_runs_of_other_programs_are_left_alone(tracker: Tracker) -> None:
     tags = {"experiment": "tiny"}
     foreign = tracker.client.create_run(tracker.mlflow_experiment_id, tags=tags)
     assert tracker.records() == []
-    assert tracker.close_running() == []
+    tracker.close_running()
     assert tracker.client.get_run(foreign.info.run_id).info.status == "RUNNING"
 
 
@@ -390,7 +391,9 @@ def test_curves_are_read_for_more_runs_than_a_request_holds(
     runs = [open_trial(number) for number in range(3)]
     for number, run in enumerate(runs):
         for epoch in (1, 2):
-            run.log_epoch(epoch, {"val/accuracy": 0.1 * number + epoch, "epoch_seconds": 1.5})
+            run.log_epochs(
+                [Point(epoch, 0, {"val/accuracy": 0.1 * number + epoch, "epoch_seconds": 1.5})]
+            )
     without = open_trial(9).run_id
     curves = read_curves(tracker.client, [*(run.run_id for run in runs), without])
     assert list(curves) == [run.run_id for run in runs]
@@ -405,7 +408,7 @@ def test_a_server_gives_the_curves_that_were_written(tmp_path: Path) -> None:
         remote = Tracker(uri, "tiny", mlflow_experiment(client, "tiny"))
         run = remote.open_run("trial", "a+b #0", tags={"number": "0"}, params={})
         for epoch in (1, 2, 3):
-            run.log_epoch(epoch, {"val/accuracy": 0.1 * epoch, "epoch_seconds": 0.5})
+            run.log_epochs([Point(epoch, 0, {"val/accuracy": 0.1 * epoch, "epoch_seconds": 0.5})])
         [curve] = read_curves(client, [run.run_id]).values()
     assert [(p.epoch, p.seconds) for p in curve] == [(1, 0.5), (2, 1.0), (3, 1.5)]
     assert [p.accuracy for p in curve] == pytest.approx([0.1, 0.2, 0.3])

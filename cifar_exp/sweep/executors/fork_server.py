@@ -1,7 +1,7 @@
-"""The process that workers are forked from, which has loaded what all of them need.
+"""The process that trainers are forked from, which has loaded what all of them need.
 
-Torch, MLflow and Optuna take seconds of a core to load, and hundreds of megabytes. A worker that
-is forked has them at once and shares their memory; so has one that replaces a dead worker.
+Torch takes seconds of a core to load, and hundreds of megabytes. A trainer that is forked has it
+at once and shares its memory; so has one that replaces a dead trainer.
 """
 
 from __future__ import annotations
@@ -11,12 +11,13 @@ import os
 import signal
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from multiprocessing import forkserver, resource_tracker
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from multiprocessing.context import ForkServerContext, SpawnContext
+    from multiprocessing.process import BaseProcess
 
 # To fork is safe from a process that has loaded libraries and computed nothing: no pool of threads
 # is there yet, and no GPU was touched. On macOS the system's own libraries do not allow it.
@@ -29,10 +30,9 @@ GONE = (EOFError, ConnectionError)
 
 
 def context() -> ForkServerContext | SpawnContext:
-    """Return what worker processes are made with; the server is started if there is none.
+    """Return what trainer processes are made with; the server is started if there is none.
 
-    A process gets the environment that the server was started with. One thread at a time may call
-    this, as the environment is changed for a moment.
+    A process gets the environment that the server was started with.
     """
     if METHOD == "spawn":
         return multiprocessing.get_context("spawn")
@@ -43,14 +43,30 @@ def context() -> ForkServerContext | SpawnContext:
     return made
 
 
+def start() -> None:
+    """Let the server load everything, beside what this process does meanwhile."""
+    if METHOD == "forkserver":
+        context()
+
+
 def load() -> None:
-    """Wait until the server has loaded everything; Ctrl-C interrupts that in the main thread."""
+    """Wait until the server has loaded everything."""
     if METHOD == "spawn":
         return
-    with suppress(*GONE):  # it could not load; whoever starts a worker will meet that, too
+    with suppress(*GONE):  # it could not load; whoever starts a process will meet that, too
         first = context().Process(target=int)
         first.start()
         first.join()
+
+
+def start_process(process: BaseProcess) -> None:
+    """Start a process that was made with `context`.
+
+    Raises:
+        One of GONE: The fork server has died.
+    """
+    with _apart() if METHOD == "spawn" else nullcontext():
+        process.start()
 
 
 @contextmanager

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import json
 import logging
 from pathlib import Path
@@ -18,22 +17,18 @@ from mlflow.store.artifact.artifact_repository_registry import get_artifact_repo
 from mlflow.types import Schema, TensorSpec
 
 from cifar_exp.components.datasets import Dataset
-from cifar_exp.components.models import onednn, standardize
 from cifar_exp.tracking.artifacts.flavor import flavor
 
-# The artifact then holds our layers too, and loads where cifar_exp is not installed.
-for layers in (onednn, standardize):
-    cloudpickle.register_pickle_by_value(layers)
 logging.getLogger("mlflow.pytorch").setLevel(logging.ERROR)  # it warns of pickle on every call
 
 
 def log_model(
-    client: mlflow.MlflowClient, run: entities.RunInfo, model: torch.nn.Module, data: Dataset
+    client: mlflow.MlflowClient, run: entities.RunInfo, network: Path, data: Dataset
 ) -> str:
-    """Store a network as the MLflow model `model` of a run; return the model's id.
+    """Store the network in a file as the MLflow model `model` of a run; return the model's id.
 
-    The stored network is on the CPU and in evaluation mode. It takes uint8 images
-    N x C x H x W as they are in the data set and gives float32 logits N x classes.
+    The file is one of a trainer of this sweep: to read it runs code. The network takes uint8
+    images N x C x H x W as they are in the data set and gives float32 logits N x classes.
 
     This is what MLflow's own `Model.log` does, but for one thing: that reads the history of each
     of the run's metrics to find those of step 0, a request a metric, and there are none.
@@ -42,6 +37,7 @@ def log_model(
     client.log_outputs(run.run_id, [entities.LoggedModelOutput(logged.model_id, step=0)])
     with TemporaryDirectory() as folder:
         path = Path(folder) / "model"
+        model = torch.load(network, map_location="cpu", weights_only=False)
         _save(model, Model(run_id=run.run_id, model_id=logged.model_id), path, data)
         place = get_artifact_repository(logged.artifact_location, client.tracking_uri)
         place.log_artifacts(str(path))
@@ -70,7 +66,7 @@ def dataset_input(data: Dataset) -> entities.DatasetInput:
 
 def _save(model: torch.nn.Module, about: Model, path: Path, data: Dataset) -> None:
     flavor.save_model(
-        copy.deepcopy(model).cpu().eval(),
+        model,
         path=str(path),
         mlflow_model=about,
         signature=_signature(data),

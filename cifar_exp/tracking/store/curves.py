@@ -33,6 +33,18 @@ def read_curves(
     }
 
 
+def read_accuracies(client: mlflow.MlflowClient, run_ids: Sequence[str]) -> dict[str, History]:
+    """Read the validation accuracy of every epoch of runs.
+
+    Raises:
+        StoreError: The store cannot be read.
+    """
+    try:
+        return _histories(client, run_ids, "val/accuracy")
+    except MlflowException as error:
+        raise StoreError(f"the epochs of the runs cannot be read: {error.message}") from error
+
+
 def _curve(accuracies: History, seconds: History) -> tuple[Point, ...]:
     spent, points = 0.0, []
     for epoch, accuracy in sorted(accuracies.items()):

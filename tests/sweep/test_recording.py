@@ -2,9 +2,10 @@ from __future__ import annotations
 
 import itertools
 import json
+import math
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -21,12 +22,15 @@ from cifar_exp.components.losses.likelihood import CrossEntropy
 from cifar_exp.components.metrics.scores import Evaluation
 from cifar_exp.experiment import TrialConfig
 from cifar_exp.records import RunRecord
+from cifar_exp.sweep import recording
 from cifar_exp.system.signals import Terminated
-from cifar_exp.tracking import Run, StoreError, Tracker, mlflow_experiment, read_predictions
+from cifar_exp.tracking import Point, Run, StoreError, Tracker, mlflow_experiment, read_predictions
 from cifar_exp.tracking.store.connect import connect
-from cifar_exp.training import loop, trial
-from cifar_exp.training.checkpoint import Checkpoint
+from cifar_exp.training import checkpoint, loop, trainer
+from cifar_exp.training.checkpoint import Checkpoint, CheckpointFile, key_of
+from cifar_exp.training.loop import EpochMetrics
 from tests import tiny
+from tests.recorded import train_recorded
 
 
 @pytest.fixture
@@ -45,7 +49,9 @@ Open = Callable[[TrialConfig], Run]
 @pytest.fixture
 def open_run(tracker: Tracker, data: Dataset) -> Open:
     def open_(config: TrialConfig) -> Run:
-        return tracker.new_run("trial", "it", tags={}, params=trial.params(config, data))
+        return tracker.new_run(
+            "trial", "it", tags={}, params=recording.params(config, data, torch.get_num_threads())
+        )
 
     return open_
 
@@ -65,7 +71,7 @@ def stored(tracker: Tracker) -> list[str]:
 def test_a_complete_training_is_recorded(
     config: TrialConfig, data: Dataset, tracker: Tracker, open_run: Open
 ) -> None:
-    outcome = trial.record(config, data, open_run(config))
+    outcome = train_recorded(config, data, open_run(config))
     record = only(tracker)
     assert (record.state, record.status) == ("COMPLETE", "FINISHED")
     assert record.metrics["val_accuracy"] == outcome.val_accuracy == record.metrics["val/accuracy"]
@@ -92,11 +98,11 @@ def test_seconds_are_without_what_a_process_does_once(
 
         return slow
 
-    monkeypatch.setattr(trial, "time", SimpleNamespace(perf_counter=lambda: clock[0]))
+    monkeypatch.setattr(trainer, "time", SimpleNamespace(perf_counter=lambda: clock[0]))
     monkeypatch.setattr(loop, "warm_up", passes(100, loop.warm_up))
     monkeypatch.setattr(loop, "build_model", passes(3, loop.build_model))
     monkeypatch.setattr(Run, "log_model", passes(20, Run.log_model))
-    trial.record(config, data, open_run(config))
+    train_recorded(config, data, open_run(config))
     assert only(tracker).metrics["seconds"] == 3
 
 
@@ -104,7 +110,7 @@ def test_every_epoch_is_one_point_of_every_metric(
     config: TrialConfig, data: Dataset, tracker: Tracker, open_run: Open
 ) -> None:
     run = open_run(config)
-    trial.record(config, data, run)
+    train_recorded(config, data, run)
     expected = list(loop.train(loop.build_model(config, data), config, data))
     for name, values in {
         "train/loss": [e.train_loss for e in expected],
@@ -139,7 +145,7 @@ def test_params_name_all_that_the_training_depends_on(
 def test_a_pruned_training_ends_where_it_is_told_to(
     config: TrialConfig, data: Dataset, tracker: Tracker, open_run: Open
 ) -> None:
-    outcome = trial.record(config, data, open_run(config), stop=lambda m: m.epoch == 1)
+    outcome = train_recorded(config, data, open_run(config), stop=lambda m: m.epoch == 1)
     record = only(tracker)
     assert (outcome.state, outcome.epochs) == ("PRUNED", 1)
     assert (record.state, record.status) == ("PRUNED", "KILLED")
@@ -150,7 +156,7 @@ def test_a_diverged_training_is_an_outcome_without_infinite_metrics(
     config: TrialConfig, data: Dataset, tracker: Tracker, open_run: Open
 ) -> None:
     wild = config.model_copy(update={"lr": 1e30})
-    outcome = trial.record(wild, data, open_run(wild))
+    outcome = train_recorded(wild, data, open_run(wild))
     record = only(tracker)
     assert outcome.diverged
     assert (record.state, record.status, record.diverged) == ("FAIL", "FAILED", True)
@@ -162,7 +168,7 @@ def test_a_training_that_breaks_is_recorded_with_its_reason(
     config: TrialConfig, data: Dataset, tracker: Tracker, open_run: Open
 ) -> None:
     broken = replace(data, train=replace(data.train, labels=data.train.labels + 100))
-    outcome = trial.record(config, broken, open_run(config))
+    outcome = train_recorded(config, broken, open_run(config))
     record = only(tracker)
     assert (outcome.state, outcome.diverged) == ("FAIL", False)
     assert (record.status, record.diverged) == ("FAILED", False)
@@ -187,7 +193,7 @@ def test_the_test_split_is_passed_once_and_gives_scores_and_predictions(
 
     build_model = loop.build_model
     monkeypatch.setattr(loop, "build_model", watched)
-    trial.record(config, data, open_run(config), test=data.test, keep_model=lambda _: False)
+    train_recorded(config, data, open_run(config), test=True, keep_model=False)
     assert sum(passed) == config.epochs * len(data.val) + len(data.test)
     record = only(tracker)
     predictions = read_predictions(tracker.client, record.run_id)
@@ -203,7 +209,7 @@ def test_six_classes_have_a_top_five(
     config: TrialConfig, data: Dataset, tracker: Tracker, open_run: Open
 ) -> None:
     six = replace(data, classes=tuple("abcdef"))
-    trial.record(config, six, open_run(config), test=data.test)
+    train_recorded(config, six, open_run(config), test=True)
     metrics = only(tracker).metrics
     assert metrics["val/accuracy"] <= metrics["val/top5"] <= 1
     assert metrics["test_accuracy"] <= metrics["test_top5"] <= 1
@@ -227,11 +233,13 @@ def test_an_outcome_that_was_half_written_is_there_once(
     with monkeypatch.context() as patch:
         patch.setattr(SqlAlchemyStore, "_set_tags", killed)
         with pytest.raises(KeyboardInterrupt):
-            trial.record(config, data, open_run(config), test=data.test)
+            train_recorded(config, data, open_run(config), test=True)
     assert "test_accuracy" in only(tracker).metrics
     assert not only(tracker).finished
-    again = tracker.open_run("trial", "it", tags={}, params=trial.params(config, data))
-    trial.record(config, data, again, test=data.test)
+    again = tracker.open_run(
+        "trial", "it", tags={}, params=recording.params(config, data, torch.get_num_threads())
+    )
+    train_recorded(config, data, again, test=True)
     record = only(tracker)
     assert record.finished
     for name in record.metrics.keys() - {"seconds", "epoch_seconds", "images_per_second"}:
@@ -251,14 +259,14 @@ def test_predictions_are_there_before_the_state_is(
 
     monkeypatch.setattr(Run, "end_training", killed)
     with pytest.raises(KeyboardInterrupt):
-        trial.record(config, data, open_run(config), test=data.test)
+        train_recorded(config, data, open_run(config), test=True)
     assert not only(tracker).finished
     first = read_predictions(tracker.client, only(tracker).run_id)
 
     monkeypatch.undo()
     there = tracker.client.get_run(only(tracker).run_id)
     taken_up = Run(tracker.client, there.info, logged_epochs=2)
-    trial.record(config, data, taken_up, test=data.test)
+    train_recorded(config, data, taken_up, test=True)
     assert only(tracker).finished
     second = read_predictions(tracker.client, only(tracker).run_id)
     for name, values in asdict(first).items():
@@ -277,7 +285,7 @@ def test_predictions_that_cannot_be_stored_are_no_outcome_of_the_training(
 
     monkeypatch.setattr(Run, "log_predictions", full)
     with pytest.raises(OSError, match="no space left"):
-        trial.record(config, data, open_run(config), test=data.test)
+        train_recorded(config, data, open_run(config), test=True)
     assert not only(tracker).finished
 
 
@@ -295,7 +303,7 @@ def test_a_test_split_that_diverges_fails_the_training(
 
     evaluate = loop.evaluate
     monkeypatch.setattr(loop, "evaluate", only_validates)
-    outcome = trial.record(config, data, open_run(config), test=data.test)
+    outcome = train_recorded(config, data, open_run(config), test=True)
     record = only(tracker)
     assert (outcome.state, outcome.diverged, record.diverged) == ("FAIL", True, True)
     assert not [name for name in record.metrics if name.startswith("test")]
@@ -306,7 +314,7 @@ def test_a_test_split_that_diverges_fails_the_training(
 def test_a_model_can_be_left_out(
     config: TrialConfig, data: Dataset, tracker: Tracker, open_run: Open
 ) -> None:
-    trial.record(config, data, open_run(config), keep_model=lambda _: False)
+    train_recorded(config, data, open_run(config), keep_model=False)
     assert stored(tracker) == []
 
 
@@ -328,7 +336,7 @@ def test_the_stored_model_reproduces_the_validation_accuracy_in_a_fresh_process(
 ) -> None:
     data = tiny.dataset(tiny.write_images(tmp_path / "images", size=32))
     chosen = config.model_copy(update={"model": model, "epochs": 1})
-    outcome = trial.record(chosen, data, open_run(chosen))
+    outcome = train_recorded(chosen, data, open_run(chosen))
     [model_id] = stored(tracker)
     np.save(tmp_path / "images.npy", data.val.images.numpy())
     np.save(tmp_path / "labels.npy", data.val.labels.numpy())
@@ -344,7 +352,7 @@ def test_the_stored_model_says_what_it_takes_and_needs(
 ) -> None:
     import mlflow
 
-    trial.record(config, data, open_run(config))
+    train_recorded(config, data, open_run(config))
     [model_id] = stored(tracker)
     info = mlflow.models.get_model_info(f"models:/{model_id}")
     [images], [logits] = info.signature.inputs, info.signature.outputs
@@ -355,7 +363,7 @@ def test_the_stored_model_says_what_it_takes_and_needs(
 def test_the_data_set_is_the_runs_input(
     config: TrialConfig, data: Dataset, tracker: Tracker, open_run: Open
 ) -> None:
-    trial.record(config, data, open_run(config))
+    train_recorded(config, data, open_run(config))
     inputs = tracker.client.get_run(only(tracker).run_id).inputs
     assert inputs is not None
     [given] = inputs.dataset_inputs
@@ -364,64 +372,105 @@ def test_the_data_set_is_the_runs_input(
     assert json.loads(given.dataset.profile or "")["train"] == len(data.train)
 
 
-class Kept:
-    """Has the checkpoint of an earlier attempt, and takes note of what is asked of it."""
-
-    def __init__(self, held: Checkpoint | None = None) -> None:
-        self.held = held
-        self.asked: list[range] = []
-        self.saved: list[int] = []
-        self.removed = False
-        self.warned: list[str] = []
-
-    def load(self, epochs: range) -> Checkpoint | None:
-        self.asked.append(epochs)
-        return self.held
-
-    def save_in_time(self, checkpoint: Checkpoint) -> bool:
-        self.saved.append(checkpoint.epoch)
-        return True
-
-    def remove(self) -> None:
-        self.removed = True
-
-    def warn(self, error: Exception) -> None:
-        self.warned.append(str(error))
+@pytest.fixture
+def every_epoch_kept(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(checkpoint, "SECONDS_BETWEEN", 0.0)
+    monkeypatch.setattr(checkpoint, "MOST_SHARE", math.inf)
+    monkeypatch.setenv("CIFAR_EXP_CACHE", str(tmp_path / "kept"))
 
 
+class Interrupted(Exception):  # noqa: N818 - what a test does to a training
+    """A training is left where it is."""
+
+
+def interrupt_after(epoch: int) -> Callable[[EpochMetrics], bool]:
+    def stop(metrics: EpochMetrics) -> bool:
+        if metrics.epoch == epoch:
+            raise Interrupted
+        return False
+
+    return stop
+
+
+@pytest.mark.usefixtures("every_epoch_kept")
+@pytest.mark.parametrize("recorded", [1, 2, 3])
 def test_a_training_goes_on_from_its_checkpoint_and_is_recorded_once(
-    config: TrialConfig, data: Dataset, tracker: Tracker, open_run: Open
+    config: TrialConfig, data: Dataset, tracker: Tracker, open_run: Open, recorded: int
 ) -> None:
+    """Interrupted after two epochs were kept, of which MLflow may hold less, or one more."""
     four = config.model_copy(update={"epochs": 4})
     expected = list(loop.train(loop.build_model(four, data), four, data))
-    model = loop.build_model(four, data)
-    optimizer = loop.build_optimizer(model, four)
-    first = loop.train(model, four, data, optimizer)
+    with pytest.raises(Interrupted):
+        train_recorded(four, data, open_run(four), checkpoint="it", stop=interrupt_after(3))
     run = open_run(four)
-    for _ in range(2):
-        metrics = next(first)
-        run.log_epoch(metrics.epoch, trial.epoch_metrics(metrics))
-    kept = Kept(Checkpoint.of(model, optimizer, 2, 1000.0))
-    again = Run(tracker.client, run.info, logged_epochs=2)
-    outcome = trial.record(four, data, again, keeper=kept)
+    first = recording.epoch_metrics
+    run.log_epochs([Point(m.epoch, 0, first(m)) for m in expected[:recorded]])
+    trained: list[int] = []
+    again = Run(tracker.client, run.info, logged_epochs=recorded)
+
+    def told(metrics: EpochMetrics) -> bool:
+        trained.append(metrics.epoch)
+        return False
+
+    outcome = train_recorded(four, data, again, checkpoint="it", stop=told)
     assert (outcome.state, outcome.epochs) == ("COMPLETE", 4)
+    assert trained == [1, 2, 3, 4]  # the first two of them from the checkpoint
     history = tracker.client.get_metric_history(run.run_id, "train/loss")
     assert [(p.step, p.value) for p in history] == [(e.epoch, e.train_loss) for e in expected]
-    record = only(tracker)
-    assert record.metrics["epochs_trained"] == 4
-    assert 1000 < record.metrics["seconds"] < 1100
-    assert (kept.asked, kept.saved, kept.removed) == ([range(1, 3)], [3], True)
+    record = tracker.client.get_run(run.run_id)
+    assert record.data.metrics["epochs_trained"] == 4
 
 
+@pytest.mark.usefixtures("every_epoch_kept")
+def test_no_epoch_that_is_kept_is_trained_again(
+    config: TrialConfig, data: Dataset, open_run: Open, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begun: list[int] = []
+    train = loop.train
+
+    def watched(*given: Any) -> Iterator[EpochMetrics]:
+        if len(given[2].train) > loop.WARM_UP_IMAGES:
+            begun.append(given[4])
+        return train(*given)
+
+    monkeypatch.setattr(loop, "train", watched)
+    three = config.model_copy(update={"epochs": 3})
+    with pytest.raises(Interrupted):
+        train_recorded(three, data, open_run(three), checkpoint="it", stop=interrupt_after(3))
+    train_recorded(three, data, open_run(three), checkpoint="it")
+    train_recorded(three, data, open_run(three), checkpoint="it")  # its outcome was not recorded
+    assert begun == [0, 2, 3]
+
+
+@pytest.mark.usefixtures("every_epoch_kept")
+def test_the_time_of_earlier_attempts_counts(
+    config: TrialConfig, data: Dataset, open_run: Open
+) -> None:
+    model = loop.build_model(config, data)
+    optimizer = loop.build_optimizer(model, config)
+    epochs = [next(loop.train(model, config, data, optimizer))]
+    file = CheckpointFile("it", key_of(config, data.fingerprint))
+    file.save_in_time(lambda: Checkpoint.of(model, optimizer, epochs, 1000.0))
+    outcome = train_recorded(config, data, open_run(config), checkpoint="it")
+    assert 1000 < outcome.seconds < 1100
+
+
+@pytest.mark.usefixtures("every_epoch_kept")
 def test_a_checkpoint_of_another_network_costs_its_epochs_alone(
-    config: TrialConfig, data: Dataset, tracker: Tracker, open_run: Open
+    config: TrialConfig,
+    data: Dataset,
+    tracker: Tracker,
+    open_run: Open,
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
     other = config.model_copy(update={"model": "lenet"})
     model = loop.build_model(other, tiny_32(data))
-    held = Checkpoint.of(model, loop.build_optimizer(model, other), 1, 5.0)
-    kept = Kept(held)
-    outcome = trial.record(config, data, open_run(config), keeper=kept)
-    assert (outcome.state, outcome.epochs, len(kept.warned)) == ("COMPLETE", 2, 1)
+    optimizer = loop.build_optimizer(model, other)
+    file = CheckpointFile("it", key_of(config, data.fingerprint))
+    file.save_in_time(lambda: Checkpoint.of(model, optimizer, [], 5.0))
+    outcome = train_recorded(config, data, open_run(config), checkpoint="it")
+    assert (outcome.state, outcome.epochs) == ("COMPLETE", 2)
+    assert caplog.text.count("is not used, training starts anew") == 1
     [first] = loop.train(
         loop.build_model(config, data), config.model_copy(update={"epochs": 1}), data
     )
@@ -457,12 +506,11 @@ def test_whatever_breaks_a_training_is_its_outcome(
     def broken(*_: object) -> None:
         raise error
 
-    kept = Kept()
     monkeypatch.setattr(CrossEntropy, "__call__", broken)
-    outcome = trial.record(config, data, open_run(config), keeper=kept)
+    outcome = train_recorded(config, data, open_run(config))
     record = only(tracker)
     assert (outcome.state, outcome.reason, outcome.diverged) == ("FAIL", reason, False)
-    assert (record.status, record.tags["reason"], kept.removed) == ("FAILED", reason, True)
+    assert (record.status, record.tags["reason"]) == ("FAILED", reason)
 
 
 def test_a_training_that_breaks_later_has_trained_the_epochs_before(
@@ -481,7 +529,7 @@ def test_a_training_that_breaks_later_has_trained_the_epochs_before(
 
     loop.warm_up(config, data)  # which validates, too
     monkeypatch.setattr(loop, "evaluate", breaking)
-    outcome = trial.record(config, data, open_run(config))
+    outcome = train_recorded(config, data, open_run(config))
     assert (outcome.state, outcome.epochs) == ("FAIL", 1)
     assert only(tracker).metrics["epochs_trained"] == 1
 
@@ -494,7 +542,7 @@ def test_torchs_own_allocator_is_out_of_memory(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(CrossEntropy, "__call__", lambda *_: torch.empty(2**50))
-    trial.record(config, data, open_run(config))
+    train_recorded(config, data, open_run(config))
     assert only(tracker).tags["reason"] == "out of memory at batch size 8"
 
 
@@ -510,12 +558,10 @@ def test_what_the_user_ends_is_no_outcome(
     def ended(*_: object) -> None:
         raise error
 
-    kept = Kept()
     monkeypatch.setattr(loop, "build_model", ended)
     with pytest.raises(type(error)):
-        trial.record(config, data, open_run(config), keeper=kept)
+        train_recorded(config, data, open_run(config))
     assert not only(tracker).finished
-    assert not kept.removed
 
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf"), float("-inf")])
@@ -531,7 +577,7 @@ def test_what_is_not_finite_in_validation_alone_is_divergence(
         return torch.full_like(logits, value)
 
     monkeypatch.setattr(CrossEntropy, "probabilities", probabilities)
-    trial.record(config, data, open_run(config))
+    train_recorded(config, data, open_run(config))
     record = only(tracker)
     assert (record.state, record.diverged) == ("FAIL", True)
     assert all(abs(value) < 1e300 for value in record.metrics.values())
@@ -556,7 +602,7 @@ def test_divergence_ends_a_training_at_once_and_keeps_what_was_finite(
     long = config.model_copy(update={"epochs": 5})  # 7 steps an epoch
     loop.warm_up(long, data)
     monkeypatch.setattr(CrossEntropy, "__call__", falling)
-    outcome = trial.record(long, data, open_run(long))
+    outcome = train_recorded(long, data, open_run(long))
     assert outcome.diverged
     assert steps <= 14  # not one epoch more
     history = tracker.client.get_metric_history(only(tracker).run_id, "train/loss")

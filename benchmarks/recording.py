@@ -1,0 +1,133 @@
+"""How many finished epochs a second the recorder writes, with trainers that only pretend."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import fields
+from multiprocessing.connection import Connection
+
+from benchmarks.asked import sweep_of
+from benchmarks.figure import Figure, show
+from benchmarks.folder import own_folder
+from cifar_exp.components.metrics.scores import Scores
+from cifar_exp.sweep import prepare, sweep
+from cifar_exp.sweep.executors import Begun, Executor, Message
+from cifar_exp.sweep.sweep import Sweep
+from cifar_exp.training.loop import EpochMetrics
+from cifar_exp.training.trainer import Group, Outcome, Step
+
+AT_LEAST = 500.0
+SIDE_BY_SIDE = 64
+DEFINITION = """
+name = "recording"
+dataset = "digits"
+model = "seed_cnn"
+epochs = {epochs}
+search = {{ trials = {trials}, sampler = "random", pruner = "none", batch_size = [64] }}
+confirm = {{ seeds = 1 }}
+losses = {{ cross_entropy = {{}} }}
+optimizers = {{ sgd = {{ lr = {{ low = 1e-3, high = 1e-2 }} }} }}
+"""
+SCORES = Scores(**{field.name: 0.5 for field in fields(Scores)})
+
+
+class Pretender:
+    """Tells epochs as fast as they are asked for."""
+
+    def __init__(self, epochs: int) -> None:
+        self._left = list(range(1, epochs + 1))
+        self._begun = False
+
+    def go_on(self, answers: Mapping[int, bool]) -> None:
+        """Go on."""
+
+    def kill(self) -> None:
+        """End."""
+
+    def message(self) -> Message:
+        """Return what a trainer would tell next."""
+        if not self._begun:
+            self._begun = True
+            return Begun()
+        if not self._left:
+            outcome = Outcome(state="COMPLETE", epochs=1, val_accuracy=0.5, seconds=1.0)
+            return Step(epochs={}, outcomes={0: outcome})
+        metrics = EpochMetrics(
+            epoch=self._left.pop(0),
+            train_loss=1.0,
+            val=SCORES,
+            seconds=1.0,
+            images_per_second=1.0,
+        )
+        return Step(epochs={0: metrics}, outcomes={})
+
+
+class PretendingExecutor:
+    """Gives trainers that take no time; each of their turns tells an epoch of all of them."""
+
+    def __init__(self, num_trainers: int) -> None:
+        self._num_trainers = num_trainers
+        self._busy: list[Pretender] = []
+
+    @property
+    def has_free_trainer(self) -> bool:
+        """Whether another group can begin now."""
+        return len(self._busy) < self._num_trainers
+
+    def begin(self, group: Group) -> Pretender:
+        """Let a trainer pretend to train a group."""
+        trainer = Pretender(group.trainings[0].config.epochs)
+        self._busy.append(trainer)
+        return trainer
+
+    def messages(self, seconds: float | None) -> Iterator[tuple[Pretender, Message]]:
+        """Give a message of every trainer."""
+        del seconds
+        for trainer in list(self._busy):
+            message = trainer.message()
+            if isinstance(message, Step) and not message.epochs:
+                self._busy.remove(trainer)
+            yield trainer, message
+
+
+def measure(trials: int = 256, epochs: int = 50) -> list[Figure]:
+    """Record so many trainings on a database file, from the first epoch to the last that is there.
+
+    Networks are left out: they are stored once a training, and not once an epoch.
+    """
+
+    def pretending(asked: Sweep, alarms: Sequence[Connection]) -> AbstractContextManager[Executor]:
+        del alarms
+        return nullcontext(PretendingExecutor(asked.workers))
+
+    with own_folder() as folder:
+        asked = sweep_of(
+            DEFINITION.format(trials=trials, epochs=epochs),
+            f"sqlite:///{folder / 'mlflow.db'}",
+            folder,
+            workers=SIDE_BY_SIDE,
+        )
+        data = prepare.prepare(asked.experiment)
+        begun: list[float] = []
+        started = time.process_time()
+        sweep.run(asked, data, lambda _: begun.append(time.perf_counter()), pretending)
+        cpu_seconds = time.process_time() - started
+        seconds = time.perf_counter() - begun[0]
+    num_epochs = (trials + 1) * epochs
+    return [
+        Figure(
+            name="epochs recorded a second",
+            value=num_epochs / seconds,
+            unit="x",
+            at_least=AT_LEAST,
+            detail=f"{num_epochs} epochs of {trials + 1} trainings, {SIDE_BY_SIDE} side by side, "
+            f"with their runs and the ranking, in {seconds:.1f} s ({cpu_seconds:.1f} CPU s)",
+        )
+    ]
+
+
+if __name__ == "__main__":
+    sys.exit(show(measure()))

@@ -1,0 +1,112 @@
+"""The study of one combination in the Optuna storage: a copy of what MLflow holds, to look at."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import optuna
+from optuna.distributions import BaseDistribution
+from optuna.exceptions import ExperimentalWarning
+from optuna.storages import BaseStorage
+from optuna.trial import TrialState
+
+from cifar_exp.study.storage import connect
+from cifar_exp.study.tuning import TrialResult
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class StudyState:
+    """What the storage holds of a study."""
+
+    name: str
+    combination_id: str
+    states: tuple[str, ...]
+    """The state of each trial, in Optuna's words."""
+
+
+def read_states(storage_url: str, experiment: str) -> list[StudyState]:
+    """Read the state of every trial of an experiment's studies.
+
+    Raises:
+        StudyError: The storage cannot be used.
+    """
+    storage = connect(storage_url)
+    names = [n for n in optuna.get_all_study_names(storage) if n.startswith(f"{experiment}/")]
+    return [
+        StudyState(
+            name=name,
+            combination_id=name.rpartition(" ")[2],
+            states=tuple(
+                trial.state.name
+                for trial in storage.get_all_trials(
+                    storage.get_study_id_from_name(name), deepcopy=False
+                )
+            ),
+        )
+        for name in names
+    ]
+
+
+class StoredStudy:
+    """A study that is brought to the results it is told, in the order of their numbers.
+
+    A trial stands in it once all trials before it have ended: Optuna numbers them as they come.
+
+    Args:
+        storage: The Optuna storage.
+        name: The name of the study.
+        space: What its trials search.
+    """
+
+    def __init__(
+        self, storage: BaseStorage, name: str, space: Mapping[str, BaseDistribution]
+    ) -> None:
+        self._storage = storage
+        self._name = name
+        self._space = dict(space)
+        self._waiting: dict[int, tuple[TrialResult, str]] = {}
+        self._study = self._open()
+        self._states = [trial.state.name for trial in self._study.get_trials(deepcopy=False)]
+
+    def follow(self, results: Sequence[TrialResult], run_ids: Mapping[int | None, str]) -> None:
+        """Bring it to the trials that MLflow holds; if it holds others, it is made anew."""
+        recorded = {result.number: result.state for result in results}
+        if self._states != [recorded.get(number) for number in range(len(self._states))]:
+            optuna.delete_study(study_name=self._name, storage=self._storage)
+            self._study, self._states = self._open(), []
+        for result in results[len(self._states) :]:
+            self.add(result, run_ids[result.number])
+
+    def add(self, result: TrialResult, run_id: str) -> None:
+        """Add a trial that has ended, and those that have waited for it."""
+        self._waiting[result.number] = result, run_id
+        while (number := len(self._states)) in self._waiting:
+            self._append(*self._waiting.pop(number))
+
+    def _append(self, result: TrialResult, run_id: str) -> None:
+        state = TrialState[result.state]
+        self._study.add_trial(
+            optuna.trial.create_trial(
+                state=state,
+                value=result.val_accuracy if state == TrialState.COMPLETE else None,
+                params=dict(result.params),
+                distributions=self._space,
+                intermediate_values=dict(result.accuracies),
+                user_attrs={"mlflow_run_id": run_id},
+            )
+        )
+        self._states.append(result.state)
+
+    def _open(self) -> optuna.Study:
+        study = optuna.create_study(
+            storage=self._storage,
+            study_name=self._name,
+            direction="maximize",
+            load_if_exists=True,
+        )
+        with warnings.catch_warnings(category=ExperimentalWarning, action="ignore"):
+            if study.metric_names is None:
+                study.set_metric_names(["val_accuracy"])
+        return study

@@ -1,0 +1,75 @@
+"""What is written to MLflow of a training: its run, its epochs, its outcome."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from cifar_exp.components.datasets import Dataset
+from cifar_exp.experiment import TrialConfig
+from cifar_exp.tracking import Run
+from cifar_exp.training import loop
+from cifar_exp.training.loop import EpochMetrics
+from cifar_exp.training.trainer import Outcome
+
+
+def params(config: TrialConfig, data: Dataset, threads: int) -> dict[str, Any]:
+    """Name all that a training depends on, as it is logged: each setting, its default or not.
+
+    Args:
+        config: The training.
+        data: Its data set.
+        threads: Threads of the process that trains.
+    """
+    return {
+        "dataset": data.name,
+        "model": config.model,
+        "loss": config.loss,
+        **{f"loss.{name}": value for name, value in config.loss_settings},
+        "optimizer": config.optimizer,
+        **{f"optimizer.{name}": value for name, value in config.optimizer_settings},
+        "lr": config.lr,
+        "batch_size": config.batch_size,
+        "epochs": config.epochs,
+        "seed": config.seed,
+        "precision": config.precision,
+        "augment": config.augment,
+        "compile": config.compile,
+        "threads": threads,
+        "device": loop.device().type,
+    }
+
+
+def epoch_metrics(metrics: EpochMetrics) -> dict[str, float]:
+    """Name what an epoch measured, as it is logged."""
+    return {
+        "train/loss": metrics.train_loss,
+        **metrics.val.named("val/"),
+        "epoch_seconds": metrics.seconds,
+        "images_per_second": metrics.images_per_second,
+    }
+
+
+def end(run: Run, outcome: Outcome, data: Dataset, *, keep_model: bool) -> None:
+    """Write the outcome of a training to its run and close it; its files come first.
+
+    The file with the trained network is removed.
+    """
+    if outcome.tested is not None:
+        run.log_predictions(outcome.tested.predictions)
+    if outcome.network is not None:
+        if keep_model:
+            run.log_model(outcome.network, data)
+        outcome.network.unlink()
+    run.end_training(outcome.state, _final(outcome), _tags(outcome))
+
+
+def _final(outcome: Outcome) -> Mapping[str, float]:
+    accuracy = {} if outcome.val_accuracy is None else {"val_accuracy": outcome.val_accuracy}
+    scores = {} if outcome.tested is None else outcome.tested.scores.named("test_")
+    return {**accuracy, "epochs_trained": outcome.epochs, **scores, "seconds": outcome.seconds}
+
+
+def _tags(outcome: Outcome) -> Mapping[str, str]:
+    reason = {"reason": outcome.reason} if outcome.reason else {}
+    return {**reason, "diverged": "true"} if outcome.diverged else reason

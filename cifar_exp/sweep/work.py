@@ -1,0 +1,296 @@
+"""What is left to train of one combination: first its trials, then its confirmations."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import islice
+from typing import Any
+
+from cifar_exp.comparison import best_trial
+from cifar_exp.experiment import Combination, Experiment, TrialConfig, Value
+from cifar_exp.records import RunRecord
+from cifar_exp.study import TrialResult, Tuning
+from cifar_exp.sweep.events import Event, TrainingKind
+from cifar_exp.system import paths
+from cifar_exp.training.loop import EpochMetrics
+from cifar_exp.training.trainer import Outcome, Training
+
+MOST_READY = 64
+"""Trainings of a combination to choose from: each has to be asked for first."""
+
+Key = tuple[str, TrainingKind, int]
+"""What names a training in a sweep: its combination, its kind and its number."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Task:
+    """One training of a sweep."""
+
+    combination: str
+    combination_id: str
+    kind: TrainingKind
+    number: int
+    """Trials count from 0, confirmations from 1."""
+    config: TrialConfig
+    confirms: int | None = None
+    """The trial whose setting a confirmation trains again."""
+
+    @property
+    def key(self) -> Key:
+        """What names it in the sweep."""
+        return self.combination, self.kind, self.number
+
+    @property
+    def name(self) -> str:
+        """The name of its run, such as `mse+sgd #3` or `mse+sgd seed 2`."""
+        number = f"#{self.number}" if self.kind == "trial" else f"seed {self.number}"
+        return f"{self.combination} {number}"
+
+    def training(self, store: str) -> Training:
+        """Return what a trainer is given, where it is recorded in a store."""
+        return Training(
+            name=self.name,
+            config=self.config,
+            checkpoint=self.checkpoint(store),
+            test=self.kind == "confirmation",
+        )
+
+    def checkpoint(self, store: str) -> str:
+        """Name its checkpoint, where it is recorded in a store."""
+        return paths.checkpoint_name(
+            store, self.combination_id, self.kind, self.number, self.confirms
+        )
+
+
+@dataclass(slots=True)
+class Progress:
+    """What is known of a training that is under way."""
+
+    accuracies: dict[int, float] = field(default_factory=dict)
+    """The validation accuracy of each epoch."""
+    seconds: float = 0.0
+    """Of its epochs."""
+    attempts: int = 1
+
+    def add(self, metrics: EpochMetrics) -> bool:
+        """Take note of an epoch; say whether it is new, and not told again after a crash."""
+        if metrics.epoch in self.accuracies:
+            return False
+        self.accuracies[metrics.epoch] = metrics.val.accuracy
+        self.seconds += metrics.seconds
+        return True
+
+
+class Work:
+    """The trainings of one combination: those that have ended, and those that can begin.
+
+    Args:
+        experiment: The definition.
+        combination: What is tuned and confirmed.
+        identity: The hash of all that its results depend on.
+        tuning: Its study, which has been told of all trials in `records` if some are left.
+        records: Its runs in MLflow.
+    """
+
+    def __init__(
+        self,
+        experiment: Experiment,
+        combination: Combination,
+        identity: str,
+        tuning: Tuning,
+        records: Iterable[RunRecord],
+    ) -> None:
+        self.combination = combination
+        self.identity = identity
+        self.tuning = tuning
+        self._experiment = experiment
+        finished = [record for record in records if record.finished]
+        numbers = range(experiment.search.trials)
+        self.trials: dict[int, RunRecord] = {
+            r.number: r
+            for r in finished
+            if r.kind == "trial" and r.number is not None and r.number in numbers
+        }
+        """The trials that have ended, by their number."""
+        self._confirmations = [r for r in finished if r.kind == "confirmation"]
+        self._begun: set[Key] = set()
+        self._tasks: dict[Key, Task] = {}
+
+    @property
+    def best(self) -> RunRecord | None:
+        """The best of the trials that have ended."""
+        return best_trial(self.trials.values())
+
+    @property
+    def tuned(self) -> bool:
+        """Whether all trials have ended."""
+        return len(self.trials) == self._experiment.search.trials
+
+    @property
+    def confirmed(self) -> dict[int, RunRecord]:
+        """The confirmations of the best setting that have ended, by their number."""
+        best = self.best
+        numbers = self._experiment.confirm.numbers
+        return {
+            r.number: r
+            for r in self._confirmations
+            if best is not None
+            and r.confirms == best.number
+            and r.number is not None
+            and r.number in numbers
+        }
+
+    def ready(self) -> Iterator[Task]:
+        """Give the trainings that can begin now, but of very many only the first."""
+        tasks = self._confirmation_tasks() if self.tuned else self._trial_tasks()
+        return islice((task for task in tasks if task.key not in self._begun), MOST_READY)
+
+    def kept(self) -> Iterator[Event]:
+        """Tell of the trainings that an earlier execution has ended."""
+        confirmed = self.confirmed.values() if self.tuned else ()  # a better trial may come
+        for record in (*self.trials.values(), *confirmed):
+            yield self._event(
+                "trial" if record.kind == "trial" else "confirmation",
+                record.number or 0,
+                self._experiment.epochs,
+                val_accuracy=record.metrics.get("val_accuracy"),
+                state=record.state,
+                diverged=record.diverged,
+                reason=record.tags.get("reason"),
+                kept=True,
+            )
+
+    def not_to_be_confirmed(self) -> Iterator[Event]:
+        """Tell of the confirmations that cannot be: all trials have ended without a result."""
+        if self.tuned and self.best is None:
+            for number in self._experiment.confirm.numbers:
+                yield self._event(
+                    "confirmation", number, 0, state="FAIL", reason="no trial has a result"
+                )
+
+    def num_after(self, task: Task) -> int:
+        """Count the trainings that follow a training one after the other; those of a block do not.
+
+        The confirmations come last, side by side.
+        """
+        if task.kind == "confirmation":
+            return 0
+        size = self.tuning.block_size
+        num_blocks = max(1, math.ceil(self._experiment.search.trials / size))
+        return num_blocks - int(task.number // size)
+
+    def begin(self, task: Task) -> None:
+        """Take note of a training that begins."""
+        self._begun.add(task.key)
+
+    def begin_again(self, task: Task) -> None:
+        """Take note that nobody is at a training any more."""
+        self._begun.discard(task.key)
+
+    def end(self, task: Task, outcome: Outcome, progress: Progress) -> TrialResult | None:
+        """Take note of the end of a training; return the result that the study of a trial holds."""
+        if task.kind == "confirmation":
+            self._confirmations.append(_record(task, outcome, {}))
+            return None
+        params = self.tuning.ask(task.number)
+        self.trials[task.number] = _record(task, outcome, params)
+        result = TrialResult(
+            number=task.number,
+            params=params,
+            accuracies=progress.accuracies,
+            state=outcome.state,
+            val_accuracy=outcome.val_accuracy,
+        )
+        self.tuning.tell(result)
+        return result
+
+    def _event(self, kind: TrainingKind, number: int, epoch: int, **facts: Any) -> Event:
+        return Event(
+            combination=self.combination.name,
+            kind=kind,
+            number=number,
+            epoch=epoch,
+            epochs=self._experiment.epochs,
+            **facts,
+        )
+
+    def _trial_tasks(self) -> Iterator[Task]:
+        left = [n for n in range(self._experiment.search.trials) if n not in self.trials]
+        size = self.tuning.block_size
+        for number in left:
+            if number // size == left[0] // size:
+                yield self._task("trial", number)
+
+    def _confirmation_tasks(self) -> Iterator[Task]:
+        best, confirmed = self.best, self.confirmed
+        if best is not None:
+            for number in self._experiment.confirm.numbers:
+                if number not in confirmed:
+                    yield self._task("confirmation", number, best)
+
+    def _task(self, kind: TrainingKind, number: int, best: RunRecord | None = None) -> Task:
+        key = (self.combination.name, kind, number)
+        if key not in self._tasks:
+            self._tasks[key] = Task(
+                combination=self.combination.name,
+                combination_id=self.identity,
+                kind=kind,
+                number=number,
+                config=self._config(number, best),
+                confirms=None if best is None else best.number,
+            )
+        return self._tasks[key]
+
+    def _config(self, number: int, best: RunRecord | None) -> TrialConfig:
+        experiment, combination = self._experiment, self.combination
+        if best is None:
+            return experiment.trial(combination, self.tuning.ask(number), experiment.seed)
+        params = experiment.parse(combination, best.params)
+        return experiment.trial(combination, params, experiment.confirmation_seed(number))
+
+
+def results(
+    experiment: Experiment,
+    combination: Combination,
+    records: Sequence[RunRecord],
+    accuracies: Mapping[str, Mapping[int, float]],
+) -> list[TrialResult]:
+    """Return the trials that MLflow holds of a combination, in the order of their numbers.
+
+    Args:
+        experiment: The definition.
+        combination: The combination.
+        records: Its runs.
+        accuracies: The validation accuracy of each epoch by run id.
+    """
+    trials = [r for r in records if r.kind == "trial" and r.finished and r.number is not None]
+    found = [
+        TrialResult(
+            number=record.number or 0,
+            params=experiment.parse(combination, record.params),
+            accuracies=accuracies.get(record.run_id, {}),
+            state=record.state or "FAIL",
+            val_accuracy=record.metrics.get("val_accuracy") if record.state != "FAIL" else None,
+        )
+        for record in trials
+    ]
+    return sorted(found, key=lambda result: result.number)
+
+
+def _record(task: Task, outcome: Outcome, params: Mapping[str, Value]) -> RunRecord:
+    """Describe a training that has just ended, as MLflow will, by all that is asked of it here."""
+    return RunRecord(
+        run_id="",
+        experiment="",
+        kind=task.kind,
+        name=task.name,
+        status="",
+        start_time=0,
+        number=task.number,
+        state=outcome.state,
+        confirms=task.confirms,
+        params={name: str(value) for name, value in params.items()},
+        metrics={} if outcome.val_accuracy is None else {"val_accuracy": outcome.val_accuracy},
+    )

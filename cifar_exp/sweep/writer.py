@@ -1,0 +1,232 @@
+"""Writes a sweep to MLflow and Optuna, in a thread of its own and in the order that is asked for.
+
+So a slow store holds no trainer up. What is asked for waits in a `Spool`, and the epochs of a
+training that wait there together are written by one request.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import groupby
+from multiprocessing import Pipe
+from typing import Self
+
+from cifar_exp.components.datasets import Dataset
+from cifar_exp.records import RunRecord
+from cifar_exp.study import StoredStudy, TrialResult
+from cifar_exp.sweep import recording
+from cifar_exp.sweep.work import Key, Task
+from cifar_exp.system import fault_injection, signals
+from cifar_exp.system.spool import Spool
+from cifar_exp.tracking import Point, Run, Tracker
+from cifar_exp.training import checkpoint
+from cifar_exp.training.loop import EpochMetrics
+from cifar_exp.training.trainer import Outcome
+
+MOST_IN_MEMORY = 10_000  # epochs, mostly: some megabytes
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Begin:
+    """A training begins."""
+
+    task: Task
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Attempt:
+    """A training begins again, as its trainer has died."""
+
+    key: Key
+    number: int
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Epoch:
+    """A training has finished an epoch."""
+
+    key: Key
+    timestamp: int
+    """Milliseconds since 1970."""
+    metrics: EpochMetrics
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class End:
+    """A training has ended."""
+
+    task: Task
+    outcome: Outcome
+    keep_model: bool
+    result: TrialResult | None
+    """What the study of a trial is told."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class DropModel:
+    """The stored model of a training is not needed any more."""
+
+    key: Key
+
+
+Entry = Begin | Attempt | Epoch | End | DropModel
+
+
+class Records:
+    """The runs of a sweep in MLflow, and its studies in Optuna.
+
+    Args:
+        tracker: The MLflow store.
+        data: The data set.
+        threads: Threads of each trainer.
+        parents: The run id of each combination, by its name.
+        records: The runs of all combinations that are there.
+        studies: The stored study of each combination, by its name.
+    """
+
+    def __init__(
+        self,
+        *,
+        tracker: Tracker,
+        data: Dataset,
+        threads: int,
+        parents: Mapping[str, str],
+        records: Sequence[RunRecord],
+        studies: Mapping[str, StoredStudy],
+    ) -> None:
+        self._tracker = tracker
+        self._data = data
+        self._threads = threads
+        self._parents = parents
+        self._records = [record for record in records if not record.finished]
+        self._studies = studies
+        self._runs: dict[Key, Run] = {}
+        self._run_ids = {
+            (r.combination or "", "trial", r.number or 0): r.run_id
+            for r in records
+            if r.kind == "trial"
+        }
+
+    def write(self, entries: Iterable[Entry]) -> None:
+        """Write entries in their order, neighbouring epochs of all trainings together."""
+        for is_epoch, some in groupby(entries, key=lambda entry: isinstance(entry, Epoch)):
+            if is_epoch:
+                self._epochs(some)  # type: ignore[arg-type]
+            else:
+                for entry in some:
+                    self._write(entry)
+
+    def _write(self, entry: Entry) -> None:
+        match entry:
+            case Begin(task=task):
+                self._begin(task)
+            case Attempt(key=key, number=number):
+                self._runs[key].set_tags({"attempts": str(number)})
+            case End():
+                self._end(entry)
+            case DropModel(key=key):
+                self._tracker.delete_models(self._run_ids[key])
+
+    def _begin(self, task: Task) -> None:
+        confirms = {} if task.confirms is None else {"confirms": str(task.confirms)}
+        run = self._tracker.open_run(
+            task.kind,
+            task.name,
+            parent=self._parents[task.combination],
+            tags={
+                "combination": task.combination,
+                "combination_id": task.combination_id,
+                "number": str(task.number),
+                **confirms,
+            },
+            params=recording.params(task.config, self._data, self._threads),
+            known=self._records,
+        )
+        run.log_dataset(self._data)
+        self._runs[task.key] = run
+        self._run_ids[task.key] = run.run_id
+
+    def _epochs(self, epochs: Iterable[Epoch]) -> None:
+        """Write the points of several epochs and trainings, with a request a training."""
+        points: dict[Key, list[Point]] = {}
+        for epoch in epochs:
+            named = recording.epoch_metrics(epoch.metrics)
+            point = Point(epoch.metrics.epoch, epoch.timestamp, named)
+            points.setdefault(epoch.key, []).append(point)
+        for key, some in points.items():
+            self._runs[key].log_epochs(some)
+
+    def _end(self, entry: End) -> None:
+        task = entry.task
+        run = self._runs.pop(task.key)
+        fault_injection.point("before_end", training=task.name)
+        recording.end(run, entry.outcome, self._data, keep_model=entry.keep_model)
+        checkpoint.remove(task.checkpoint(self._tracker.uri))
+        fault_injection.point("before_tell", training=task.name)
+        if entry.result is not None:
+            self._studies[task.combination].add(entry.result, run.run_id)
+
+
+class Writer:
+    """Takes entries at once, and writes them as fast as the stores are.
+
+    Use it as a context: at its end all entries are written, or as many as could be.
+
+    Args:
+        records: Where they are written.
+    """
+
+    def __init__(self, records: Records) -> None:
+        self._records = records
+        self._spool: Spool[Entry] = Spool(MOST_IN_MEMORY)
+        self._error: BaseException | None = None
+        self.failed, self._alarm = Pipe(duplex=False)
+        """Can be read from once writing has failed."""
+        self._ended = threading.Event()  # Thread.join takes an interruption for the thread's end
+
+    def __enter__(self) -> Self:
+        """Begin to write."""
+        threading.Thread(target=self._work, daemon=True).start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Write what is still asked for, unless writing has failed."""
+        self._spool.close()
+        self._ended.wait()
+
+    def put(self, entry: Entry) -> None:
+        """Ask for an entry to be written."""
+        self._spool.put(entry)
+
+    def epoch(self, task: Task, metrics: EpochMetrics) -> None:
+        """Ask for an epoch to be written, which has just been finished."""
+        self.put(Epoch(key=task.key, timestamp=int(time.time() * 1000), metrics=metrics))
+
+    def close(self) -> None:
+        """Wait until everything is written.
+
+        Raises:
+            Exception: What writing has failed with.
+        """
+        self._spool.close()
+        self._ended.wait()
+        self.check()
+
+    def check(self) -> None:
+        """Raise what writing has failed with, if it has."""
+        if self._error is not None:
+            raise self._error
+
+    def _work(self) -> None:
+        signals.leave_to_main_thread()
+        try:
+            while entries := self._spool.take():
+                self._records.write(entries)
+        except BaseException as error:
+            self._error = error
+            self._alarm.send(None)
+        finally:
+            self._ended.set()

@@ -1,0 +1,41 @@
+"""One training in this process, recorded in a run as a sweep does it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from cifar_exp.components.datasets import Dataset
+from cifar_exp.experiment import TrialConfig
+from cifar_exp.sweep import recording
+from cifar_exp.tracking import Point, Run
+from cifar_exp.training.loop import EpochMetrics
+from cifar_exp.training.trainer import Outcome, Training, train
+
+
+def train_recorded(
+    config: TrialConfig,
+    data: Dataset,
+    run: Run,
+    *,
+    test: bool = False,
+    stop: Callable[[EpochMetrics], bool] = lambda _: False,
+    keep_model: bool = True,
+    checkpoint: str | None = None,
+) -> Outcome:
+    """Train and record; `stop` says after which epoch the training is pruned."""
+    name = str(run.info.run_name)
+    training = Training(name=name, config=config, checkpoint=checkpoint, test=test)
+    run.log_dataset(data)
+    with TemporaryDirectory() as folder:
+        steps = train(training, data, Path(folder))
+        try:
+            metrics = next(steps)
+            while True:
+                run.log_epochs([Point(metrics.epoch, 0, recording.epoch_metrics(metrics))])
+                metrics = steps.send(not stop(metrics))
+        except StopIteration as end:
+            outcome: Outcome = end.value
+        recording.end(run, outcome, data, keep_model=keep_model)
+    return outcome

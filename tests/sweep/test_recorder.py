@@ -1,0 +1,289 @@
+"""The recorder with trainers that are made up, so that each of their misfortunes has its turn."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+
+from cifar_exp.experiment import Experiment
+from cifar_exp.study import Tuning
+from cifar_exp.sweep import recorder
+from cifar_exp.sweep.events import Event
+from cifar_exp.sweep.executors import Begun, Death, Message
+from cifar_exp.sweep.model_retention import MODEL_RETENTION
+from cifar_exp.sweep.recorder import Recorder, TrainerError
+from cifar_exp.sweep.scheduler import Scheduler
+from cifar_exp.sweep.work import Task, Work
+from cifar_exp.sweep.writer import Attempt, Begin, DropModel, End, Entry, Epoch
+from cifar_exp.training.loop import EpochMetrics
+from cifar_exp.training.trainer import Group, Outcome, Step
+from tests import tiny
+
+SEARCH = 'trials = 2\nsampler = "random"\npruner = "none"\nbatch_size = [8]'
+NUM_IMAGES = 54
+
+
+def epoch(number: int, accuracy: float = 0.5) -> EpochMetrics:
+    return EpochMetrics(
+        epoch=number,
+        train_loss=1.0,
+        val=tiny.scores(accuracy=accuracy),
+        seconds=2.0,
+        images_per_second=10.0,
+    )
+
+
+def told(*epochs: int, accuracy: float = 0.5) -> list[Message]:
+    """What a trainer tells that trains to the end, from one of these epochs on."""
+    steps: list[Message] = [Step(epochs={0: epoch(n, accuracy)}, outcomes={}) for n in epochs]
+    outcome = Outcome(state="COMPLETE", epochs=2, val_accuracy=accuracy, seconds=4.0)
+    return [Begun(), *steps, Step(epochs={}, outcomes={0: outcome})]
+
+
+@dataclass(eq=False)
+class FakeTrainer:
+    messages: list[Message]
+    answers: list[Mapping[int, bool]] = field(default_factory=list)
+    killed: bool = False
+
+    def go_on(self, answers: Mapping[int, bool]) -> None:
+        self.answers.append(answers)
+
+    def kill(self) -> None:
+        self.killed = True
+        self.messages = [Death("signal 9")]
+
+
+class FakeExecutor:
+    """Gives trainers that tell what a script says of each training, attempt by attempt."""
+
+    def __init__(self, script: Mapping[str, list[list[Message]]], most: int = 1) -> None:
+        self.script = {name: list(attempts) for name, attempts in script.items()}
+        self.most = most
+        self.begun: list[str] = []
+        self.trainers: list[FakeTrainer] = []
+        self.busy: list[FakeTrainer] = []
+
+    @property
+    def has_free_trainer(self) -> bool:
+        return len(self.busy) < self.most
+
+    def begin(self, group: Group) -> FakeTrainer:
+        [training] = group.trainings
+        self.begun.append(training.name)
+        attempts = self.script.get(training.name)
+        trainer = FakeTrainer(list(attempts.pop(0)) if attempts else told(1, 2))
+        self.trainers.append(trainer)
+        self.busy.append(trainer)
+        return trainer
+
+    def messages(self, seconds: float | None) -> Iterator[tuple[FakeTrainer, Message]]:
+        ready = [trainer for trainer in self.busy if trainer.messages]
+        if not ready:
+            assert seconds is not None, "nothing will ever be told"
+            time.sleep(seconds)
+        for trainer in ready:
+            message = trainer.messages.pop(0)
+            if isinstance(message, Death) or (isinstance(message, Step) and not message.epochs):
+                self.busy.remove(trainer)
+            yield trainer, message
+
+
+class FakeWriter:
+    """Keeps what is to be written."""
+
+    def __init__(self) -> None:
+        self.entries: list[Entry] = []
+
+    def put(self, entry: Entry) -> None:
+        self.entries.append(entry)
+
+    def epoch(self, task: Task, metrics: EpochMetrics) -> None:
+        self.put(Epoch(key=task.key, timestamp=0, metrics=metrics))
+
+    def check(self) -> None:
+        """Have nothing to complain of."""
+
+    def close(self) -> None:
+        """Have nothing left."""
+
+    def of(self, kind: type[Entry]) -> list[Entry]:
+        return [entry for entry in self.entries if isinstance(entry, kind)]
+
+
+@dataclass
+class Recorded:
+    executor: FakeExecutor
+    writer: FakeWriter
+    events: list[Event]
+
+    def ends(self) -> dict[str, Outcome]:
+        return {e.task.name: e.outcome for e in self.writer.entries if isinstance(e, End)}
+
+
+Record = Callable[..., Recorded]
+
+
+@pytest.fixture
+def record(images: Path, tmp_path: Path) -> Record:
+    def run(
+        script: Mapping[str, list[list[Message]]],
+        *,
+        most: int = 1,
+        time_limit: float | None = None,
+        keep_models: str = "all",
+        **changes: str,
+    ) -> Recorded:
+        changes = {"losses": "mse = {}", "seeds": "1", "search": SEARCH, **changes}
+        experiment = tiny.experiment(images, **changes)
+        works = works_of(experiment)
+        recorded = Recorded(FakeExecutor(script, most), FakeWriter(), [])
+        names = [work.combination.name for work in works]
+        Recorder(
+            scheduler=Scheduler(works, NUM_IMAGES),
+            executor=recorded.executor,
+            writer=recorded.writer,  # type: ignore[arg-type]
+            retention={name: MODEL_RETENTION[keep_models]() for name in names},
+            watch=recorded.events.append,
+            new_group=lambda task: Group(
+                trainings=(task.training("store"),), data_path=tmp_path, folder=tmp_path
+            ),
+            time_limit=time_limit,
+        ).run()
+        return recorded
+
+    return run
+
+
+def works_of(experiment: Experiment) -> list[Work]:
+    return [
+        Work(experiment, c, c.name, Tuning(experiment, c, c.name), [])
+        for c in experiment.combinations()
+    ]
+
+
+def test_everything_is_written_once_and_in_order(record: Record) -> None:
+    recorded = record({})
+    assert recorded.executor.begun == ["mse+sgd #0", "mse+sgd #1", "mse+sgd seed 1"]
+    kinds = [type(entry) for entry in recorded.writer.entries]
+    assert kinds == [Begin, Epoch, Epoch, End] * 3
+    assert [trainer.answers for trainer in recorded.executor.trainers] == [[{0: True}] * 2] * 3
+    spoken = [(e.training, e.epoch, e.state) for e in recorded.events]
+    assert spoken[:4] == [
+        ("trial 0", 0, None),
+        ("trial 0", 1, None),
+        ("trial 0", 2, None),
+        ("trial 0", 2, "COMPLETE"),
+    ]
+
+
+def test_the_setting_of_the_best_trial_is_confirmed(record: Record) -> None:
+    script = {
+        "mse+sgd #0": [told(1, 2, accuracy=0.4)],
+        "mse+sgd #1": [told(1, 2, accuracy=0.6)],
+    }
+    recorded = record(script)
+    tasks = {e.task.name: e.task for e in recorded.writer.of(Begin)}  # type: ignore[union-attr]
+    confirmation = tasks["mse+sgd seed 1"]
+    best = tasks["mse+sgd #1"].config
+    assert confirmation.confirms == 1
+    assert confirmation.config == best.model_copy(update={"seed": 1})
+    assert confirmation.training("store").test
+    assert not tasks["mse+sgd #1"].training("store").test
+
+
+def test_epochs_that_are_told_again_after_a_death_are_written_once(record: Record) -> None:
+    dying = [[*told(1, 2)[:2], Death("signal 9")], told(1, 2)]
+    recorded = record({"mse+sgd #0": dying})
+    first = recorded.writer.entries[:6]
+    assert [type(entry) for entry in first] == [Begin, Epoch, Attempt, Epoch, End, Begin]
+    assert first[2] == Attempt(key=("mse+sgd", "trial", 0), number=2)
+    epochs = [e.metrics.epoch for e in first if isinstance(e, Epoch)]
+    assert epochs == [1, 2]
+    assert recorded.ends()["mse+sgd #0"].state == "COMPLETE"
+
+
+def test_a_training_that_crashes_three_times_is_given_up_with_its_cost(record: Record) -> None:
+    dying: list[Message] = [Begun(), *told(1)[1:2], Death("exit code 7")]
+    recorded = record({"mse+sgd #0": [dying] * 3})
+    assert recorded.executor.begun[:4] == ["mse+sgd #0"] * 3 + ["mse+sgd #1"]
+    outcome = recorded.ends()["mse+sgd #0"]
+    assert (outcome.state, outcome.reason) == ("FAIL", "crashed 3 times (last: exit code 7)")
+    assert (outcome.epochs, outcome.seconds) == (1, 2.0)
+    numbers = [entry.number for entry in recorded.writer.entries if isinstance(entry, Attempt)]
+    assert numbers == [2, 3]
+
+
+def test_trainers_that_die_before_they_can_train_end_the_sweep(record: Record) -> None:
+    with pytest.raises(TrainerError, match="signal 9"):
+        record({"mse+sgd #0": [[Death("signal 9")]] * 3})
+
+
+def test_a_trainer_that_could_not_begin_costs_its_training_no_attempt(record: Record) -> None:
+    recorded = record({"mse+sgd #0": [[Death("signal 9")], [Death("signal 9")], told(1, 2)]})
+    assert recorded.writer.of(Attempt) == []
+    assert recorded.ends()["mse+sgd #0"].state == "COMPLETE"
+
+
+def test_a_training_that_takes_too_long_has_failed(record: Record) -> None:
+    recorded = record({"mse+sgd #0": [told(1)[:2]]}, time_limit=0.05)
+    assert recorded.executor.trainers[0].killed
+    outcome = recorded.ends()["mse+sgd #0"]
+    assert (outcome.state, outcome.reason) == ("FAIL", "took longer than the limit of 0.05 s")
+    assert (outcome.epochs, outcome.seconds) == (1, 2.0)
+    assert recorded.ends()["mse+sgd #1"].state == "COMPLETE"
+
+
+def test_what_is_wrong_with_the_machine_ends_the_sweep(record: Record) -> None:
+    with pytest.raises(OSError, match="no space left"):
+        record({"mse+sgd #1": [[Begun(), OSError("no space left")]]})
+
+
+@pytest.mark.parametrize(
+    ("accuracies", "stored", "dropped"),
+    [
+        ((0.4, 0.6, 0.5), [True, True, False], [0]),
+        ((0.6, 0.6, 0.7), [True, False, True], [0]),
+        ((0.6, 0.5, 0.4), [True, False, False], []),
+    ],
+)
+def test_only_the_best_model_is_kept_when_asked(
+    record: Record, accuracies: tuple[float, ...], stored: list[bool], dropped: list[int]
+) -> None:
+    script = {f"mse+sgd #{n}": [told(1, 2, accuracy=a)] for n, a in enumerate(accuracies)}
+    search = SEARCH.replace("trials = 2", "trials = 3")
+    recorded = record(script, search=search, keep_models="best")
+    ends = [entry for entry in recorded.writer.entries if isinstance(entry, End)]
+    assert [entry.keep_model for entry in ends] == [*stored, True]  # a confirmation's, too
+    drops = [entry.key for entry in recorded.writer.entries if isinstance(entry, DropModel)]
+    assert drops == [("mse+sgd", "trial", number) for number in dropped]
+
+
+def test_no_trainer_is_idle_while_a_training_could_begin(record: Record) -> None:
+    """Independent trials run side by side also within one combination."""
+    search = SEARCH.replace("trials = 2", "trials = 4")
+    recorded = record({}, search=search, most=3)
+    assert recorded.executor.begun[:3] == ["mse+sgd #0", "mse+sgd #1", "mse+sgd #2"]
+    begins = [type(entry) for entry in recorded.writer.entries[:3]]
+    assert begins == [Begin] * 3
+
+
+def test_a_trial_waits_for_the_block_before_it(record: Record) -> None:
+    search = SEARCH.replace("random", "tpe").replace("trials = 2", "trials = 4") + "\nat_once = 2"
+    recorded = record({}, search=search, most=4)
+    names = [
+        (type(e), e.task.number)
+        for e in recorded.writer.entries
+        if isinstance(e, (Begin, End)) and e.task.kind == "trial"
+    ]
+    assert sorted(names[:2], key=str) == [(Begin, 0), (Begin, 1)]
+    assert {kind for kind, _ in names[2:4]} == {End}
+    assert sorted(number for _, number in names[4:6]) == [2, 3]
+
+
+def test_the_most_attempts_are_three() -> None:
+    assert recorder.MOST_ATTEMPTS == 3
