@@ -12,7 +12,7 @@ BIN := $(CURDIR)/$(VENV)/bin
 INSTALL = $(BIN)/pip install --quiet --constraint constraints.txt --editable
 export MLFLOW_TRACKING_URI ?= sqlite:///$(CURDIR)/mlflow.db
 
-.PHONY: run ui test chaos check bench format schema clean
+.PHONY: run ui test chaos check bench format generate clean
 
 run: $(VENV)/.installed
 	env -u MLFLOW_EXPERIMENT_ID -u MLFLOW_EXPERIMENT_NAME PATH="$(BIN):$$PATH" mlflow run . --env-manager=local --experiment-name quickstart
@@ -42,8 +42,10 @@ format: $(VENV)/.installed-test
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-schema: $(VENV)/.installed
+generate: $(VENV)/.installed-test
 	$(BIN)/python -m cifar_exp.experiment.schema > cifar_exp/experiment.schema.json
+	$(BIN)/python scripts/components_page.py
+	$(BIN)/python -m tests.golden
 
 clean:
 	rm -rf $(VENV)

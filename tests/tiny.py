@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import fields
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +9,7 @@ from PIL import Image
 
 from cifar_exp.components import datasets
 from cifar_exp.components.datasets import Dataset
+from cifar_exp.components.metrics.metrics import METRICS
 from cifar_exp.components.metrics.scores import Scores
 from cifar_exp.experiment import Experiment, TrialConfig, read
 
@@ -79,4 +79,4 @@ def trial_config(
 
 def scores(**changes: float) -> Scores:
     """Return scores that no training has reached."""
-    return Scores(**{**dict.fromkeys((field.name for field in fields(Scores)), 0.5), **changes})
+    return Scores({**dict.fromkeys(METRICS, 0.5), **changes})

@@ -21,6 +21,7 @@ from cifar_exp.cli.parameters import (
     threads_option,
     tracking_option,
 )
+from cifar_exp.components import KINDS
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -255,7 +256,7 @@ def plan(experiment: Path, workers: int | None, threads: int | None, **options: 
 
 
 @cli.command("list")
-@click.argument("kind", type=click.Choice(["losses", "optimizers", "models", "datasets"]))
+@click.argument("kind", type=click.Choice(KINDS))
 def list_(kind: str) -> None:
     """List what a definition can name, with settings and defaults."""
     from cifar_exp.cli import console

@@ -14,6 +14,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from cifar_exp.cli.rerun import train_command
+from cifar_exp.components import components_of
 from cifar_exp.experiment import Experiment
 from cifar_exp.system.formatting import duration, size
 from cifar_exp.system.urls import without_credentials
@@ -78,8 +79,8 @@ def print_epoch(console: Console, epochs: int) -> Callable[[EpochMetrics], None]
     def show(metrics: EpochMetrics) -> None:
         console.print(
             f"epoch {metrics.epoch}/{epochs}: train loss {metrics.train_loss:.4f}, "
-            f"val accuracy {metrics.val.accuracy:.2%}, val nll {metrics.val.nll:.4f}, "
-            f"val ece {metrics.val.ece:.4f}, "
+            f"val accuracy {metrics.val.accuracy:.2%}, val nll {metrics.val.values['nll']:.4f}, "
+            f"val ece {metrics.val.values['ece']:.4f}, "
             f"{metrics.images_per_second:.0f} images/s",
             highlight=False,
         )
@@ -190,25 +191,19 @@ def print_collected(console: Console, name: str, collected: Collected, *, dry_ru
 
 
 def print_components(console: Console, kind: str) -> None:
-    """Print the losses, optimizers, models or datasets that a definition can name."""
-    from cifar_exp.components.datasets import DATASETS
-    from cifar_exp.components.losses import LOSSES
-    from cifar_exp.components.models.networks import MODELS
-    from cifar_exp.components.optimizers import OPTIMIZERS
-
-    tables: Mapping[str, Mapping[str, Any]] = {
-        "losses": LOSSES,
-        "optimizers": OPTIMIZERS,
-        "models": MODELS,
-        "datasets": DATASETS,
-    }
-    for name, component in tables[kind].items():
-        summary = (component.__doc__ or "").partition("\n")[0]
-        _print_line(console, f"{name}: {summary}")
+    """Print the components of a kind that a definition can name."""
+    for name, component in components_of(kind).items():
+        _print_line(console, f"{name}: {_summary(component)}")
         for line in _setting_lines(component):
             _print_line(console, f"    {line}")
     if kind == "models":
         _print_line(console, "torchvision:NAME: any classification network of torchvision.")
+
+
+def _summary(component: Any) -> str:
+    """Return the first line of a component's docstring; a metric has a label."""
+    label: str | None = getattr(component, "label", None)
+    return label or (component.__doc__ or "").partition("\n")[0]
 
 
 def _setting_lines(component: Any) -> list[str]:

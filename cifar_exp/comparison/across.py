@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from cifar_exp.comparison.inference import infer
-from cifar_exp.comparison.method import YARDSTICKS, Yardstick
+from cifar_exp.comparison.method import YARDSTICKS
 from cifar_exp.comparison.ranking import Ranking
 from cifar_exp.comparison.row import Row
 from cifar_exp.comparison.statistics.ranks import (
@@ -20,6 +20,7 @@ from cifar_exp.comparison.statistics.ranks import (
     p_equal_ranks,
     rank_correlations,
 )
+from cifar_exp.components.metrics.metrics import Metric
 from cifar_exp.errors import BadInput
 
 ENOUGH_EXPERIMENTS = 5
@@ -74,7 +75,7 @@ class Across:
     """By how much mean ranks must differ (Nemenyi); None with fewer than 5 experiments."""
 
     @property
-    def measure(self) -> Yardstick:
+    def measure(self) -> Metric:
         """The yardstick itself."""
         return YARDSTICKS[self.yardstick]
 

@@ -3,45 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+from cifar_exp.components.metrics.metrics import METRICS, Metric
 from cifar_exp.components.validation import quoted
 from cifar_exp.errors import BadInput
 
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Yardstick:
-    """A final test metric: its name for people, its direction, and whether it is shown in %."""
-
-    label: str
-    smaller_is_better: bool = False
-    percent: bool = True
-
-    def text(self, value: float) -> str:
-        """Write a value without its unit."""
-        return f"{100 * value:.2f}" if self.percent else f"{value:.4f}"
-
-    @property
-    def unit(self) -> str:
-        """What stands behind a value."""
-        return " %" if self.percent else ""
-
-    def difference(self, value: float) -> str:
-        """Write a difference of two values."""
-        return f"{100 * value:.2f} points" if self.percent else f"{value:.4f}"
-
-
-YARDSTICKS: Mapping[str, Yardstick] = {
-    "test_accuracy": Yardstick(label="test accuracy"),
-    "test_top5": Yardstick(label="test top-5 accuracy"),
-    "test_macro_f1": Yardstick(label="test macro F1"),
-    "test_nll": Yardstick(label="test NLL", smaller_is_better=True, percent=False),
-    "test_brier": Yardstick(label="test Brier score", smaller_is_better=True, percent=False),
-    "test_ece": Yardstick(label="test ECE", smaller_is_better=True, percent=False),
-    "test_ece_adaptive": Yardstick(
-        label="test adaptive ECE", smaller_is_better=True, percent=False
-    ),
+YARDSTICKS: Mapping[str, Metric] = {
+    f"test_{name}": replace(metric, label=f"test {metric.label}")
+    for name, metric in METRICS.items()
 }
+"""The final test metrics that combinations can be ranked by."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -68,6 +40,6 @@ class Method:
             raise BadInput(f"unknown yardstick {quoted(self.yardstick)}; there are {known}")
 
     @property
-    def measure(self) -> Yardstick:
+    def measure(self) -> Metric:
         """The yardstick itself."""
         return YARDSTICKS[self.yardstick]

@@ -1,1 +1,29 @@
 """What a definition can name: losses, optimizers, networks, data sets, augmentations, metrics."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Mapping
+from typing import Any
+
+_TABLES = {
+    "losses": ("losses", "LOSSES"),
+    "optimizers": ("optimizers", "OPTIMIZERS"),
+    "models": ("models.networks", "MODELS"),
+    "datasets": ("datasets", "DATASETS"),
+    "augmentations": ("augmentations", "AUGMENTATIONS"),
+    "samplers": ("samplers", "SAMPLERS"),
+    "pruners": ("pruners", "PRUNERS"),
+    "metrics": ("metrics.metrics", "METRICS"),
+}
+KINDS = tuple(_TABLES)
+"""The kinds of components."""
+
+
+def components_of(kind: str) -> Mapping[str, Any]:
+    """Return the components of a kind by their names; only that kind is imported."""
+    module, name = _TABLES[kind]
+    found: Mapping[str, Any] = getattr(
+        importlib.import_module(f"cifar_exp.components.{module}"), name
+    )
+    return found

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import Any, ClassVar
 
+from cifar_exp.components.table import Component, table_of
 
-class Pruner:
+
+class Pruner(Component):
     """A way to decide that a trial is given up."""
 
-    name: ClassVar[str]
-    """Its name in a definition."""
     optuna_class: ClassVar[str]
     """The class of `optuna.pruners` that does it."""
 
@@ -50,4 +50,4 @@ class Hyperband(Pruner):
         return {"min_resource": 1, "max_resource": epochs, "reduction_factor": 3}
 
 
-PRUNERS: dict[str, type[Pruner]] = {p.name: p for p in (NoPruner, Median, Hyperband)}
+PRUNERS = table_of(Pruner)

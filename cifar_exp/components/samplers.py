@@ -6,14 +6,14 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any, ClassVar
 
+from cifar_exp.components.table import Component, table_of
+
 STARTUP_TRIALS = 5  # random trials before a model of the trials so far is of any use
 
 
-class Sampler:
+class Sampler(Component):
     """A way to choose settings."""
 
-    name: ClassVar[str]
-    """Its name in a definition."""
     optuna_class: ClassVar[str]
     """The class that does it: one of `optuna.samplers`, or of `cifar_exp.study.samplers`."""
     options: ClassVar[Mapping[str, Any]] = MappingProxyType({})
@@ -54,4 +54,4 @@ class Gp(Sampler):
     options = MappingProxyType({"n_startup_trials": STARTUP_TRIALS})
 
 
-SAMPLERS: dict[str, type[Sampler]] = {s.name: s for s in (Random, Qmc, Tpe, Gp)}
+SAMPLERS = table_of(Sampler)

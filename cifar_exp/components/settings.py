@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any, Self
 
 from pydantic import (
@@ -21,12 +23,30 @@ from cifar_exp.components.validation import (
 )
 
 
+@dataclass(frozen=True, slots=True)
+class Later:
+    """Marks a field that came after identities had been given: it counts unless it is the default.
+
+    So a definition that does not know the field keeps its results.
+    """
+
+
 class Settings(BaseModel):
     """A frozen set of named values; wrong types, NaN, infinities and unknown names are errors."""
 
     model_config = ConfigDict(
         frozen=True, extra="forbid", strict=True, allow_inf_nan=False, use_attribute_docstrings=True
     )
+
+    @classmethod
+    def uncounted(cls, values: Mapping[str, Any]) -> set[str]:
+        """Name the values that take no part in an identity, see `Later`."""
+        return {
+            name
+            for name, field in cls.model_fields.items()
+            if any(isinstance(mark, Later) for mark in field.metadata)
+            and values.get(name) == field.default
+        }
 
     @model_validator(mode="wrap")
     @classmethod

@@ -15,7 +15,9 @@ from cifar_exp.components.losses import LOSSES, Loss
 from cifar_exp.components.models.build import check_name
 from cifar_exp.components.optimizers import OPTIMIZERS, Optimizer
 from cifar_exp.components.precision import Precision, PrecisionChoice, resolve
-from cifar_exp.components.settings import Settings
+from cifar_exp.components.pruners import PRUNERS
+from cifar_exp.components.samplers import SAMPLERS
+from cifar_exp.components.settings import Later, Settings
 from cifar_exp.components.validation import quoted, suggestion
 from cifar_exp.experiment.space import Choices, Range, Space, parse
 from cifar_exp.experiment.variant import (
@@ -35,14 +37,22 @@ Count = Annotated[int, Field(ge=1, le=1_000_000)]
 Seed = Annotated[int, Field(ge=0, lt=2**32)]
 
 
+def _known(kind: str, name: str, table: Mapping[str, Any]) -> str:
+    """Return a name that is in a table; any other one is a problem."""
+    if name not in table:
+        text = f"unknown {kind} {quoted(name)}{suggestion(name, list(table))}"
+        raise PydanticCustomError(kind, "{text}", {"text": text})
+    return name
+
+
 class Search(Settings):
     """How each combination is tuned; the same for all of them."""
 
     trials: Count = 20
     """Trainings per combination, in total."""
-    sampler: Literal["random", "qmc", "tpe", "gp"] = "tpe"
+    sampler: str = Field(default="tpe", json_schema_extra={"enum": list(SAMPLERS)})
     """How settings are chosen: at random, quasi-random, or from the trials so far."""
-    pruner: Literal["none", "median", "hyperband"] = "median"
+    pruner: str = Field(default="median", json_schema_extra={"enum": list(PRUNERS)})
     """When a trial is given up early, against the other trials of its combination."""
     batch_size: tuple[Count, ...] = Field(
         default=(32, 64, 128, 256),
@@ -50,9 +60,19 @@ class Search(Settings):
         json_schema_extra={"minItems": 1, "uniqueItems": True},
     )
     """Batch sizes to choose from."""
-    at_once: Count = 1
+    at_once: Annotated[Count, Later()] = 1
     """Trials of a combination that are asked together; sampler and pruner know the results of
     earlier blocks only."""
+
+    @field_validator("sampler")
+    @classmethod
+    def _known_sampler(cls, name: str) -> str:
+        return _known("sampler", name, SAMPLERS)
+
+    @field_validator("pruner")
+    @classmethod
+    def _known_pruner(cls, name: str) -> str:
+        return _known("pruner", name, PRUNERS)
 
     @field_validator("batch_size")
     @classmethod
@@ -146,11 +166,7 @@ class Experiment(Settings):
     @field_validator("augment")
     @classmethod
     def _known_augmentation(cls, name: str) -> str:
-        if name not in AUGMENTATIONS:
-            hint = suggestion(name, list(AUGMENTATIONS))
-            text = f"unknown augmentation {quoted(name)}{hint}"
-            raise PydanticCustomError("augment", "{text}", {"text": text})
-        return name
+        return _known("augmentation", name, AUGMENTATIONS)
 
     @field_validator("dataset", mode="before")
     @classmethod
@@ -229,17 +245,29 @@ class Experiment(Settings):
         settings = {
             "data": fingerprint,
             "search": self.search.model_dump(
-                mode="json", exclude={"trials", *(() if self.search.at_once != 1 else ("at_once",))}
+                mode="json", exclude={"trials", *self.search.uncounted(dict(self.search))}
             ),
-            "combination": combination.model_dump(mode="json"),
+            "combination": {
+                "loss": _counted(LOSSES, combination.loss),
+                "optimizer": _counted(OPTIMIZERS, combination.optimizer),
+            },
             "precision": self.arithmetic,
-            **self.model_dump(include={"model", "epochs", "seed", "augment", "compile"}),
+            "augment": AUGMENTATIONS[self.augment].identity(),
+            **self.model_dump(include={"model", "epochs", "seed", "compile"}),
         }
         return hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()[:16]
 
     def confirmation_seed(self, number: int) -> int:
         """Return the seed of a confirmation, numbered from 1; no trial has used it."""
         return self.seed + number
+
+
+def _counted(table: Mapping[str, type[Settings]], variant: Variant) -> dict[str, Any]:
+    """Describe a loss or optimizer as identities do."""
+    dumped = variant.model_dump(mode="json")
+    uncounted = table[variant.type].uncounted(variant.settings)
+    kept = {name: value for name, value in dumped["settings"].items() if name not in uncounted}
+    return {**dumped, "settings": kept}
 
 
 def _build(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from typing import Any
 
 from cifar_exp.components.datasets import Dataset
 from cifar_exp.experiment.definition import Experiment
@@ -10,6 +11,12 @@ from cifar_exp.experiment.definition import Experiment
 
 def definition_hash(experiment: Experiment, data: Dataset) -> str:
     """Return what tells two definitions apart that differ in what is computed, or on what data."""
-    definition = experiment.model_dump_json(exclude={"dataset", "precision"})
+    search = experiment.search
+    left_out: Any = {
+        "dataset": True,
+        "precision": True,
+        "search": search.uncounted(dict(search)),
+    }
+    definition = experiment.model_dump_json(exclude=left_out)
     text = f"{data.fingerprint} {experiment.arithmetic} {definition}"
     return hashlib.sha256(text.encode()).hexdigest()[:16]

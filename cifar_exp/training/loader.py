@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import torch
 
 from cifar_exp import seeds
-from cifar_exp.components.augmentations import NUM_DRAWS, Augmentation
+from cifar_exp.components.augmentations import Augmentation
 from cifar_exp.components.datasets import Split
 
 Batch = tuple[torch.Tensor, torch.Tensor]
@@ -18,13 +18,18 @@ def epoch_order(num_images: int, seed: int, epoch: int) -> torch.Tensor:
     return torch.randperm(num_images, generator=_generator("order", seed, epoch))
 
 
-def epoch_draws(num_images: int, seed: int, epoch: int) -> torch.Tensor:
-    """Return the augmentation's random draws for each place in the order, num_images x NUM_DRAWS.
+def epoch_draws(
+    purposes: Sequence[str], num_images: int, seed: int, epoch: int
+) -> dict[str, torch.Tensor]:
+    """Return the random draws of an augmentation for each place in the order, num_images each.
 
-    They, too, are a function of seed and epoch alone: the same for every combination, at every
-    batch size.
+    Those of a purpose are a function of purpose, seed and epoch alone: the same for every
+    combination, at every batch size, and whatever else is drawn.
     """
-    return torch.rand(num_images, NUM_DRAWS, generator=_generator("augment", seed, epoch))
+    return {
+        purpose: torch.rand(num_images, generator=_generator(f"augment {purpose}", seed, epoch))
+        for purpose in purposes
+    }
 
 
 def batches(
@@ -38,11 +43,15 @@ def batches(
     device = split.images.device
     rows = split.images.permute(0, 2, 3, 1)  # contiguous: a batch is copied row by row
     order = epoch_order(len(split), seed, epoch).to(device)
-    draws = epoch_draws(len(split), seed, epoch).to(device)
-    for chosen, drawn in zip(order.split(batch_size), draws.split(batch_size), strict=True):
+    draws = epoch_draws(augment.purposes, len(split), seed, epoch)
+    draws = {purpose: drawn.to(device) for purpose, drawn in draws.items()}
+    for start in range(0, len(split), batch_size):
+        batch = slice(start, start + batch_size)
+        chosen = order[batch]
         if len(chosen) == 1 < batch_size:
             continue
         images = rows.index_select(0, chosen).permute(0, 3, 1, 2)
+        drawn = {purpose: numbers[batch] for purpose, numbers in draws.items()}
         yield augment(images, drawn), split.labels.index_select(0, chosen)
 
 

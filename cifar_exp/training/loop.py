@@ -104,7 +104,7 @@ def train(
         Diverged: The loss or the validation outputs are not finite.
     """
     loss = config.loss_settings
-    augment = AUGMENTATIONS[config.augment]
+    augment = AUGMENTATIONS[config.augment]()
     optimizer = optimizer or build_optimizer(model, config)
     forward = _compiled(model) if config.compile else model
     train_split, val_split = on_device(data.train), on_device(data.val)

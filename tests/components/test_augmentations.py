@@ -11,15 +11,16 @@ from cifar_exp.components.augmentations import (
     AUGMENTATIONS,
     CROP_PADDING,
     DEEPOBS_PADDING,
-    NUM_DRAWS,
     Augmentation,
-    crop_flip,
-    deepobs,
-    flip,
-    none,
+    CropFlip,
+    DeepObs,
+    Flip,
+    NoAugmentation,
 )
 
 EVERY = sorted(AUGMENTATIONS)
+PURPOSES = ("flip", "crop down", "crop right", "brightness", "saturation", "contrast")
+none, flip, crop_flip, deepobs = NoAugmentation(), Flip(), CropFlip(), DeepObs()
 
 
 def images(num_images: int, channels: int = 3, size: int = 12) -> torch.Tensor:
@@ -28,8 +29,18 @@ def images(num_images: int, channels: int = 3, size: int = 12) -> torch.Tensor:
     return torch.randint(256, shape, dtype=torch.uint8, generator=generator).permute(0, 3, 1, 2)
 
 
-def draws(num_images: int) -> torch.Tensor:
-    return torch.rand(num_images, NUM_DRAWS, generator=torch.Generator().manual_seed(1))
+def draws(num_images: int) -> dict[str, torch.Tensor]:
+    drawn = torch.rand(len(PURPOSES), num_images, generator=torch.Generator().manual_seed(1))
+    return dict(zip(PURPOSES, drawn, strict=True))
+
+
+def one_by_one(drawn: dict[str, torch.Tensor]) -> torch.Tensor:
+    """A row of draws for each image, in the order of the purposes."""
+    return torch.stack([drawn[purpose] for purpose in PURPOSES], dim=1)
+
+
+def of_images(drawn: dict[str, torch.Tensor], images: slice) -> dict[str, torch.Tensor]:
+    return {purpose: numbers[images] for purpose, numbers in drawn.items()}
 
 
 def cropped(image: torch.Tensor, drawn: torch.Tensor, padding: int) -> torch.Tensor:
@@ -63,7 +74,7 @@ def test_none_changes_nothing() -> None:
 
 def test_flip_is_torchvisions() -> None:
     given, drawn = images(40), draws(40)
-    for image, original, one in zip(flip(given, drawn), given, drawn, strict=True):
+    for image, original, one in zip(flip(given, drawn), given, one_by_one(drawn), strict=True):
         mirrored = functional.horizontal_flip(original) if one[0] < 0.5 else original
         assert torch.equal(image, mirrored)
 
@@ -71,31 +82,33 @@ def test_flip_is_torchvisions() -> None:
 @pytest.mark.parametrize("channels", [1, 3])
 def test_crop_and_flip_are_torchvisions(channels: int) -> None:
     given, drawn = images(200, channels), draws(200)
-    for image, original, one in zip(crop_flip(given, drawn), given, drawn, strict=True):
+    for image, original, one in zip(crop_flip(given, drawn), given, one_by_one(drawn), strict=True):
         assert torch.equal(image, cropped(original, one, CROP_PADDING))
 
 
 @pytest.mark.parametrize("channels", [1, 3])
 def test_the_colours_of_deepobs_by_hand(channels: int) -> None:
     given, drawn = images(50, channels), draws(50)
-    for image, original, one in zip(deepobs(given, drawn), given, drawn, strict=True):
+    for image, original, one in zip(deepobs(given, drawn), given, one_by_one(drawn), strict=True):
         expected = colored(cropped(original, one, DEEPOBS_PADDING), one)
         torch.testing.assert_close(image.double(), expected, rtol=1e-5, atol=1e-3)
 
 
-@pytest.mark.parametrize("augment", AUGMENTATIONS.values(), ids=EVERY)
-def test_an_image_does_not_depend_on_its_batch(augment: Augmentation) -> None:
+@pytest.mark.parametrize("name", EVERY)
+def test_an_image_does_not_depend_on_its_batch(name: str) -> None:
     given, drawn = images(9), draws(9)
+    augment: Augmentation = AUGMENTATIONS[name]()
     whole = augment(given, drawn)
-    alone = [augment(given[i : i + 1], drawn[i : i + 1]) for i in range(9)]
+    parts = [slice(i, i + 1) for i in range(9)]
+    alone = [augment(given[part], of_images(drawn, part)) for part in parts]
     torch.testing.assert_close(whole, torch.cat(alone))
 
 
-@pytest.mark.parametrize("augment", AUGMENTATIONS.values(), ids=EVERY)
-def test_the_memory_order_and_the_given_images_stay(augment: Augmentation) -> None:
+@pytest.mark.parametrize("name", EVERY)
+def test_the_memory_order_and_the_given_images_stay(name: str) -> None:
     given = images(6)
     before = given.clone()
-    result = augment(given, draws(6))
+    result = AUGMENTATIONS[name]()(given, draws(6))
     assert result.shape == given.shape
     assert result.is_contiguous(memory_format=torch.channels_last)
     assert torch.equal(given, before)
@@ -104,8 +117,19 @@ def test_the_memory_order_and_the_given_images_stay(augment: Augmentation) -> No
 @pytest.mark.parametrize("name", EVERY)
 @pytest.mark.parametrize("extreme", [0.0, 1 - 2**-24])
 def test_the_ends_of_the_draws_are_valid(name: str, extreme: float) -> None:
-    result = AUGMENTATIONS[name](images(2), torch.full((2, NUM_DRAWS), extreme))
-    assert result.float().isfinite().all()
+    drawn = {purpose: torch.full((2,), extreme) for purpose in PURPOSES}
+    assert AUGMENTATIONS[name]()(images(2), drawn).float().isfinite().all()
+
+
+@pytest.mark.parametrize("name", EVERY)
+def test_an_augmentation_names_all_that_it_draws(name: str) -> None:
+    augment = AUGMENTATIONS[name]()
+    drawn = draws(2)
+    augment(images(2), {purpose: drawn[purpose] for purpose in augment.purposes})
+    for purpose in augment.purposes:
+        fewer = {other: drawn[other] for other in augment.purposes if other != purpose}
+        with pytest.raises(KeyError, match=purpose):
+            augment(images(2), fewer)
 
 
 def test_every_shift_is_equally_frequent() -> None:

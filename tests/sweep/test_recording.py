@@ -115,11 +115,11 @@ def test_every_epoch_is_one_point_of_every_metric(
     for name, values in {
         "train/loss": [e.train_loss for e in expected],
         "val/accuracy": [e.val.accuracy for e in expected],
-        "val/nll": [e.val.nll for e in expected],
-        "val/brier": [e.val.brier for e in expected],
-        "val/ece": [e.val.ece for e in expected],
-        "val/ece_adaptive": [e.val.ece_adaptive for e in expected],
-        "val/macro_f1": [e.val.macro_f1 for e in expected],
+        "val/nll": [e.val.values["nll"] for e in expected],
+        "val/brier": [e.val.values["brier"] for e in expected],
+        "val/ece": [e.val.values["ece"] for e in expected],
+        "val/ece_adaptive": [e.val.values["ece_adaptive"] for e in expected],
+        "val/macro_f1": [e.val.values["macro_f1"] for e in expected],
     }.items():
         history = tracker.client.get_metric_history(run.run_id, name)
         assert [(point.step, point.value) for point in history] == list(enumerate(values, start=1))

@@ -1,11 +1,13 @@
 from __future__ import annotations
 
+import hashlib
 import itertools
+import json
 
 import pytest
 import torch
 
-from cifar_exp.components.augmentations import NUM_DRAWS, flip, none
+from cifar_exp.components.augmentations import CropFlip, Flip, NoAugmentation
 from cifar_exp.components.datasets import Split
 from cifar_exp.training.loader import batches, epoch_draws, epoch_order
 
@@ -30,16 +32,36 @@ def test_the_order_of_images_depends_on_seed_and_epoch_alone() -> None:
         assert torch.equal(order.sort().values, torch.arange(100))
 
 
-def test_draws_depend_on_seed_and_epoch_alone() -> None:
-    one, same, other = epoch_draws(9, 0, 1), epoch_draws(9, 0, 1), epoch_draws(9, 0, 2)
-    assert one.shape == (9, NUM_DRAWS)
-    assert torch.equal(one, same)
-    assert not torch.equal(one, other)
+def seed_of(*purpose: int | str) -> int:
+    """The first 32 bits of the SHA-256 of a purpose in JSON."""
+    return int(hashlib.sha256(json.dumps(purpose).encode()).hexdigest()[:8], 16)
+
+
+def test_the_draws_of_a_purpose_follow_from_purpose_seed_and_epoch() -> None:
+    drawn = epoch_draws(("flip", "crop down"), 9, seed=3, epoch=2)
+    assert list(drawn) == ["flip", "crop down"]
+    for purpose, numbers in drawn.items():
+        generator = torch.Generator().manual_seed(seed_of(f"augment {purpose}", 3, 2))
+        assert torch.equal(numbers, torch.rand(9, generator=generator))
+
+
+def test_another_purpose_changes_no_draw() -> None:
+    fewer = epoch_draws(Flip.purposes, 9, 0, 1)
+    more = epoch_draws(("noise", *CropFlip.purposes), 9, 0, 1)
+    assert torch.equal(fewer["flip"], more["flip"])
+    streams = [*more.values(), epoch_draws(("flip",), 9, 0, 2)["flip"]]
+    streams.append(epoch_draws(("flip",), 9, 1, 1)["flip"])
+    assert len({tuple(numbers.tolist()) for numbers in streams}) == len(streams)
+
+
+def test_the_order_is_that_of_its_own_stream() -> None:
+    generator = torch.Generator().manual_seed(seed_of("order", 3, 2))
+    assert torch.equal(epoch_order(50, 3, 2), torch.randperm(50, generator=generator))
 
 
 @pytest.mark.parametrize("batch_size", [1, 3, 8, 20, 50])
 def test_batches_hold_each_image_with_its_label(split: Split, batch_size: int) -> None:
-    each = list(batches(split, none, batch_size, seed=0, epoch=1))
+    each = list(batches(split, NoAugmentation(), batch_size, seed=0, epoch=1))
     assert {len(labels) for _, labels in each[:-1]} <= {batch_size}
     order = epoch_order(20, 0, 1)
     assert torch.equal(torch.cat([labels for _, labels in each]), 100 + order)
@@ -50,7 +72,7 @@ def test_batches_hold_each_image_with_its_label(split: Split, batch_size: int) -
 def test_one_image_left_over_is_left_out_unless_all_batches_are_of_one(
     split: Split, batch_size: int
 ) -> None:
-    each = list(batches(split, none, batch_size, seed=0, epoch=1))
+    each = list(batches(split, NoAugmentation(), batch_size, seed=0, epoch=1))
     assert sum(len(labels) for _, labels in each) == (20 if batch_size == 1 else 19)
 
 
@@ -59,7 +81,7 @@ def test_an_image_is_augmented_alike_at_every_batch_size(split: Split) -> None:
     images[:, :, :, 0] += 100
     marked = Split(images=images, labels=split.labels)
     views = [
-        torch.cat([images for images, _ in batches(marked, flip, batch_size, seed=3, epoch=2)])
+        torch.cat([images for images, _ in batches(marked, Flip(), batch_size, seed=3, epoch=2)])
         for batch_size in (4, 10)
     ]
     assert torch.equal(*views)

@@ -112,7 +112,9 @@ def test_evaluation_scores_the_whole_split_at_any_batch_size(
     with torch.no_grad():
         probabilities = model(data.test.images).double().softmax(1).numpy()
     assert scores.accuracy == accuracy_score(data.test.labels, probabilities.argmax(1))
-    assert scores.nll == pytest.approx(log_loss(data.test.labels, probabilities), rel=1e-6)
+    assert scores.values["nll"] == pytest.approx(
+        log_loss(data.test.labels, probabilities), rel=1e-6
+    )
 
 
 def test_a_loss_that_explodes_is_divergence(config: TrialConfig, data: Dataset) -> None:

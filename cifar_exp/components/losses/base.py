@@ -5,10 +5,11 @@ from __future__ import annotations
 from abc import abstractmethod
 
 from cifar_exp.components.settings import Settings
+from cifar_exp.components.table import Component
 from cifar_exp.system.lazy_import import torch
 
 
-class Loss(Settings):
+class Loss(Settings, Component):
     """A loss and its settings; `loss(logits, labels)` is the mean over a batch of images.
 
     In the formulas z are the logits of one image, p = softmax(z), y its label, Y its label as a

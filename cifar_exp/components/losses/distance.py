@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import ClassVar, Literal
 
 from pydantic import Field
 
@@ -32,6 +32,8 @@ class MeanSquaredError(_Regression):
     Source: Golik et al. 2013, Cross-Entropy vs. Squared Error Training.
     """
 
+    name: ClassVar[str] = "mse"
+
     def _per_image(self, logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
         target = one_hot(logits, labels)
         squares = torch.nn.functional.mse_loss(self.outputs(logits), target, reduction="none")
@@ -47,6 +49,8 @@ class MeanAbsoluteError(_Regression):
     Source: Ghosh et al. 2017, Robust Loss Functions under Label Noise for Deep Neural Networks.
     """
 
+    name: ClassVar[str] = "l1"
+
     def _per_image(self, logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
         target = one_hot(logits, labels)
         distances = torch.nn.functional.l1_loss(self.outputs(logits), target, reduction="none")
@@ -60,6 +64,8 @@ class Huber(_Regression):
     Brier / 2, as no |r| exceeds 1. With compare = "logits", z stands for p. Probabilities: softmax.
     Source: Huber 1964, Robust Estimation of a Location Parameter.
     """
+
+    name: ClassVar[str] = "huber"
 
     delta: float = Field(default=0.5, gt=0, description="where the square turns into a line")
 
@@ -76,6 +82,8 @@ class Brier(Loss):
     Source: Brier 1950, Verification of Forecasts Expressed in Terms of Probability.
     """
 
+    name: ClassVar[str] = "brier"
+
     def _per_image(self, logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
         return (torch.softmax(logits, dim=1) - one_hot(logits, labels)).square().sum(dim=1)
 
@@ -88,6 +96,8 @@ class RescaledMeanSquaredError(Loss):
     Source: Hui and Belkin 2021, Evaluation of Neural Architectures Trained with Square Loss vs
     Cross-Entropy in Classification Tasks; they rescale for 42 classes and more.
     """
+
+    name: ClassVar[str] = "mse_rescaled"
 
     k: float = Field(default=1.0, gt=0, description="weight of the label's own term")
     M: float = Field(default=1.0, gt=0, description="value that the label's logit should reach")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import ClassVar
 
 from pydantic import Field
 
@@ -16,6 +17,8 @@ class CrossEntropy(Loss):
     With label smoothing e: (1 - e)(-ln p_y) + e mean_k(-ln p_k). Probabilities: softmax.
     Source: Szegedy et al. 2016, Rethinking the Inception Architecture (label smoothing).
     """
+
+    name: ClassVar[str] = "cross_entropy"
 
     label_smoothing: float = Field(
         default=0.0, ge=0, lt=1, description="share of the label spread evenly over all classes"
@@ -33,6 +36,8 @@ class Focal(Loss):
     The factor takes part in the gradient. gamma = 0 is cross-entropy. Probabilities: softmax.
     Source: Lin et al. 2017, Focal Loss for Dense Object Detection, equation 4.
     """
+
+    name: ClassVar[str] = "focal"
 
     gamma: float = Field(default=2.0, ge=0, description="exponent of the factor 1 - p_y")
 
@@ -53,6 +58,8 @@ class GeneralizedCrossEntropy(Loss):
     Networks with Noisy Labels.
     """
 
+    name: ClassVar[str] = "generalized_cross_entropy"
+
     q: float = Field(
         default=0.7, gt=0, le=1, description="between cross-entropy and absolute error"
     )
@@ -70,6 +77,8 @@ class SymmetricCrossEntropy(Loss):
     Source: Wang et al. 2019, Symmetric Cross Entropy for Robust Learning with Noisy Labels.
     """
 
+    name: ClassVar[str] = "symmetric_cross_entropy"
+
     alpha: float = Field(default=0.1, ge=0, description="weight of cross-entropy")
     beta: float = Field(default=1.0, ge=0, description="weight of reverse cross-entropy")
 
@@ -85,6 +94,8 @@ class Poly1(Loss):
     Source: Leng et al. 2022, PolyLoss: A Polynomial Expansion Perspective of Classification Loss
     Functions.
     """
+
+    name: ClassVar[str] = "poly1"
 
     epsilon: float = Field(default=2.0, ge=-1, description="added weight of the term 1 - p_y")
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import ClassVar, Literal
 
 from pydantic import Field
 
@@ -16,6 +16,8 @@ class BinaryCrossEntropy(Loss):
     A sum over classes. Probabilities: s(z_k) / sum_j s(z_j), the sigmoids scaled to sum 1.
     Source: Rifkin and Klautau 2004, In Defense of One-Vs-All Classification.
     """
+
+    name: ClassVar[str] = "bce"
 
     def _per_image(self, logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
         terms = torch.nn.functional.binary_cross_entropy_with_logits(
@@ -36,6 +38,8 @@ class MultiMargin(Loss):
     which ranks the classes rightly, but is not calibrated.
     Source: Weston and Watkins 1999, Support Vector Machines for Multi-Class Pattern Recognition.
     """
+
+    name: ClassVar[str] = "multi_margin"
 
     margin: float = Field(default=1.0, gt=0, description="lead that the label's logit must have")
     p: Literal[1, 2] = Field(default=1, description="power of each violation")

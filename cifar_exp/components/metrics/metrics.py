@@ -5,6 +5,9 @@ Everything is computed in float64. C is the number of classes, N that of the exa
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import dataclass
+
 import numpy as np
 import numpy.typing as npt
 
@@ -17,6 +20,45 @@ NUM_BINS = 15
 # Of bins of equal width; in float32 as confidences are, so that one of 1/5 lies on its edge
 UPPER_EDGES: Edges = (np.arange(1, NUM_BINS + 1) / NUM_BINS).astype(np.float32)
 FEWEST_CLASSES_FOR_TOP5 = 6  # among five classes or fewer every label is in the top five
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class Outputs:
+    """What a network says of a split: what metrics are computed from."""
+
+    logits: npt.NDArray[np.floating]
+    """N x C."""
+    probabilities: npt.NDArray[np.floating]
+    """N x C, by the loss's map from the logits; rows sum to 1."""
+    labels: npt.NDArray[np.integer]
+    """N class indices."""
+    predictions: Predictions
+
+
+@dataclass(frozen=True, kw_only=True)
+class Metric:
+    """A measure of a classifier: how it is computed, and how it is shown."""
+
+    compute: Callable[[Outputs], float | None]
+    """Returns None where the measure says nothing of such data."""
+    label: str
+    """Its name for people."""
+    smaller_is_better: bool = False
+    percent: bool = True
+    """Whether it is shown in %."""
+
+    def text(self, value: float) -> str:
+        """Write a value without its unit."""
+        return f"{100 * value:.2f}" if self.percent else f"{value:.4f}"
+
+    @property
+    def unit(self) -> str:
+        """What stands behind a value."""
+        return " %" if self.percent else ""
+
+    def difference(self, value: float) -> str:
+        """Write a difference of two values."""
+        return f"{100 * value:.2f} points" if self.percent else f"{value:.4f}"
 
 
 def accuracy(predictions: Predictions) -> float:
@@ -130,3 +172,34 @@ def _calibration_error(predictions: Predictions, upper_edges: Edges) -> float:
 def _bins(predictions: Predictions, upper_edges: Edges) -> npt.NDArray[np.intp]:
     """Return the bin of each example, by the bins' upper edges, which belong to them."""
     return np.searchsorted(upper_edges, predictions.confidence, side="left")
+
+
+METRICS: dict[str, Metric] = {
+    "accuracy": Metric(label="accuracy", compute=lambda o: accuracy(o.predictions)),
+    "top5": Metric(label="top-5 accuracy", compute=lambda o: top5(o.logits, o.labels)),
+    "macro_f1": Metric(
+        label="macro F1", compute=lambda o: macro_f1(o.predictions, o.logits.shape[1])
+    ),
+    "nll": Metric(
+        label="NLL",
+        compute=lambda o: nll(o.probabilities, o.labels),
+        smaller_is_better=True,
+        percent=False,
+    ),
+    "brier": Metric(
+        label="Brier score",
+        compute=lambda o: brier(o.probabilities, o.labels),
+        smaller_is_better=True,
+        percent=False,
+    ),
+    "ece": Metric(
+        label="ECE", compute=lambda o: ece(o.predictions), smaller_is_better=True, percent=False
+    ),
+    "ece_adaptive": Metric(
+        label="adaptive ECE",
+        compute=lambda o: ece_adaptive(o.predictions),
+        smaller_is_better=True,
+        percent=False,
+    ),
+}
+"""Every metric by its name, which is that in MLflow, too, as in `val/nll` and `test_nll`."""

@@ -1,11 +1,12 @@
-"""What a network reaches on one split, in the same yardsticks whatever loss it was trained with."""
+"""What a network reaches on one split, by the same metrics whatever loss it was trained with."""
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from cifar_exp.components.metrics import metrics
+from cifar_exp.components.metrics.metrics import METRICS, Outputs
 from cifar_exp.components.metrics.predictions import Predictions, predict
 
 if TYPE_CHECKING:
@@ -14,25 +15,20 @@ if TYPE_CHECKING:
     from cifar_exp.components.losses import Loss
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+@dataclass(frozen=True, slots=True)
 class Scores:
-    """The yardsticks on one split: each is the function of its name in `metrics`.
+    """The metrics on one split, by their names in `METRICS`; None is left out."""
 
-    The names of the fields are those in MLflow too, as in `val/nll` and `test_nll`.
-    """
+    values: Mapping[str, float]
 
-    accuracy: float
-    nll: float
-    top5: float | None
-    """None for data with fewer than six classes."""
-    brier: float
-    ece: float
-    ece_adaptive: float
-    macro_f1: float
+    @property
+    def accuracy(self) -> float:
+        """The share of examples whose class was predicted."""
+        return self.values["accuracy"]
 
     def named(self, prefix: str) -> dict[str, float]:
-        """Return the scores that there are by their names, with `prefix` before each."""
-        return {prefix + name: value for name, value in asdict(self).items() if value is not None}
+        """Return the scores by their names, with `prefix` before each."""
+        return {prefix + name: value for name, value in self.values.items()}
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -49,18 +45,14 @@ def examine(logits: torch.Tensor, labels: torch.Tensor, loss: Loss) -> Evaluatio
     Args:
         logits: N x C on the CPU, float32 or float64, all finite.
         labels: N class indices, int64.
-        loss: Used for its map alone.
+        loss: Used for its map alone, which is computed in float64.
     """
-    outputs, truth = logits.numpy(), labels.numpy()
+    raw, truth = logits.numpy(), labels.numpy()
     probabilities = loss.probabilities(logits.double()).numpy()
-    predictions = predict(outputs, probabilities, truth)
-    scores = Scores(
-        accuracy=metrics.accuracy(predictions),
-        nll=metrics.nll(probabilities, truth),
-        top5=metrics.top5(outputs, truth),
-        brier=metrics.brier(probabilities, truth),
-        ece=metrics.ece(predictions),
-        ece_adaptive=metrics.ece_adaptive(predictions),
-        macro_f1=metrics.macro_f1(predictions, outputs.shape[1]),
+    predictions = predict(raw, probabilities, truth)
+    outputs = Outputs(
+        logits=raw, probabilities=probabilities, labels=truth, predictions=predictions
     )
+    found = {name: metric.compute(outputs) for name, metric in METRICS.items()}
+    scores = Scores({name: value for name, value in found.items() if value is not None})
     return Evaluation(scores=scores, predictions=predictions)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, TypeVar, cast
 
 from cifar_exp.system.lazy_import import LazyModule, torch, torchvision
 
@@ -13,10 +13,29 @@ else:  # it defines layers, so it needs torch
     onednn = LazyModule("cifar_exp.components.models.onednn")
 
 
+MODELS: dict[str, Callable[..., torch.nn.Module]] = {}
+"""Every network by its name."""
+
+Builder = TypeVar("Builder", bound=Callable[..., "torch.nn.Module"])
+
+
+def network(build: Builder) -> Builder:
+    """Put a function that builds a network into the table, under its own name.
+
+    Raises:
+        ValueError: The name is taken.
+    """
+    if build.__name__ in MODELS:
+        raise ValueError(f"there is a network {build.__name__!r} already")
+    MODELS[build.__name__] = build
+    return build
+
+
 # Where a ReLU and a max-pooling follow a convolution, the pooling comes first below: the two
 # commute, values and gradients alike, and the ReLU then has a quarter of the work.
 
 
+@network
 def seed_cnn(*, channels: int, size: int, num_classes: int) -> torch.nn.Module:
     """The project's original network: three 5 x 5 convolutions, two linear layers, no activations.
 
@@ -26,6 +45,7 @@ def seed_cnn(*, channels: int, size: int, num_classes: int) -> torch.nn.Module:
     return _seed_cnn("seed_cnn", torch.nn.Identity, channels, size, num_classes)
 
 
+@network
 def seed_cnn_relu(*, channels: int, size: int, num_classes: int) -> torch.nn.Module:
     """The seed_cnn network with a ReLU after each convolution and after the first linear layer."""
     return _seed_cnn("seed_cnn_relu", torch.nn.ReLU, channels, size, num_classes)
@@ -52,6 +72,7 @@ def _seed_cnn(
     )
 
 
+@network
 def lenet(*, channels: int, size: int, num_classes: int) -> torch.nn.Module:
     """The small LeNet of PyTorch's 60-minute blitz: two 5 x 5 convolutions, three linear layers.
 
@@ -74,6 +95,7 @@ def lenet(*, channels: int, size: int, num_classes: int) -> torch.nn.Module:
     )
 
 
+@network
 def cifar10_3c3d(*, channels: int, size: int, num_classes: int) -> torch.nn.Module:
     """The 3c3d network of DeepOBS: three convolutions and three linear layers with ReLU.
 
@@ -106,6 +128,7 @@ def cifar10_3c3d(*, channels: int, size: int, num_classes: int) -> torch.nn.Modu
     return network
 
 
+@network
 def resnet18(*, channels: int, size: int, num_classes: int) -> torch.nn.Module:  # noqa: ARG001
     """The ResNet-18 for small images: a 3 x 3 stem of stride 1 and no max-pooling.
 
@@ -117,15 +140,6 @@ def resnet18(*, channels: int, size: int, num_classes: int) -> torch.nn.Module: 
     torch.nn.init.kaiming_normal_(network.conv1.weight, mode="fan_out", nonlinearity="relu")
     network.maxpool = torch.nn.Identity()
     return cast("torch.nn.Module", network)
-
-
-MODELS: dict[str, Callable[..., torch.nn.Module]] = {
-    "seed_cnn": seed_cnn,
-    "seed_cnn_relu": seed_cnn_relu,
-    "lenet": lenet,
-    "cifar10_3c3d": cifar10_3c3d,
-    "resnet18": resnet18,
-}
 
 
 def _require_size(name: str, size: int, *, least: int) -> None:

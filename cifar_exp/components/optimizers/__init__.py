@@ -1,25 +1,12 @@
-"""The optimizers: each builds a torch optimizer for a model at a learning rate."""
+"""The optimizers: each builds a torch optimizer for a model at a learning rate.
 
-from cifar_exp.components.optimizers.adam import Adam, Adamax, AdamW, NAdam, RAdam
-from cifar_exp.components.optimizers.adaptive import Adadelta, Adafactor, Adagrad, RMSprop
+Each is a class with a name, in a module of this folder: the table is made of them.
+"""
+
 from cifar_exp.components.optimizers.base import Optimizer
-from cifar_exp.components.optimizers.gradient_descent import ASGD, SGD, Rprop
-from cifar_exp.components.optimizers.muon import Muon
+from cifar_exp.components.table import import_all, table_of
+
+import_all(__name__)
+OPTIMIZERS: dict[str, type[Optimizer]] = table_of(Optimizer)  # type: ignore[type-abstract]  # it is a base
 
 __all__ = ["OPTIMIZERS", "Optimizer"]
-
-OPTIMIZERS: dict[str, type[Optimizer]] = {
-    "sgd": SGD,
-    "adam": Adam,
-    "adamw": AdamW,
-    "nadam": NAdam,
-    "radam": RAdam,
-    "rmsprop": RMSprop,
-    "adagrad": Adagrad,
-    "adadelta": Adadelta,
-    "adamax": Adamax,
-    "asgd": ASGD,
-    "adafactor": Adafactor,
-    "rprop": Rprop,
-    "muon": Muon,
-}

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 from pydantic import Field
 
 from cifar_exp.components.optimizers.base import (
@@ -23,6 +25,8 @@ class Adam(DecayingOptimizer):
     the Convergence of Adam and Beyond (amsgrad).
     """
 
+    name: ClassVar[str] = "adam"
+
     beta1: Beta1 = 0.9
     beta2: Beta2 = 0.999
     eps: Epsilon = 1e-8
@@ -40,6 +44,8 @@ class AdamW(DecayingOptimizer):
 
     Source: Loshchilov and Hutter 2019, Decoupled Weight Decay Regularization.
     """
+
+    name: ClassVar[str] = "adamw"
 
     weight_decay: DecoupledDecay = 0.01
     beta1: Beta1 = 0.9
@@ -59,6 +65,8 @@ class NAdam(DecayingOptimizer):
 
     Source: Dozat 2016, Incorporating Nesterov Momentum into Adam.
     """
+
+    name: ClassVar[str] = "nadam"
 
     beta1: Beta1 = 0.9
     beta2: Beta2 = 0.999
@@ -85,6 +93,8 @@ class RAdam(DecayingOptimizer):
     Source: Liu et al. 2020, On the Variance of the Adaptive Learning Rate and Beyond.
     """
 
+    name: ClassVar[str] = "radam"
+
     beta1: Beta1 = 0.9
     beta2: Beta2 = 0.999
     eps: Epsilon = 1e-8
@@ -105,6 +115,8 @@ class Adamax(DecayingOptimizer):
 
     Source: Kingma and Ba 2015, Adam: A Method for Stochastic Optimization, section 7.
     """
+
+    name: ClassVar[str] = "adamax"
 
     beta1: Beta1 = 0.9
     beta2: Beta2 = 0.999

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 from pydantic import Field
 
 from cifar_exp.components.optimizers.base import (
@@ -21,6 +23,8 @@ class RMSprop(DecayingOptimizer):
     Sources: Hinton 2012, Neural Networks for Machine Learning, lecture 6; Graves 2013, Generating
     Sequences with Recurrent Neural Networks (centered).
     """
+
+    name: ClassVar[str] = "rmsprop"
 
     alpha: Beta2 = 0.99
     eps: Epsilon = 1e-8
@@ -44,6 +48,8 @@ class Adagrad(DecayingOptimizer):
     Source: Duchi et al. 2011, Adaptive Subgradient Methods for Online Learning and Stochastic
     Optimization.
     """
+
+    name: ClassVar[str] = "adagrad"
 
     lr_decay: float = Field(
         default=0.0, ge=0, description="step t uses lr / (1 + (t - 1) lr_decay)"
@@ -69,6 +75,8 @@ class Adadelta(DecayingOptimizer):
     Source: Zeiler 2012, ADADELTA: An Adaptive Learning Rate Method.
     """
 
+    name: ClassVar[str] = "adadelta"
+
     rho: Beta2 = 0.9
     eps: Epsilon = 1e-6
 
@@ -81,6 +89,8 @@ class Adafactor(DecayingOptimizer):
 
     Source: Shazeer and Stern 2018, Adafactor: Adaptive Learning Rates with Sublinear Memory Cost.
     """
+
+    name: ClassVar[str] = "adafactor"
 
     weight_decay: DecoupledDecay = 0.0
     beta2_decay: float = Field(

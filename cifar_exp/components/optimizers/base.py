@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 from pydantic import Field
 
 from cifar_exp.components.settings import Settings
+from cifar_exp.components.table import Component
 
 if TYPE_CHECKING:
     import torch
@@ -27,7 +28,7 @@ DecoupledChoice = Annotated[
 ]
 
 
-class Optimizer(Settings):
+class Optimizer(Settings, Component):
     """An update rule and its settings, the learning rate aside."""
 
     def build(self, model: torch.nn.Module, lr: float) -> torch.optim.Optimizer:

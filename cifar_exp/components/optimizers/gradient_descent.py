@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 from pydantic import Field, model_validator
 
@@ -19,6 +19,8 @@ class SGD(DecayingOptimizer):
     Sources: Robbins and Monro 1951; Sutskever et al. 2013, On the Importance of Initialization and
     Momentum in Deep Learning.
     """
+
+    name: ClassVar[str] = "sgd"
 
     momentum: Momentum = 0.0
     dampening: float = Field(
@@ -50,6 +52,8 @@ class ASGD(DecayingOptimizer):
     Source: Polyak and Juditsky 1992, Acceleration of Stochastic Approximation by Averaging.
     """
 
+    name: ClassVar[str] = "asgd"
+
     lambd: float = Field(default=1e-4, ge=0, description="fall of the step size; also a decay")
     alpha: float = Field(default=0.75, ge=0, le=1, description="power of the fall")
     t0: float = Field(default=1e6, ge=0, description="step at which averaging starts")
@@ -64,6 +68,8 @@ class Rprop(Optimizer):
     There is no weight decay; lr is the first step size.
     Source: Riedmiller and Braun 1993, A Direct Adaptive Method for Faster Backpropagation Learning.
     """
+
+    name: ClassVar[str] = "rprop"
 
     eta_minus: float = Field(default=0.5, gt=0, lt=1, description="factor when the sign changes")
     eta_plus: float = Field(default=1.2, gt=1, description="factor when the sign stays")

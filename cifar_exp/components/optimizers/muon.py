@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 from pydantic import Field
 
 from cifar_exp.components.optimizers.base import (
@@ -22,6 +24,8 @@ class Muon(DecayingOptimizer):
     al. 2025, Muon is Scalable for LLM Training (one learning rate for both parts).
     """
 
+    name: ClassVar[str] = "muon"
+
     weight_decay: DecoupledDecay = 0.1
     momentum: Momentum = 0.95
     nesterov: bool = Field(default=True, description="Nesterov's form of Muon's momentum")
@@ -30,7 +34,7 @@ class Muon(DecayingOptimizer):
     beta2: Beta2 = 0.999
 
     def _make(self, groups: list[Group], lr: float) -> torch.optim.Optimizer:
-        from cifar_exp.components.optimizers.muon_adamw import MuonAdamW  # noqa: PLC0415 - it needs torch
+        from cifar_exp.components.muon_adamw import MuonAdamW  # noqa: PLC0415 - it needs torch
 
         return MuonAdamW(
             groups,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from dataclasses import asdict, fields
 
 import numpy as np
 import numpy.typing as npt
@@ -19,15 +18,13 @@ from sklearn.metrics import (
 )
 
 from cifar_exp.components.losses import LOSSES
-from cifar_exp.components.metrics.scores import Scores, examine
+from cifar_exp.components.metrics.metrics import METRICS
+from cifar_exp.components.metrics.scores import examine
 from tests import tiny
 
 Floats = npt.NDArray[np.float64]
 HIGHEST_NLL = 1022 * math.log(2)  # of the smallest normal float64
-HIGHEST = dict.fromkeys((field.name for field in fields(Scores)), 1.0) | {
-    "brier": 2.0,
-    "nll": HIGHEST_NLL,
-}
+HIGHEST = dict.fromkeys(METRICS, 1.0) | {"brier": 2.0, "nll": HIGHEST_NLL}
 
 
 def batch(num_examples: int, num_classes: int, scale: float) -> tuple[torch.Tensor, torch.Tensor]:
@@ -42,7 +39,6 @@ def batch(num_examples: int, num_classes: int, scale: float) -> tuple[torch.Tens
 def test_all_yardsticks_are_finite_and_in_range(name: str, num_classes: int, scale: float) -> None:
     logits, labels = batch(200, num_classes, scale)
     scores = examine(logits, labels, LOSSES[name]()).scores
-    assert (scores.top5 is None) == (num_classes == 2)
     measured = scores.named("")
     assert measured.keys() == HIGHEST.keys() - ({"top5"} if num_classes == 2 else set())
     for yardstick, value in measured.items():
@@ -88,6 +84,8 @@ def test_scores_are_those_of_the_losss_own_probabilities(name: str) -> None:
     measured = examine(logits, labels, LOSSES[name]()).scores.named("")
     adaptive = measured.pop("ece_adaptive")
     assert measured == pytest.approx(expected, abs=1e-7)  # confidences are float32
+    for exact in ("nll", "brier"):  # and all else is float64
+        assert measured[exact] == pytest.approx(expected[exact], rel=1e-13)
     # Any bins show at least the gap of the whole.
     predictions = examine(logits, labels, LOSSES[name]()).predictions
     assert adaptive >= abs(predictions.confidence.mean() - predictions.correct.mean()) - 1e-7
@@ -102,9 +100,7 @@ def test_predictions_are_in_the_order_of_the_examples() -> None:
     assert predictions.confidence.tolist() == pytest.approx(highest.tolist(), rel=1e-6)
 
 
-def test_scores_are_named_by_their_fields_where_there_are_any() -> None:
+def test_scores_are_named_as_in_mlflow() -> None:
     scores = tiny.scores(accuracy=0.75)
-    assert scores.named("val/") == {f"val/{name}": v for name, v in asdict(scores).items()}
-    assert scores.named("test_")["test_accuracy"] == 0.75
-    few_classes = Scores(**{**asdict(scores), "top5": None})
-    assert scores.named("test_").keys() - few_classes.named("test_").keys() == {"test_top5"}
+    expected = {f"test_{name}": 0.5 for name in METRICS} | {"test_accuracy": 0.75}
+    assert scores.named("test_") == expected

@@ -7,7 +7,7 @@ import copy
 import pytest
 import torch
 
-from cifar_exp.components.optimizers.muon_adamw import MuonAdamW
+from cifar_exp.components.muon_adamw import MuonAdamW
 
 FORMATS = [torch.contiguous_format, torch.channels_last]
 

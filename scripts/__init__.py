@@ -1,0 +1,1 @@
+"""Scripts: each parses, calls one function and prints or writes."""

@@ -1,0 +1,46 @@
+"""Writes the tables of docs/components.md from the components themselves: `make generate`."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+from cifar_exp.components import components_of
+
+PAGE = Path(__file__).parents[1] / "docs" / "components.md"
+TABLES = ("losses", "optimizers", "models", "augmentations", "samplers", "pruners", "metrics")
+
+
+def written(page: str) -> str:
+    """Return the page with every table between its two markers as it is now."""
+    for kind in TABLES:
+        marks = re.compile(rf"(<!-- {kind} -->\n).*?(<!-- end -->)", re.DOTALL)
+        page = marks.sub(lambda found, kind=kind: f"{found[1]}{_table(kind)}{found[2]}", page)  # type: ignore[misc]
+    return page
+
+
+def _table(kind: str) -> str:
+    components = components_of(kind)
+    has_settings = any(_settings(component) for component in components.values())
+    heads = ["name", "is", *(["settings"] if has_settings else [])]
+    rows = [
+        [f"`{name}`", _summary(component), *([_settings(component)] if has_settings else [])]
+        for name, component in components.items()
+    ]
+    lines = [heads, ["---"] * len(heads), *rows]
+    return "".join(f"| {' | '.join(line)} |\n" for line in lines)
+
+
+def _summary(component: Any) -> str:
+    label: str | None = getattr(component, "label", None)  # of a metric
+    return (label or (component.__doc__ or "").partition("\n")[0]).replace("|", "\\|")
+
+
+def _settings(component: Any) -> str:
+    fields = getattr(component, "model_fields", {})
+    return ", ".join(f"`{name}` = {field.default}" for name, field in fields.items())
+
+
+if __name__ == "__main__":
+    PAGE.write_text(written(PAGE.read_text(encoding="utf-8")), encoding="utf-8")

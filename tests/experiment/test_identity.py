@@ -1,0 +1,168 @@
+"""Which keys of a definition are part of its identities, and that the old ones stay.
+
+`identities.json` holds those that were given before a key was added. It is never made anew: a
+change there makes all earlier results useless.
+"""
+
+from __future__ import annotations
+
+import json
+import tomllib
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Annotated, Any
+
+import pytest
+import tomli_w
+
+from cifar_exp.components.augmentations import AUGMENTATIONS
+from cifar_exp.components.losses import LOSSES
+from cifar_exp.components.losses.likelihood import CrossEntropy
+from cifar_exp.components.settings import Later
+from cifar_exp.experiment import Experiment, load, read
+from cifar_exp.experiment.identity import definition_hash
+from tests.definitions import SHIPPED
+
+KEPT: dict[str, dict[str, str]] = json.loads(
+    Path(__file__).with_name("identities.json").read_text()
+)
+FINGERPRINT = "f" * 64
+DATA: Any = SimpleNamespace(fingerprint=FINGERPRINT)
+EVERY_KEY = """
+name = "all-keys"
+dataset = "digits"
+model = "lenet"
+epochs = 7
+seed = 3
+precision = "bf16"
+keep_models = "best"
+compile = true
+search = { trials = 9, sampler = "gp", pruner = "hyperband", batch_size = [16, 24] }
+confirm = { seeds = 4 }
+[losses]
+soft = { type = "cross_entropy", label_smoothing = 0.1 }
+focal = { gamma = { low = 0.5, high = 3.0 } }
+[optimizers]
+momentum = { type = "sgd", momentum = 0.9, nesterov = true, lr = { low = 1e-4, high = 0.3 } }
+adamw = { lr = 0.01, weight_decay = { low = 1e-5, high = 1e-1 } }
+"""
+
+
+def identities(experiment: Experiment) -> dict[str, str]:
+    return {c.name: experiment.identity(c, FINGERPRINT) for c in experiment.combinations()}
+
+
+def on_any_machine(experiment: Experiment) -> Experiment:
+    """Take float32 where the definition leaves it to the machine."""
+    precision = "bf16" if experiment.precision == "bf16" else "fp32"
+    return experiment.model_copy(update={"precision": precision})
+
+
+@pytest.mark.parametrize("name", KEPT)
+def test_identities_stay_what_they_were(name: str) -> None:
+    files = {path.name: path for path in SHIPPED}
+    found = on_any_machine(read(EVERY_KEY) if name == "every key" else load(files[name]))
+    assert {"definition": definition_hash(found, DATA), **identities(found)} == KEPT[name]
+
+
+def changed(path: str, value: Any) -> Experiment:
+    document = tomllib.loads(EVERY_KEY)
+    table = document
+    *tables, key = path.split(".")
+    for name in tables:
+        table = table[name]
+    table[key] = value
+    return read(tomli_w.dumps(document))
+
+
+COUNTED = [
+    ("model", "seed_cnn"),
+    ("epochs", 8),
+    ("seed", 4),
+    ("precision", "fp32"),
+    ("compile", False),
+    ("augment", "flip"),
+    ("search.sampler", "tpe"),
+    ("search.pruner", "none"),
+    ("search.batch_size", [16, 32]),
+    ("search.at_once", 2),
+]
+NOT_COUNTED = [
+    ("name", "another"),
+    ("keep_models", "all"),
+    ("search.trials", 10),
+    ("search.at_once", 1),
+    ("confirm.seeds", 5),
+]
+
+
+@pytest.mark.parametrize(("path", "value"), COUNTED)
+def test_what_changes_results_changes_every_identity(path: str, value: Any) -> None:
+    before, after = identities(read(EVERY_KEY)), identities(changed(path, value))
+    assert not set(before.values()) & set(after.values())
+
+
+@pytest.mark.parametrize(("path", "value"), NOT_COUNTED)
+def test_what_changes_no_result_changes_no_identity(path: str, value: Any) -> None:
+    assert identities(changed(path, value)) == identities(read(EVERY_KEY))
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "touched"),
+    [
+        ("losses.soft.label_smoothing", 0.2, "soft+"),
+        ("losses.focal.gamma.high", 4.0, "focal+"),
+        ("optimizers.momentum.momentum", 0.8, "+momentum"),
+        ("optimizers.adamw.lr", 0.02, "+adamw"),
+        ("optimizers.adamw.weight_decay.low", 1e-4, "+adamw"),
+    ],
+)
+def test_a_setting_changes_the_identities_of_its_combinations_alone(
+    path: str, value: Any, touched: str
+) -> None:
+    before, after = identities(read(EVERY_KEY)), identities(changed(path, value))
+    assert {name for name in before if before[name] != after[name]} == {
+        name for name in before if touched in name
+    }
+
+
+def test_every_key_is_one_or_the_other() -> None:
+    tables = {"search": Experiment.model_fields["search"], "confirm": None}
+    keys = {key for key in Experiment.model_fields if key not in (*tables, "losses", "optimizers")}
+    experiment = read(EVERY_KEY)
+    keys |= {f"search.{key}" for key in type(experiment.search).model_fields}
+    keys |= {f"confirm.{key}" for key in type(experiment.confirm).model_fields}
+    told = {path for path, _ in (*COUNTED, *NOT_COUNTED)} | {"dataset"}  # by its fingerprint
+    assert keys == told
+
+
+def test_the_data_is_part_of_every_identity() -> None:
+    experiment = read(EVERY_KEY)
+    for combination in experiment.combinations():
+        one, other = (experiment.identity(combination, data * 64) for data in "ab")
+        assert one != other
+
+
+@pytest.mark.parametrize("name", sorted(set(AUGMENTATIONS) - {"none"}))
+def test_an_augmentation_whose_results_have_changed_has_another_identity(
+    name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = identities(changed("augment", name))
+    monkeypatch.setattr(AUGMENTATIONS[name], "version", 1)
+    assert not set(now.values()) & set(identities(changed("augment", name)).values())
+
+
+def test_a_new_setting_of_a_component_counts_unless_it_is_the_default(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    class Extended(CrossEntropy):
+        temperature: Annotated[float, Later()] = 1.0
+
+    before = identities(read(EVERY_KEY))
+    monkeypatch.setitem(LOSSES, "cross_entropy", Extended)
+    assert identities(read(EVERY_KEY)) == before
+    after = identities(changed("losses.soft.temperature", 2.0))
+    assert {name for name in before if before[name] != after[name]} == {
+        "soft+momentum",
+        "soft+adamw",
+    }
