@@ -86,11 +86,10 @@ class StoredStudy:
             self._append(*self._waiting.pop(number))
 
     def _append(self, result: TrialResult, run_id: str) -> None:
-        state = TrialState[result.state]
         self._study.add_trial(
             optuna.trial.create_trial(
-                state=state,
-                value=result.val_accuracy if state == TrialState.COMPLETE else None,
+                state=TrialState[result.state],
+                value=result.val_accuracy,
                 params=dict(result.params),
                 distributions=self._space,
                 intermediate_values=dict(result.accuracies),
