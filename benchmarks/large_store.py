@@ -82,11 +82,11 @@ def _name_copies(connection: sqlite3.Connection, num_combinations: int) -> None:
         "WHERE one.key = 'combination_id' AND name.key = 'combination' AND name.value = ?)",
         (FIRST,),
     )
-    (there,) = connection.execute(
+    (num_existing,) = connection.execute(
         "SELECT count(*) FROM tags WHERE key = 'kind' AND value = 'combination'"
     ).fetchone()
     connection.execute("CREATE TEMP TABLE copies (n, loss, optimizer, combination)")
-    for n in range(there, num_combinations):
+    for n in range(num_existing, num_combinations):
         loss, optimizer = (f"loss{n // OPTIMIZERS_PER_LOSS}", f"optimizer{n % OPTIMIZERS_PER_LOSS}")
         row = (n, loss, optimizer, f"{loss}+{optimizer}")
         connection.execute("INSERT INTO copies VALUES (?, ?, ?, ?)", row)

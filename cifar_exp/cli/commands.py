@@ -144,8 +144,8 @@ def train(
     from cifar_exp.experiment import single_definition
 
     given = typed.settings(settings)
-    place = typed.dataset(options["dataset"], options.pop("data_dir"))
-    options["dataset"] = {**place, **given.pop("dataset")}
+    dataset = typed.dataset(options["dataset"], options.pop("data_dir"))
+    options["dataset"] = {**dataset, **given.pop("dataset")}
     read = single_definition(options, given)
 
     from cifar_exp import tracking

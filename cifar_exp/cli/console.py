@@ -45,7 +45,7 @@ def print_ranking(console: Console, ranking: Ranking) -> None:
     longest = max((len(row.combination) for row in ranking.combinations), default=0)
     names = headers(ranking)
     table = _table(ranking.experiment)
-    whole = [names[place] for place in NEVER_FOLDED] if longest <= LONG_NAME else []
+    whole = [names[column] for column in NEVER_FOLDED] if longest <= LONG_NAME else []
     for header in names:
         table.add_column(
             header,
@@ -92,9 +92,11 @@ def print_size(console: Console, experiment: Experiment) -> None:
     """Print how many trainings an experiment has, and of what."""
     combinations = len(experiment.losses) * len(experiment.optimizers)
     trials, seeds = experiment.search.trials, experiment.confirm.seeds
-    each = f"({_counted(trials, 'trial')} + {_counted(seeds, 'seed')})"
+    per_combination = f"({_counted(trials, 'trial')} + {_counted(seeds, 'seed')})"
     trainings = _counted(experiment.num_trainings, "training")
-    _print_line(console, f"{trainings}: {_counted(combinations, 'combination')} x {each}")
+    _print_line(
+        console, f"{trainings}: {_counted(combinations, 'combination')} x {per_combination}"
+    )
 
 
 def print_workers(console: Console, workers: int, threads: int) -> None:

@@ -33,10 +33,10 @@ def changes(options: Mapping[str, Any]) -> dict[str, Any]:
         BadInput: Images are given for a data set that brings its own.
     """
     given = {".".join(map(str, KEY_OF[name])): options[name] for name in _given(options)}
-    place = given.pop("dataset.path", None)
+    path = given.pop("dataset.path", None)
     if "dataset" in given:
-        return {**given, "dataset": dataset(given["dataset"], place)}
-    return given if place is None else {**given, "dataset.path": str(place)}
+        return {**given, "dataset": dataset(given["dataset"], path)}
+    return given if path is None else {**given, "dataset.path": str(path)}
 
 
 def words(options: Mapping[str, Any]) -> Options:
@@ -51,17 +51,17 @@ def _given(options: Mapping[str, Any]) -> list[str]:
     return [name for name in KEY_OF if options[name] is not None]
 
 
-def dataset(name: str, place: Path | None) -> dict[str, str]:
+def dataset(name: str, path: Path | None) -> dict[str, str]:
     """Name a data set, and the place of its files, as a definition does.
 
     Raises:
         BadInput: A place is given for a data set that brings its own images.
     """
-    if place is None:
+    if path is None:
         return {"type": name}
     if name in DATASETS and "path" not in DATASETS[name].model_fields:
         raise BadInput(f"--data-dir: the data set {name!r} brings its own images; leave it out")
-    return {"type": name, "path": str(place)}
+    return {"type": name, "path": str(path)}
 
 
 def check_size(definition: Experiment, path: Path) -> None:

@@ -98,8 +98,8 @@ def across(rankings: Sequence[Ranking]) -> Across:
         _places(ranking, [table[name] for name in shared])
         for ranking, table in zip(rankings, tables, strict=True)
     ]
-    ranks = np.array([[place[name].rank for name in shared] for place in places])
-    rows = [_row(tables[0][name], [place[name] for place in places]) for name in shared]
+    ranks = np.array([[position[name].rank for name in shared] for position in places])
+    rows = [_row(tables[0][name], [position[name] for position in places]) for name in shared]
     every = {row.combination for ranking in rankings for row in ranking.combinations}
     return Across(
         experiments=tuple(names),
@@ -142,8 +142,8 @@ def _row(row: Row, places: Sequence[Place]) -> AcrossRow:
         combination=row.combination,
         loss=row.loss,
         optimizer=row.optimizer,
-        mean_rank=sum(place.rank for place in places) / len(places),
-        best_groups=sum(place.in_best_group is True for place in places),
+        mean_rank=sum(position.rank for position in places) / len(places),
+        best_groups=sum(position.in_best_group is True for position in places),
         holds_place=_holds(places),
         places=tuple(places),
     )
@@ -151,8 +151,8 @@ def _row(row: Row, places: Sequence[Place]) -> AcrossRow:
 
 def _holds(places: Sequence[Place]) -> bool | None:
     """Say whether some rank lies in the intervals of all experiments."""
-    lows = [place.rank_low for place in places if place.rank_low is not None]
-    highs = [place.rank_high for place in places if place.rank_high is not None]
+    lows = [position.rank_low for position in places if position.rank_low is not None]
+    highs = [position.rank_high for position in places if position.rank_high is not None]
     return None if len(lows) < len(places) else max(lows) <= min(highs)
 
 

@@ -125,9 +125,9 @@ def _pairwise(rows: Sequence[Row], method: Method) -> tuple[tuple[float | None, 
     seeds = sorted({seed for row in rows for seed in row.value_seeds})
     table = np.full((len(rows), len(seeds)), np.nan)
     sign = -1.0 if method.measure.smaller_is_better else 1.0
-    for place, row in enumerate(rows):
+    for position, row in enumerate(rows):
         for value, seed in zip(row.values, row.value_seeds, strict=True):
-            table[place, seeds.index(seed)] = sign * value
+            table[position, seeds.index(seed)] = sign * value
     return _without_nan(win_shares(table))
 
 

@@ -137,7 +137,7 @@ def _ranking(
     name, _ = BUDGET_CURVES.get(sweep.params.get("sampler", ""), SO_FAR)
     return Ranking(
         experiment=sweep.experiment,
-        combinations=tuple(_ranked(row, place) for place, row in enumerate(rows, start=1)),
+        combinations=tuple(_ranked(row, position) for position, row in enumerate(rows, start=1)),
         yardstick=method.yardstick,
         smaller_is_better=method.measure.smaller_is_better,
         alpha=method.alpha,
@@ -176,5 +176,5 @@ def _order(row: Row, method: Method) -> tuple[bool, bool, float, str]:
     return (row.mean is None, row.seeds_failed > 0, mean, row.combination)
 
 
-def _ranked(row: Row, place: int) -> Row:
-    return row if row.mean is None else replace(row, rank=place)
+def _ranked(row: Row, position: int) -> Row:
+    return row if row.mean is None else replace(row, rank=position)

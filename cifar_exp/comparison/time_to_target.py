@@ -44,9 +44,9 @@ def usual_target(curves: Curves) -> float | None:
     there. None where there is no curve.
     """
     reached = [
-        statistics.median_low(max((p.accuracy for p in curve), default=0.0) for curve in each)
-        for each in curves.values()
-        if each
+        statistics.median_low(max((p.accuracy for p in curve), default=0.0) for curve in of_seeds)
+        for of_seeds in curves.values()
+        if of_seeds
     ]
     # The small number keeps 0.623 from being rounded down to 0.622 for want of its last bit.
     return math.floor(1000 * statistics.median_low(reached) + 1e-9) / 1000 if reached else None

@@ -76,8 +76,8 @@ class Problem:
         typed = max((key for key in options if key == self.path[: len(key)]), key=len, default=None)
         if typed is None:
             return f"{source}: {self}"
-        place = ".".join([options[typed], *map(_key, self.path[len(typed) :])])
-        return f"{place}: {self.message}"
+        position = ".".join([options[typed], *map(_key, self.path[len(typed) :])])
+        return f"{position}: {self.message}"
 
 
 def _key(key: int | str) -> str:

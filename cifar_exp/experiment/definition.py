@@ -191,8 +191,8 @@ class Experiment(Settings):
     @property
     def num_trainings(self) -> int:
         """The number of trials and confirmations of all combinations together."""
-        each = self.search.trials + self.confirm.seeds
-        return len(self.losses) * len(self.optimizers) * each
+        per_combination = self.search.trials + self.confirm.seeds
+        return len(self.losses) * len(self.optimizers) * per_combination
 
     def combinations(self) -> list[Combination]:
         """Cross the losses with the optimizers, in the order of the definition."""

@@ -63,13 +63,16 @@ def visit(
         if tracking.is_server(tracking_uri):
             raise BadInput(f"this machine has recorded nothing for {shown}")
         raise BadInput(f"there is no {tracking_uri.removeprefix('sqlite:///')}; name the store")
-    there = tracking.experiments(tracking.connect(store))
-    if name is not None and name not in there:
+    known = tracking.experiments(tracking.connect(store))
+    if name is not None and name not in known:
         if tracking.is_server(tracking_uri):
             raise BadInput(f"this machine has recorded no experiment {name!r} for {shown}")
         raise BadInput(f"the MLflow store {shown} holds no experiment {name!r}")
-    names = sorted(there) if name is None else [name]
-    return {each: _visit(each, tracking_uri, storage_url, dry_run=dry_run) for each in names}
+    names = sorted(known) if name is None else [name]
+    return {
+        experiment: _visit(experiment, tracking_uri, storage_url, dry_run=dry_run)
+        for experiment in names
+    }
 
 
 def exists(storage_url: str) -> bool:

@@ -1,8 +1,7 @@
 """What a ranking looks like on paper: its files, figures and page."""
 
-from cifar_exp.report.across_files import write_across
 from cifar_exp.report.figures.colours import colours
 from cifar_exp.report.figures.evidence import Evidence
-from cifar_exp.report.files import write
+from cifar_exp.report.files import write, write_across
 
 __all__ = ["Evidence", "colours", "write", "write_across"]

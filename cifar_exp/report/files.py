@@ -5,13 +5,18 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
+from matplotlib.axes import Axes
+
 from cifar_exp.comparison import Ranking
+from cifar_exp.comparison.across import Across
 from cifar_exp.report.figures import order, training, tuning
-from cifar_exp.report.figures.colours import Palette, palette
+from cifar_exp.report.figures.colours import HUES, MARKERS, Palette, palette
 from cifar_exp.report.figures.evidence import Evidence
+from cifar_exp.report.figures.order import rows_figure
 from cifar_exp.report.figures.picture import Picture, store, style
 from cifar_exp.report.html.page import Section, page
 from cifar_exp.report.html.tables import target_table, tuning_table, variance_table
+from cifar_exp.report.text.across import across_csv, across_json, across_markdown
 from cifar_exp.report.text.formats import to_csv, to_json, to_markdown
 
 FIGURES = "figures"
@@ -98,3 +103,58 @@ def _drawn(picture: Picture | None, folder: Path) -> Iterator[Section]:
     if picture is not None:
         svg = store(picture, folder)
         yield Section(id=picture.name, title=picture.title, text=picture.caption, svg=svg)
+
+
+ACROSS_TEXTS = {"csv": across_csv, "json": across_json, "md": across_markdown}
+ACROSS = "across"
+
+
+def write_across(across: Across, folder: Path) -> list[Path]:
+    """Write a comparison into a folder: `across.` csv, json, md, png and svg; return the files."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for suffix, to_text in ACROSS_TEXTS.items():
+        (folder / f"{ACROSS}.{suffix}").write_text(to_text(across), encoding="utf-8")
+    with style():
+        store(ranks_figure(across), folder)
+    return [folder / f"{ACROSS}.{suffix}" for suffix in (*ACROSS_TEXTS, "png", "svg")]
+
+
+def ranks_figure(across: Across) -> Picture:
+    """Draw every rank of each combination and their mean; grey is not distinguishable."""
+    figure, axes = rows_figure([row.combination for row in across.combinations])
+    for number, experiment in enumerate(across.experiments):
+        axes.plot(
+            [row.places[number].rank for row in across.combinations],
+            range(len(across.combinations)),
+            linestyle="none",
+            marker=MARKERS[number % len(MARKERS)],
+            color=HUES[number % len(HUES)],
+            alpha=0.7,
+            label=experiment,
+        )
+    for position, row in enumerate(across.combinations):
+        axes.plot(row.mean_rank, position, "|", color="black", markersize=14, markeredgewidth=2)
+    _draw_critical_difference(axes, across)
+    axes.set_xlabel("rank (1 is best); the black stroke is the mean")
+    axes.set_xlim(0.5, len(across.combinations) + 0.5)
+    figure.legend(loc="outside upper center", ncols=min(4, len(across.experiments)))
+    return Picture(
+        name=ACROSS,
+        title="Ranks in every experiment",
+        caption="A mark is a rank in one experiment, the stroke the mean over experiments.",
+        figure=figure,
+    )
+
+
+def _draw_critical_difference(axes: Axes, across: Across) -> None:
+    """Shade what cannot be told from the first, where there are experiments enough to say."""
+    if across.critical_difference is None:
+        return
+    first = across.combinations[0].mean_rank
+    axes.axvspan(
+        first,
+        first + across.critical_difference,
+        color="#eeeeee",
+        zorder=0,
+        label="not distinguishable from the first mean rank",
+    )

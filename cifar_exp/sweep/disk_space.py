@@ -72,9 +72,9 @@ def check(experiment: Experiment, needs: Iterable[tuple[Path, int]]) -> None:
     """
     disks: dict[int, tuple[Path, int]] = {}
     for folder, num_bytes in needs:
-        there = _existing(folder)
-        path, together = disks.get(there.stat().st_dev, (there, 0))
-        disks[there.stat().st_dev] = (path, together + num_bytes)
+        existing = _existing(folder)
+        path, together = disks.get(existing.stat().st_dev, (existing, 0))
+        disks[existing.stat().st_dev] = (path, together + num_bytes)
     for path, together in disks.values():
         free = shutil.disk_usage(path).free
         if together > free:
@@ -97,7 +97,7 @@ def told_when_full() -> Iterator[None]:
     except Exception as error:
         if not any(map(_tells_of_full_disk, _causes(error))):
             raise
-        named = (getattr(each, "filename", None) for each in _causes(error))
+        named = (getattr(cause, "filename", None) for cause in _causes(error))
         path = next((f" at {name}" for name in named if name), "")
         raise NoRoom(
             f"the disk is full{path}: make room, and the same command goes on from here"
@@ -118,10 +118,10 @@ def _existing(folder: Path) -> Path:
 
 
 def _causes(error: BaseException) -> Iterator[BaseException]:
-    each: BaseException | None = error
-    while each is not None:
-        yield each
-        each = each.__cause__ or each.__context__
+    cause: BaseException | None = error
+    while cause is not None:
+        yield cause
+        cause = cause.__cause__ or cause.__context__
 
 
 def _tells_of_full_disk(error: BaseException) -> bool:

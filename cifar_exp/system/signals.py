@@ -25,8 +25,8 @@ def end_in_good_order() -> None:
     the runs must not be cut short. A process that has not ended by itself after SECONDS_TO_END,
     because a store does not answer, say, ends where it is.
     """
-    for each in BOTH:
-        signal.signal(each, _on_signal)
+    for handled in BOTH:
+        signal.signal(handled, _on_signal)
     atexit.register(_hear_no_more)
 
 
@@ -37,8 +37,8 @@ def leave_to_main_thread() -> None:
 
 
 def _on_signal(number: int, _frame: FrameType | None) -> None:
-    for each in BOTH:
-        signal.signal(each, _ignore)
+    for handled in BOTH:
+        signal.signal(handled, _ignore)
     code = INTERRUPTED if number == signal.SIGINT else TERMINATED
     watchdog = threading.Timer(SECONDS_TO_END, _end_here, (code,))
     watchdog.daemon = True
@@ -55,8 +55,8 @@ def _hear_no_more() -> None:
 
     A signal would then end the process, whose exit code and last sentence are settled.
     """
-    for each in BOTH:
-        signal.signal(each, signal.SIG_IGN)
+    for handled in BOTH:
+        signal.signal(handled, signal.SIG_IGN)
 
 
 def _end_here(code: int) -> None:

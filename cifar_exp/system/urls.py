@@ -67,12 +67,12 @@ def _whole_secrets(address: str) -> Iterator[str]:
 def without_credentials(uri: str) -> str:
     """Leave user name, password and settings (what follows a `?`) out of a URI."""
     scheme, separator, rest = uri.rpartition("://")
-    place, _, query = rest.partition("?")
+    location, _, query = rest.partition("?")
     if "@" in query:  # where does the password end?
         return f"{scheme}{separator}..."
-    user, _, host = place.rpartition("@")
-    is_path = place.startswith("/") or not (separator or ":" in user)
-    return f"{scheme}{separator}{place if is_path else host}"
+    user, _, host = location.rpartition("@")
+    is_path = location.startswith("/") or not (separator or ":" in user)
+    return f"{scheme}{separator}{location if is_path else host}"
 
 
 def store_name(url: str) -> str:

@@ -6,7 +6,7 @@ from cifar_exp.tracking.outbox.relay import address, deliver, delivering, undeli
 from cifar_exp.tracking.project_run import inherited_run
 from cifar_exp.tracking.run import STATUS_OF, Point, Run
 from cifar_exp.tracking.store.connect import Client, connect, default_uri, exists
-from cifar_exp.tracking.store.curves import read_accuracies, read_curves
+from cifar_exp.tracking.store.history import read_accuracies, read_curves
 from cifar_exp.tracking.store.records import (
     deleted_runs,
     experiments,

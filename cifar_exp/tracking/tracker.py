@@ -142,8 +142,8 @@ class Tracker:
 
     def run(self, run_id: str) -> Run:
         """Return a run that exists, to write to it."""
-        there = self.client.get_run(run_id)
-        return Run(self.client, there.info, there.data.metrics)
+        found_run = self.client.get_run(run_id)
+        return Run(self.client, found_run.info, found_run.data.metrics)
 
     def close(self, record: RunRecord) -> None:
         """Close a run that its process has left open: by its state, or as killed."""
@@ -175,12 +175,12 @@ class Tracker:
         self.client.update_run(record.run_id, status="RUNNING")
         if parent is not None:
             self.reparent(record, parent)
-        there = self.client.get_run(record.run_id)
-        for model in stored_models(self.client, there):
+        found_run = self.client.get_run(record.run_id)
+        for model in stored_models(self.client, found_run):
             model.delete()  # its training did not come to an end, and will store it anew
         points = self.client.get_metric_history(record.run_id, "epoch_seconds")
         epochs = max((point.step for point in points), default=0)
-        run = Run(self.client, there.info, there.data.metrics, epochs)
+        run = Run(self.client, found_run.info, found_run.data.metrics, epochs)
         run.set_tags({"resumed": str(int(time.time() * 1000))})
         run.log_params(params)
         return run

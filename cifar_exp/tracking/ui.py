@@ -60,9 +60,9 @@ def colour_runs(
 
 def describe_experiment(client: mlflow.MlflowClient, experiment_id: str, text: str) -> None:
     """Put a ranking above the runs of an MLflow experiment; words of its user are left alone."""
-    there = client.get_experiment(experiment_id).tags.get(NOTE, "")
+    written = client.get_experiment(experiment_id).tags.get(NOTE, "")
     note = f"{OURS}\n\n{text}"
-    if (not there or there.startswith(OURS)) and len(note) <= LONGEST_NOTE:
+    if (not written or written.startswith(OURS)) and len(note) <= LONGEST_NOTE:
         client.set_experiment_tag(experiment_id, NOTE, note)
 
 
@@ -71,11 +71,11 @@ def save_views(client: mlflow.MlflowClient, experiment_id: str) -> None:
 
     How MLflow stores them is not documented, so a store that refuses them is left without.
     """
-    there = client.get_experiment(experiment_id).tags
+    tags = client.get_experiment(experiment_id).tags
     now = int(time.time() * 1000)
     for name, view in VIEWS.items():
         key = SHARED_VIEW + view_key(name)
-        if key in there:
+        if key in tags:
             continue
         state = "deflate;" + base64.b64encode(zlib.compress(json.dumps(view).encode())).decode()
         saved = {"name": name, "createdAt": now, "updatedAt": now, "state": state}

@@ -111,9 +111,9 @@ def train(
     for epoch in range(epochs_done + 1, config.epochs + 1):
         started = time.perf_counter()
         torch.manual_seed(seeds.derive("epoch", config.seed, epoch))  # dropout's draws
-        each = batches(train_split, augment, config.batch_size, config.seed, epoch)
+        batches_of_epoch = batches(train_split, augment, config.batch_size, config.seed, epoch)
         model.train()
-        train_loss = _train_epoch(forward, loss, optimizer, each, config.precision)
+        train_loss = _train_epoch(forward, loss, optimizer, batches_of_epoch, config.precision)
         trained = time.perf_counter()
         val = evaluate(model, loss, val_split, config.precision).scores
         yield EpochMetrics(
@@ -177,14 +177,14 @@ def _train_epoch(
     forward: Callable[[torch.Tensor], torch.Tensor],
     loss: Loss,
     optimizer: torch.optim.Optimizer,
-    each: Iterator[Batch],
+    batches_of_epoch: Iterator[Batch],
     precision: Precision,
 ) -> float:
     """Take one pass over the batches; return the mean loss over all of their examples."""
     total = torch.zeros((), device=device())
     autocast = _autocast(precision)  # once: to ask for the device can take longer than a layer
     num_images = 0
-    for step, (images, labels) in enumerate(each, start=1):
+    for step, (images, labels) in enumerate(batches_of_epoch, start=1):
         with autocast:
             logits = forward(images)
         batch_loss = loss(logits.float(), labels)

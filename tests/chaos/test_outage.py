@@ -206,7 +206,7 @@ def test_a_frozen_server_holds_no_end_up(bench: Bench) -> None:
     sweep.wait_for(f"[{TRAININGS}/{TRAININGS}]")
     frozen = time.monotonic()
     assert sweep.end() == 0
-    assert time.monotonic() - frozen < 30  # about 15 of delivery, and the report before it
+    assert time.monotonic() - frozen < 30  # about 15 of push, and the report before it
     assert "not delivered" in sweep.seen[-1]
 
 

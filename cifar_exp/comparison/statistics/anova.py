@@ -88,7 +88,7 @@ def _source(name: str, sum_of_squares: float, dof: int, total: float, error: Sou
 
 def _indicators(labels: Sequence[object]) -> Floats:
     """Return values x levels, 1 where a value has a level."""
-    levels = {label: place for place, label in enumerate(dict.fromkeys(labels))}
+    levels = {label: position for position, label in enumerate(dict.fromkeys(labels))}
     return np.eye(len(levels))[[levels[label] for label in labels]]
 
 

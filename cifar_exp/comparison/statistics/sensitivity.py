@@ -16,10 +16,10 @@ def edge_of_range(value: float, low: float, high: float) -> Literal["low", "high
 
     A best value there says that better ones may lie outside.
     """
-    place = math.log(value / low) / math.log(high / low)
-    if place < EDGE:
+    position = math.log(value / low) / math.log(high / low)
+    if position < EDGE:
         return "low"
-    return "high" if place > 1 - EDGE else None
+    return "high" if position > 1 - EDGE else None
 
 
 def accuracy_lost(

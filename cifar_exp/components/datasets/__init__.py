@@ -4,10 +4,8 @@ from cifar_exp.components.datasets.cache import load, open_dataset
 from cifar_exp.components.datasets.cifar import Cifar10, Cifar100
 from cifar_exp.components.datasets.dataset import Dataset, Split
 from cifar_exp.components.datasets.digits import Digits
-from cifar_exp.components.datasets.errors import DataError
 from cifar_exp.components.datasets.folder import Folder
-from cifar_exp.components.datasets.progress import Progress, no_progress
-from cifar_exp.components.datasets.source import DatasetChoice
+from cifar_exp.components.datasets.source import DataError, DatasetChoice, Progress, no_progress
 
 __all__ = [
     "DATASETS",

@@ -13,10 +13,8 @@ from typing import TYPE_CHECKING
 from pydantic import BaseModel, ConfigDict, NonNegativeInt, ValidationError
 
 from cifar_exp.components.datasets.dataset import Dataset, Split
-from cifar_exp.components.datasets.errors import DataError
 from cifar_exp.components.datasets.normalization import mean_and_std
-from cifar_exp.components.datasets.progress import Progress, no_progress
-from cifar_exp.components.datasets.source import Contents
+from cifar_exp.components.datasets.source import Contents, DataError, Progress, no_progress
 from cifar_exp.system import paths
 from cifar_exp.system.lazy_import import np
 

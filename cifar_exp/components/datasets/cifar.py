@@ -8,11 +8,18 @@ from typing import TYPE_CHECKING, ClassVar
 
 from pydantic import Field
 
-from cifar_exp.components.datasets.batch import CHANNELS, SIZE, Batch, read_batch, read_names
-from cifar_exp.components.datasets.cifar_archive import Archive, files_in_archive, files_in_folder
+from cifar_exp.components.datasets.cifar_archive import (
+    CHANNELS,
+    SIZE,
+    Archive,
+    Batch,
+    files_in_archive,
+    files_in_folder,
+    read_batch,
+    read_names,
+)
 from cifar_exp.components.datasets.download import downloaded
-from cifar_exp.components.datasets.errors import DataError
-from cifar_exp.components.datasets.source import Contents, DatasetChoice, Place, Source
+from cifar_exp.components.datasets.source import Contents, DataError, DatasetChoice, Place, Source
 from cifar_exp.components.datasets.split import official_order
 from cifar_exp.system.lazy_import import np
 
@@ -21,8 +28,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from cifar_exp.components.datasets.progress import Progress
-    from cifar_exp.components.datasets.source import Allocate
+    from cifar_exp.components.datasets.source import Allocate, Progress
 
 CIFAR10 = Archive(
     url="https://www.cs.toronto.edu/~kriz/cifar-10-python.tar.gz",

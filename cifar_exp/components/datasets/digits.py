@@ -13,8 +13,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from cifar_exp.components.datasets.progress import Progress
-    from cifar_exp.components.datasets.source import Allocate
+    from cifar_exp.components.datasets.source import Allocate, Progress
 
 ENLARGEMENT = 4
 LARGEST_VALUE = 16

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from cifar_exp.components.datasets.errors import DataError
+from cifar_exp.components.datasets.source import DataError
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from cifar_exp.components.datasets.progress import Progress
+    from cifar_exp.components.datasets.source import Progress
 
 TIMEOUT_SECONDS = 30
 BYTES_AT_ONCE = 2**18

@@ -10,10 +10,8 @@ from typing import TYPE_CHECKING, ClassVar
 
 from pydantic import Field
 
-from cifar_exp.components.datasets.decode import decoded
-from cifar_exp.components.datasets.errors import DataError
-from cifar_exp.components.datasets.image_files import ImageFile, image_files
-from cifar_exp.components.datasets.source import Contents, DatasetChoice, Place, Source
+from cifar_exp.components.datasets.image_files import ImageFile, decoded, image_files
+from cifar_exp.components.datasets.source import Contents, DataError, DatasetChoice, Place, Source
 from cifar_exp.components.datasets.split import official_order
 from cifar_exp.system.lazy_import import np
 
@@ -22,8 +20,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from cifar_exp.components.datasets.progress import Progress
-    from cifar_exp.components.datasets.source import Allocate
+    from cifar_exp.components.datasets.source import Allocate, Progress
 
 FILES_AT_ONCE = 256
 

@@ -12,15 +12,26 @@ from pydantic import AfterValidator, Field
 from pydantic_core import PydanticCustomError
 
 from cifar_exp.components.settings import Settings
+from cifar_exp.errors import Unavailable
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from cifar_exp.components.datasets.progress import Progress
-
     Allocate = Callable[[int, int, int], NDArray[np.uint8]]
     """Makes the array for the images from their number, size and channels: N x H x W x C."""
+
+
+Progress = Callable[[str, int, int], None]
+"""Called with what is being done, how much of it is done, and how much there is in all."""
+
+
+def no_progress(what: str, done: int, total: int) -> None:
+    """Report nothing."""
+
+
+class DataError(Unavailable):
+    """A data set cannot be had; the message says what is wrong, where, and what to do."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

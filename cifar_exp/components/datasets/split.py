@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from cifar_exp.components.datasets.errors import DataError
+from cifar_exp.components.datasets.source import DataError
 from cifar_exp.system.lazy_import import np
 
 if TYPE_CHECKING:

@@ -26,8 +26,10 @@ class BlockedSequential(torch.nn.Sequential):
     def forward(self, images: torch.Tensor) -> torch.Tensor:
         """Map images N x C x H x W to features, as the layers one after another do."""
         dtype = _convolution_dtype(images)
-        here = IS_FASTEST and images.device.type == "cpu" and not torch.compiler.is_compiling()
-        blocked = here and self.training and dtype in PRECISIONS
+        on_this_cpu = (
+            IS_FASTEST and images.device.type == "cpu" and not torch.compiler.is_compiling()
+        )
+        blocked = on_this_cpu and self.training and dtype in PRECISIONS
         features = images.to_mkldnn(dtype) if blocked else images
         for layer in self:
             features = layer(features)
@@ -54,8 +56,10 @@ def weight_format(network: torch.nn.Module, device: torch.device) -> torch.memor
     Kernels of blocked convolutions reorder the weights at every call, fastest from contiguous
     ones; all others want them in the order of the images, which come as channels_last.
     """
-    here = IS_FASTEST and device.type == "cpu"
-    is_blocked = here and any(isinstance(layer, BlockedSequential) for layer in network.modules())
+    on_this_cpu = IS_FASTEST and device.type == "cpu"
+    is_blocked = on_this_cpu and any(
+        isinstance(layer, BlockedSequential) for layer in network.modules()
+    )
     return torch.contiguous_format if is_blocked else torch.channels_last
 
 

@@ -46,8 +46,8 @@ def colours(names: Iterable[str]) -> dict[str, str]:
     So it does not change with the ranking. Sixty-three differ, then they repeat.
     """
     return {
-        name: _shade(HUES[place % len(HUES)], SHADES[place // len(HUES) % len(SHADES)])
-        for place, name in enumerate(sorted(names))
+        name: _shade(HUES[position % len(HUES)], SHADES[position // len(HUES) % len(SHADES)])
+        for position, name in enumerate(sorted(names))
     }
 
 

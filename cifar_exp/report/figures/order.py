@@ -47,12 +47,12 @@ def heat_map(ranking: Ranking) -> Picture | None:
     axes.tick_params(axis="x", rotation=90 if turned else 0)
     figure.colorbar(image, label=_label(ranking))
     for row in rows:
-        place = (optimizers.index(row.optimizer), losses.index(row.loss))
-        share = float(np.ma.filled(image.norm(cells[place[1], place[0]]), 0.0))
+        position = (optimizers.index(row.optimizer), losses.index(row.loss))
+        share = float(np.ma.filled(image.norm(cells[position[1], position[0]]), 0.0))
         dark = (share > 0.5) == ranking.smaller_is_better
-        axes.text(*place, _cell(ranking, row), ha="center", va="center", color="wk"[not dark])
+        axes.text(*position, _cell(ranking, row), ha="center", va="center", color="wk"[not dark])
         if row.in_best_group:
-            axes.add_patch(_frame(place))
+            axes.add_patch(_frame(position))
     return Picture(
         name="heat-map",
         title="Every loss with every optimizer",
@@ -72,13 +72,13 @@ def differences(ranking: Ranking) -> Picture | None:
     scale, rope = _scale(ranking), _scale(ranking) * ranking.rope / 100
     axes.axvspan(-rope, rope, color="#eeeeee", zorder=0)
     axes.axvline(0, color="#666666", linewidth=0.8)
-    for place, row in enumerate(rows):
+    for position, row in enumerate(rows):
         value = scale * (row.difference_to_best or 0.0)
         colour = "#0072b2" if row.in_best_group else "#555555"
-        if row.difference_low is not None and row.difference_high is not None and place > 0:
+        if row.difference_low is not None and row.difference_high is not None and position > 0:
             ends = [scale * row.difference_low, scale * row.difference_high]
-            axes.plot(ends, [place, place], color=colour, linewidth=1.6)
-        axes.plot(value, place, "o" if row.in_best_group else "s", color=colour, markersize=5)
+            axes.plot(ends, [position, position], color=colour, linewidth=1.6)
+        axes.plot(value, position, "o" if row.in_best_group else "s", color=colour, markersize=5)
     axes.set_xlabel(f"worse than the first by ({_unit(ranking)})")
     return Picture(
         name="differences",
@@ -97,21 +97,21 @@ def seeds(ranking: Ranking, palette: Palette) -> Picture | None:
         return None
     figure, axes = rows_figure([_name(row) for row in rows])
     scale = _scale(ranking)
-    for place, row in enumerate(rows):
+    for position, row in enumerate(rows):
         colour = palette.colours[row.combination]
         axes.plot(
             [scale * value for value in row.values],
-            [place] * len(row.values),
+            [position] * len(row.values),
             "o",
             color=colour,
             markersize=5,
             alpha=0.75,
         )
         mean = scale * (row.mean or 0.0)
-        axes.plot(mean, place, "|", color="black", markersize=11)
+        axes.plot(mean, position, "|", color="black", markersize=11)
         if row.interval_low is not None and row.interval_high is not None:
             ends = [scale * row.interval_low, scale * row.interval_high]
-            axes.plot(ends, [place, place], color="black", linewidth=1)
+            axes.plot(ends, [position, position], color="black", linewidth=1)
     axes.set_xlabel(_label(ranking))
     return Picture(
         name="seeds",
@@ -128,10 +128,10 @@ def best_shares(ranking: Ranking, palette: Palette) -> Picture | None:
     if len(rows) < 2:
         return None
     figure, axes = rows_figure([_name(row) for row in rows])
-    for place, row in enumerate(rows):
+    for position, row in enumerate(rows):
         share = row.p_best or 0.0
-        axes.barh(place, share, height=0.65, color=palette.colours[row.combination])
-        axes.text(share + 0.01, place, f"{share:.2f}", va="center", fontsize=8)
+        axes.barh(position, share, height=0.65, color=palette.colours[row.combination])
+        axes.text(share + 0.01, position, f"{share:.2f}", va="center", fontsize=8)
     axes.set_xlim(0, 1.08)
     axes.set_xlabel("P(best)")
     return Picture(
@@ -158,8 +158,8 @@ def rows_figure(names: Sequence[str]) -> tuple[Figure, Axes]:
     return figure, axes
 
 
-def _frame(place: tuple[int, int]) -> Rectangle:
-    corner = (place[0] - 0.48, place[1] - 0.47)
+def _frame(position: tuple[int, int]) -> Rectangle:
+    corner = (position[0] - 0.48, position[1] - 0.47)
     return Rectangle(corner, 0.96, 0.94, fill=False, edgecolor="#d62728", linewidth=2.5)
 
 

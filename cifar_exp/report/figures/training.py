@@ -102,9 +102,9 @@ def _reliability(
     axes: Axes, row: Row, predictions: Sequence[Predictions], palette: Palette
 ) -> None:
     pooled = Predictions(
-        label=np.concatenate([each.label for each in predictions]),
-        predicted=np.concatenate([each.predicted for each in predictions]),
-        confidence=np.concatenate([each.confidence for each in predictions]),
+        label=np.concatenate([of_seed.label for of_seed in predictions]),
+        predicted=np.concatenate([of_seed.predicted for of_seed in predictions]),
+        confidence=np.concatenate([of_seed.confidence for of_seed in predictions]),
     )
     share, confidence, accuracy = reliability(pooled)
     places = (np.arange(NUM_BINS) + 0.5) / NUM_BINS

@@ -107,8 +107,8 @@ def add_legend(axes: Sequence[Axes], palette: Palette) -> None:
     """Name the lines that stand out below the axes, in rank order."""
     shown = {
         label: handle
-        for each in axes
-        for handle, label in zip(*each.get_legend_handles_labels(), strict=True)
+        for axes_of in axes
+        for handle, label in zip(*axes_of.get_legend_handles_labels(), strict=True)
     }
     names = [name for name in palette.standing_out if name in shown]
     longest = max(map(len, names), default=0)

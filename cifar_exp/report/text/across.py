@@ -24,7 +24,7 @@ def across_cells(across: Across, row: AcrossRow) -> tuple[str, ...]:
     return (
         f"{row.mean_rank:.2f}",
         row.combination,
-        *(_place(across, place) for place in row.places),
+        *(_place(across, position) for position in row.places),
         f"{row.best_groups} of {len(row.places)}",
         {True: "yes", False: "no", None: NOT_KNOWN}[row.holds_place],
     )
@@ -50,8 +50,8 @@ def across_csv(across: Across) -> str:
     writer.writerow(("combination", "loss", "optimizer", "mean_rank", "experiment", *fields))
     for row in across.combinations:
         known = (row.combination, row.loss, row.optimizer, row.mean_rank)
-        for name, place in zip(across.experiments, row.places, strict=True):
-            writer.writerow((*known, name, *(getattr(place, field) for field in fields)))
+        for name, position in zip(across.experiments, row.places, strict=True):
+            writer.writerow((*known, name, *(getattr(position, field) for field in fields)))
     return text.getvalue()
 
 
@@ -64,8 +64,8 @@ def across_markdown(across: Across) -> str:
     return f"{table}\n" + "".join(f"- {text}\n" for text in across_sentences(across))
 
 
-def _place(across: Across, place: Place) -> str:
-    return f"{place.rank:g} ({across.measure.text(place.mean)}{across.measure.unit})"
+def _place(across: Across, position: Place) -> str:
+    return f"{position.rank:g} ({across.measure.text(position.mean)}{across.measure.unit})"
 
 
 def _first(across: Across) -> str:

@@ -51,5 +51,5 @@ def _flat(value: Any) -> Any:
         case tuple():
             return " ".join(map(str, value))
         case Mapping():
-            return " ".join(f"{name}={each}" for name, each in value.items())
+            return " ".join(f"{name}={item}" for name, item in value.items())
     return value

@@ -39,8 +39,8 @@ def log_model(
         path = Path(folder) / "model"
         model = torch.load(network, map_location="cpu", weights_only=False)
         _save(model, Model(run_id=run.run_id, model_id=logged.model_id), path, data)
-        place = get_artifact_repository(logged.artifact_location, client.tracking_uri)
-        place.log_artifacts(str(path))
+        repository = get_artifact_repository(logged.artifact_location, client.tracking_uri)
+        repository.log_artifacts(str(path))
     client.finalize_logged_model(logged.model_id, entities.LoggedModelStatus.READY)
     return str(logged.model_id)
 

@@ -10,7 +10,7 @@ import mlflow
 from mlflow.entities import LoggedModel, LoggedModelStatus, ViewType
 from mlflow.entities import Run as MlflowRun
 
-from cifar_exp.tracking.outbox.sync_state import Ledger
+from cifar_exp.tracking.outbox.sync_state import SyncState
 from cifar_exp.tracking.store.search import pages
 
 RUNS_PER_PAGE = 1000
@@ -43,17 +43,17 @@ class Change:
         return bool(self.run.info.status != "RUNNING")
 
 
-def changes(client: mlflow.MlflowClient, ledger: Ledger) -> list[Change]:
+def changes(client: mlflow.MlflowClient, sync_state: SyncState) -> list[Change]:
     """Return the runs whose state is not the delivered one, the oldest first.
 
     A run that is being taken from the server is none of them: half of it would be sent back.
     """
-    experiments = [each.experiment_id for each in pages(client.search_experiments)]
+    experiments = [experiment.experiment_id for experiment in pages(client.search_experiments)]
     models = _models_by_run(client, experiments)
     found = []
     for run in _runs(client, experiments):
         change = describe(run, models.get(run.info.run_id, ()))
-        if ledger.state(change.run_id) != change.state and not _half_taken(run, ledger):
+        if sync_state.state(change.run_id) != change.state and not _half_taken(run, sync_state):
             found.append(change)
     return found
 
@@ -93,5 +93,5 @@ def _models_by_run(
     return models
 
 
-def _half_taken(run: MlflowRun, ledger: Ledger) -> bool:
-    return TAKEN_FROM in run.data.tags and ledger.server_id(run.info.run_id) is None
+def _half_taken(run: MlflowRun, sync_state: SyncState) -> bool:
+    return TAKEN_FROM in run.data.tags and sync_state.server_id(run.info.run_id) is None

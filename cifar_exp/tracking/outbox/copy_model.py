@@ -45,8 +45,8 @@ def fill_copy(
     if copy.status == LoggedModelStatus.READY:
         return
     with _renamed(files(model), run_id, copy.model_id) as folder:
-        place = get_artifact_repository(copy.artifact_location, server.tracking_uri)
-        place.log_artifacts(str(folder))
+        repository = get_artifact_repository(copy.artifact_location, server.tracking_uri)
+        repository.log_artifacts(str(folder))
     server.finalize_logged_model(copy.model_id, LoggedModelStatus.READY)
 
 

@@ -30,8 +30,8 @@ class Outbox:
         return f"sqlite:///{self.folder / 'mlflow.db'}"
 
     @property
-    def ledger(self) -> Path:
-        """The file of the ledger."""
+    def sync_state_file(self) -> Path:
+        """The file of what was sent and where it is on the server."""
         return self.folder / "delivered.db"
 
     def alone(self) -> FileLock:

@@ -18,33 +18,33 @@ from cifar_exp.tracking.outbox.changes import RUNS_PER_PAGE, TAKEN_FROM, describ
 from cifar_exp.tracking.outbox.outbox import Outbox
 from cifar_exp.tracking.outbox.push import METRICS_PER_BATCH, OTHERS_PER_BATCH, PARENT, chunks
 from cifar_exp.tracking.outbox.push import ORIGIN as SENT_FROM
-from cifar_exp.tracking.outbox.sync_state import Ledger
+from cifar_exp.tracking.outbox.sync_state import SyncState
 from cifar_exp.tracking.project_run import require_new
 from cifar_exp.tracking.store.history import read_points
 from cifar_exp.tracking.store.search import pages, quoted
 
 
-class Arrival:
+class Pull:
     """Copies runs of the server into the outbox: records and points, no artifacts.
 
     Args:
         place: The outbox.
         outbox: A client of its store.
         server: A client of the server.
-        ledger: What has been delivered; a run that was taken in counts as that.
+        sync_state: What has been delivered; a run that was taken in counts as that.
     """
 
     def __init__(
         self,
-        place: Outbox,
+        folder: Outbox,
         outbox: mlflow.MlflowClient,
         server: mlflow.MlflowClient,
-        ledger: Ledger,
+        sync_state: SyncState,
     ) -> None:
-        self.place = place
+        self.folder = folder
         self.outbox = outbox
         self.server = server
-        self.ledger = ledger
+        self.sync_state = sync_state
 
     def take_experiment(self, name: str) -> None:
         """Bring the outbox to the state of the server: the runs with an experiment's name.
@@ -53,7 +53,7 @@ class Arrival:
         """
         runs = list(self._search(name))
         self._forget_lost(name, {run.info.run_id for run in runs})
-        known = {server: local for local, server in self.ledger.server_ids().items()}
+        known = {server: local for local, server in self.sync_state.server_ids().items()}
         new = []
         for run in runs:
             local = known.get(run.info.run_id)
@@ -68,7 +68,7 @@ class Arrival:
         """Take in one run, such as the one that `mlflow run` has made; return its id here."""
         run = self.server.get_run(run_id)
         require_new(run)
-        known = {server: local for local, server in self.ledger.server_ids().items()}
+        known = {server: local for local, server in self.sync_state.server_ids().items()}
         return known.get(run_id) or self._take([run])[run_id]
 
     def _search(self, name: str) -> Sequence[MlflowRun]:
@@ -82,7 +82,7 @@ class Arrival:
         )
         return list(found)
 
-    def _forget_lost(self, name: str, there: set[str]) -> None:
+    def _forget_lost(self, name: str, on_server: set[str]) -> None:
         """Forget the delivery of runs that the server no longer knows: its store is another one."""
         everywhere = [e.experiment_id for e in pages(self.outbox.search_experiments)]
         for run in pages(
@@ -91,11 +91,11 @@ class Arrival:
             filter_string=f"tags.experiment = {quoted(name)}",
             max_results=RUNS_PER_PAGE,
         ):
-            server_id = self.ledger.server_id(run.info.run_id)
-            if server_id is not None and server_id not in there:
-                self.ledger.forget(run.info.run_id)
-                self.ledger.forget(f"files/{run.info.run_id}")
-                self.ledger.forget(f"experiment/{run.info.experiment_id}")
+            server_id = self.sync_state.server_id(run.info.run_id)
+            if server_id is not None and server_id not in on_server:
+                self.sync_state.forget(run.info.run_id)
+                self.sync_state.forget(f"files/{run.info.run_id}")
+                self.sync_state.forget(f"experiment/{run.info.experiment_id}")
 
     def _recognise(self, run: MlflowRun) -> bool:
         """Note a run that came from this outbox, and say whether it did."""
@@ -104,12 +104,12 @@ class Arrival:
             self.outbox.get_run(origin or "")
         except MlflowException:
             return False
-        self.ledger.note(str(origin), run.info.run_id)
+        self.sync_state.note(str(origin), run.info.run_id)
         return True
 
     def _take(self, runs: Sequence[MlflowRun]) -> Mapping[str, str]:
         """Take in runs, and return their ids here by those on the server."""
-        known = {server: local for local, server in self.ledger.server_ids().items()}
+        known = {server: local for local, server in self.sync_state.server_ids().items()}
         taken = {run.info.run_id: self._place(run) for run in runs}
         names = {name for run in runs for name in run.data.metrics}
         for name in names:
@@ -127,7 +127,7 @@ class Arrival:
     def _place(self, run: MlflowRun) -> str:
         """Return the id of the copy of a run, which is made if an earlier attempt has not."""
         name = self.server.get_experiment(run.info.experiment_id).name
-        experiment_id = self.place.experiment(self.outbox, name)
+        experiment_id = self.folder.experiment(self.outbox, name)
         found = self.outbox.search_runs([experiment_id], f"tags.{TAKEN_FROM} = '{run.info.run_id}'")
         if found:
             return str(found[0].info.run_id)
@@ -152,8 +152,8 @@ class Arrival:
             self.outbox.log_inputs(local, run.inputs.dataset_inputs)
         if run.info.status != "RUNNING":
             self.outbox.set_terminated(local, run.info.status, run.info.end_time)
-        self.ledger.note(local, run.info.run_id)
-        self.ledger.mark(local, describe(self.outbox.get_run(local)).state)
+        self.sync_state.note(local, run.info.run_id)
+        self.sync_state.mark(local, describe(self.outbox.get_run(local)).state)
 
 
 def _is_settled(run: MlflowRun) -> bool:

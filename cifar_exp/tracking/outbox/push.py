@@ -15,8 +15,8 @@ from mlflow.exceptions import MlflowException
 from cifar_exp.records import STATE
 from cifar_exp.system.formatting import first_line
 from cifar_exp.tracking.outbox.changes import TAKEN_FROM, Change, changes
-from cifar_exp.tracking.outbox.push_files import FileDelivery
-from cifar_exp.tracking.outbox.sync_state import Ledger
+from cifar_exp.tracking.outbox.push_files import FilePush
+from cifar_exp.tracking.outbox.sync_state import SyncState
 from cifar_exp.tracking.store.history import read_points
 from cifar_exp.tracking.store.server import check_server
 from cifar_exp.tracking.ui import NOTE, OURS
@@ -42,7 +42,7 @@ class Sent:
     """What it said of the first of them."""
 
 
-class Delivery:
+class Push:
     """Brings the runs of an outbox to the server, round by round.
 
     A run is looked for before it is made, by the tag that names its origin. Parameters, tags and
@@ -51,16 +51,16 @@ class Delivery:
     Args:
         outbox: A client of the store that training writes to.
         server: A client of the server.
-        ledger: What has been delivered.
+        sync_state: What has been delivered.
     """
 
     def __init__(
-        self, outbox: mlflow.MlflowClient, server: mlflow.MlflowClient, ledger: Ledger
+        self, outbox: mlflow.MlflowClient, server: mlflow.MlflowClient, sync_state: SyncState
     ) -> None:
         self.outbox = outbox
         self.server = server
-        self.ledger = ledger
-        self._files = FileDelivery(server, ledger)
+        self.sync_state = sync_state
+        self._files = FilePush(server, sync_state)
         self._points: dict[str, Points] = {}
         self._num_points = 0
 
@@ -71,14 +71,14 @@ class Delivery:
             StoreError: The server does not answer.
         """
         check_server(self.server.tracking_uri)
-        found = changes(self.outbox, self.ledger)
+        found = changes(self.outbox, self.sync_state)
         points_before, problems = self._num_points, []
         for step in (self._place, self._send):  # parents have an id before children name it
             for change in found:
                 problems += self._attempt(step, change)
         for experiment in self.outbox.search_experiments():
             problems += self._attempt(self._describe, experiment)
-        left = len(changes(self.outbox, self.ledger)) if problems else 0
+        left = len(changes(self.outbox, self.sync_state)) if problems else 0
         return Sent(
             runs=len(found) - left,
             points=self._num_points - points_before,
@@ -97,12 +97,12 @@ class Delivery:
 
     def _place(self, change: Change) -> None:
         """Make the run on the server, if it is not there."""
-        if change.deleted or self.ledger.server_id(change.run_id):
+        if change.deleted or self.sync_state.server_id(change.run_id):
             return
         run = change.run
         copies = self._copies(run)
-        there = copies[0] if copies else self._create(run)
-        self.ledger.note(change.run_id, there.info.run_id)
+        found_run = copies[0] if copies else self._create(run)
+        self.sync_state.note(change.run_id, found_run.info.run_id)
 
     def _create(self, run: MlflowRun) -> MlflowRun:
         return self.server.create_run(
@@ -114,7 +114,7 @@ class Delivery:
 
     def _send(self, change: Change) -> None:
         """Bring the run on the server to the state of that in the outbox."""
-        server_id = self.ledger.server_id(change.run_id)
+        server_id = self.sync_state.server_id(change.run_id)
         if change.deleted:
             self._delete(change)
         elif server_id is None or self._awaits_parent(change.run):
@@ -124,12 +124,12 @@ class Delivery:
             if change.ended:
                 self._files.send(change, server_id)
             self._send_status(change, server_id)
-        self.ledger.mark(change.run_id, change.state)
+        self.sync_state.mark(change.run_id, change.state)
 
     def _awaits_parent(self, run: MlflowRun) -> bool:
         """Say whether a run's parent is still to be placed; one that is deleted is not awaited."""
         parent = run.data.tags.get(PARENT)
-        if parent is None or self.ledger.server_id(parent):
+        if parent is None or self.sync_state.server_id(parent):
             return False
         try:
             found = self.outbox.get_run(parent)
@@ -176,7 +176,7 @@ class Delivery:
             self._points.pop(change.run_id, None)
 
     def _delete(self, change: Change) -> None:
-        server_id = self.ledger.server_id(change.run_id)
+        server_id = self.sync_state.server_id(change.run_id)
         known = [server_id] if server_id else []
         for copy in known or [copy.info.run_id for copy in self._copies(change.run)]:
             self.server.delete_run(copy)
@@ -188,12 +188,12 @@ class Delivery:
             MlflowException: The server does not know the run; another round makes it anew.
         """
         try:
-            there = self.server.get_run(server_id)
+            found_run = self.server.get_run(server_id)
         except MlflowException as error:
             if error.error_code == "RESOURCE_DOES_NOT_EXIST":
-                self.ledger.forget(change.run_id)
+                self.sync_state.forget(change.run_id)
             raise
-        return bool(there.info.lifecycle_stage == "active")
+        return bool(found_run.info.lifecycle_stage == "active")
 
     def _copies(self, run: MlflowRun) -> list[MlflowRun]:
         """Return the runs on the server that are copies of a run, the oldest first."""
@@ -210,31 +210,31 @@ class Delivery:
         tags = {name: text for name, text in run.data.tags.items() if name not in apart}
         tags[ORIGIN] = run.info.run_id
         if PARENT in tags:
-            tags[PARENT] = self.ledger.server_id(tags[PARENT]) or tags[PARENT]
+            tags[PARENT] = self.sync_state.server_id(tags[PARENT]) or tags[PARENT]
         return tags
 
     def _experiment_id(self, run: MlflowRun) -> str:
         """Return the id of the server's experiment of the same name, which is made if need be."""
         local = f"experiment/{run.info.experiment_id}"
-        known = self.ledger.server_id(local)
+        known = self.sync_state.server_id(local)
         if known is None:
             name = self.outbox.get_experiment(run.info.experiment_id).name
             found = self.server.get_experiment_by_name(name)
             known = str(found.experiment_id if found else self.server.create_experiment(name))
-            self.ledger.note(local, known)
+            self.sync_state.note(local, known)
         return known
 
     def _describe(self, experiment: Experiment) -> None:
         """Send the tags of an experiment; a description that a user has written is left alone."""
         local = f"experiment/{experiment.experiment_id}"
-        server_id, state = self.ledger.server_id(local), str(sorted(experiment.tags.items()))
-        if server_id is None or self.ledger.state(local) == state:
+        server_id, state = self.sync_state.server_id(local), str(sorted(experiment.tags.items()))
+        if server_id is None or self.sync_state.state(local) == state:
             return
-        there = self.server.get_experiment(server_id).tags.get(NOTE, "")
+        note = self.server.get_experiment(server_id).tags.get(NOTE, "")
         for name, text in experiment.tags.items():
-            if name != NOTE or not there or there.startswith(OURS):
+            if name != NOTE or not note or note.startswith(OURS):
                 self.server.set_experiment_tag(server_id, name, text)
-        self.ledger.mark(local, state)
+        self.sync_state.mark(local, state)
 
 
 def chunks(items: Sequence[Any], size: int) -> Iterator[Sequence[Any]]:

@@ -12,23 +12,23 @@ from mlflow.utils.file_utils import local_file_uri_to_path
 
 from cifar_exp.tracking.outbox import copy_model
 from cifar_exp.tracking.outbox.changes import Change
-from cifar_exp.tracking.outbox.sync_state import Ledger
+from cifar_exp.tracking.outbox.sync_state import SyncState
 from cifar_exp.tracking.store.stored_files import stored_model
 
 READY, DELETED = "ready", "deleted"
 
 
-class FileDelivery:
-    """Sends what the ledger does not have as sent, and notes it when it is there.
+class FilePush:
+    """Sends what has not been sent, and notes it when it is there.
 
     Args:
         server: A client of the server.
-        ledger: What has been delivered.
+        sync_state: What has been delivered.
     """
 
-    def __init__(self, server: mlflow.MlflowClient, ledger: Ledger) -> None:
+    def __init__(self, server: mlflow.MlflowClient, sync_state: SyncState) -> None:
         self.server = server
-        self.ledger = ledger
+        self.sync_state = sync_state
 
     def send(self, change: Change, server_id: str) -> None:
         """Send artifacts and models; a model's files are deleted here when they are there."""
@@ -47,25 +47,25 @@ class FileDelivery:
 
     def _send_artifacts(self, folder: Path, run_id: str, server_id: str) -> None:
         contents = _contents(folder)
-        if self.ledger.state(f"files/{run_id}") != contents:
+        if self.sync_state.state(f"files/{run_id}") != contents:
             self.server.log_artifacts(server_id, str(folder))
-            self.ledger.mark(f"files/{run_id}", contents)
+            self.sync_state.mark(f"files/{run_id}", contents)
 
     def _send_model(self, model: LoggedModel, server_id: str, step: int) -> None:
-        if self.ledger.state(model.model_id) != READY:
-            there = self.server.get_run(server_id)
-            copy = copy_model.place_copy(model, self.server, there, step)
-            self.ledger.note(model.model_id, copy.model_id)
+        if self.sync_state.state(model.model_id) != READY:
+            found = self.server.get_run(server_id)
+            copy = copy_model.place_copy(model, self.server, found, step)
+            self.sync_state.note(model.model_id, copy.model_id)
             copy_model.fill_copy(model, self.server, copy, server_id)
-            self.ledger.mark(model.model_id, READY)
+            self.sync_state.mark(model.model_id, READY)
         shutil.rmtree(copy_model.files(model), ignore_errors=True)
 
     def _delete_model(self, model_id: str) -> None:
-        copy = self.ledger.server_id(model_id)
-        if copy is not None and self.ledger.state(model_id) != DELETED:
-            if there := stored_model(self.server, copy):
-                there.delete()
-            self.ledger.mark(model_id, DELETED)
+        copy = self.sync_state.server_id(model_id)
+        if copy is not None and self.sync_state.state(model_id) != DELETED:
+            if found := stored_model(self.server, copy):
+                found.delete()
+            self.sync_state.mark(model_id, DELETED)
 
 
 def _contents(folder: Path) -> str:

@@ -1,7 +1,7 @@
 """The process that delivers an outbox while a sweep trains, and the sweep's side of it.
 
 It is a process of its own so that the trainings neither wait for the server nor share their time
-with the delivery, and so that it can be left behind when the server does not answer.
+with the push, and so that it can be left behind when the server does not answer.
 """
 
 from __future__ import annotations
@@ -24,9 +24,9 @@ from cifar_exp.system import sqlite
 from cifar_exp.system.formatting import first_line
 from cifar_exp.tracking.outbox.changes import changes
 from cifar_exp.tracking.outbox.outbox import Outbox, outbox_of
-from cifar_exp.tracking.outbox.pull import Arrival
-from cifar_exp.tracking.outbox.push import Delivery, Sent
-from cifar_exp.tracking.outbox.sync_state import Ledger
+from cifar_exp.tracking.outbox.pull import Pull
+from cifar_exp.tracking.outbox.push import Push, Sent
+from cifar_exp.tracking.outbox.sync_state import SyncState
 from cifar_exp.tracking.project_run import VARIABLE
 from cifar_exp.tracking.store.connect import connect
 from cifar_exp.tracking.store.server import StoreError, is_server
@@ -37,7 +37,7 @@ SHARE_OF_TIME = 0.1
 SECONDS_TO_COME_BACK = 5.0
 """How long the end waits for a server that takes nothing."""
 SECONDS_AFTER_FAILURE = 5.0
-"""How long an interrupted sweep waits for its last delivery."""
+"""How long an interrupted sweep waits for its last push."""
 BOUNDS = {"MLFLOW_HTTP_REQUEST_TIMEOUT": "10", "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0"}
 """MLflow would try for minutes; here the next round tries again. What the user has set counts."""
 END = "end\n"
@@ -59,13 +59,13 @@ def delivering(uri: str, mlflow_experiment: str, experiment: str | None = None) 
         yield uri
         return
     outbox = _prepare(uri, mlflow_experiment, experiment)
-    courier = Courier(outbox)
+    relay = Relay(outbox)
     try:
         yield outbox.uri
     except BaseException:
-        courier.end(SECONDS_AFTER_FAILURE)
+        relay.end(SECONDS_AFTER_FAILURE)
         raise
-    courier.end()
+    relay.end()
 
 
 def deliver(outbox: Outbox) -> Sent:
@@ -75,20 +75,20 @@ def deliver(outbox: Outbox) -> Sent:
         StoreError: The server does not answer.
     """
     _bound_requests()
-    with closing(Ledger(outbox.ledger)) as ledger:
+    with closing(SyncState(outbox.sync_state_file)) as sync_state:
         client = connect(outbox.uri)
-        delivery = Delivery(client, mlflow.MlflowClient(outbox.server), ledger)
+        push = Push(client, mlflow.MlflowClient(outbox.server), sync_state)
         with outbox.alone():
-            return delivery.round()
+            return push.round()
 
 
 def undelivered(uri: str) -> int:
     """Count the runs for the server at `uri` that it has not got; other stores have all."""
     outbox = outbox_of(uri) if is_server(uri) else None
-    if outbox is None or not outbox.ledger.exists():
+    if outbox is None or not outbox.sync_state_file.exists():
         return 0
-    with closing(Ledger(outbox.ledger)) as ledger:
-        return len(changes(connect(outbox.uri), ledger))
+    with closing(SyncState(outbox.sync_state_file)) as sync_state:
+        return len(changes(connect(outbox.uri), sync_state))
 
 
 def address(uri: str, page: str) -> tuple[str, str]:
@@ -100,15 +100,15 @@ def address(uri: str, page: str) -> tuple[str, str]:
         return uri, page
     outbox = outbox_of(uri)
     _, _, experiment_id, _, run_id = page.split("/")
-    with closing(Ledger(outbox.ledger)) as ledger:
-        experiment = ledger.server_id(f"experiment/{experiment_id}")
-        run = ledger.server_id(run_id)
+    with closing(SyncState(outbox.sync_state_file)) as sync_state:
+        experiment = sync_state.server_id(f"experiment/{experiment_id}")
+        run = sync_state.server_id(run_id)
     if experiment is None or run is None:
         return outbox.uri, page
     return outbox.server, f"/experiments/{experiment}/runs/{run}"
 
 
-class Courier:
+class Relay:
     """The delivering process of an outbox, which ends with this one."""
 
     def __init__(self, outbox: Outbox) -> None:
@@ -156,15 +156,15 @@ def _prepare(uri: str, mlflow_experiment: str, experiment: str | None) -> Outbox
         )
     outbox.open()
     client = connect(outbox.uri)
-    with outbox.alone(), closing(Ledger(outbox.ledger)) as ledger:
+    with outbox.alone(), closing(SyncState(outbox.sync_state_file)) as sync_state:
         outbox.experiment(client, mlflow_experiment)  # of several processes, one makes it
-        arrival = Arrival(outbox, client, server, ledger)
+        pull = Pull(outbox, client, server, sync_state)
         inherited = os.environ.get(VARIABLE)
         try:
             if inherited is not None:
-                os.environ[VARIABLE] = arrival.take_run(inherited)
+                os.environ[VARIABLE] = pull.take_run(inherited)
             if experiment is not None:
-                arrival.take_experiment(experiment)
+                pull.take_experiment(experiment)
         except MlflowException as error:
             raise StoreError(f"the MLflow server {outbox.server} cannot be read: {error}") from None
     return outbox
@@ -178,9 +178,9 @@ def _bound_requests() -> None:
 class Round:
     """Delivers again and again, and tells when the server goes away and when it is back."""
 
-    def __init__(self, outbox: Outbox, delivery: Delivery) -> None:
+    def __init__(self, outbox: Outbox, delivery: Push) -> None:
         self.outbox = outbox
-        self.delivery = delivery
+        self.push = delivery
         self.away = False
         self.last_arrival = time.monotonic()
 
@@ -188,7 +188,7 @@ class Round:
         """Deliver what is new; say whether all of it arrived."""
         try:
             with self.outbox.alone():
-                sent = self.delivery.round()
+                sent = self.push.round()
         except StoreError:
             return self._fail("does not answer")
         except (MlflowException, OSError, sqlalchemy.exc.SQLAlchemyError) as error:
@@ -227,16 +227,16 @@ def main() -> None:
     threading.Thread(target=_await_end, args=[ending], daemon=True).start()
     outbox = outbox_of(sys.argv[1])
     sqlite.share_files()
-    ledger = Ledger(outbox.ledger)
-    delivery = Delivery(connect(outbox.uri), mlflow.MlflowClient(outbox.server), ledger)
-    deliver_round = Round(outbox, delivery)
+    sync_state = SyncState(outbox.sync_state_file)
+    push = Push(connect(outbox.uri), mlflow.MlflowClient(outbox.server), sync_state)
+    deliver_round = Round(outbox, push)
     while not ending.is_set():
         started = time.monotonic()
         deliver_round()
         taken = time.monotonic() - started
         ending.wait(max(SECONDS_BETWEEN_ROUNDS, taken / SHARE_OF_TIME))
     deliver_round.finish()
-    ledger.close()
+    sync_state.close()
 
 
 def _await_end(ending: threading.Event) -> None:

@@ -1,4 +1,4 @@
-"""The ledger of an outbox: what is what on the server, and which state of it is there."""
+"""The sync state of an outbox: the id of each thing on the server, and which state is there."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ ON CONFLICT (local) DO UPDATE SET {column} = excluded.{column}
 """
 
 
-class Ledger:
+class SyncState:
     """Entries of runs, models, experiments and files, by their ids in the outbox.
 
     It is a file of its own, so that whoever delivers writes nothing to the store that the

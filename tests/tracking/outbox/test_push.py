@@ -27,10 +27,10 @@ from cifar_exp.tracking import StoreError, Tracker, connect, mlflow_experiment, 
 from cifar_exp.tracking.outbox import relay
 from cifar_exp.tracking.outbox.changes import changes
 from cifar_exp.tracking.outbox.outbox import Outbox
-from cifar_exp.tracking.outbox.pull import Arrival
-from cifar_exp.tracking.outbox.push import Delivery, Sent
+from cifar_exp.tracking.outbox.pull import Pull
+from cifar_exp.tracking.outbox.push import Push, Sent
 from cifar_exp.tracking.outbox.relay import Round
-from cifar_exp.tracking.outbox.sync_state import Ledger
+from cifar_exp.tracking.outbox.sync_state import SyncState
 from cifar_exp.tracking.store.server import take_credentials
 from tests.content import content
 
@@ -54,16 +54,16 @@ class Bench:
         self.experiment = self.place.experiment(self.outbox, "tiny")
 
     def deliver(self, server: Any = None) -> Sent:
-        with closing(Ledger(self.place.ledger)) as ledger:
-            return Delivery(self.outbox, server or self.server, ledger).round()
+        with closing(SyncState(self.place.sync_state_file)) as sync_state:
+            return Push(self.outbox, server or self.server, sync_state).round()
 
     def take_in(self) -> None:
-        with closing(Ledger(self.place.ledger)) as ledger:
-            Arrival(self.place, self.outbox, self.server, ledger).take_experiment("tiny")
+        with closing(SyncState(self.place.sync_state_file)) as sync_state:
+            Pull(self.place, self.outbox, self.server, sync_state).take_experiment("tiny")
 
     def left(self) -> int:
-        with closing(Ledger(self.place.ledger)) as ledger:
-            return len(changes(self.outbox, ledger))
+        with closing(SyncState(self.place.sync_state_file)) as sync_state:
+            return len(changes(self.outbox, sync_state))
 
     def run(self, name: str, **tags: str) -> str:
         """Make a run as the tracker does, by the client alone."""
@@ -232,8 +232,8 @@ def test_a_run_has_its_state_when_it_has_all_else(bench: Bench, batches: int) ->
 def finish(bench: Bench, failures: dict[int, bool]) -> int:
     """Deliver as the end of a sweep does; return how many runs are left."""
     failing: Any = Failing(bench.server, failures)
-    with closing(Ledger(bench.place.ledger)) as ledger:
-        Round(bench.place, Delivery(bench.outbox, failing, ledger)).finish()
+    with closing(SyncState(bench.place.sync_state_file)) as sync_state:
+        Round(bench.place, Push(bench.outbox, failing, sync_state)).finish()
     return bench.left()
 
 
@@ -271,15 +271,18 @@ def test_whatever_is_written_between_rounds_arrives(
     rounds: list[list[tuple[str, float, int, int]]],
     tag: str,
 ) -> None:
-    with _fresh(store_template) as bench, closing(Ledger(bench.place.ledger)) as ledger:
-        delivery = Delivery(bench.outbox, bench.server, ledger)
+    with (
+        _fresh(store_template) as bench,
+        closing(SyncState(bench.place.sync_state_file)) as sync_state,
+    ):
+        push = Push(bench.outbox, bench.server, sync_state)
         run = bench.run("it", words=tag)
         bench.outbox.log_batch(run, params=[Param(*item) for item in params.items()])
         for points in rounds:
             bench.outbox.log_batch(run, [Metric(*point) for point in dict.fromkeys(points)])
-            delivery.round()
+            push.round()
         bench.outbox.set_terminated(run)
-        delivery.round()
+        push.round()
         assert content(bench.server_uri, timed=True) == content(bench.place.uri, timed=True)
 
 
@@ -404,13 +407,13 @@ def test_a_new_outbox_takes_in_what_was_delivered_and_sends_nothing_back(bench: 
 def test_the_run_of_mlflow_run_is_the_same_run_in_the_outbox(bench: Bench) -> None:
     given = bench.server.create_run("1", run_name="given")
     bench.server.log_param(given.info.run_id, "epochs", "7")
-    with closing(Ledger(bench.place.ledger)) as ledger:
-        arrival = Arrival(bench.place, bench.outbox, bench.server, ledger)
-        local = arrival.take_run(given.info.run_id)
-        assert arrival.take_run(given.info.run_id) == local
+    with closing(SyncState(bench.place.sync_state_file)) as sync_state:
+        pull = Pull(bench.place, bench.outbox, bench.server, sync_state)
+        local = pull.take_run(given.info.run_id)
+        assert pull.take_run(given.info.run_id) == local
         bench.server.set_terminated(given.info.run_id)
         with pytest.raises(StoreError, match="not a new one, 'given'"):
-            arrival.take_run(given.info.run_id)
+            pull.take_run(given.info.run_id)
     bench.server.update_run(given.info.run_id, status="RUNNING")
     tracker = Tracker(bench.place.uri, "tiny", bench.experiment)
     run = tracker.adopt(local, "tiny", {"kind": "sweep"}, {"epochs": 2, "model": "m"})
@@ -426,7 +429,7 @@ def test_a_lost_ledger_makes_no_second_run(bench: Bench) -> None:
     bench.fill()
     bench.deliver()
     before = content(bench.server_uri, timed=True)
-    bench.place.ledger.unlink()
+    bench.place.sync_state_file.unlink()
     bench.deliver()
     assert content(bench.server_uri, timed=True) == before
 
@@ -481,10 +484,10 @@ def test_an_outbox_is_the_servers_whoever_asks(monkeypatch: pytest.MonkeyPatch) 
 
 def test_a_server_that_does_not_answer_ends_the_round(bench: Bench) -> None:
     bench.run("it")
-    with closing(Ledger(bench.place.ledger)) as ledger:
+    with closing(SyncState(bench.place.sync_state_file)) as sync_state:
         away = mlflow.MlflowClient("http://127.0.0.1:9")  # the discard port
         with pytest.raises(StoreError, match="does not answer"):
-            Delivery(bench.outbox, away, ledger).round()
+            Push(bench.outbox, away, sync_state).round()
     assert bench.left() == 1
 
 
