@@ -98,10 +98,12 @@ WRONG: dict[str, Wrong] = {
         {"losses/brier": {"gamma": 1.0}}, ("losses.brier.gamma", "nothing can be set here")
     ),
     "unknown sampler": Wrong(
-        {"search/sampler": "bayes"}, ("search.sampler", "'random', 'qmc', 'tpe' or 'gp'")
+        {"search/sampler": "bayes"},
+        ('search.sampler: unknown sampler "bayes"; known are: gp, qmc, random, tpe',),
     ),
     "unknown pruner": Wrong(
-        {"search/pruner": "asha"}, ("search.pruner", "'none', 'median' or 'hyperband'")
+        {"search/pruner": "asha"},
+        ('search.pruner: unknown pruner "asha"; known are: hyperband, median, none',),
     ),
     "unknown precision": Wrong({"precision": "fp16"}, ("precision", "'fp32', 'bf16' or 'auto'")),
     "unknown keep_models": Wrong({"keep_models": "none"}, ("keep_models", "'all' or 'best'")),

@@ -406,7 +406,7 @@ Start = Callable[..., "subprocess.Popen[str]"]
 def start(bench: Bench, images: Path, tmp_path: Path) -> Start:
     """Start a sweep of some 20 trainings as a process of its own group."""
     definition = tmp_path / "tiny.toml"
-    long = tiny.definition(images, epochs="12", search=tiny_search("random", "none"))
+    long = tiny.definition(images, epochs="40", search=tiny_search("random", "none"))
     definition.write_text(long)
 
     def start_(workers: int = 1) -> subprocess.Popen[str]:

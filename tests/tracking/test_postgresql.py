@@ -166,7 +166,7 @@ def test_a_sweep_killed_and_gone_on_with_ends_as_in_sqlite(
     del data
     definition = tmp_path / "tiny.toml"
     search = 'trials = 3\nsampler = "tpe"\npruner = "median"\nbatch_size = [8, 16]'
-    definition.write_text(tiny.definition(images, epochs="6", losses="mse = {}", search=search))
+    definition.write_text(tiny.definition(images, epochs="60", losses="mse = {}", search=search))
     bench = Bench(server.url("mlflow"), server.url("optuna"))
     words = ("run", str(definition), "--workers", "1", "--threads", "1")
     connect(bench.tracking_uri)
