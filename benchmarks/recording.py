@@ -93,7 +93,7 @@ class PretendingExecutor:
             yield trainer, message
 
 
-def measure(trials: int = 256, epochs: int = 50) -> list[Figure]:
+def measure(trials: int = 128, epochs: int = 100) -> list[Figure]:
     """Record so many trainings on a database file, from the first epoch to the last that is there.
 
     Networks are left out: they are stored once a training, and not once an epoch.

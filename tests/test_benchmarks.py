@@ -94,7 +94,6 @@ def test_the_overhead_on_a_server_that_is_stopped_even_after_a_failure(
     data: Dataset, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(prepare, "prepare", lambda _: data)  # fewer images than the digits
-    monkeypatch.setattr(overhead, "available_cores", lambda: 1)
     with own_folder() as folder, ExitStack() as stack:
         uri = stack.enter_context(tracking_server(folder))
         trainer, recorder = overhead.figures(", server", folder, uri, trials=3)
