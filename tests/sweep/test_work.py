@@ -1,0 +1,101 @@
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from cifar_exp.records import RunRecord
+from cifar_exp.study import Tuning
+from cifar_exp.sweep.work import Work, results
+from tests import records, tiny
+
+NAME = "mse+sgd"
+
+
+def trial(number: int, accuracy: float | None) -> RunRecord:
+    params = {"lr": f"0.0{number + 1}", "batch_size": "8"}
+    return records.trial(NAME, number, accuracy, params=params)
+
+
+def work_of(images: Path, *held: RunRecord, trials: int = 3, seeds: int = 2) -> Work:
+    search = f'trials = {trials}\nsampler = "random"\npruner = "none"\nbatch_size = [8, 16]'
+    experiment = tiny.experiment(images, losses="mse = {}", search=search, seeds=str(seeds))
+    [combination] = experiment.combinations()
+    return Work(experiment, combination, "id", Tuning(experiment, combination, NAME), held)
+
+
+def ready(work: Work) -> list[str]:
+    return [task.name for task in work.ready()]
+
+
+TRIALS = [trial(0, 0.4), trial(1, 0.6), trial(2, None)]
+
+
+def test_only_what_has_not_ended_is_left(images: Path) -> None:
+    begun = replace(trial(1, 0.5), state=None)
+    assert ready(work_of(images, trial(0, 0.4), begun)) == ["mse+sgd #1", "mse+sgd #2"]
+
+
+def test_the_best_setting_is_confirmed_on_fresh_seeds(images: Path) -> None:
+    work = work_of(images, *TRIALS)
+    first, second = work.ready()
+    assert (first.name, second.name) == ("mse+sgd seed 1", "mse+sgd seed 2")
+    assert (first.config.lr, first.config.batch_size, first.confirms) == (0.02, 8, 1)
+    assert [task.config.seed for task in (first, second)] == [1, 2]
+
+
+@pytest.mark.parametrize(
+    ("confirmed", "left"),
+    [
+        ([], [1, 2]),
+        ([records.confirmation(NAME, 1, 0.5, confirms=1)], [2]),
+        ([records.confirmation(NAME, 1, 0.5, confirms=0)], [1, 2]),  # another trial's setting
+        ([records.confirmation(NAME, 3, 0.5, confirms=1)], [1, 2]),  # a seed that is not asked for
+        ([records.confirmation(NAME, 1, None, confirms=1)], [2]),  # to fail is a result
+    ],
+)
+def test_a_confirmation_counts_for_the_setting_it_confirms(
+    images: Path, confirmed: list[RunRecord], left: list[int]
+) -> None:
+    work = work_of(images, *TRIALS, *confirmed)
+    assert [task.number for task in work.ready()] == left
+    kept = [event.training for event in work.kept()]
+    counted = [f"seed {number}" for number in (1, 2) if number not in left]
+    assert kept == ["trial 0", "trial 1", "trial 2", *counted]
+
+
+def test_with_fewer_trials_another_one_may_be_the_best(images: Path) -> None:
+    of_both = [records.confirmation(NAME, 1, 0.5, confirms=number) for number in (0, 1)]
+    work = work_of(images, *TRIALS, *of_both, trials=1, seeds=1)
+    assert ready(work) == []
+    assert work.best is not None
+    assert work.best.number == 0
+    more = work_of(images, *TRIALS, *of_both, trials=4, seeds=1)
+    assert ready(more) == ["mse+sgd #3"]
+    assert [event.training for event in more.kept()] == ["trial 0", "trial 1", "trial 2"]
+
+
+def test_without_a_result_nothing_can_be_confirmed(images: Path) -> None:
+    work = work_of(images, trial(0, None), trials=1)
+    assert ready(work) == []
+    told = [(e.training, e.state, e.reason) for e in work.not_to_be_confirmed()]
+    assert told == [(f"seed {n}", "FAIL", "no trial has a result") for n in (1, 2)]
+    assert list(work_of(images, *TRIALS).not_to_be_confirmed()) == []
+    assert list(work_of(images, trials=1).not_to_be_confirmed()) == []
+
+
+def test_what_mlflow_holds_is_told_to_the_study(images: Path) -> None:
+    work = work_of(images)
+    pruned = replace(trial(1, 0.3), state="PRUNED")
+    held = [trial(2, None), pruned, trial(0, 0.4), replace(trial(3, 0.9), state=None)]
+    accuracies = {held[2].run_id: {1: 0.2, 2: 0.4}, pruned.run_id: {1: 0.3}}
+    experiment = work._experiment
+    found = results(experiment, work.combination, held, accuracies)
+    assert [(r.number, r.state, r.val_accuracy) for r in found] == [
+        (0, "COMPLETE", 0.4),
+        (1, "PRUNED", 0.3),
+        (2, "FAIL", None),
+    ]
+    assert [dict(r.accuracies) for r in found] == [{1: 0.2, 2: 0.4}, {1: 0.3}, {}]
+    assert found[0].params == {"lr": 0.01, "batch_size": 8}
