@@ -17,7 +17,7 @@ from cifar_exp.sweep.events import Event, Watch
 from cifar_exp.sweep.executors import Begun, Death, Executor, Message, Trainer
 from cifar_exp.sweep.model_retention import ModelRetention
 from cifar_exp.sweep.scheduler import Scheduler
-from cifar_exp.sweep.work import Key, Progress, Task
+from cifar_exp.sweep.task import Key, Progress, Task
 from cifar_exp.sweep.writer import Attempt, Begin, DropModel, End, Writer
 from cifar_exp.system import fault_injection
 from cifar_exp.training.loop import EpochMetrics

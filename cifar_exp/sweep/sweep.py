@@ -6,7 +6,7 @@ The same call again goes on from what MLflow holds and repeats nothing.
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass, replace
 from multiprocessing.connection import Connection
@@ -15,19 +15,22 @@ from pathlib import Path
 from cifar_exp import study, tracking
 from cifar_exp.comparison import Ranking
 from cifar_exp.components.datasets import Dataset
-from cifar_exp.experiment import Combination, Experiment
+from cifar_exp.experiment import Experiment
 from cifar_exp.maintenance import doctor
-from cifar_exp.records import RunRecord
-from cifar_exp.study import StoredStudy, TrialResult, Tuning, study_name
 from cifar_exp.sweep import disk_space, runs
 from cifar_exp.sweep.events import Watch
 from cifar_exp.sweep.executors import Executor
 from cifar_exp.sweep.executors.local import LocalExecutor
-from cifar_exp.sweep.model_retention import MODEL_RETENTION, ModelRetention
 from cifar_exp.sweep.prepare import model_bytes
 from cifar_exp.sweep.recorder import Recorder
+from cifar_exp.sweep.resume import (
+    model_retention,
+    records_by_combination,
+    stored_studies,
+    trial_results,
+    works_of,
+)
 from cifar_exp.sweep.scheduler import Scheduler
-from cifar_exp.sweep.work import Work, results
 from cifar_exp.sweep.writer import Records, Writer
 from cifar_exp.system import locks, paths, sqlite
 from cifar_exp.tracking import Tracker
@@ -159,14 +162,14 @@ def _train_all(
 ) -> None:
     """Train what is left to do; trainers are started when there is something, and not before."""
     experiment = sweep.experiment
-    records = _records_by_combination(experiment, data, tracker)
-    ended = _results(experiment, records, tracker)
-    works = _works(experiment, data, records, ended)
-    studies = _stored_studies(sweep.storage_url, works, ended, records)
+    records = records_by_combination(experiment, data, tracker)
+    ended = trial_results(experiment, records, tracker)
+    works = works_of(experiment, data, records, ended)
+    studies = stored_studies(sweep.storage_url, works, ended, records)
     for work in works:
         for event in (*work.kept(), *work.not_to_be_confirmed()):
             watch(event)
-    retention = _retention(experiment, works, tracker)
+    retention = model_retention(experiment, works, tracker)
     if not any(any(work.ready()) for work in works):
         return
     every = [record for some in records.values() for record in some]
@@ -196,92 +199,3 @@ def _train_all(
             ),
             time_limit=sweep.time_limit,
         ).run()
-
-
-def _records_by_combination(
-    experiment: Experiment, data: Dataset, tracker: Tracker
-) -> dict[str, list[RunRecord]]:
-    """Read the runs of each combination, by its name."""
-    names = {experiment.identity(c, data.fingerprint): c.name for c in experiment.combinations()}
-    found: dict[str, list[RunRecord]] = {name: [] for name in names.values()}
-    for record in tracker.records():
-        name = names.get(record.combination_id or "")
-        if name is not None:
-            found[name].append(record)
-    return found
-
-
-def _results(
-    experiment: Experiment, records: Mapping[str, Sequence[RunRecord]], tracker: Tracker
-) -> dict[str, list[TrialResult]]:
-    """Return the trials that have ended of each combination, with all of their epochs."""
-    trials = [r for some in records.values() for r in some if r.kind == "trial" and r.finished]
-    accuracies = tracking.read_accuracies(tracker.client, [r.run_id for r in trials])
-    return {
-        c.name: results(experiment, c, records[c.name], accuracies)
-        for c in experiment.combinations()
-    }
-
-
-def _works(
-    experiment: Experiment,
-    data: Dataset,
-    records: Mapping[str, Sequence[RunRecord]],
-    ended: Mapping[str, Sequence[TrialResult]],
-) -> list[Work]:
-    return [
-        _work(experiment, combination, data, records[combination.name], ended[combination.name])
-        for combination in experiment.combinations()
-    ]
-
-
-def _work(
-    experiment: Experiment,
-    combination: Combination,
-    data: Dataset,
-    records: Sequence[RunRecord],
-    ended: Sequence[TrialResult],
-) -> Work:
-    identity = experiment.identity(combination, data.fingerprint)
-    name = study_name(experiment, combination, identity)
-    tuning = Tuning(experiment, combination, name)
-    work = Work(experiment, combination, identity, tuning, records)
-    if not work.tuned:
-        tuning.tell_all(result for result in ended if result.number in work.trials)
-    return work
-
-
-def _stored_studies(
-    storage_url: str,
-    works: Iterable[Work],
-    ended: Mapping[str, Sequence[TrialResult]],
-    records: Mapping[str, Sequence[RunRecord]],
-) -> dict[str, StoredStudy]:
-    """Open the study of each combination in Optuna, and bring it to what MLflow holds."""
-    storage = study.connect(storage_url)
-    studies = {}
-    for work in works:
-        name = work.combination.name
-        run_ids = {r.number: r.run_id for r in records[name] if r.kind == "trial" and r.finished}
-        stored = StoredStudy(storage, work.tuning.name, work.tuning.space)
-        stored.follow(ended[name], run_ids)
-        studies[name] = stored
-    return studies
-
-
-def _retention(
-    experiment: Experiment, works: Iterable[Work], tracker: Tracker
-) -> dict[str, ModelRetention]:
-    """Return what decides on models, which knows the trials that have ended.
-
-    A model that an interruption has left is deleted.
-    """
-    made: dict[str, ModelRetention] = {}
-    for work in works:
-        retention = made[work.combination.name] = MODEL_RETENTION[experiment.keep_models]()
-        for number in sorted(work.trials):
-            if work.trials[number].state == "COMPLETE":
-                outdone = retention.add(number, work.trials[number].metrics["val_accuracy"])
-                if outdone is not None:
-                    tracker.delete_models(work.trials[outdone].run_id)
-    return made

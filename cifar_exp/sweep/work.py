@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator, Mapping
 from itertools import islice
 from typing import Any
 
@@ -13,74 +12,11 @@ from cifar_exp.experiment import Combination, Experiment, TrialConfig, Value
 from cifar_exp.records import RunRecord
 from cifar_exp.study import TrialResult, Tuning
 from cifar_exp.sweep.events import Event, TrainingKind
-from cifar_exp.system import paths
-from cifar_exp.training.loop import EpochMetrics
-from cifar_exp.training.trainer import Outcome, Training
+from cifar_exp.sweep.task import Key, Progress, Task
+from cifar_exp.training.trainer import Outcome
 
 MOST_READY = 64
 """Trainings of a combination to choose from: each has to be asked for first."""
-
-Key = tuple[str, TrainingKind, int]
-"""What names a training in a sweep: its combination, its kind and its number."""
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Task:
-    """One training of a sweep."""
-
-    combination: str
-    combination_id: str
-    kind: TrainingKind
-    number: int
-    """Trials count from 0, confirmations from 1."""
-    config: TrialConfig
-    confirms: int | None = None
-    """The trial whose setting a confirmation trains again."""
-
-    @property
-    def key(self) -> Key:
-        """What names it in the sweep."""
-        return self.combination, self.kind, self.number
-
-    @property
-    def name(self) -> str:
-        """The name of its run, such as `mse+sgd #3` or `mse+sgd seed 2`."""
-        number = f"#{self.number}" if self.kind == "trial" else f"seed {self.number}"
-        return f"{self.combination} {number}"
-
-    def training(self, store: str) -> Training:
-        """Return what a trainer is given, where it is recorded in a store."""
-        return Training(
-            name=self.name,
-            config=self.config,
-            checkpoint=self.checkpoint(store),
-            test=self.kind == "confirmation",
-        )
-
-    def checkpoint(self, store: str) -> str:
-        """Name its checkpoint, where it is recorded in a store."""
-        return paths.checkpoint_name(
-            store, self.combination_id, self.kind, self.number, self.confirms
-        )
-
-
-@dataclass(slots=True)
-class Progress:
-    """What is known of a training that is under way."""
-
-    accuracies: dict[int, float] = field(default_factory=dict)
-    """The validation accuracy of each epoch."""
-    seconds: float = 0.0
-    """Of its epochs."""
-    attempts: int = 1
-
-    def add(self, metrics: EpochMetrics) -> bool:
-        """Take note of an epoch; say whether it is new, and not told again after a crash."""
-        if metrics.epoch in self.accuracies:
-            return False
-        self.accuracies[metrics.epoch] = metrics.val.accuracy
-        self.seconds += metrics.seconds
-        return True
 
 
 class Work:
@@ -249,34 +185,6 @@ class Work:
             return experiment.trial(combination, self.tuning.ask(number), experiment.seed)
         params = experiment.parse(combination, best.params)
         return experiment.trial(combination, params, experiment.confirmation_seed(number))
-
-
-def results(
-    experiment: Experiment,
-    combination: Combination,
-    records: Sequence[RunRecord],
-    accuracies: Mapping[str, Mapping[int, float]],
-) -> list[TrialResult]:
-    """Return the trials that MLflow holds of a combination, in the order of their numbers.
-
-    Args:
-        experiment: The definition.
-        combination: The combination.
-        records: Its runs.
-        accuracies: The validation accuracy of each epoch by run id.
-    """
-    trials = [r for r in records if r.kind == "trial" and r.finished and r.number is not None]
-    found = [
-        TrialResult(
-            number=record.number or 0,
-            params=experiment.parse(combination, record.params),
-            accuracies=accuracies.get(record.run_id, {}),
-            state=record.state or "FAIL",
-            val_accuracy=record.metrics.get("val_accuracy") if record.state != "FAIL" else None,
-        )
-        for record in trials
-    ]
-    return sorted(found, key=lambda result: result.number)
 
 
 def _record(task: Task, outcome: Outcome, params: Mapping[str, Value]) -> RunRecord:

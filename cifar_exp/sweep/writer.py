@@ -18,7 +18,7 @@ from cifar_exp.components.datasets import Dataset
 from cifar_exp.records import RunRecord
 from cifar_exp.study import StoredStudy, TrialResult
 from cifar_exp.sweep import recording
-from cifar_exp.sweep.work import Key, Task
+from cifar_exp.sweep.task import Key, Task
 from cifar_exp.system import fault_injection, signals
 from cifar_exp.system.spool import Spool
 from cifar_exp.tracking import Point, Run, Tracker

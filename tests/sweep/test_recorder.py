@@ -17,7 +17,8 @@ from cifar_exp.sweep.executors import Begun, Death, Message
 from cifar_exp.sweep.model_retention import MODEL_RETENTION
 from cifar_exp.sweep.recorder import Recorder, TrainerError
 from cifar_exp.sweep.scheduler import Scheduler
-from cifar_exp.sweep.work import Task, Work
+from cifar_exp.sweep.task import Task
+from cifar_exp.sweep.work import Work
 from cifar_exp.sweep.writer import Attempt, Begin, DropModel, End, Entry, Epoch
 from cifar_exp.training.loop import EpochMetrics
 from cifar_exp.training.trainer import Group, Outcome, Step

@@ -7,7 +7,8 @@ import pytest
 
 from cifar_exp.records import RunRecord
 from cifar_exp.study import Tuning
-from cifar_exp.sweep.work import Work, results
+from cifar_exp.sweep.resume import results_of
+from cifar_exp.sweep.work import Work
 from tests import records, tiny
 
 NAME = "mse+sgd"
@@ -91,7 +92,7 @@ def test_what_mlflow_holds_is_told_to_the_study(images: Path) -> None:
     held = [trial(2, None), pruned, trial(0, 0.4), replace(trial(3, 0.9), state=None)]
     accuracies = {held[2].run_id: {1: 0.2, 2: 0.4}, pruned.run_id: {1: 0.3}}
     experiment = work._experiment
-    found = results(experiment, work.combination, held, accuracies)
+    found = results_of(experiment, work.combination, held, accuracies)
     assert [(r.number, r.state, r.val_accuracy) for r in found] == [
         (0, "COMPLETE", 0.4),
         (1, "PRUNED", 0.3),

@@ -1,0 +1,132 @@
+"""What an execution goes on from: the trainings in MLflow, and the studies that follow them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+
+from cifar_exp import study, tracking
+from cifar_exp.components.datasets import Dataset
+from cifar_exp.experiment import Combination, Experiment
+from cifar_exp.records import RunRecord
+from cifar_exp.study import StoredStudy, TrialResult, Tuning, study_name
+from cifar_exp.sweep.model_retention import MODEL_RETENTION, ModelRetention
+from cifar_exp.sweep.work import Work
+from cifar_exp.tracking import Tracker
+
+
+def records_by_combination(
+    experiment: Experiment, data: Dataset, tracker: Tracker
+) -> dict[str, list[RunRecord]]:
+    """Read the runs of each combination, by its name."""
+    names = {experiment.identity(c, data.fingerprint): c.name for c in experiment.combinations()}
+    found: dict[str, list[RunRecord]] = {name: [] for name in names.values()}
+    for record in tracker.records():
+        name = names.get(record.combination_id or "")
+        if name is not None:
+            found[name].append(record)
+    return found
+
+
+def trial_results(
+    experiment: Experiment, records: Mapping[str, Sequence[RunRecord]], tracker: Tracker
+) -> dict[str, list[TrialResult]]:
+    """Return the trials that have ended of each combination, with all of their epochs."""
+    trials = [r for some in records.values() for r in some if r.kind == "trial" and r.finished]
+    accuracies = tracking.read_accuracies(tracker.client, [r.run_id for r in trials])
+    return {
+        c.name: results_of(experiment, c, records[c.name], accuracies)
+        for c in experiment.combinations()
+    }
+
+
+def works_of(
+    experiment: Experiment,
+    data: Dataset,
+    records: Mapping[str, Sequence[RunRecord]],
+    ended: Mapping[str, Sequence[TrialResult]],
+) -> list[Work]:
+    """Return what is left of each combination, in the order of the definition."""
+    return [
+        _work(experiment, combination, data, records[combination.name], ended[combination.name])
+        for combination in experiment.combinations()
+    ]
+
+
+def _work(
+    experiment: Experiment,
+    combination: Combination,
+    data: Dataset,
+    records: Sequence[RunRecord],
+    ended: Sequence[TrialResult],
+) -> Work:
+    identity = experiment.identity(combination, data.fingerprint)
+    name = study_name(experiment, combination, identity)
+    tuning = Tuning(experiment, combination, name)
+    work = Work(experiment, combination, identity, tuning, records)
+    if not work.tuned:
+        tuning.tell_all(result for result in ended if result.number in work.trials)
+    return work
+
+
+def stored_studies(
+    storage_url: str,
+    works: Iterable[Work],
+    ended: Mapping[str, Sequence[TrialResult]],
+    records: Mapping[str, Sequence[RunRecord]],
+) -> dict[str, StoredStudy]:
+    """Open the study of each combination in Optuna, and bring it to what MLflow holds."""
+    storage = study.connect(storage_url)
+    studies = {}
+    for work in works:
+        name = work.combination.name
+        run_ids = {r.number: r.run_id for r in records[name] if r.kind == "trial" and r.finished}
+        stored = StoredStudy(storage, work.tuning.name, work.tuning.space)
+        stored.follow(ended[name], run_ids)
+        studies[name] = stored
+    return studies
+
+
+def model_retention(
+    experiment: Experiment, works: Iterable[Work], tracker: Tracker
+) -> dict[str, ModelRetention]:
+    """Return what decides on models, which knows the trials that have ended.
+
+    A model that an interruption has left is deleted.
+    """
+    made: dict[str, ModelRetention] = {}
+    for work in works:
+        retention = made[work.combination.name] = MODEL_RETENTION[experiment.keep_models]()
+        for number in sorted(work.trials):
+            if work.trials[number].state == "COMPLETE":
+                outdone = retention.add(number, work.trials[number].metrics["val_accuracy"])
+                if outdone is not None:
+                    tracker.delete_models(work.trials[outdone].run_id)
+    return made
+
+
+def results_of(
+    experiment: Experiment,
+    combination: Combination,
+    records: Sequence[RunRecord],
+    accuracies: Mapping[str, Mapping[int, float]],
+) -> list[TrialResult]:
+    """Return the trials that MLflow holds of a combination, in the order of their numbers.
+
+    Args:
+        experiment: The definition.
+        combination: The combination.
+        records: Its runs.
+        accuracies: The validation accuracy of each epoch by run id.
+    """
+    trials = [r for r in records if r.kind == "trial" and r.finished and r.number is not None]
+    found = [
+        TrialResult(
+            number=record.number or 0,
+            params=experiment.parse(combination, record.params),
+            accuracies=accuracies.get(record.run_id, {}),
+            state=record.state or "FAIL",
+            val_accuracy=record.metrics.get("val_accuracy") if record.state != "FAIL" else None,
+        )
+        for record in trials
+    ]
+    return sorted(found, key=lambda result: result.number)
