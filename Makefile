@@ -27,7 +27,7 @@ test: $(VENV)/.installed-test
 	$(BIN)/pytest -m "not chaos or chaos_short" --numprocesses auto --dist worksteal
 
 chaos: $(VENV)/.installed-test
-	$(BIN)/pytest -m chaos --numprocesses 3 --dist worksteal tests/chaos  # they wait a lot
+	$(BIN)/pytest -m chaos --numprocesses 3 --dist worksteal  # they wait a lot
 
 check: $(VENV)/.installed-test
 	$(BIN)/ruff check .

@@ -1,4 +1,4 @@
-"""How many finished epochs a second the recorder writes, with trainers that only pretend."""
+"""How many finished epochs a second the recorder writes, with simulated trainers."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ optimizers = {{ sgd = {{ lr = {{ low = 1e-3, high = 1e-2 }} }} }}
 SCORES = Scores(dict.fromkeys(METRICS, 0.5))
 
 
-class Pretender:
+class SimulatedTrainer:
     """Tells epochs as fast as they are asked for."""
 
     def __init__(self, epochs: int) -> None:
@@ -48,7 +48,7 @@ class Pretender:
         """End."""
 
     def message(self) -> Message:
-        """Return what a trainer would tell next."""
+        """Return the next message."""
         if not self._begun:
             self._begun = True
             return Begun()
@@ -65,25 +65,25 @@ class Pretender:
         return Step(epochs={0: metrics}, outcomes={})
 
 
-class PretendingExecutor:
+class SimulatedExecutor:
     """Gives trainers that take no time; each of their turns tells an epoch of all of them."""
 
     def __init__(self, num_trainers: int) -> None:
         self._num_trainers = num_trainers
-        self._busy: list[Pretender] = []
+        self._busy: list[SimulatedTrainer] = []
 
     @property
     def has_free_trainer(self) -> bool:
         """Whether another group can begin now."""
         return len(self._busy) < self._num_trainers
 
-    def begin(self, group: Group) -> Pretender:
-        """Let a trainer pretend to train a group."""
-        trainer = Pretender(group.trainings[0].config.epochs)
+    def begin(self, group: Group) -> SimulatedTrainer:
+        """Let a trainer take up a group."""
+        trainer = SimulatedTrainer(group.trainings[0].config.epochs)
         self._busy.append(trainer)
         return trainer
 
-    def messages(self, seconds: float | None) -> Iterator[tuple[Pretender, Message]]:
+    def messages(self, seconds: float | None) -> Iterator[tuple[SimulatedTrainer, Message]]:
         """Give a message of every trainer."""
         del seconds
         for trainer in list(self._busy):
@@ -99,9 +99,9 @@ def measure(trials: int = 128, epochs: int = 100) -> list[Figure]:
     Networks are left out: they are stored once a training, and not once an epoch.
     """
 
-    def pretending(asked: Sweep, alarms: Sequence[Connection]) -> AbstractContextManager[Executor]:
+    def simulated(asked: Sweep, alarms: Sequence[Connection]) -> AbstractContextManager[Executor]:
         del alarms
-        return nullcontext(PretendingExecutor(asked.workers))
+        return nullcontext(SimulatedExecutor(asked.workers))
 
     with own_folder() as folder:
         asked = sweep_of(
@@ -113,7 +113,7 @@ def measure(trials: int = 128, epochs: int = 100) -> list[Figure]:
         data = prepare.prepare(asked.experiment)
         begun: list[float] = []
         started = time.process_time()
-        sweep.run(asked, data, lambda _: begun.append(time.perf_counter()), pretending)
+        sweep.run(asked, data, lambda _: begun.append(time.perf_counter()), simulated)
         cpu_seconds = time.process_time() - started
         seconds = time.perf_counter() - begun[0]
     num_epochs = (trials + 1) * epochs

@@ -92,7 +92,7 @@ class Recorder:
         self._begin_what_can()
         while self._under_way:
             for trainer, message in self._executor.messages(self._seconds_to_limit()):
-                self._hear(trainer, message)
+                self._receive(trainer, message)
             self._end_overdue()
             self._writer.check()
             self._begin_what_can()
@@ -110,7 +110,7 @@ class Recorder:
         self._tell(task, 0)
         self._under_way[self._executor.begin(self._new_group(task))] = UnderWay(tasks=(task,))
 
-    def _hear(self, trainer: Trainer, message: Message) -> None:
+    def _receive(self, trainer: Trainer, message: Message) -> None:
         group = self._under_way[trainer]
         match message:
             case Begun():
@@ -120,7 +120,7 @@ class Recorder:
                 self._step(trainer, group, message)
             case Death():
                 del self._under_way[trainer]
-                self._bury(group, message)
+                self._after_death(group, message)
             case Exception():
                 raise message
 
@@ -176,7 +176,7 @@ class Recorder:
             if outdone is not None:
                 self._writer.put(DropModel(key=(task.combination, "trial", outdone)))
 
-    def _bury(self, group: UnderWay, death: Death) -> None:
+    def _after_death(self, group: UnderWay, death: Death) -> None:
         """Let the trainings of a dead trainer begin again, or give them up."""
         begun = group.since is not None or group.spent > 0
         if not begun:

@@ -160,8 +160,28 @@ def test_augmented_training_learns_and_repeats_to_the_bit(
     assert ([e.train_loss for e in epochs] == [e.train_loss for e in plain]) == (augment == "none")
 
 
-@pytest.mark.skipif(shutil.which("g++") is None, reason="torch.compile needs a C++ compiler")
-def test_a_compiled_training_is_the_plain_one(config: TrialConfig, data: Dataset) -> None:
+def in_python(model: torch.nn.Module) -> Any:
+    """Compile without a C++ compiler, which takes a minute; what is traced is the same."""
+    return torch.compile(model, backend="aot_eager", dynamic=False)
+
+
+@pytest.mark.parametrize(
+    "compiled",
+    [
+        in_python,
+        pytest.param(
+            loop._compiled,
+            marks=[
+                pytest.mark.chaos,
+                pytest.mark.skipif(shutil.which("g++") is None, reason="needs a C++ compiler"),
+            ],
+        ),
+    ],
+)
+def test_a_compiled_training_is_the_plain_one(
+    config: TrialConfig, data: Dataset, monkeypatch: pytest.MonkeyPatch, compiled: Any
+) -> None:
+    monkeypatch.setattr(loop, "_compiled", compiled)
     whole = config.model_copy(update={"batch_size": len(data.train)})  # each size is compiled anew
     _, epochs = train(whole.model_copy(update={"compile": True}), data)
     _, expected = train(whole, data)

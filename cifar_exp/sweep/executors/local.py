@@ -70,7 +70,7 @@ class LocalExecutor:
         for ready in wait([*by_connection, *self._alarms], seconds):
             trainer = by_connection.get(ready)  # type: ignore[call-overload]
             if trainer is not None:
-                message = trainer.hear()
+                message = trainer.receive()
                 self._sort(trainer, message)
                 yield trainer, message
 
@@ -118,7 +118,7 @@ class TrainerProcess:
 
     def begin(self, group: Group) -> None:
         """Give it a group."""
-        with suppress(OSError):  # it is dead, and `hear` will say so
+        with suppress(OSError):  # it is dead, and `receive` will say so
             self.connection.send(group)
 
     def go_on(self, answers: Mapping[int, bool]) -> None:
@@ -126,7 +126,7 @@ class TrainerProcess:
         with suppress(OSError):
             self.connection.send(answers)
 
-    def hear(self) -> Message:
+    def receive(self) -> Message:
         """Return its next message."""
         try:
             message: Message = self.connection.recv()
