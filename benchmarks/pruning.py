@@ -13,8 +13,8 @@ import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
-import mlflow
 import optuna
 from rich.table import Table
 
@@ -68,9 +68,9 @@ def read(uri: str, name: str) -> Swept:
     order = [row.combination for row in rank(records).combinations]
     sweep = max((r for r in records if r.kind == "sweep"), key=lambda r: r.start_time)
     check(sweep)
-    definition = experiment.read(
-        mlflow.artifacts.load_text(f"runs:/{sweep.run_id}/experiment.toml")
-    )
+    with TemporaryDirectory() as folder:
+        text = Path(client.download_artifacts(sweep.run_id, "experiment.toml", folder)).read_text()
+    definition = experiment.read(text)
     parents = {
         r.run_id: r.combination or ""
         for r in records
@@ -200,12 +200,12 @@ def _trials(
     return {name: sorted(some, key=lambda r: r.number or 0) for name, some in trials.items()}
 
 
-def _history(client: mlflow.MlflowClient, trial: RunRecord) -> History:
+def _history(client: tracking.Client, trial: RunRecord) -> History:
     points = client.get_metric_history(trial.run_id, "val/accuracy")
     return {point.step: point.value for point in points}
 
 
-def _fingerprint(client: mlflow.MlflowClient, trial: RunRecord) -> str:
+def _fingerprint(client: tracking.Client, trial: RunRecord) -> str:
     inputs = client.get_run(trial.run_id).inputs
     [given] = inputs.dataset_inputs if inputs else []
     return str(json.loads(given.dataset.profile or "{}")["fingerprint"])

@@ -84,7 +84,7 @@ def _sweep(definition: Experiment, text: str, options: Mapping[str, Any]) -> Swe
     return sweep.Sweep(
         experiment=definition,
         definition=text,
-        tracking_uri=options["tracking_uri"] or tracking.default_uri(),
+        tracking_uri=tracking.resolve_uri(options["tracking_uri"]),
         storage_url=options["storage"] or study.default_url(),
         workers=workers,
         threads=threads,
@@ -157,7 +157,7 @@ def train(
 
     single = Single(
         experiment=read,
-        tracking_uri=tracking_uri or tracking.default_uri(),
+        tracking_uri=tracking.resolve_uri(tracking_uri),
         mlflow_experiment=experiment_name,
         threads=threads or available_cores(),
     )

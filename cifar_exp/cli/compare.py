@@ -41,7 +41,7 @@ def compare(
         BadInput: The store holds no sweep of that name, or no confirmation has the yardstick.
         StoreError: The store cannot be used.
     """
-    results = read_results(name, tracking_uri or tracking.default_uri())
+    results = read_results(name, tracking.resolve_uri(tracking_uri))
     ranking = results.ranking(method)
     screen = console.stdout()
     if form == "table":
@@ -74,7 +74,7 @@ def compare_several(
         BadInput: The store lacks a sweep, or the experiments share fewer than two combinations.
         StoreError: The store cannot be used.
     """
-    uri = tracking_uri or tracking.default_uri()
+    uri = tracking.resolve_uri(tracking_uri)
     rankings = [read_results(name, uri).ranking(method) for name in names]
     found = across(rankings)
     if form == "table":

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-
 from cifar_exp import tracking
 from cifar_exp.errors import BadInput
 from cifar_exp.system.urls import without_credentials
@@ -31,14 +29,12 @@ def deliver(tracking_uri: str | None) -> None:
 
 
 def _outboxes(tracking_uri: str | None) -> list[Outbox]:
+    uri = tracking.resolve_uri(tracking_uri)
     if tracking_uri is None:
-        default = os.environ.get("MLFLOW_TRACKING_URI", "")
-        if tracking.is_server(default):
-            tracking.outbox_of(default)  # whose credentials are taken
         return list(tracking.every_outbox())
-    if not tracking.is_server(tracking_uri):
+    if not tracking.is_server(uri):
         raise BadInput("--tracking-uri: runs are kept for servers alone; name one by http://")
-    wanted = tracking.outbox_of(tracking_uri)
+    wanted = tracking.outbox_of(uri)
     return [outbox for outbox in tracking.every_outbox() if outbox == wanted]
 
 

@@ -25,7 +25,7 @@ def doctor(
     from cifar_exp.cli.deliver import deliver as deliver_kept
     from cifar_exp.maintenance import doctor as doctor_
 
-    uri, url = tracking_uri or tracking.default_uri(), storage or study.default_url()
+    uri, url = tracking.resolve_uri(tracking_uri), storage or study.default_url()
     found = doctor_.visit(name, uri, url, dry_run=dry_run)
     console.print_findings(console.stdout(), found, dry_run=dry_run)
     if tracking.is_server(uri) and not dry_run:
@@ -45,7 +45,7 @@ def gc(name: str, tracking_uri: str | None, *, dry_run: bool) -> None:
     from cifar_exp.cli import console
     from cifar_exp.maintenance import model_gc as gc_
 
-    collected = gc_.collect(name, tracking_uri or tracking.default_uri(), dry_run=dry_run)
+    collected = gc_.collect(name, tracking.resolve_uri(tracking_uri), dry_run=dry_run)
     console.print_collected(console.stdout(), name, collected, dry_run=dry_run)
 
 

@@ -5,7 +5,7 @@ from cifar_exp.tracking.outbox.outbox import Outbox, every_outbox, outbox_of, st
 from cifar_exp.tracking.outbox.relay import address, deliver, delivering, undelivered
 from cifar_exp.tracking.project_run import inherited_run
 from cifar_exp.tracking.run import STATUS_OF, Point, Run
-from cifar_exp.tracking.store.connect import Client, connect, default_uri, exists
+from cifar_exp.tracking.store.connect import Client, connect, exists, resolve_uri
 from cifar_exp.tracking.store.history import read_accuracies, read_curves
 from cifar_exp.tracking.store.records import (
     deleted_runs,
@@ -33,7 +33,6 @@ __all__ = [
     "check_server",
     "colour_runs",
     "connect",
-    "default_uri",
     "deleted_runs",
     "deliver",
     "delivering",
@@ -51,6 +50,7 @@ __all__ = [
     "read_predictions",
     "read_records",
     "record_of",
+    "resolve_uri",
     "save_views",
     "store_of",
     "stored_models",

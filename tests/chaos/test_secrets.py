@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from cifar_exp.system.urls import hide, secrets_given, secrets_in, without_credentials
-from cifar_exp.tracking import StoreError
+from cifar_exp.tracking import StoreError, resolve_uri
 from cifar_exp.tracking.store.server import check_server
 from tests import tiny
 from tests.command import Cli, Shown
@@ -196,10 +196,10 @@ def test_a_server_behind_a_password_is_asked_with_it(
     for variable in ("MLFLOW_TRACKING_USERNAME", "MLFLOW_TRACKING_PASSWORD"):
         monkeypatch.setenv(variable, "")  # so that what is set here goes again
         monkeypatch.delenv(variable)
-    check_server(f"http://me:pass%20word@127.0.0.1:{guarded}/mlflow/")
+    check_server(resolve_uri(f"http://me:pass%20word@127.0.0.1:{guarded}/mlflow/"))
     for wrong in ("me:other@", "me@", ""):
         with pytest.raises(StoreError, match="answers 401") as caught:
-            check_server(f"http://{wrong}127.0.0.1:{guarded}/mlflow")
+            check_server(resolve_uri(f"http://{wrong}127.0.0.1:{guarded}/mlflow"))
         assert "other" not in str(caught.value)
         monkeypatch.delenv("MLFLOW_TRACKING_USERNAME", raising=False)
         monkeypatch.delenv("MLFLOW_TRACKING_PASSWORD", raising=False)

@@ -3,6 +3,7 @@ from __future__ import annotations
 import itertools
 import json
 import math
+import os
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -342,7 +343,11 @@ def test_the_stored_model_reproduces_the_validation_accuracy_in_a_fresh_process(
     np.save(tmp_path / "labels.npy", data.val.labels.numpy())
     arguments = [model_id, str(tmp_path / "images.npy"), str(tmp_path / "labels.npy")]
     shown = subprocess.run(
-        [sys.executable, "-c", LOAD, *arguments], capture_output=True, text=True, check=True
+        [sys.executable, "-c", LOAD, *arguments],
+        capture_output=True,
+        text=True,
+        check=True,
+        env={**os.environ, "MLFLOW_TRACKING_URI": tracker.uri},
     )
     assert json.loads(shown.stdout) == outcome.val_accuracy
 

@@ -14,7 +14,6 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-import mlflow
 import optuna
 import pytest
 from sklearn.metrics import accuracy_score, f1_score
@@ -134,7 +133,8 @@ def test_the_sweeps_run_holds_the_definition_and_the_comparison(
     definition = tiny.definition(images)
     ranking = bench.run(definition)
     [top] = bench.records("sweep")
-    fetched = Path(mlflow.artifacts.download_artifacts(run_id=top.run_id, dst_path=str(tmp_path)))
+    client = connect(bench.tracking_uri)
+    fetched = Path(client.download_artifacts(top.run_id, "", str(tmp_path)))
     assert (fetched / "experiment.toml").read_text() == definition
     held = json.loads((fetched / "comparison" / "ranking.json").read_text())
     assert held["experiment"] == "tiny"

@@ -3,6 +3,7 @@ from __future__ import annotations
 import base64
 import json
 import multiprocessing
+import os
 import socket
 import threading
 import zlib
@@ -26,7 +27,6 @@ from cifar_exp.tracking import (
     Tracker,
     colour_runs,
     connect,
-    default_uri,
     describe_experiment,
     inherited_run,
     mlflow_experiment,
@@ -34,6 +34,7 @@ from cifar_exp.tracking import (
     read_curves,
     read_predictions,
     read_records,
+    resolve_uri,
     save_views,
 )
 
@@ -302,9 +303,22 @@ def test_the_default_store_is_a_file_here_unless_the_variable_is_set(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
-    assert default_uri() == f"sqlite:///{tmp_path / 'mlflow.db'}"
+    assert resolve_uri(None) == f"sqlite:///{tmp_path / 'mlflow.db'}"
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:1")
-    assert default_uri() == "http://127.0.0.1:1"
+    assert resolve_uri(None) == "http://127.0.0.1:1"
+    assert resolve_uri("postgresql://u:pw@host/db") == "postgresql://u:pw@host/db"
+
+
+def test_credentials_move_from_the_address_to_mlflows_variables(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    for name in ("USERNAME", "PASSWORD"):
+        monkeypatch.setenv(f"MLFLOW_TRACKING_{name}", "before")
+    assert resolve_uri("https://me:p%40ss@host:5000/path/") == "https://host:5000/path"
+    assert os.environ["MLFLOW_TRACKING_USERNAME"] == "me"
+    assert os.environ["MLFLOW_TRACKING_PASSWORD"] == "p@ss"
+    assert resolve_uri("http://host") == "http://host"
+    assert os.environ["MLFLOW_TRACKING_PASSWORD"] == "p@ss"
 
 
 def test_a_server_that_is_not_there_is_one_sentence_at_once() -> None:
@@ -312,9 +326,8 @@ def test_a_server_that_is_not_there_is_one_sentence_at_once() -> None:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     with pytest.raises(StoreError) as caught:
-        connect(f"http://user:secret@127.0.0.1:{port}")
+        connect(f"http://127.0.0.1:{port}")
     assert f"http://127.0.0.1:{port} does not answer" in str(caught.value)
-    assert "secret" not in str(caught.value)
     assert "\n" not in str(caught.value)
 
 

@@ -11,7 +11,7 @@ import mlflow
 from filelock import FileLock
 
 from cifar_exp.system.paths import outboxes
-from cifar_exp.tracking.store.server import is_server, take_credentials
+from cifar_exp.tracking.store.server import is_server
 
 ADDRESS = "server.txt"
 
@@ -52,9 +52,12 @@ class Outbox:
 
 
 def outbox_of(uri: str) -> Outbox:
-    """Return the outbox for the server at `uri`, whether it is there or not."""
-    server = take_credentials(uri)
-    return Outbox(server, outboxes() / _short(server))
+    """Return the outbox for a server, whether it is there or not.
+
+    Args:
+        uri: The server's address, without credentials.
+    """
+    return Outbox(uri, outboxes() / _short(uri))
 
 
 def store_of(uri: str) -> str:

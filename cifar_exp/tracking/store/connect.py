@@ -6,6 +6,7 @@ import logging
 import os
 import sqlite3
 from contextlib import closing
+from functools import cache
 from pathlib import Path
 
 import mlflow
@@ -20,7 +21,7 @@ from cifar_exp.system import sqlite
 from cifar_exp.system.formatting import first_line
 from cifar_exp.system.paths import lock_file
 from cifar_exp.system.urls import hide, secrets_in, store_name, without_credentials
-from cifar_exp.tracking.store.server import StoreError, check_server, is_server, take_credentials
+from cifar_exp.tracking.store.server import StoreError, check_server, is_server, move_credentials
 
 QUIET = {
     "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",  # a bar a file
@@ -40,9 +41,19 @@ DATABASES = ("postgresql", "mysql", "mssql")
 Client = mlflow.MlflowClient
 
 
-def default_uri() -> str:
-    """Return MLFLOW_TRACKING_URI, or else the database file `mlflow.db` in the current folder."""
-    return os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{Path('mlflow.db').absolute()}"
+def resolve_uri(given: str | None) -> str:
+    """Return the tracking URI to use, without the credentials of a server.
+
+    Those go to MLflow's own variables, for this process and its children: MLflow puts the URI into
+    its messages, and what is not in there cannot be shown.
+
+    Args:
+        given: A tracking URI; by default MLFLOW_TRACKING_URI, or else the database file `mlflow.db`
+            in the current folder.
+    """
+    uri = given or os.environ.get("MLFLOW_TRACKING_URI")
+    uri = uri or f"sqlite:///{Path('mlflow.db').absolute()}"
+    return move_credentials(uri) if is_server(uri) else uri
 
 
 def connect(uri: str) -> mlflow.MlflowClient:
@@ -53,23 +64,15 @@ def connect(uri: str) -> mlflow.MlflowClient:
     Raises:
         StoreError: The server does not answer, or the database cannot be opened.
     """
-    for noisy in ("mlflow", "alembic"):
-        logging.getLogger(noisy).setLevel(logging.ERROR)
-    # It prints the traceback of an error that it raises as well, on a full disk for example.
-    logging.getLogger("mlflow.store.db.utils").setLevel(logging.CRITICAL)
-    for silenced, value in QUIET.items():
-        os.environ.setdefault(silenced, value)
-    sqlite.share_files()
+    _configure()
     if uri.startswith("sqlite:"):
         _check_file(uri)
     elif uri.startswith(DATABASES):
         _check_database(uri)
     elif is_server(uri):
-        uri = take_credentials(uri)
         check_server(uri)
     try:
         with FileLock(lock_file(f"tables {store_name(uri)}")):
-            mlflow.set_tracking_uri(uri)
             client = mlflow.MlflowClient(uri)
             client.search_experiments(max_results=1)
     except UnsupportedModelRegistryStoreURIException:
@@ -83,6 +86,18 @@ def connect(uri: str) -> mlflow.MlflowClient:
             f"{hide(first_line(error), secrets_in(uri))}"
         ) from error
     return client
+
+
+@cache
+def _configure() -> None:
+    """Set up this process for MLflow: fewer messages, and SQLite files that are shared."""
+    for noisy in ("mlflow", "alembic"):
+        logging.getLogger(noisy).setLevel(logging.ERROR)
+    # It prints the traceback of an error that it raises as well, on a full disk for example.
+    logging.getLogger("mlflow.store.db.utils").setLevel(logging.CRITICAL)
+    for silenced, value in QUIET.items():
+        os.environ.setdefault(silenced, value)
+    sqlite.share_files()
 
 
 def exists(uri: str) -> bool:

@@ -11,7 +11,7 @@ from mlflow.utils.credentials import get_default_host_creds
 from mlflow.utils.rest_utils import http_request
 
 from cifar_exp.errors import Unavailable
-from cifar_exp.system.urls import hide, secrets_in, without_credentials
+from cifar_exp.system.urls import without_credentials
 
 SECONDS_TO_ANSWER = 5
 OK = 200
@@ -26,11 +26,8 @@ def is_server(uri: str) -> bool:
     return uri.startswith(("http://", "https://"))
 
 
-def take_credentials(uri: str) -> str:
-    """Return a server's address without user and password, which MLflow's variables hold then.
-
-    MLflow puts the address into its messages: what is not in there cannot be shown.
-    """
+def move_credentials(uri: str) -> str:
+    """Set MLflow's variables to the user and password of an address; return it without them."""
     parts = urlsplit(uri)
     for name, value in (("USERNAME", parts.username), ("PASSWORD", parts.password)):
         if value is not None:
@@ -49,20 +46,18 @@ def check_server(uri: str) -> None:
     """
     if not is_server(uri):
         return
-    address = take_credentials(uri)
     handled = sys.exc_info()[1]
     once = {"max_retries": 0, "timeout": SECONDS_TO_ANSWER, "raise_on_status": False}
     try:
-        answer = http_request(get_default_host_creds(address), "/health", "GET", **once)
+        answer = http_request(get_default_host_creds(uri), "/health", "GET", **once)
     except (MlflowException, ImportError) as error:  # a kind of authentication may be missing
-        reason = hide(str(_root(error, handled)), secrets_in(uri))
         raise StoreError(
-            f"the MLflow server {address} does not answer ({reason}); "
+            f"the MLflow server {uri} does not answer ({_root(error, handled)}); "
             "start it, or set MLFLOW_TRACKING_URI to another store"
         ) from None
     if answer.status_code != OK:
         raise StoreError(
-            f"the MLflow server {address} answers {answer.status_code} to /health; is it MLflow?"
+            f"the MLflow server {uri} answers {answer.status_code} to /health; is it MLflow?"
         )
 
 

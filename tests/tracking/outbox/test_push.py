@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import os
 import shutil
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
@@ -31,7 +30,6 @@ from cifar_exp.tracking.outbox.pull import Pull
 from cifar_exp.tracking.outbox.push import Push, Sent
 from cifar_exp.tracking.outbox.relay import Round
 from cifar_exp.tracking.outbox.sync_state import SyncState
-from cifar_exp.tracking.store.server import take_credentials
 from tests.content import content
 
 PARENT = "mlflow.parentRunId"
@@ -462,24 +460,9 @@ def test_a_description_that_a_user_wrote_on_the_server_is_left_alone(bench: Benc
     assert bench.server.get_experiment("1").tags[note] == "mine"
 
 
-def test_credentials_move_from_the_address_to_mlflows_variables(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    for name in ("USERNAME", "PASSWORD"):
-        monkeypatch.setenv(f"MLFLOW_TRACKING_{name}", "before")
-    assert take_credentials("https://me:p%40ss@host:5000/path/") == "https://host:5000/path"
-    assert os.environ["MLFLOW_TRACKING_USERNAME"] == "me"
-    assert os.environ["MLFLOW_TRACKING_PASSWORD"] == "p@ss"
-    assert take_credentials("http://host") == "http://host"
-    assert os.environ["MLFLOW_TRACKING_PASSWORD"] == "p@ss"
-
-
-def test_an_outbox_is_the_servers_whoever_asks(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("USERNAME", "PASSWORD"):
-        monkeypatch.setenv(f"MLFLOW_TRACKING_{name}", "before")
-    assert outbox_of("http://me:secret@host/") == outbox_of("http://host")
+def test_each_server_has_an_outbox_of_its_own() -> None:
+    assert outbox_of("http://host") == outbox_of("http://host")
     assert outbox_of("http://host") != outbox_of("http://host:5000")
-    assert "secret" not in str(outbox_of("http://me:secret@host/"))
 
 
 def test_a_server_that_does_not_answer_ends_the_round(bench: Bench) -> None:
