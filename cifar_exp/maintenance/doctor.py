@@ -12,26 +12,26 @@ from cifar_exp.records import RunRecord
 from cifar_exp.system import locks, paths, sqlite
 from cifar_exp.system.locks import InUse
 from cifar_exp.system.urls import without_credentials
-from cifar_exp.tracking import Tracker
+from cifar_exp.tracking import ExperimentRuns
 
 
-def examine(tracker: Tracker, storage_url: str) -> list[Finding]:
+def examine(runs: ExperimentRuns, storage_url: str) -> list[Finding]:
     """List what is wrong with an experiment whose sweep this process holds."""
-    records = tracker.records()
-    studies = study.read_states(storage_url, tracker.experiment) if exists(storage_url) else []
+    records = runs.records()
+    studies = study.read_states(storage_url, runs.experiment) if exists(storage_url) else []
     held = {
         r.run_id
         for r in records
         if r.kind == "train" and r.status == "RUNNING" and locks.is_held(r.run_id)
     }
-    return diagnose(records, studies, _useless_checkpoints(tracker, records), held)
+    return diagnose(records, studies, _useless_checkpoints(runs, records), held)
 
 
-def repair(tracker: Tracker, storage_url: str) -> list[Finding]:
+def repair(runs: ExperimentRuns, storage_url: str) -> list[Finding]:
     """Repair what is wrong with an experiment whose sweep this process holds, and return it."""
-    findings = examine(tracker, storage_url)
+    findings = examine(runs, storage_url)
     for finding in findings:
-        finding.repair(tracker)
+        finding.repair(runs)
     return findings
 
 
@@ -63,16 +63,23 @@ def visit(
         if tracking.is_server(tracking_uri):
             raise BadInput(f"this machine has recorded nothing for {shown}")
         raise BadInput(f"there is no {tracking_uri.removeprefix('sqlite:///')}; name the store")
-    known = tracking.experiments(tracking.connect(store))
+    client = tracking.connect(store)
+    known = tracking.experiments(client)
     if name is not None and name not in known:
         if tracking.is_server(tracking_uri):
             raise BadInput(f"this machine has recorded no experiment {name!r} for {shown}")
         raise BadInput(f"the MLflow store {shown} holds no experiment {name!r}")
     names = sorted(known) if name is None else [name]
-    return {
-        experiment: _visit(experiment, tracking_uri, storage_url, dry_run=dry_run)
-        for experiment in names
-    }
+    work = examine if dry_run else repair
+    found = {}
+    for experiment in names:
+        try:
+            with locks.alone((tracking_uri, storage_url), experiment):
+                findings = work(ExperimentRuns(client, experiment), storage_url)
+                found[experiment] = [finding.sentence for finding in findings]
+        except InUse as error:
+            found[experiment] = [f"left alone: {error}"]
+    return found
 
 
 def exists(storage_url: str) -> bool:
@@ -80,24 +87,14 @@ def exists(storage_url: str) -> bool:
     return sqlite.exists(storage_url)
 
 
-def _visit(name: str, tracking_uri: str, storage_url: str, *, dry_run: bool) -> list[str]:
-    tracker = Tracker(tracking.store_of(tracking_uri), name, "")  # no run is made
-    work = examine if dry_run else repair
-    try:
-        with locks.alone((tracking_uri, storage_url), name):
-            return [finding.sentence for finding in work(tracker, storage_url)]
-    except InUse as error:
-        return [f"left alone: {error}"]
-
-
-def _useless_checkpoints(tracker: Tracker, records: Sequence[RunRecord]) -> list[Path]:
+def _useless_checkpoints(runs: ExperimentRuns, records: Sequence[RunRecord]) -> list[Path]:
     """Return the checkpoints of trainings that have ended or are deleted, and parts of any."""
     ended = [record for record in records if record.finished]
     deleted = [
-        tracking.record_of(run) for run in tracking.deleted_runs(tracker.client, tracker.experiment)
+        tracking.record_of(run) for run in tracking.deleted_runs(runs.client, runs.experiment)
     ]
-    alive = {_checkpoint(tracker, record) for record in records if not record.finished}
-    useless = {_checkpoint(tracker, record) for record in (*ended, *deleted)} - alive
+    alive = {_checkpoint(runs, record) for record in records if not record.finished}
+    useless = {_checkpoint(runs, record) for record in (*ended, *deleted)} - alive
     files = [path for path in paths.checkpoints().glob("*") if path.is_file()]
     return sorted(
         file
@@ -106,7 +103,7 @@ def _useless_checkpoints(tracker: Tracker, records: Sequence[RunRecord]) -> list
     )
 
 
-def _checkpoint(tracker: Tracker, record: RunRecord) -> str:
+def _checkpoint(runs: ExperimentRuns, record: RunRecord) -> str:
     return paths.checkpoint_name(
-        tracker.uri, record.combination_id, record.kind, record.number, record.confirms
+        runs.uri, record.combination_id, record.kind, record.number, record.confirms
     )

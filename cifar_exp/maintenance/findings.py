@@ -13,10 +13,10 @@ from typing import Any
 
 from cifar_exp.records import TRAININGS, RunRecord
 from cifar_exp.study import StudyState
-from cifar_exp.tracking import STATUS_OF, Tracker
+from cifar_exp.tracking import STATUS_OF, ExperimentRuns
 
 
-def _leave(tracker: Tracker) -> None:
+def _leave(runs: ExperimentRuns) -> None:
     """Repair nothing: only a sweep of the definition can."""
 
 
@@ -26,7 +26,7 @@ class Finding:
 
     sentence: str
     """What is wrong, and what is done about it."""
-    repair: Callable[[Tracker], None] = _leave
+    repair: Callable[[ExperimentRuns], None] = _leave
 
 
 def diagnose(
@@ -61,7 +61,7 @@ def _double(record: RunRecord) -> Finding:
     which = "later" if record.finished or record.kind == "combination" else "unused"
     return Finding(
         f"{_name(record)} was there twice: the {which} run is deleted",
-        lambda tracker: tracker.client.delete_run(record.run_id),
+        lambda runs: runs.client.delete_run(record.run_id),
     )
 
 
@@ -69,7 +69,7 @@ def _left_open(record: RunRecord) -> Finding:
     """Close a run that no process is at, and that MLflow shows as running."""
     status = STATUS_OF.get(record.state or "", "KILLED")
     return Finding(
-        f"{_name(record)} was left open: closed as {status}", lambda tracker: tracker.close(record)
+        f"{_name(record)} was left open: closed as {status}", lambda runs: runs.close(record)
     )
 
 
@@ -120,7 +120,7 @@ def _orphan(record: RunRecord) -> Finding:
 def _astray(record: RunRecord, parent: str) -> Finding:
     return Finding(
         f"{_name(record)} was under a deleted run: moved to its combination's",
-        lambda tracker: tracker.reparent(record, parent),
+        lambda runs: runs.reparent(record, parent),
     )
 
 

@@ -73,11 +73,10 @@ def _open_run(single: Single, training: Training, data: Dataset) -> Run:
     name = single.experiment.name
     inherited = tracking.inherited_run(client)
     if inherited:
-        tracker = Tracker(single.tracking_uri, name, inherited.info.experiment_id)
+        tracker = Tracker(client, name, inherited.info.experiment_id)
         return tracker.adopt(inherited.info.run_id, training.name, {"kind": "train"}, params)
-    tracker = Tracker(
-        single.tracking_uri, name, tracking.mlflow_experiment(client, single.mlflow_experiment)
-    )
+    mlflow_experiment_id = tracking.mlflow_experiment(client, single.mlflow_experiment)
+    tracker = Tracker(client, name, mlflow_experiment_id)
     return tracker.new_run("train", training.name, tags={}, params=params)
 
 

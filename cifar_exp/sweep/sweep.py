@@ -128,7 +128,7 @@ def _connect(sweep: Sweep) -> tuple[Tracker, str | None]:
     mlflow_experiment_id = (
         inherited.info.experiment_id if inherited else tracking.mlflow_experiment(client, name)
     )
-    tracker = Tracker(sweep.tracking_uri, name, mlflow_experiment_id)
+    tracker = Tracker(client, name, mlflow_experiment_id)
     doctor.repair(tracker, sweep.storage_url)
     return tracker, inherited.info.run_id if inherited else None
 

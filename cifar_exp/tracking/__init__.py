@@ -1,6 +1,7 @@
 """All of MLflow: the store, the runs written to it, and the records read from it."""
 
 from cifar_exp.tracking.artifacts.predictions import read_predictions
+from cifar_exp.tracking.experiment_runs import ExperimentRuns
 from cifar_exp.tracking.outbox.outbox import Outbox, every_outbox, outbox_of, store_of
 from cifar_exp.tracking.outbox.relay import address, deliver, delivering, undelivered
 from cifar_exp.tracking.project_run import inherited_run
@@ -22,6 +23,7 @@ from cifar_exp.tracking.ui import colour_runs, describe_experiment, save_views
 __all__ = [
     "STATUS_OF",
     "Client",
+    "ExperimentRuns",
     "Outbox",
     "Point",
     "Run",

@@ -12,31 +12,27 @@ from mlflow.exceptions import MlflowException
 
 from cifar_exp.records import Kind, RunRecord
 from cifar_exp.tracking import provenance
-from cifar_exp.tracking.run import STATUS_OF, Run, param_text
-from cifar_exp.tracking.store.connect import connect
-from cifar_exp.tracking.store.records import read_records, record_of
+from cifar_exp.tracking.experiment_runs import ExperimentRuns
+from cifar_exp.tracking.run import Run, param_text
+from cifar_exp.tracking.store.records import record_of
 from cifar_exp.tracking.store.server import StoreError
 from cifar_exp.tracking.store.stored_files import stored_models
 
 
-class Tracker:
-    """The runs that carry one experiment's name, in one MLflow store.
+class Tracker(ExperimentRuns):
+    """The runs of an experiment, and where new ones are made.
 
     Args:
-        uri: The MLflow store.
+        client: A client of the store.
         experiment: The definition's name, the tag that all of its runs carry.
-        mlflow_experiment_id: Where new runs are made.
+        mlflow_experiment_id: The MLflow experiment of new runs.
     """
 
-    def __init__(self, uri: str, experiment: str, mlflow_experiment_id: str) -> None:
-        self.uri = uri
-        self.client = connect(uri)
-        self.experiment = experiment
+    def __init__(
+        self, client: mlflow.MlflowClient, experiment: str, mlflow_experiment_id: str
+    ) -> None:
+        super().__init__(client, experiment)
         self.mlflow_experiment_id = mlflow_experiment_id
-
-    def records(self, **tags: str) -> list[RunRecord]:
-        """Read the experiment's runs that carry these tags, the oldest first."""
-        return read_records(self.client, self.experiment, **tags)
 
     def open_run(
         self,
@@ -97,11 +93,6 @@ class Tracker:
         run.log_params({k: v for k, v in params.items() if k not in given.data.params})
         return run
 
-    def reparent(self, record: RunRecord, parent: str) -> None:
-        """Move a run under another one."""
-        if record.parent != parent:
-            self.client.set_tag(record.run_id, "mlflow.parentRunId", parent)
-
     def open_combination(
         self, name: str, *, parent: str, combination_id: str, params: Mapping[str, Any]
     ) -> Run:
@@ -135,25 +126,10 @@ class Tracker:
         run.log_metrics(metrics)
         run.end()
 
-    def delete_models(self, run_id: str) -> None:
-        """Delete the stored models of a run with their files."""
-        for model in stored_models(self.client, self.client.get_run(run_id)):
-            model.delete()
-
     def run(self, run_id: str) -> Run:
         """Return a run that exists, to write to it."""
         found_run = self.client.get_run(run_id)
         return Run(self.client, found_run.info, found_run.data.metrics)
-
-    def close(self, record: RunRecord) -> None:
-        """Close a run that its process has left open: by its state, or as killed."""
-        self.client.set_terminated(record.run_id, STATUS_OF.get(record.state or "", "KILLED"))
-
-    def close_running(self) -> None:
-        """Close every run of the experiment that says RUNNING; nobody may be writing to one."""
-        for record in self.records():
-            if record.status == "RUNNING":
-                self.close(record)
 
     def _replace(self, record: RunRecord, changed: Set[str]) -> Run:
         """Put a new run in place of a combination's, with its tags and the unchanged parameters."""

@@ -280,7 +280,7 @@ def zipped(content: bytes) -> bytes:
 
 def test_damaged_or_hostile_predictions_are_refused(tracking_uri: str, tmp_path: Path) -> None:
     client = connect(tracking_uri)
-    tracker = Tracker(tracking_uri, "tiny", mlflow_experiment(client, "tiny"))
+    tracker = Tracker(client, "tiny", mlflow_experiment(client, "tiny"))
     canary = tmp_path / "canary"
     objects = np.array([Hostile(canary)], dtype=object)
     whole = npz(label=np.zeros(3), predicted=np.zeros(3), confidence=np.zeros(3))

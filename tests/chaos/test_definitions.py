@@ -271,7 +271,7 @@ def test_a_number_of_trials_beyond_all_bounds_is_a_slip(cli: Cli, here: Path) ->
 
 def test_long_and_odd_parameters_are_kept_apart_and_found_again(tracking_uri: str) -> None:
     client = connect(tracking_uri)
-    tracker = Tracker(tracking_uri, "tiny", mlflow_experiment(client, "tiny"))
+    tracker = Tracker(client, "tiny", mlflow_experiment(client, "tiny"))
     params: dict[str, Any] = {
         "long": "x" * 9000,
         "odd": "é\N{BUG}\n\u202e",
@@ -289,7 +289,7 @@ def test_long_and_odd_parameters_are_kept_apart_and_found_again(tracking_uri: st
 
 def test_a_long_definition_of_any_letters_is_an_artifact_as_it_was(tracking_uri: str) -> None:
     client = connect(tracking_uri)
-    tracker = Tracker(tracking_uri, "tiny", mlflow_experiment(client, "tiny"))
+    tracker = Tracker(client, "tiny", mlflow_experiment(client, "tiny"))
     run = tracker.open_run("sweep", "tiny", tags={}, params={})
     text = "# é\N{BUG}\u202e\n" * 5000
     run.log_text(text, "experiment.toml")

@@ -72,7 +72,8 @@ def _losses(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def tracker(tracking_uri: str) -> Tracker:
-    return Tracker(tracking_uri, "tiny", mlflow_experiment(connect(tracking_uri), "tiny"))
+    client = connect(tracking_uri)
+    return Tracker(client, "tiny", mlflow_experiment(client, "tiny"))
 
 
 def recorded(config: TrialConfig, data: Dataset, tracker: Tracker) -> tuple[Any, RunRecord]:
@@ -202,7 +203,7 @@ def test_a_sweep_shows_what_diverged_and_ranks_what_did_not(
     shown = cli("run", tmp_path / "a.toml", "--workers", 1, "--storage", storage_url)
     assert shown.code == 1
     assert shown.last == "no result for never+sgd"
-    tracker = Tracker(tracking_uri, "tiny", "0")
+    tracker = Tracker(connect(tracking_uri), "tiny", "0")
     records = tracker.records()
     check_finite(tracker, records)
     trials = [r for r in records if r.kind == "trial" and r.combination == "breaking+sgd"]

@@ -34,8 +34,8 @@ def one_trial(tracker: Tracker, number: int, parent: str, like: RunRecord) -> st
 
 
 def tracker_of(bench: Bench) -> Tracker:
-    place = mlflow_experiment(connect(bench.tracking_uri), "tiny")
-    return Tracker(bench.tracking_uri, "tiny", place)
+    client = connect(bench.tracking_uri)
+    return Tracker(client, "tiny", mlflow_experiment(client, "tiny"))
 
 
 def test_what_a_crash_leaves_is_repaired_once_and_the_ranking_stays(
@@ -134,7 +134,7 @@ def test_an_experiment_in_use_is_left_alone(bench: Bench, images: Path) -> None:
 
 def test_a_training_by_hand_that_a_process_is_at_is_left_alone(bench: Bench) -> None:
     client = connect(bench.tracking_uri)
-    tracker = Tracker(bench.tracking_uri, "train", mlflow_experiment(client, "train"))
+    tracker = Tracker(client, "train", mlflow_experiment(client, "train"))
     run_id = tracker.new_run("train", "mse+sgd", tags={}, params={}).run_id
     with locks.writing(run_id):
         assert visit(bench, "train") == []

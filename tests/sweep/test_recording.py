@@ -36,7 +36,8 @@ from tests.recorded import train_recorded
 
 @pytest.fixture
 def tracker(tracking_uri: str) -> Tracker:
-    return Tracker(tracking_uri, "tiny", mlflow_experiment(connect(tracking_uri), "tiny"))
+    client = connect(tracking_uri)
+    return Tracker(client, "tiny", mlflow_experiment(client, "tiny"))
 
 
 @pytest.fixture

@@ -37,11 +37,13 @@ from cifar_exp.tracking import (
     resolve_uri,
     save_views,
 )
+from cifar_exp.tracking.store.connect import configure
 
 
 @pytest.fixture
 def tracker(tracking_uri: str) -> Tracker:
-    return Tracker(tracking_uri, "tiny", mlflow_experiment(connect(tracking_uri), "tiny"))
+    client = connect(tracking_uri)
+    return Tracker(client, "tiny", mlflow_experiment(client, "tiny"))
 
 
 Open = Callable[..., Run]
@@ -72,7 +74,7 @@ def test_records_are_found_by_their_tags_and_in_order(tracker: Tracker, open_tri
     for number in range(3):
         open_trial(number)
     tracker.new_run("confirmation", "a+b seed 1", tags={"combination_id": "x"}, params={})
-    other = Tracker(tracker.uri, "other", tracker.mlflow_experiment_id)
+    other = Tracker(tracker.client, "other", tracker.mlflow_experiment_id)
     other.new_run("trial", "c+d #0", tags={"combination_id": "x"}, params={})
     assert [r.number for r in tracker.records(kind="trial", combination_id="x")] == [0, 1, 2]
     assert tracker.records(combination_id="y") == []
@@ -90,7 +92,7 @@ def test_more_records_than_a_page_holds_are_all_read(
 
 def test_runs_in_other_mlflow_experiments_are_found_too(tracker: Tracker) -> None:
     elsewhere = mlflow_experiment(tracker.client, "elsewhere")
-    Tracker(tracker.uri, "tiny", elsewhere).new_run("trial", "it", tags={}, params={})
+    Tracker(tracker.client, "tiny", elsewhere).new_run("trial", "it", tags={}, params={})
     assert [record.name for record in tracker.records()] == ["it"]
 
 
@@ -388,12 +390,12 @@ def test_threads_that_make_the_same_experiment_get_one_id(tracking_uri: str) -> 
 
 
 def test_a_server_prints_no_addresses_between_the_lines_of_progress(
-    tracking_uri: str, monkeypatch: pytest.MonkeyPatch
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     from mlflow.environment_variables import MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT
 
     monkeypatch.delenv("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", raising=False)
-    connect(tracking_uri)
+    configure.__wrapped__()  # it acts once a process
     assert MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT.get()
 
 
@@ -418,7 +420,7 @@ def test_curves_are_read_for_more_runs_than_a_request_holds(
 def test_a_server_gives_the_curves_that_were_written(tmp_path: Path) -> None:
     with tracking_server(tmp_path) as uri:
         client = connect(uri)
-        remote = Tracker(uri, "tiny", mlflow_experiment(client, "tiny"))
+        remote = Tracker(client, "tiny", mlflow_experiment(client, "tiny"))
         run = remote.open_run("trial", "a+b #0", tags={"number": "0"}, params={})
         for epoch in (1, 2, 3):
             run.log_epochs([Point(epoch, 0, {"val/accuracy": 0.1 * epoch, "epoch_seconds": 0.5})])

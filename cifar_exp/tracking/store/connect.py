@@ -64,7 +64,7 @@ def connect(uri: str) -> mlflow.MlflowClient:
     Raises:
         StoreError: The server does not answer, or the database cannot be opened.
     """
-    _configure()
+    configure()
     if uri.startswith("sqlite:"):
         _check_file(uri)
     elif uri.startswith(DATABASES):
@@ -89,7 +89,7 @@ def connect(uri: str) -> mlflow.MlflowClient:
 
 
 @cache
-def _configure() -> None:
+def configure() -> None:
     """Set up this process for MLflow: fewer messages, and SQLite files that are shared."""
     for noisy in ("mlflow", "alembic"):
         logging.getLogger(noisy).setLevel(logging.ERROR)

@@ -352,7 +352,7 @@ def test_a_model_deleted_here_is_deleted_there_with_its_files(bench: Bench) -> N
     bench.outbox.set_terminated(run)
     bench.deliver()
     [copy] = bench.server.search_logged_models(["1"])
-    Tracker(bench.place.uri, "tiny", bench.experiment).delete_models(run)
+    Tracker(bench.outbox, "tiny", bench.experiment).delete_models(run)
     bench.deliver()
     assert list(bench.server.search_logged_models(["1"])) == []
     assert not list(Path(copy.artifact_location).glob("**/weights"))
@@ -413,7 +413,7 @@ def test_the_run_of_mlflow_run_is_the_same_run_in_the_outbox(bench: Bench) -> No
         with pytest.raises(StoreError, match="not a new one, 'given'"):
             pull.take_run(given.info.run_id)
     bench.server.update_run(given.info.run_id, status="RUNNING")
-    tracker = Tracker(bench.place.uri, "tiny", bench.experiment)
+    tracker = Tracker(bench.outbox, "tiny", bench.experiment)
     run = tracker.adopt(local, "tiny", {"kind": "sweep"}, {"epochs": 2, "model": "m"})
     run.end()
     bench.deliver()
