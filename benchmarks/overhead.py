@@ -18,7 +18,7 @@ from benchmarks.server import tracking_server
 from cifar_exp import tracking
 from cifar_exp.sweep import prepare, sweep
 from cifar_exp.sweep.events import Event
-from cifar_exp.sweep.recorder import Recorder
+from cifar_exp.sweep.recording.recorder import Recorder
 
 TRAINER_BOUND = 0.05
 RECORDER_BOUND = 0.12

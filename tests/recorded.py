@@ -8,7 +8,7 @@ from tempfile import TemporaryDirectory
 
 from cifar_exp.components.datasets import Dataset
 from cifar_exp.experiment import TrialConfig
-from cifar_exp.sweep import recording
+from cifar_exp.sweep.recording import training_run
 from cifar_exp.tracking import Point, Run
 from cifar_exp.training.loop import EpochMetrics
 from cifar_exp.training.trainer import Outcome, Training, train
@@ -33,9 +33,9 @@ def train_recorded(
         try:
             metrics = next(steps)
             while True:
-                run.log_epochs([Point(metrics.epoch, 0, recording.epoch_metrics(metrics))])
+                run.log_epochs([Point(metrics.epoch, 0, training_run.epoch_metrics(metrics))])
                 metrics = steps.send(not stop(metrics))
         except StopIteration as end:
             outcome: Outcome = end.value
-        recording.end(run, outcome, data, keep_model=keep_model)
+        training_run.end(run, outcome, data, keep_model=keep_model)
     return outcome

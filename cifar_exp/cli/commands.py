@@ -76,7 +76,7 @@ def _sweep(definition: Experiment, text: str, options: Mapping[str, Any]) -> Swe
     """Put the definition and the options that do not change it together."""
     from cifar_exp import study, tracking
     from cifar_exp.sweep import sweep
-    from cifar_exp.sweep.scheduler import num_side_by_side
+    from cifar_exp.sweep.schedule.scheduler import num_side_by_side
     from cifar_exp.training.hardware import allotment
 
     side_by_side = num_side_by_side(definition)
@@ -244,7 +244,7 @@ def plan(experiment: Path, workers: int | None, threads: int | None, **options: 
     from cifar_exp.cli import console, progress
     from cifar_exp.sweep import prepare
     from cifar_exp.sweep.plan import measure
-    from cifar_exp.sweep.scheduler import num_side_by_side
+    from cifar_exp.sweep.schedule.scheduler import num_side_by_side
     from cifar_exp.training.hardware import allotment
 
     screen = console.stdout()

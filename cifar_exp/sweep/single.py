@@ -11,7 +11,7 @@ from pathlib import Path
 from cifar_exp import tracking
 from cifar_exp.components.datasets import Dataset
 from cifar_exp.experiment import Experiment
-from cifar_exp.sweep import recording
+from cifar_exp.sweep.recording import training_run
 from cifar_exp.system import locks
 from cifar_exp.tracking import Point, Run, Tracker
 from cifar_exp.training.hardware import prepare_process
@@ -52,7 +52,7 @@ def _run(
         with locks.writing(run_.run_id), tempfile.TemporaryDirectory() as folder:
             run_.log_dataset(data)
             outcome = _record(train(training, data, Path(folder)), run_, after_epoch)
-            recording.end(run_, outcome, data, keep_model=True)
+            training_run.end(run_, outcome, data, keep_model=True)
     except BaseException:
         run_.end("KILLED")
         raise
@@ -69,7 +69,7 @@ def _training(experiment: Experiment) -> Training:
 def _open_run(single: Single, training: Training, data: Dataset) -> Run:
     """Open the run of the training: that which `mlflow run` made for this process, or a new one."""
     client = tracking.connect(single.tracking_uri)
-    params = recording.params(training.config, data, single.threads)
+    params = training_run.params(training.config, data, single.threads)
     name = single.experiment.name
     inherited = tracking.inherited_run(client)
     if inherited:
@@ -86,7 +86,7 @@ def _record(steps: Steps, run_: Run, after_epoch: Callable[[EpochMetrics], None]
         metrics = next(steps)
         while True:
             now = int(time.time() * 1000)
-            run_.log_epochs([Point(metrics.epoch, now, recording.epoch_metrics(metrics))])
+            run_.log_epochs([Point(metrics.epoch, now, training_run.epoch_metrics(metrics))])
             after_epoch(metrics)
             metrics = steps.send(True)
     except StopIteration as end:

@@ -17,21 +17,22 @@ from cifar_exp.comparison import Ranking
 from cifar_exp.components.datasets import Dataset
 from cifar_exp.experiment import Experiment
 from cifar_exp.maintenance import doctor
-from cifar_exp.sweep import disk_space, runs
+from cifar_exp.sweep import disk_space
 from cifar_exp.sweep.events import Watch
 from cifar_exp.sweep.executors import Executor
 from cifar_exp.sweep.executors.local import LocalExecutor
 from cifar_exp.sweep.prepare import model_bytes
-from cifar_exp.sweep.recorder import Recorder
-from cifar_exp.sweep.resume import (
+from cifar_exp.sweep.recording import runs
+from cifar_exp.sweep.recording.recorder import Recorder
+from cifar_exp.sweep.recording.writer import Records, Writer
+from cifar_exp.sweep.schedule.resume import (
     model_retention,
     records_by_combination,
     stored_studies,
     trial_results,
     works_of,
 )
-from cifar_exp.sweep.scheduler import Scheduler
-from cifar_exp.sweep.writer import Records, Writer
+from cifar_exp.sweep.schedule.scheduler import Scheduler
 from cifar_exp.system import locks, paths, sqlite
 from cifar_exp.tracking import Tracker
 from cifar_exp.training.trainer import Group

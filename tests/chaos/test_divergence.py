@@ -19,7 +19,7 @@ from cifar_exp.components.losses.base import Loss
 from cifar_exp.components.metrics.scores import examine
 from cifar_exp.experiment import TrialConfig
 from cifar_exp.records import RunRecord
-from cifar_exp.sweep import recording
+from cifar_exp.sweep.recording import training_run
 from cifar_exp.tracking import Tracker, mlflow_experiment
 from cifar_exp.tracking.store.connect import connect
 from cifar_exp.training import loop
@@ -78,7 +78,7 @@ def tracker(tracking_uri: str) -> Tracker:
 
 def recorded(config: TrialConfig, data: Dataset, tracker: Tracker) -> tuple[Any, RunRecord]:
     """Train and return how it ended, and what MLflow holds of it."""
-    run = tracker.new_run("trial", "it", tags={}, params=recording.params(config, data, 1))
+    run = tracker.new_run("trial", "it", tags={}, params=training_run.params(config, data, 1))
     outcome = train_recorded(config, data, run)
     [record] = tracker.records()
     check_finite(tracker, [record])

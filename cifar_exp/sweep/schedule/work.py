@@ -12,7 +12,7 @@ from cifar_exp.experiment import Combination, Experiment, TrialConfig, Value
 from cifar_exp.records import RunRecord
 from cifar_exp.study import TrialResult, Tuning
 from cifar_exp.sweep.events import Event, TrainingKind
-from cifar_exp.sweep.task import Key, Progress, Task
+from cifar_exp.sweep.schedule.task import Key, Progress, Task
 from cifar_exp.training.trainer import Outcome
 
 MOST_READY = 64

@@ -17,8 +17,8 @@ from typing import Self
 from cifar_exp.components.datasets import Dataset
 from cifar_exp.records import RunRecord
 from cifar_exp.study import StoredStudy, TrialResult
-from cifar_exp.sweep import recording
-from cifar_exp.sweep.task import Key, Task
+from cifar_exp.sweep.recording import training_run
+from cifar_exp.sweep.schedule.task import Key, Task
 from cifar_exp.system import fault_injection, signals
 from cifar_exp.system.spool import Spool
 from cifar_exp.tracking import Point, Run, Tracker
@@ -142,7 +142,7 @@ class Records:
                 "number": str(task.number),
                 **confirms,
             },
-            params=recording.params(task.config, self._data, self._threads),
+            params=training_run.params(task.config, self._data, self._threads),
             known=self._records,
         )
         run.log_dataset(self._data)
@@ -153,7 +153,7 @@ class Records:
         """Write the points of several epochs and trainings, with a request a training."""
         points: dict[Key, list[Point]] = {}
         for epoch in epochs:
-            named = recording.epoch_metrics(epoch.metrics)
+            named = training_run.epoch_metrics(epoch.metrics)
             point = Point(epoch.metrics.epoch, epoch.timestamp, named)
             points.setdefault(epoch.key, []).append(point)
         for key, some in points.items():
@@ -163,7 +163,7 @@ class Records:
         task = entry.task
         run = self._runs.pop(task.key)
         fault_injection.point("before_end", training=task.name)
-        recording.end(run, entry.outcome, self._data, keep_model=entry.keep_model)
+        training_run.end(run, entry.outcome, self._data, keep_model=entry.keep_model)
         checkpoint.remove(task.checkpoint(self._tracker.uri))
         fault_injection.point("before_tell", training=task.name)
         if entry.result is not None:

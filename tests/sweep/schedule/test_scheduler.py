@@ -5,9 +5,9 @@ from pathlib import Path
 import pytest
 
 from cifar_exp.study import Tuning
-from cifar_exp.sweep.scheduler import Scheduler, num_side_by_side
-from cifar_exp.sweep.task import Progress, Task
-from cifar_exp.sweep.work import Work
+from cifar_exp.sweep.schedule.scheduler import Scheduler, num_side_by_side
+from cifar_exp.sweep.schedule.task import Progress, Task
+from cifar_exp.sweep.schedule.work import Work
 from cifar_exp.training.hardware import allotment
 from cifar_exp.training.trainer import Outcome
 from tests import tiny

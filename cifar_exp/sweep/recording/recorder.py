@@ -15,10 +15,10 @@ from cifar_exp.errors import Unavailable
 from cifar_exp.study import TrialResult
 from cifar_exp.sweep.events import Event, Watch
 from cifar_exp.sweep.executors import Begun, Death, Executor, Message, Trainer
-from cifar_exp.sweep.model_retention import ModelRetention
-from cifar_exp.sweep.scheduler import Scheduler
-from cifar_exp.sweep.task import Key, Progress, Task
-from cifar_exp.sweep.writer import Attempt, Begin, DropModel, End, Writer
+from cifar_exp.sweep.recording.writer import Attempt, Begin, DropModel, End, Writer
+from cifar_exp.sweep.schedule.model_retention import ModelRetention
+from cifar_exp.sweep.schedule.scheduler import Scheduler
+from cifar_exp.sweep.schedule.task import Key, Progress, Task
 from cifar_exp.system import fault_injection
 from cifar_exp.training.loop import EpochMetrics
 from cifar_exp.training.trainer import Group, Outcome, Step

@@ -11,15 +11,15 @@ import pytest
 
 from cifar_exp.experiment import Experiment
 from cifar_exp.study import Tuning
-from cifar_exp.sweep import recorder
 from cifar_exp.sweep.events import Event
 from cifar_exp.sweep.executors import Begun, Death, Message
-from cifar_exp.sweep.model_retention import MODEL_RETENTION
-from cifar_exp.sweep.recorder import Recorder, TrainerError
-from cifar_exp.sweep.scheduler import Scheduler
-from cifar_exp.sweep.task import Task
-from cifar_exp.sweep.work import Work
-from cifar_exp.sweep.writer import Attempt, Begin, DropModel, End, Entry, Epoch
+from cifar_exp.sweep.recording import recorder
+from cifar_exp.sweep.recording.recorder import Recorder, TrainerError
+from cifar_exp.sweep.recording.writer import Attempt, Begin, DropModel, End, Entry, Epoch
+from cifar_exp.sweep.schedule.model_retention import MODEL_RETENTION
+from cifar_exp.sweep.schedule.scheduler import Scheduler
+from cifar_exp.sweep.schedule.task import Task
+from cifar_exp.sweep.schedule.work import Work
 from cifar_exp.training.loop import EpochMetrics
 from cifar_exp.training.trainer import Group, Outcome, Step
 from tests import tiny

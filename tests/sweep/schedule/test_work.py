@@ -7,8 +7,8 @@ import pytest
 
 from cifar_exp.records import RunRecord
 from cifar_exp.study import Tuning
-from cifar_exp.sweep.resume import results_of
-from cifar_exp.sweep.work import Work
+from cifar_exp.sweep.schedule.resume import results_of
+from cifar_exp.sweep.schedule.work import Work
 from tests import records, tiny
 
 NAME = "mse+sgd"

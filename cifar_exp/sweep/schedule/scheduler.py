@@ -12,8 +12,8 @@ from collections.abc import Sequence
 
 from cifar_exp.experiment import Experiment
 from cifar_exp.study import block_size
-from cifar_exp.sweep.task import Task
-from cifar_exp.sweep.work import Work
+from cifar_exp.sweep.schedule.task import Task
+from cifar_exp.sweep.schedule.work import Work
 
 
 def num_side_by_side(experiment: Experiment) -> int:

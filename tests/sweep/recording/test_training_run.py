@@ -23,7 +23,7 @@ from cifar_exp.components.losses.likelihood import CrossEntropy
 from cifar_exp.components.metrics.scores import Evaluation
 from cifar_exp.experiment import TrialConfig
 from cifar_exp.records import RunRecord
-from cifar_exp.sweep import recording
+from cifar_exp.sweep.recording import training_run
 from cifar_exp.system.signals import Terminated
 from cifar_exp.tracking import Point, Run, StoreError, Tracker, mlflow_experiment, read_predictions
 from cifar_exp.tracking.store.connect import connect
@@ -52,7 +52,10 @@ Open = Callable[[TrialConfig], Run]
 def open_run(tracker: Tracker, data: Dataset) -> Open:
     def open_(config: TrialConfig) -> Run:
         return tracker.new_run(
-            "trial", "it", tags={}, params=recording.params(config, data, torch.get_num_threads())
+            "trial",
+            "it",
+            tags={},
+            params=training_run.params(config, data, torch.get_num_threads()),
         )
 
     return open_
@@ -239,7 +242,7 @@ def test_an_outcome_that_was_half_written_is_there_once(
     assert "test_accuracy" in only(tracker).metrics
     assert not only(tracker).finished
     again = tracker.open_run(
-        "trial", "it", tags={}, params=recording.params(config, data, torch.get_num_threads())
+        "trial", "it", tags={}, params=training_run.params(config, data, torch.get_num_threads())
     )
     train_recorded(config, data, again, test=True)
     record = only(tracker)
@@ -409,7 +412,7 @@ def test_a_training_goes_on_from_its_checkpoint_and_is_recorded_once(
     with pytest.raises(Interrupted):
         train_recorded(four, data, open_run(four), checkpoint="it", stop=interrupt_after(3))
     run = open_run(four)
-    first = recording.epoch_metrics
+    first = training_run.epoch_metrics
     run.log_epochs([Point(m.epoch, 0, first(m)) for m in expected[:recorded]])
     trained: list[int] = []
     again = Run(tracker.client, run.info, logged_epochs=recorded)

@@ -9,8 +9,8 @@ from cifar_exp.components.datasets import Dataset
 from cifar_exp.experiment import Combination, Experiment
 from cifar_exp.records import RunRecord
 from cifar_exp.study import StoredStudy, TrialResult, Tuning, study_name
-from cifar_exp.sweep.model_retention import MODEL_RETENTION, ModelRetention
-from cifar_exp.sweep.work import Work
+from cifar_exp.sweep.schedule.model_retention import MODEL_RETENTION, ModelRetention
+from cifar_exp.sweep.schedule.work import Work
 from cifar_exp.tracking import Tracker
 
 

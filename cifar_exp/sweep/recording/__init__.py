@@ -1,0 +1,1 @@
+"""The one process that decides and writes: epochs, outcomes, models and runs."""

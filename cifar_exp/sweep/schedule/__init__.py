@@ -1,0 +1,1 @@
+"""What is left to train of a sweep, and in which order."""
