@@ -100,7 +100,7 @@ def told_when_full() -> Iterator[None]:
         named = (getattr(cause, "filename", None) for cause in _causes(error))
         path = next((f" at {name}" for name in named if name), "")
         raise NoRoom(
-            f"the disk is full{path}: make room, and the same command goes on from here"
+            f"the disk is full{path}: free some space, then run the same command again to resume"
         ) from error
 
 
