@@ -1,4 +1,4 @@
-"""The doctor: it brings MLflow, Optuna and files of an experiment in step after a crash."""
+"""The doctor: makes MLflow, Optuna and the files of an experiment consistent after a crash."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from cifar_exp.tracking import Tracker
 
 
 def examine(tracker: Tracker, storage_url: str) -> list[Finding]:
-    """List what is wrong with an experiment whose sweep this process holds."""
+    """Return the findings of an experiment whose sweep lock this process holds."""
     records = tracker.records()
     studies = study.read_states(storage_url, tracker.experiment) if exists(storage_url) else []
     held = {
@@ -24,11 +24,11 @@ def examine(tracker: Tracker, storage_url: str) -> list[Finding]:
         for r in records
         if r.kind == "train" and r.status == "RUNNING" and locks.is_held(r.run_id)
     }
-    return diagnose(records, studies, _useless_checkpoints(tracker, records), held)
+    return diagnose(records, studies, _unused_checkpoints(tracker, records), held)
 
 
 def repair(tracker: Tracker, storage_url: str) -> list[Finding]:
-    """Repair what is wrong with an experiment whose sweep this process holds, and return it."""
+    """Repair an experiment whose sweep lock this process holds; return the findings."""
     findings = examine(tracker, storage_url)
     for finding in findings:
         finding.repair(tracker)
@@ -38,20 +38,19 @@ def repair(tracker: Tracker, storage_url: str) -> list[Finding]:
 def visit(
     name: str | None, tracking_uri: str, storage_url: str, *, dry_run: bool
 ) -> dict[str, list[str]]:
-    """Repair one experiment or all of a store.
+    """Repair one experiment, or all experiments of a store.
 
-    What was recorded for a server is repaired in its outbox on this machine, and is to be delivered
-    from there.
+    With a tracking server, the outbox on this machine is repaired; the caller delivers it.
 
     Args:
-        name: The experiment; by default all that the store holds.
+        name: The experiment; None for all in the store.
         tracking_uri: The MLflow store.
         storage_url: The Optuna storage; it may be missing.
-        dry_run: Whether to repair nothing.
+        dry_run: Whether to report findings only.
 
     Returns:
-        What was wrong with each experiment, a sentence each. One that is in use is left alone,
-        and says so.
+        The findings of each experiment as sentences. An experiment in use is skipped, with a
+        sentence that says so.
 
     Raises:
         BadInput: There is no such store or experiment.
@@ -76,33 +75,33 @@ def visit(
 
 
 def exists(storage_url: str) -> bool:
-    """Say whether a study storage is there: to look at one must not make it."""
+    """Return whether a study storage exists, without creating it."""
     return sqlite.exists(storage_url)
 
 
 def _visit(name: str, tracking_uri: str, storage_url: str, *, dry_run: bool) -> list[str]:
-    tracker = Tracker(tracking.store_of(tracking_uri), name, "")  # no run is made
-    work = examine if dry_run else repair
+    tracker = Tracker(tracking.store_of(tracking_uri), name, "")  # creates no run
+    action = examine if dry_run else repair
     try:
         with locks.alone((tracking_uri, storage_url), name):
-            return [finding.sentence for finding in work(tracker, storage_url)]
+            return [finding.sentence for finding in action(tracker, storage_url)]
     except InUse as error:
         return [f"left alone: {error}"]
 
 
-def _useless_checkpoints(tracker: Tracker, records: Sequence[RunRecord]) -> list[Path]:
-    """Return the checkpoints of trainings that have ended or are deleted, and parts of any."""
+def _unused_checkpoints(tracker: Tracker, records: Sequence[RunRecord]) -> list[Path]:
+    """Return the checkpoints of ended or deleted trainings, and partly written checkpoints."""
     ended = [record for record in records if record.finished]
     deleted = [
         tracking.record_of(run) for run in tracking.deleted_runs(tracker.client, tracker.experiment)
     ]
-    alive = {_checkpoint(tracker, record) for record in records if not record.finished}
-    useless = {_checkpoint(tracker, record) for record in (*ended, *deleted)} - alive
+    needed = {_checkpoint(tracker, record) for record in records if not record.finished}
+    unused = {_checkpoint(tracker, record) for record in (*ended, *deleted)} - needed
     files = [path for path in paths.checkpoints().glob("*") if path.is_file()]
     return sorted(
         file
         for file in files
-        if file.stem in useless or (file.stem in alive and file.suffix == ".tmp")
+        if file.stem in unused or (file.stem in needed and file.suffix == ".tmp")
     )
 
 
