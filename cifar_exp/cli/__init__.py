@@ -1,4 +1,4 @@
-"""The command line: each command parses its options, calls one function and prints."""
+"""Command line interface: each command parses its options, calls one function and prints."""
 
 from cifar_exp.cli import commands, maintenance
 from cifar_exp.cli.parameters import cli

@@ -1,6 +1,6 @@
 """The commands that train, compare and plan.
 
-They import what they use: torch and MLflow take seconds, and help must not.
+Imports are inside the commands: torch and MLflow take seconds to load, and `--help` must be fast.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from cifar_exp.experiment import Experiment
     from cifar_exp.sweep.sweep import Sweep
 
-SOME_WITHOUT_RESULT = 1
+INCOMPLETE = 1
 
 
 @cli.command()
@@ -40,40 +40,43 @@ SOME_WITHOUT_RESULT = 1
     "--time-limit",
     type=Finite(0, min_open=True),
     metavar="SECONDS",
-    help="What a training may take; one that takes longer has failed.  [default: no limit]",
+    help="Time limit of each training; a longer one fails.  [default: no limit]",
 )
 @tracking_option
 @storage_option
-@click.option("--yes", is_flag=True, help="Start even a very large number of trainings.")
+@click.option("--yes", is_flag=True, help="Skip the check of the number of trainings.")
 def run(experiment: Path, yes: bool, **options: Any) -> None:
-    """Tune, confirm and rank every combination; again, it goes on and repeats nothing."""
-    from cifar_exp.cli import overrides as typed
+    """Tune, confirm and rank every combination.
+
+    The same command resumes an interrupted run and repeats no finished training.
+    """
+    from cifar_exp.cli import overrides
     from cifar_exp.experiment import definition_text, read
 
-    text = definition_text(experiment, typed.changes(options))
-    definition = read(text, str(experiment), typed.words(options))
+    text = definition_text(experiment, overrides.changes(options))
+    definition = read(text, str(experiment), overrides.words(options))
     if not yes:
-        typed.check_size(definition, experiment)
+        overrides.check_size(definition, experiment)
 
     from cifar_exp.cli import console
 
     screen = console.stdout()
-    console.print_size(screen, definition)  # what follows takes seconds to import
+    console.print_size(screen, definition)  # before the slow imports
 
-    asked = _sweep(definition, text, options)
-    ranking, page = _run(asked, screen)
+    request = _sweep(definition, text, options)
+    ranking, page = _run(request, screen)
     console.print_ranking(screen, ranking)
 
     from cifar_exp import tracking
 
-    address = tracking.address(asked.tracking_uri, page)
+    address = tracking.address(request.tracking_uri, page)
     console.print_next_steps(screen, definition, ranking, *address)
-    _tell_undelivered(asked.tracking_uri)
-    _exit_for(ranking)
+    _print_undelivered(request.tracking_uri)
+    _exit_if_incomplete(ranking)
 
 
 def _sweep(definition: Experiment, text: str, options: Mapping[str, Any]) -> Sweep:
-    """Put the definition and the options that do not change it together."""
+    """Combine the definition with the options that do not change it."""
     from cifar_exp import study, tracking
     from cifar_exp.sweep import sweep
     from cifar_exp.sweep.schedule.scheduler import num_side_by_side
@@ -92,19 +95,19 @@ def _sweep(definition: Experiment, text: str, options: Mapping[str, Any]) -> Swe
     )
 
 
-def _run(asked: Sweep, screen: Console) -> tuple[Ranking, str]:
-    """Make sure of stores and data and run the sweep; return its ranking and page in MLflow."""
+def _run(request: Sweep, screen: Console) -> tuple[Ranking, str]:
+    """Run the pre-flight checks and the sweep; return its ranking and its page in MLflow."""
     from cifar_exp.cli import console, progress
     from cifar_exp.sweep import prepare, sweep
 
-    prepare.check_stores(*asked.stores)
+    prepare.check_stores(*request.stores)
     with progress.data_progress(screen) as data_watch:
-        data = prepare.prepare(asked.experiment, data_watch)
-    _warn_of(data)
-    console.print_workers(screen, asked.workers, asked.threads)
-    num_trainings = asked.experiment.num_trainings
-    with progress.sweep_progress(screen, num_trainings, asked.workers) as watch:
-        return sweep.run(asked, data, watch)
+        data = prepare.prepare(request.experiment, data_watch)
+    _print_warnings(data)
+    console.print_workers(screen, request.workers, request.threads)
+    num_trainings = request.experiment.num_trainings
+    with progress.sweep_progress(screen, num_trainings, request.workers) as watch:
+        return sweep.run(request, data, watch)
 
 
 @cli.command()
@@ -121,7 +124,7 @@ def _run(asked: Sweep, screen: Console) -> tuple[Ranking, str]:
 @click.option(
     "--augment", default="none", show_default=True, help="none, flip, crop_flip, deepobs."
 )
-@click.option("--compile/--no-compile", help="Train through torch.compile.")
+@click.option("--compile/--no-compile", help="Train with torch.compile.")
 @click.option(
     "-s",
     "settings",
@@ -129,7 +132,7 @@ def _run(asked: Sweep, screen: Console) -> tuple[Ranking, str]:
     metavar="SETTING=VALUE",
     help="A setting of the loss, optimizer or dataset, such as optimizer.momentum=0.9.",
 )
-@click.option("--experiment-name", default="train", show_default=True, help="In MLflow.")
+@click.option("--experiment-name", default="train", show_default=True, help="MLflow experiment.")
 @threads_option
 @tracking_option
 def train(
@@ -140,11 +143,11 @@ def train(
     **options: Any,
 ) -> None:
     """Train one network and record it in MLflow."""
-    from cifar_exp.cli import overrides as typed
+    from cifar_exp.cli import overrides
     from cifar_exp.experiment import single_definition
 
-    given = typed.settings(settings)
-    dataset = typed.dataset(options["dataset"], options.pop("data_dir"))
+    given = overrides.settings(settings)
+    dataset = overrides.dataset(options["dataset"], options.pop("data_dir"))
     options["dataset"] = {**dataset, **given.pop("dataset")}
     read = single_definition(options, given)
 
@@ -166,11 +169,11 @@ def train(
         data = prepare(read, watch)
     outcome, page = run_single(single, data, console.print_epoch(screen, read.epochs))
     store, path = tracking.address(single.tracking_uri, page)
-    console.print_places(screen, store, {"This run": path})
-    _tell_undelivered(single.tracking_uri)
+    console.print_locations(screen, store, {"This run": path})
+    _print_undelivered(single.tracking_uri)
     if outcome.state == "FAIL":
         click.echo(f"no result: {outcome.reason}", err=True)
-        sys.exit(SOME_WITHOUT_RESULT)
+        sys.exit(INCOMPLETE)
 
 
 @cli.command()
@@ -183,7 +186,7 @@ def train(
     "--yardstick",
     default="test_accuracy",
     show_default=True,
-    help="What to rank by: test_accuracy, test_nll or another final test metric.",
+    help="Metric to rank by: test_accuracy, test_nll or another final test metric.",
 )
 @click.option(
     "--alpha",
@@ -197,12 +200,12 @@ def train(
     type=Finite(0),
     default=0.5,
     show_default=True,
-    help="Difference that does not matter in practice, in points (hundredths of the yardstick).",
+    help="Region of practical equivalence, in points (hundredths of the yardstick).",
 )
 @click.option(
     "--target",
     type=Finite(0, 100, min_open=True),
-    help="Validation accuracy in % to measure the time to.  [default: what half of them reach]",
+    help="Validation accuracy in % for the time to target.  [default: half of them reach it]",
 )
 @tracking_option
 def compare(
@@ -212,9 +215,9 @@ def compare(
     tracking_uri: str | None,
     **options: Any,
 ) -> None:
-    """Print the ranking of experiment NAME, read from MLflow alone.
+    """Print the ranking of experiment NAME, read from MLflow only.
 
-    Of several experiments, print which combinations hold their place across them.
+    With several experiments, print which combinations keep their rank across them.
     """
     from cifar_exp.cli.compare import compare as compare_one
     from cifar_exp.cli.compare import compare_several
@@ -222,7 +225,7 @@ def compare(
 
     method = Method(**options)
     if len(names) == 1:
-        _exit_for(
+        _exit_if_incomplete(
             compare_one(
                 names[0], form=form, output=output, tracking_uri=tracking_uri, method=method
             )
@@ -234,12 +237,12 @@ def compare(
 @cli.command()
 @definition_options
 def plan(experiment: Path, workers: int | None, threads: int | None, **options: Any) -> None:
-    """Check a definition, count its trainings, and guess their time and disk space."""
-    from cifar_exp.cli import overrides as typed
+    """Check a definition, count its trainings, and estimate their time and disk space."""
+    from cifar_exp.cli import overrides
     from cifar_exp.experiment import definition_text, read
 
-    text = definition_text(experiment, typed.changes(options))
-    definition = read(text, str(experiment), typed.words(options))
+    text = definition_text(experiment, overrides.changes(options))
+    definition = read(text, str(experiment), overrides.words(options))
 
     from cifar_exp.cli import console, progress
     from cifar_exp.sweep import prepare
@@ -250,7 +253,7 @@ def plan(experiment: Path, workers: int | None, threads: int | None, **options: 
     screen = console.stdout()
     with progress.data_progress(screen) as watch:
         data = prepare.prepare(definition, watch)
-    _warn_of(data)
+    _print_warnings(data)
     workers, threads = allotment(num_side_by_side(definition), workers, threads)
     console.print_plan(screen, definition, measure(definition, data, workers, threads), workers)
 
@@ -258,14 +261,14 @@ def plan(experiment: Path, workers: int | None, threads: int | None, **options: 
 @cli.command("list")
 @click.argument("kind", type=click.Choice(KINDS))
 def list_(kind: str) -> None:
-    """List what a definition can name, with settings and defaults."""
+    """List the components that a definition can name, with settings and defaults."""
     from cifar_exp.cli import console
 
     console.print_components(console.stdout(), kind)
 
 
-def _tell_undelivered(tracking_uri: str) -> None:
-    """Say on stderr how many runs a tracking server has not got."""
+def _print_undelivered(tracking_uri: str) -> None:
+    """Print to stderr how many runs are not on the tracking server yet."""
     from cifar_exp import tracking
     from cifar_exp.cli.deliver import undelivered
 
@@ -273,15 +276,15 @@ def _tell_undelivered(tracking_uri: str) -> None:
         click.echo(undelivered(num_runs, tracking_uri), err=True)
 
 
-def _exit_for(ranking: Ranking) -> None:
+def _exit_if_incomplete(ranking: Ranking) -> None:
     if not ranking.complete:
         without = [row.combination for row in ranking.combinations if row.rank is None]
         click.echo(f"no result for {', '.join(without)}", err=True)
-        sys.exit(SOME_WITHOUT_RESULT)
+        sys.exit(INCOMPLETE)
 
 
-def _warn_of(data: Dataset) -> None:
-    """Say on stderr what may be wrong with a data set."""
+def _print_warnings(data: Dataset) -> None:
+    """Print warnings about a data set to stderr."""
     if data.untested_classes:
         names = ", ".join(data.untested_classes)
         click.echo(f"warning: there are no test images of {names}", err=True)

@@ -1,4 +1,4 @@
-"""The comparison of an experiment's combinations, or of several ones', read from MLflow alone."""
+"""Comparison of the combinations of one or several experiments, read from MLflow only."""
 
 from __future__ import annotations
 
@@ -32,10 +32,10 @@ def compare(
 
     Args:
         name: The experiment's name in its definition.
-        form: `table`, or a format to print: `csv`, `json` or `md`.
+        form: The format to print: `table`, `csv`, `json` or `md`.
         output: A folder to write the files of the ranking to.
-        tracking_uri: The MLflow store; by default MLFLOW_TRACKING_URI, or `mlflow.db` here.
-        method: The yardstick and how sure to be; by default test accuracy at level 0.05.
+        tracking_uri: The MLflow store; default: MLFLOW_TRACKING_URI, or `mlflow.db` in this folder.
+        method: The yardstick and the error level; default: test accuracy at level 0.05.
 
     Raises:
         BadInput: The store holds no sweep of that name, or no confirmation has the yardstick.
@@ -49,7 +49,7 @@ def compare(
     else:
         print(FORMATS[form](ranking), end="")
     if output is not None:
-        _tell_written(report.write(ranking, output, results.evidence()), output)
+        _print_written(report.write(ranking, output, results.evidence()), output)
     return ranking
 
 
@@ -61,14 +61,14 @@ def compare_several(
     tracking_uri: str | None = None,
     method: Method | None = None,
 ) -> list[Ranking]:
-    """Print which combinations hold their place across experiments; return their rankings.
+    """Print which combinations keep their rank across experiments; return their rankings.
 
     Args:
         names: The experiments' names in their definitions.
-        form: `table`, or a format to print: `csv`, `json` or `md`.
+        form: The format to print: `table`, `csv`, `json` or `md`.
         output: A folder to write the files of the comparison to.
-        tracking_uri: The MLflow store; by default MLFLOW_TRACKING_URI, or `mlflow.db` here.
-        method: The yardstick and how sure to be; by default test accuracy at level 0.05.
+        tracking_uri: The MLflow store; default: MLFLOW_TRACKING_URI, or `mlflow.db` in this folder.
+        method: The yardstick and the error level; default: test accuracy at level 0.05.
 
     Raises:
         BadInput: The store lacks a sweep, or the experiments share fewer than two combinations.
@@ -82,7 +82,7 @@ def compare_several(
     else:
         print(ACROSS_FORMATS[form](found), end="")
     if output is not None:
-        _tell_written(report.write_across(found, output), output)
+        _print_written(report.write_across(found, output), output)
     return rankings
 
 
@@ -100,7 +100,7 @@ def read_results(name: str, uri: str) -> Results:
         raise BadInput(f"the MLflow store {store} holds no sweep of experiment {name!r}") from None
 
 
-def _tell_written(files: Iterable[Path], folder: Path) -> None:
-    """Say on stderr what is new: stdout is the ranking's own."""
+def _print_written(files: Iterable[Path], folder: Path) -> None:
+    """Print the new files to stderr, as stdout is for the ranking."""
     names = ", ".join(str(path.relative_to(folder)) for path in files if path.parent == folder)
     print(f"written to {folder}: {names}", file=sys.stderr)

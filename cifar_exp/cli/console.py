@@ -1,4 +1,4 @@
-"""What commands print at their end: rankings, plans, lists and where to look next."""
+"""Output at the end of a command: rankings, plans, lists and next steps."""
 
 from __future__ import annotations
 
@@ -27,31 +27,31 @@ if TYPE_CHECKING:
     from cifar_exp.training.loop import EpochMetrics
 
 PLAIN_WIDTH = 160
-LONG_NAME = 24  # letters; with a longer one, anything may be folded in a narrow terminal
-NEVER_FOLDED = (1, 2, 5, 6)  # columns: combination, its mean, ranks, lr
+LONG_NAME = 24  # letters; with a longer name, any column may wrap in a narrow terminal
+UNWRAPPED = (1, 2, 5, 6)  # columns: combination, its mean, ranks, lr
 TEXT_WIDTH = 100
 
 
 def stdout() -> Console:
-    """Return the console of standard output; a file or pipe gets wide, plain lines."""
+    """Return the console of standard output; its width is fixed for a file or a pipe."""
     return Console() if sys.stdout.isatty() else Console(width=PLAIN_WIDTH)
 
 
 def print_ranking(console: Console, ranking: Ranking) -> None:
-    """Print the table of a ranking, and what it says."""
+    """Print the table of a ranking and the sentences that explain it."""
     from cifar_exp.report.text.sentences import sentences
     from cifar_exp.report.text.table import cells, headers
 
     longest = max((len(row.combination) for row in ranking.combinations), default=0)
     names = headers(ranking)
     table = _table(ranking.experiment)
-    whole = [names[column] for column in NEVER_FOLDED] if longest <= LONG_NAME else []
+    unwrapped = [names[column] for column in UNWRAPPED] if longest <= LONG_NAME else []
     for header in names:
         table.add_column(
             header,
             justify="left" if header == "combination" else "right",
             overflow="fold",
-            no_wrap=header in whole,
+            no_wrap=header in unwrapped,
         )
     for row in ranking.combinations:
         table.add_row(*map(escape, cells(ranking, row)))
@@ -60,7 +60,7 @@ def print_ranking(console: Console, ranking: Ranking) -> None:
 
 
 def print_across(console: Console, across: Across) -> None:
-    """Print the table of a comparison of several experiments, and what it says."""
+    """Print the table that compares several experiments, and the sentences that explain it."""
     from cifar_exp.report.text.across import across_cells, across_headers, across_sentences
 
     table = _table("rank (mean) in each experiment")
@@ -74,7 +74,7 @@ def print_across(console: Console, across: Across) -> None:
 
 
 def print_epoch(console: Console, epochs: int) -> Callable[[EpochMetrics], None]:
-    """Return what prints a line an epoch."""
+    """Return a function that prints one line per epoch."""
 
     def show(metrics: EpochMetrics) -> None:
         console.print(
@@ -89,7 +89,7 @@ def print_epoch(console: Console, epochs: int) -> Callable[[EpochMetrics], None]
 
 
 def print_size(console: Console, experiment: Experiment) -> None:
-    """Print how many trainings an experiment has, and of what."""
+    """Print the number of trainings of an experiment, by combination, trial and seed."""
     combinations = len(experiment.losses) * len(experiment.optimizers)
     trials, seeds = experiment.search.trials, experiment.confirm.seeds
     per_combination = f"({_counted(trials, 'trial')} + {_counted(seeds, 'seed')})"
@@ -100,46 +100,46 @@ def print_size(console: Console, experiment: Experiment) -> None:
 
 
 def print_workers(console: Console, workers: int, threads: int) -> None:
-    """Print how many processes train, with how many threads."""
+    """Print the number of workers and the threads of each."""
     _print_line(console, f"{_counted(workers, 'worker')} of {_counted(threads, 'thread')}")
 
 
-def print_places(console: Console, tracking_uri: str, places: Mapping[str, str]) -> None:
-    """Print where to look: the command that shows all runs, and addresses in MLflow's pages.
+def print_locations(console: Console, tracking_uri: str, locations: Mapping[str, str]) -> None:
+    """Print the command that opens MLflow's UI, and addresses in it.
 
     Args:
-        console: Where to print.
+        console: The console to print to.
         tracking_uri: The MLflow store.
-        places: What there is to see, and the part of its address after the `#`.
+        locations: Labels, and for each the part of its address after the `#`.
     """
     local = not tracking_uri.startswith(("http://", "https://"))
     server = "http://127.0.0.1:5000" if local else without_credentials(tracking_uri).rstrip("/")
     if local:
         store = shlex.quote(without_credentials(tracking_uri))
         _print_line(console, f"All runs: mlflow ui --workers 1 --backend-store-uri {store}")
-    for what, path in places.items():
-        joint = "&" if "?" in path else "?"
-        _print_line(console, f"{what}: {server}/#{path}{joint}workflowType=machine_learning")
+    for label, path in locations.items():
+        separator = "&" if "?" in path else "?"
+        _print_line(console, f"{label}: {server}/#{path}{separator}workflowType=machine_learning")
 
 
 def print_next_steps(
     console: Console, experiment: Experiment, ranking: Ranking, tracking_uri: str, path: str
 ) -> None:
-    """Print where the runs are, and the best setting as a command.
+    """Print the addresses of the runs, and the best setting as a command.
 
     Args:
-        console: Where to print.
+        console: The console to print to.
         experiment: The definition.
         ranking: Its ranking.
         tracking_uri: The MLflow store.
         path: The part of the sweep's address in MLflow's pages after the `#`.
     """
-    places = {
+    locations = {
         "This sweep": path,
         "Its report": f"{path}/artifacts/comparison/report.html",
         "Its ranking": f"{path.rpartition('/')[0]}?viewStateShareKey=ranking",
     }
-    print_places(console, tracking_uri, places)
+    print_locations(console, tracking_uri, locations)
     best = ranking.combinations[0]
     if best.rank is None:
         return
@@ -154,7 +154,7 @@ def print_next_steps(
 
 
 def print_plan(console: Console, experiment: Experiment, plan: Plan, workers: int) -> None:
-    """Print what a sweep would cost."""
+    """Print the size, time and disk space of a sweep."""
     lines = [
         f"{experiment.name}: {plan.combinations} combinations",
         f"trials: {plan.trials}, confirmations: {plan.confirmations}",
@@ -173,7 +173,7 @@ def print_plan(console: Console, experiment: Experiment, plan: Plan, workers: in
 def print_findings(
     console: Console, findings: Mapping[str, Sequence[str]], *, dry_run: bool
 ) -> None:
-    """Print what was wrong with each experiment, a line each, and how much in all."""
+    """Print the findings of each experiment, one per line, and their number."""
     for name, sentences in findings.items():
         for sentence in sentences:
             _print_line(console, f"{name}: {sentence}")
@@ -184,7 +184,7 @@ def print_findings(
 
 
 def print_collected(console: Console, name: str, collected: Collected, *, dry_run: bool) -> None:
-    """Print how much was deleted, or would be."""
+    """Print how many models and bytes were deleted, or would be."""
     models = _counted(collected.models, "stored model")
     runs = _counted(collected.runs, "deleted run")
     done = "would be deleted" if dry_run else "deleted"
@@ -193,7 +193,7 @@ def print_collected(console: Console, name: str, collected: Collected, *, dry_ru
 
 
 def print_components(console: Console, kind: str) -> None:
-    """Print the components of a kind that a definition can name."""
+    """Print the components of a kind that a definition can name, with their settings."""
     for name, component in components_of(kind).items():
         _print_line(console, f"{name}: {_summary(component)}")
         for line in _setting_lines(component):
@@ -203,13 +203,13 @@ def print_components(console: Console, kind: str) -> None:
 
 
 def _summary(component: Any) -> str:
-    """Return the first line of a component's docstring; a metric has a label."""
+    """Return the first line of a component's docstring, or the label of a metric."""
     label: str | None = getattr(component, "label", None)
     return label or (component.__doc__ or "").partition("\n")[0]
 
 
 def _setting_lines(component: Any) -> list[str]:
-    """Describe the settings of a component; a network has none."""
+    """Return one line per setting of a component; a network has none."""
     fields = getattr(component, "model_fields", {})
     return [
         f"{name} = {'(required)' if field.is_required() else field.default}"

@@ -1,4 +1,4 @@
-"""Sends what is kept on this machine to the tracking servers that it is for."""
+"""Sends the runs in local outboxes to their tracking servers."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from cifar_exp.tracking import Outbox, StoreError
 
 
 def deliver(tracking_uri: str | None) -> None:
-    """Deliver every outbox of this user, or that for one server, and print what was sent.
+    """Send all outboxes of this user, or the one of a server, and print what was sent.
 
     Raises:
-        BadInput: The tracking URI is no server's.
+        BadInput: The tracking URI is not the address of a server.
         StoreError: A server does not answer, or refuses a run.
     """
     problems = []
@@ -50,7 +50,7 @@ def _runs(number: int) -> str:
 
 
 def undelivered(num_runs: int, uri: str) -> str:
-    """Say that runs are kept on this machine, and what sends them."""
+    """Return the message that runs are not delivered, with the command that sends them."""
     runs = "1 run is" if num_runs == 1 else f"{num_runs} runs are"
     sends = "it" if num_runs == 1 else "them"
     return f"{runs} not delivered to {without_credentials(uri)}: `cifar-exp deliver` sends {sends}"

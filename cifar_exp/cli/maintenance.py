@@ -1,4 +1,4 @@
-"""The commands that look after stores: they repair, tidy and deliver."""
+"""Maintenance commands: repair stores, delete unused models, deliver runs."""
 
 from __future__ import annotations
 
@@ -9,27 +9,28 @@ from cifar_exp.cli.parameters import cli, storage_option, tracking_option
 
 @cli.command()
 @click.argument("name", required=False)
-@click.option("--dry-run", is_flag=True, help="Say what is wrong and repair nothing.")
+@click.option("--dry-run", is_flag=True, help="Report findings and change nothing.")
 @tracking_option
 @storage_option
 def doctor(
     name: str | None, tracking_uri: str | None, storage: str | None, *, dry_run: bool
 ) -> None:
-    """Repair what a crash has left in the stores.
+    """Repair the stores after a crash.
 
-    Of experiment NAME, or of all. A sweep's start does the same for its own. For a tracking server,
-    what this machine has recorded is repaired here and sent.
+    Repairs experiment NAME, or all experiments. A sweep does the same for its own experiment when
+    it starts. With a tracking server, the runs recorded on this machine are repaired locally and
+    sent.
     """
     from cifar_exp import study, tracking
     from cifar_exp.cli import console
-    from cifar_exp.cli.deliver import deliver as deliver_kept
+    from cifar_exp.cli.deliver import deliver as deliver_outboxes
     from cifar_exp.maintenance import doctor as doctor_
 
     uri, url = tracking.resolve_uri(tracking_uri), storage or study.default_url()
     found = doctor_.visit(name, uri, url, dry_run=dry_run)
     console.print_findings(console.stdout(), found, dry_run=dry_run)
     if tracking.is_server(uri) and not dry_run:
-        deliver_kept(uri)
+        deliver_outboxes(uri)
 
 
 @cli.command()
@@ -37,9 +38,9 @@ def doctor(
 @click.option("--dry-run", is_flag=True, help="Count what would be deleted, and delete nothing.")
 @tracking_option
 def gc(name: str, tracking_uri: str | None, *, dry_run: bool) -> None:
-    """Delete stored models that no ranking uses.
+    """Delete the stored models of experiment NAME that no ranking uses.
 
-    Of experiment NAME; all numbers are kept.
+    Params and metrics are kept.
     """
     from cifar_exp import tracking
     from cifar_exp.cli import console
@@ -50,12 +51,12 @@ def gc(name: str, tracking_uri: str | None, *, dry_run: bool) -> None:
 
 
 @cli.command()
-@click.option("--tracking-uri", help="Only what is kept for this server.  [default: all of them]")
+@click.option("--tracking-uri", help="Deliver to this server only.  [default: all]")
 def deliver(tracking_uri: str | None) -> None:
-    """Send runs that a tracking server has not got.
+    """Send undelivered runs to their tracking servers.
 
-    Again, it sends nothing twice.
+    Nothing is sent twice.
     """
-    from cifar_exp.cli.deliver import deliver as deliver_kept
+    from cifar_exp.cli.deliver import deliver as deliver_outboxes
 
-    deliver_kept(tracking_uri)
+    deliver_outboxes(tracking_uri)

@@ -1,4 +1,4 @@
-"""What is typed on the command line, in terms of a definition."""
+"""Translates command line options into changes of a definition."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from cifar_exp.components.validation import Options
 from cifar_exp.errors import BadInput
 from cifar_exp.experiment import Experiment
 
-MOST_UNASKED = 10_000
-"""Trainings that one command starts without a question."""
+MAX_TRAININGS = 10_000
+"""Number of trainings that one command starts without `--yes`."""
 
 KEY_OF: Mapping[str, tuple[int | str, ...]] = {
     "trials": ("search", "trials"),
@@ -23,14 +23,14 @@ KEY_OF: Mapping[str, tuple[int | str, ...]] = {
     "dataset": ("dataset",),
     "data_dir": ("dataset", "path"),
 }
-"""The key path in a definition that each option of `run` and `plan` sets."""
+"""Maps each option of `run` and `plan` to the key path that it sets in a definition."""
 
 
 def changes(options: Mapping[str, Any]) -> dict[str, Any]:
-    """Return what options change in a definition, keyed like `search.trials`.
+    """Return the changes that options make to a definition, keyed like `search.trials`.
 
     Raises:
-        BadInput: Images are given for a data set that brings its own.
+        BadInput: `--data-dir` is given for a data set that has its own images.
     """
     given = {".".join(map(str, KEY_OF[name])): options[name] for name in _given(options)}
     path = given.pop("dataset.path", None)
@@ -40,7 +40,7 @@ def changes(options: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def words(options: Mapping[str, Any]) -> Options:
-    """Name the option that sets each key path of a definition, of those options that are given."""
+    """Return the name of each given option by the key path that it sets."""
     given = {KEY_OF[name]: f"--{name.replace('_', '-')}" for name in _given(options)}
     if options["dataset"] is None:
         return {**given}
@@ -52,10 +52,10 @@ def _given(options: Mapping[str, Any]) -> list[str]:
 
 
 def dataset(name: str, path: Path | None) -> dict[str, str]:
-    """Name a data set, and the place of its files, as a definition does.
+    """Return a data set as a definition writes it.
 
     Raises:
-        BadInput: A place is given for a data set that brings its own images.
+        BadInput: A path is given for a data set that has its own images.
     """
     if path is None:
         return {"type": name}
@@ -65,24 +65,24 @@ def dataset(name: str, path: Path | None) -> dict[str, str]:
 
 
 def check_size(definition: Experiment, path: Path) -> None:
-    """Check that an experiment is of a size that is started without a question.
+    """Check that an experiment is small enough to start without `--yes`.
 
     Raises:
-        BadInput: It is larger.
+        BadInput: The experiment has more than MAX_TRAININGS trainings.
     """
     number = definition.num_trainings
-    if number > MOST_UNASKED:
+    if number > MAX_TRAININGS:
         raise BadInput(
-            f"{path}: {number} trainings are more than the {MOST_UNASKED} that start unasked; "
+            f"{path}: {number} trainings are more than the {MAX_TRAININGS} that start unasked; "
             "`cifar-exp plan` guesses their time and disk space, and --yes starts them"
         )
 
 
 def settings(given: Iterable[str]) -> dict[str, dict[str, Any]]:
-    """Read `loss.gamma=2` and the like into the settings of each component.
+    """Parse settings such as `loss.gamma=2` into a dictionary per component.
 
     Raises:
-        BadInput: One of them is not written so.
+        BadInput: A setting has another form.
     """
     components: dict[str, dict[str, Any]] = {"loss": {}, "optimizer": {}, "dataset": {}}
     for text in given:
@@ -95,7 +95,7 @@ def settings(given: Iterable[str]) -> dict[str, dict[str, Any]]:
 
 
 def _value(text: str) -> Any:
-    """Read a value as TOML does; what is no TOML, or more than a value, is text."""
+    """Parse a TOML value; text that is not exactly one TOML value is returned as it is."""
     try:
         read = tomllib.loads(f"value = {text}")
     except (ValueError, RecursionError):  # a number may have thousands of digits

@@ -1,4 +1,4 @@
-"""Types of values and options that several commands share."""
+"""Parameter types and options that several commands share."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ Command = Callable[..., None]
 
 
 class Whole(click.IntRange):
-    """A whole number from 1 on, called so in messages: click says `integer range`."""
+    """A whole number of at least 1, named so in messages; click's own name is `integer range`."""
 
     name = "whole number"
 
@@ -22,12 +22,12 @@ class Whole(click.IntRange):
 
 
 class Finite(click.FloatRange):
-    """A number within bounds; click lets `nan` through, which is within and beyond all of them."""
+    """A finite number within bounds; click's own range accepts `nan`."""
 
     name = "number"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        """Refuse what is not finite."""
+        """Convert a value, and reject one that is not finite."""
         number = super().convert(value, param, ctx)
         if not math.isfinite(number):
             self.fail(f"{value} is not a finite number.", param, ctx)
@@ -47,25 +47,25 @@ storage_option = click.option(
 workers_option = click.option(
     "--workers",
     type=Whole(),
-    help="Trainings side by side.  [default: one a core, or as many as can be; 1 on a GPU]",
+    help="Trainings in parallel.  [default: one per core, or as many as possible; 1 on a GPU]",
 )
 threads_option = click.option(
     "--threads", type=Whole(), help="Threads of each training.  [default: cores / workers]"
 )
 data_dir_option = click.option(
-    "--data-dir", type=click.Path(path_type=Path), help="Where the data set's files are."
+    "--data-dir", type=click.Path(path_type=Path), help="Folder of the data set's files."
 )
 
 
 def definition_options(command: Command) -> Command:
-    """Add what `run` and `plan` take: a definition, changes of it, and how many work on it."""
+    """Add the parameters of `run` and `plan`: a definition, its overrides, workers and threads."""
     options = [
         click.argument("experiment", metavar="EXPERIMENT.toml", type=click.Path(path_type=Path)),
         click.option("--trials", type=Whole(), help="Trials per combination, in total."),
         click.option("--epochs", type=Whole(), help="Epochs per training."),
         click.option("--seeds", type=Whole(), help="Confirmations per combination."),
         click.option("--precision", help="fp32, bf16 or auto."),
-        click.option("--dataset", help="Another data set than the definition's."),
+        click.option("--dataset", help="Data set to use instead of the definition's."),
         data_dir_option,
         workers_option,
         threads_option,
@@ -77,6 +77,8 @@ def definition_options(command: Command) -> Command:
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
 @click.version_option(package_name="cifar_exp")
-@click.option("--debug", is_flag=True, expose_value=False, help="Show tracebacks; goes anywhere.")
+@click.option(
+    "--debug", is_flag=True, expose_value=False, help="Show tracebacks; may follow the command."
+)
 def cli() -> None:
     """Rank loss functions and optimizers for an image classification task."""

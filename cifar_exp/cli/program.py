@@ -1,4 +1,4 @@
-"""The program: it runs a command, and ends in one sentence and an exit code where that fails."""
+"""Entry point: runs a command; a failure ends with one sentence and an exit code."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ BAD_INPUT, ENVIRONMENT = 2, 3
 
 
 def main() -> NoReturn:
-    """Run the command line; a failure ends in one sentence and its exit code."""
+    """Run the command line; a failure prints one sentence and sets the exit code."""
     end_in_good_order()
-    atexit.register(gc.freeze)  # or Python looks through all that was loaded once more: a second
+    atexit.register(gc.freeze)  # saves a second: no garbage collection at exit
     debug = "--debug" in sys.argv
     try:
         cli.main([a for a in sys.argv[1:] if a != "--debug"], "cifar-exp", standalone_mode=False)
@@ -33,29 +33,29 @@ def main() -> NoReturn:
     except click.ClickException as error:
         shown = io.StringIO()
         error.show(shown)
-        _say(shown.getvalue().rstrip("\n"))
+        _print_error(shown.getvalue().rstrip("\n"))
         sys.exit(error.exit_code)
     except (click.Abort, KeyboardInterrupt, Terminated, Exception) as error:
-        code, sentence = _explain(error)
-        _say(f"{traceback.format_exc()}{sentence}" if debug else sentence)
+        code, message = _explain(error)
+        _print_error(f"{traceback.format_exc()}{message}" if debug else message)
         sys.exit(code)
     sys.exit(0)
 
 
-def _say(text: str) -> None:
-    """Print to standard error, without the passwords that the command was given."""
+def _print_error(text: str) -> None:
+    """Print to standard error, with the passwords given to the command hidden."""
     click.echo(hide(text, secrets_given(sys.argv, os.environ)), err=True)
 
 
 def _explain(error: BaseException) -> tuple[int, str]:
-    """Return the exit code and the sentence for what ended a command."""
+    """Return the exit code and the message for an error."""
     match error:
         case BadInput():
             return BAD_INPUT, str(error)
         case Unavailable():
             return ENVIRONMENT, str(error)
         case click.Abort() | KeyboardInterrupt():
-            return INTERRUPTED, "interrupted; the same command goes on from here"
+            return INTERRUPTED, "interrupted; run the same command again to resume"
         case Terminated():
-            return TERMINATED, "terminated; the same command goes on from here"
+            return TERMINATED, "terminated; run the same command again to resume"
     return ENVIRONMENT, f"{type(error).__name__}: {first_line(error)} (--debug shows where)"

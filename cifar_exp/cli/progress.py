@@ -1,4 +1,4 @@
-"""What is shown while a command works: a live display in a terminal, plain lines elsewhere."""
+"""Progress of a command: a live display in a terminal, plain lines elsewhere."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ from cifar_exp.components.datasets import Progress as DataProgress
 from cifar_exp.sweep.events import Event, Watch
 from cifar_exp.system.formatting import duration
 
-WARMED_UP = 2  # epochs of each worker, after the first ones, that a guess of the time needs
+WARMED_UP = 2  # epochs per worker, after the first, before the time left is estimated
 
 
 @contextmanager
 def sweep_progress(console: Console, num_trainings: int, num_workers: int) -> Iterator[Watch]:
-    """Show how far a sweep is: a live display in a terminal, a line a training elsewhere.
+    """Show the progress of a sweep: a live display in a terminal, one line per training elsewhere.
 
-    Before the first training begins, a line says how many an earlier execution has finished.
+    Before the first training starts, a line shows how many were finished by an earlier execution.
     """
     count = Count(num_trainings, num_workers)
     with _sweep_display(console, count) as show:
@@ -54,74 +54,75 @@ def _sweep_display(console: Console, count: Count) -> Iterator[Watch]:
 
 def _print_kept(console: Console, count: Count) -> None:
     if count.kept:
-        text = f"{count.kept} of {count.num_trainings} trainings are there already"
+        text = f"{count.kept} of {count.num_trainings} trainings already finished"
         console.print(text, markup=False, highlight=False)
 
 
 class Count:
-    """Counts trainings, keeps the best accuracy of each combination, and guesses the time left."""
+    """Counts trainings, tracks the best accuracy of each combination, estimates the time left."""
 
     def __init__(self, num_trainings: int, num_workers: int) -> None:
         self.num_trainings = num_trainings
         self.num_workers = num_workers
         self.begun = False
-        """Whether a training of this execution has begun."""
+        """Whether a training of this execution has started."""
         self.ended = 0
         self.kept = 0
         self.best: dict[str, float] = {}
-        """The best trial's accuracy: confirmations take no part in the choice."""
-        self._under_way: dict[tuple[str, str], float] = {}
+        """Best validation accuracy of the trials by combination; confirmations do not count."""
+        self._running: dict[tuple[str, str], float] = {}
         self._epochs = 0
-        self._warm: tuple[float, float] | None = None
+        self._warmed_up: tuple[float, float] | None = None
 
     def add(self, event: Event) -> None:
-        """Take an event into account."""
+        """Update the counts with an event."""
         self.begun |= not event.kept
         training = (event.combination, event.training)
         if event.state is None:
-            self._under_way[training] = event.epoch / event.epochs
+            self._running[training] = event.epoch / event.epochs
             self._epochs += event.epoch > 0
         else:
-            self._under_way.pop(training, None)
+            self._running.pop(training, None)
             self.ended += 1
             self.kept += event.kept
         if event.kind == "trial" and event.state == "COMPLETE" and event.val_accuracy is not None:
             best = self.best.get(event.combination, 0.0)
             self.best[event.combination] = max(best, event.val_accuracy)
-        if self._warm is None and self._epochs >= self.num_workers:
-            self._warm = (time.monotonic(), self._trained())
+        if self._warmed_up is None and self._epochs >= self.num_workers:
+            self._warmed_up = (time.monotonic(), self._trained())
 
     def time_left(self) -> str:
-        """Return a guess such as `12 min left`, or nothing before enough has been seen.
+        """Return an estimate such as `12 min left`, or "" while there is too little data.
 
-        The clock starts when there are as many epochs as workers: before, they were starting up.
-        What counts is trainings from then on, those under way by the share of their epochs: so a
-        guess comes after a few epochs, and pruned and diverged trainings make it shorter.
+        The clock starts once as many epochs have finished as there are workers, so that startup is
+        not counted. From then on, each running training counts by the fraction of its epochs that
+        are done. So an estimate is available after a few epochs, and pruned and diverged trainings
+        shorten it.
         """
         enough = (1 + WARMED_UP) * self.num_workers
         left = self.num_trainings - self.kept - self._trained()
-        if self._warm is None or self._epochs < enough or left <= 0:
+        if self._warmed_up is None or self._epochs < enough or left <= 0:
             return ""
-        since, trained_then = self._warm
+        since, trained_then = self._warmed_up
         trained = self._trained() - trained_then
-        if trained <= 0:  # a training whose process died begins again
+        if trained <= 0:  # a training whose process died has restarted
             return ""
         return f"{duration((time.monotonic() - since) / trained * left)} left"
 
     def _trained(self) -> float:
-        """Return how many trainings this execution has done, parts of them included."""
-        return self.ended - self.kept + sum(self._under_way.values())
+        """Return how many trainings this execution has done, including fractions of them."""
+        return self.ended - self.kept + sum(self._running.values())
 
 
 class Lines:
-    """Writes one plain line for every training that ends."""
+    """Prints one plain line per finished training."""
 
     def __init__(self, console: Console, count: Count) -> None:
         self.console = console
         self.count = count
 
     def show(self, event: Event) -> None:
-        """Write the line of an event that ends a training, unless it tells of the time before."""
+        """Print a line if an event ends a training of this execution."""
         count = self.count
         if event.state is None or not count.begun:
             return
@@ -136,7 +137,7 @@ class Lines:
 
 
 class Live:
-    """Shows a bar for the sweep and a line for every training under way."""
+    """Shows a progress bar for the sweep and one for each running training."""
 
     def __init__(self, progress: Progress, count: Count) -> None:
         self.progress = progress
@@ -145,7 +146,7 @@ class Live:
         self.tasks: dict[tuple[str, str], TaskID] = {}
 
     def show(self, event: Event) -> None:
-        """Bring the display up to date with an event."""
+        """Update the display with an event."""
         note = self.count.time_left()
         self.progress.update(self.total, completed=self.count.ended, note=note)
         training = (event.combination, event.training)
@@ -181,27 +182,27 @@ def _result(event: Event) -> str:
         "PRUNED": f"pruned at epoch {event.epoch}",
         "FAIL": "diverged" if event.diverged else f"failed: {event.reason}",
     }
-    kept = "there already" if event.kept else ""
+    kept = "already finished" if event.kept else ""
     return ", ".join(filter(None, [accuracy, ended.get(event.state or ""), kept]))
 
 
 def _best(count: Count, event: Event) -> str:
-    """Write the combination's best trial so far, beside a trial."""
+    """Return the best trial so far of the combination, for the line of a trial."""
     best = count.best.get(event.combination) if event.kind == "trial" else None
     return "" if best is None else f"(best {best:.2%})"
 
 
 @contextmanager
 def data_progress(console: Console) -> Iterator[DataProgress]:
-    """Show how far the preparation of a data set is: bars in a terminal, else a line a step."""
+    """Show the progress of data preparation: bars in a terminal, else one line per step."""
     steps: dict[str, TaskID] = {}
     with _display(console) as progress:
 
-        def show(what: str, done: int, total: int) -> None:
-            if what not in steps:
-                steps[what] = progress.add_task(what, total=total, note="")
+        def show(step: str, done: int, total: int) -> None:
+            if step not in steps:
+                steps[step] = progress.add_task(step, total=total, note="")
                 if not console.is_terminal:
-                    console.print(what, markup=False, highlight=False)
-            progress.update(steps[what], completed=done, total=total)
+                    console.print(step, markup=False, highlight=False)
+            progress.update(steps[step], completed=done, total=total)
 
         yield show

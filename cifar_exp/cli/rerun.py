@@ -1,4 +1,4 @@
-"""The command line that trains the best trial of a combination again."""
+"""The command line that repeats the best trial of a combination."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 def train_command(experiment: Experiment, row: Row) -> list[str]:
-    """Return the words of `cifar-exp train` with the settings of a row of a ranking."""
+    """Return the `cifar-exp train` command with the settings of a row of a ranking, as words."""
     [combination] = [c for c in experiment.combinations() if c.name == row.combination]
     texts = {"lr": str(row.lr), "batch_size": str(row.batch_size), **row.settings}
     config = experiment.trial(combination, experiment.parse(combination, texts), experiment.seed)

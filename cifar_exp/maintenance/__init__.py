@@ -1,1 +1,1 @@
-"""Repairs after a crash, and what stored files nothing needs any more."""
+"""Maintenance of the stores: repairs after a crash, and deletion of unused files."""

@@ -1,4 +1,4 @@
-"""The doctor: it brings MLflow, Optuna and files of an experiment in step after a crash."""
+"""The doctor: makes MLflow, Optuna and the files of an experiment consistent after a crash."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from cifar_exp.records import RunRecord
 from cifar_exp.system import locks, paths, sqlite
 from cifar_exp.system.locks import InUse
 from cifar_exp.system.urls import without_credentials
-from cifar_exp.tracking import ExperimentRuns
+from cifar_exp.tracking import Client, ExperimentRuns
 
 
 def examine(runs: ExperimentRuns, storage_url: str) -> list[Finding]:
-    """List what is wrong with an experiment whose sweep this process holds."""
+    """Return the findings of an experiment whose sweep lock this process holds."""
     records = runs.records()
     studies = study.read_states(storage_url, runs.experiment) if exists(storage_url) else []
     held = {
@@ -24,11 +24,11 @@ def examine(runs: ExperimentRuns, storage_url: str) -> list[Finding]:
         for r in records
         if r.kind == "train" and r.status == "RUNNING" and locks.is_held(r.run_id)
     }
-    return diagnose(records, studies, _useless_checkpoints(runs, records), held)
+    return diagnose(records, studies, _unused_checkpoints(runs, records), held)
 
 
 def repair(runs: ExperimentRuns, storage_url: str) -> list[Finding]:
-    """Repair what is wrong with an experiment whose sweep this process holds, and return it."""
+    """Repair an experiment whose sweep lock this process holds; return the findings."""
     findings = examine(runs, storage_url)
     for finding in findings:
         finding.repair(runs)
@@ -38,68 +38,86 @@ def repair(runs: ExperimentRuns, storage_url: str) -> list[Finding]:
 def visit(
     name: str | None, tracking_uri: str, storage_url: str, *, dry_run: bool
 ) -> dict[str, list[str]]:
-    """Repair one experiment or all of a store.
+    """Repair one experiment, or all experiments of a store.
 
-    What was recorded for a server is repaired in its outbox on this machine, and is to be delivered
-    from there.
+    With a tracking server, the outbox on this machine is repaired; the caller delivers it.
 
     Args:
-        name: The experiment; by default all that the store holds.
+        name: The experiment; None for all in the store.
         tracking_uri: The MLflow store.
         storage_url: The Optuna storage; it may be missing.
-        dry_run: Whether to repair nothing.
+        dry_run: Whether to report findings only.
 
     Returns:
-        What was wrong with each experiment, a sentence each. One that is in use is left alone,
-        and says so.
+        The findings of each experiment as sentences. An experiment in use is skipped, with a
+        sentence that says so.
 
     Raises:
         BadInput: There is no such store or experiment.
         StoreError, StudyError: A store cannot be used.
     """
-    store = tracking.store_of(tracking_uri)
-    shown = without_credentials(tracking_uri)
-    if not tracking.exists(store):
-        if tracking.is_server(tracking_uri):
-            raise BadInput(f"this machine has recorded nothing for {shown}")
-        raise BadInput(f"there is no {tracking_uri.removeprefix('sqlite:///')}; name the store")
-    client = tracking.connect(store)
-    known = tracking.experiments(client)
-    if name is not None and name not in known:
-        if tracking.is_server(tracking_uri):
-            raise BadInput(f"this machine has recorded no experiment {name!r} for {shown}")
-        raise BadInput(f"the MLflow store {shown} holds no experiment {name!r}")
-    names = sorted(known) if name is None else [name]
-    work = examine if dry_run else repair
-    found = {}
-    for experiment in names:
-        try:
-            with locks.alone((tracking_uri, storage_url), experiment):
-                findings = work(ExperimentRuns(client, experiment), storage_url)
-                found[experiment] = [finding.sentence for finding in findings]
-        except InUse as error:
-            found[experiment] = [f"left alone: {error}"]
-    return found
+    client = _connect(tracking_uri)
+    return {
+        experiment: _visit(
+            ExperimentRuns(client, experiment), tracking_uri, storage_url, dry_run=dry_run
+        )
+        for experiment in _experiments(client, name, tracking_uri)
+    }
 
 
 def exists(storage_url: str) -> bool:
-    """Say whether a study storage is there: to look at one must not make it."""
+    """Return whether a study storage exists, without creating it."""
     return sqlite.exists(storage_url)
 
 
-def _useless_checkpoints(runs: ExperimentRuns, records: Sequence[RunRecord]) -> list[Path]:
-    """Return the checkpoints of trainings that have ended or are deleted, and parts of any."""
+def _connect(tracking_uri: str) -> Client:
+    """Return a client of the store that this machine writes to; it must exist."""
+    store = tracking.store_of(tracking_uri)
+    if tracking.exists(store):
+        return tracking.connect(store)
+    if tracking.is_server(tracking_uri):
+        shown = without_credentials(tracking_uri)
+        raise BadInput(f"this machine has recorded nothing for {shown}")
+    raise BadInput(f"there is no {tracking_uri.removeprefix('sqlite:///')}; name the store")
+
+
+def _experiments(client: Client, name: str | None, tracking_uri: str) -> list[str]:
+    """Return the experiment of this name, or all of them in alphabetical order."""
+    known = tracking.experiments(client)
+    if name is None:
+        return sorted(known)
+    if name in known:
+        return [name]
+    shown = without_credentials(tracking_uri)
+    if tracking.is_server(tracking_uri):
+        raise BadInput(f"this machine has recorded no experiment {name!r} for {shown}")
+    raise BadInput(f"the MLflow store {shown} holds no experiment {name!r}")
+
+
+def _visit(
+    runs: ExperimentRuns, tracking_uri: str, storage_url: str, *, dry_run: bool
+) -> list[str]:
+    action = examine if dry_run else repair
+    try:
+        with locks.alone((tracking_uri, storage_url), runs.experiment):
+            return [finding.sentence for finding in action(runs, storage_url)]
+    except InUse as error:
+        return [f"left alone: {error}"]
+
+
+def _unused_checkpoints(runs: ExperimentRuns, records: Sequence[RunRecord]) -> list[Path]:
+    """Return the checkpoints of ended or deleted trainings, and partly written checkpoints."""
     ended = [record for record in records if record.finished]
     deleted = [
         tracking.record_of(run) for run in tracking.deleted_runs(runs.client, runs.experiment)
     ]
-    alive = {_checkpoint(runs, record) for record in records if not record.finished}
-    useless = {_checkpoint(runs, record) for record in (*ended, *deleted)} - alive
+    needed = {_checkpoint(runs, record) for record in records if not record.finished}
+    unused = {_checkpoint(runs, record) for record in (*ended, *deleted)} - needed
     files = [path for path in paths.checkpoints().glob("*") if path.is_file()]
     return sorted(
         file
         for file in files
-        if file.stem in useless or (file.stem in alive and file.suffix == ".tmp")
+        if file.stem in unused or (file.stem in needed and file.suffix == ".tmp")
     )
 
 

@@ -1,6 +1,6 @@
-"""What an interruption or a deletion has left in the stores of an experiment, and its repair.
+"""Findings: inconsistencies in the stores after an interruption or a deletion, and their repair.
 
-`diagnose` is a function of what the stores hold.
+`diagnose` is a pure function of the contents of the stores.
 """
 
 from __future__ import annotations
@@ -16,17 +16,17 @@ from cifar_exp.study import StudyState
 from cifar_exp.tracking import STATUS_OF, ExperimentRuns
 
 
-def _leave(runs: ExperimentRuns) -> None:
-    """Repair nothing: only a sweep of the definition can."""
+def _no_repair(runs: ExperimentRuns) -> None:
+    """Do nothing: only a sweep of the definition can repair it."""
 
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """Something that is not as it should be."""
+    """One inconsistency."""
 
     sentence: str
-    """What is wrong, and what is done about it."""
-    repair: Callable[[ExperimentRuns], None] = _leave
+    """The inconsistency and its repair, for the user."""
+    repair: Callable[[ExperimentRuns], None] = _no_repair
 
 
 def diagnose(
@@ -35,29 +35,29 @@ def diagnose(
     checkpoints: Iterable[Path],
     held: Set[str] = frozenset(),
 ) -> list[Finding]:
-    """List what is wrong with an experiment, in the order in which it is to be repaired.
+    """Return the findings of an experiment, in the order of their repair.
 
     Args:
         records: All runs of the experiment.
-        studies: Its studies.
-        checkpoints: Files of its trainings that have ended or are deleted.
-        held: The ids of the runs that a living process writes to.
+        studies: The studies of the experiment.
+        checkpoints: Checkpoint files of ended or deleted trainings.
+        held: The ids of the runs that a live process writes to.
     """
-    doubles = list(_doubles(records, held))
-    superfluous = {record.run_id for record in doubles}
-    stay = [r for r in records if r.run_id not in superfluous]
-    left_open = [r for r in stay if r.status == "RUNNING" and r.run_id not in held]
+    duplicates = list(_duplicates(records, held))
+    duplicate_ids = {record.run_id for record in duplicates}
+    unique = [r for r in records if r.run_id not in duplicate_ids]
+    unclosed = [r for r in unique if r.status == "RUNNING" and r.run_id not in held]
     return [
-        *map(_double, doubles),
-        *map(_left_open, left_open),
-        *_without_parent(stay),
-        *_out_of_step(studies, stay),
-        *map(_leftover, checkpoints),
+        *map(_duplicate, duplicates),
+        *map(_unclosed, unclosed),
+        *_without_parent(unique),
+        *_inconsistent_studies(studies, unique),
+        *map(_unused_file, checkpoints),
     ]
 
 
-def _double(record: RunRecord) -> Finding:
-    """Delete a run beside another one of the same training or combination, as MLflow does it."""
+def _duplicate(record: RunRecord) -> Finding:
+    """Mark a duplicate run as deleted in MLflow, which keeps it until its own `gc`."""
     which = "later" if record.finished or record.kind == "combination" else "unused"
     return Finding(
         f"{_name(record)} was there twice: the {which} run is deleted",
@@ -65,27 +65,29 @@ def _double(record: RunRecord) -> Finding:
     )
 
 
-def _left_open(record: RunRecord) -> Finding:
-    """Close a run that no process is at, and that MLflow shows as running."""
+def _unclosed(record: RunRecord) -> Finding:
+    """Close a run that is shown as running but that no process writes to."""
     status = STATUS_OF.get(record.state or "", "KILLED")
     return Finding(
         f"{_name(record)} was left open: closed as {status}", lambda runs: runs.close(record)
     )
 
 
-def _leftover(path: Path) -> Finding:
-    """Remove a file that nothing needs any more."""
-    return Finding(f"{path} is of no use any more: removed", lambda _: path.unlink(missing_ok=True))
+def _unused_file(path: Path) -> Finding:
+    """Delete a file that is no longer needed."""
+    return Finding(
+        f"{path} is not needed any more: removed", lambda _: path.unlink(missing_ok=True)
+    )
 
 
-def _doubles(records: Sequence[RunRecord], held: Set[str]) -> Iterator[RunRecord]:
-    """Give all but the oldest finished run of a training, or the oldest one; likewise combinations.
+def _duplicates(records: Sequence[RunRecord], held: Set[str]) -> Iterator[RunRecord]:
+    """Yield the duplicate runs of each training and combination.
 
-    That one stays.
+    The oldest finished run is kept, or the oldest run if none is finished.
     """
-    for same in _groups(records, _identity):
-        first = min(same, key=lambda record: (not record.finished, record.start_time))
-        yield from (r for r in same if r is not first and r.run_id not in held)
+    for group in _groups(records, _identity):
+        first = min(group, key=lambda record: (not record.finished, record.start_time))
+        yield from (r for r in group if r is not first and r.run_id not in held)
 
 
 def _identity(record: RunRecord) -> tuple[Any, ...]:
@@ -101,14 +103,14 @@ def _groups(
 
 
 def _without_parent(records: Sequence[RunRecord]) -> Iterator[Finding]:
-    """Move a training whose combination's run was deleted to another one, if there is one."""
+    """Yield a finding for each run whose parent is deleted; a training moves to another parent."""
     ids = {record.run_id for record in records}
     combinations = {r.combination_id: r.run_id for r in records if r.kind == "combination"}
     for record in records:
         if record.parent is None or record.parent in ids:
             continue
         parent = combinations.get(record.combination_id) if record.kind in TRAININGS else None
-        yield _orphan(record) if parent is None else _astray(record, parent)
+        yield _orphan(record) if parent is None else _misplaced(record, parent)
 
 
 def _orphan(record: RunRecord) -> Finding:
@@ -117,25 +119,27 @@ def _orphan(record: RunRecord) -> Finding:
     )
 
 
-def _astray(record: RunRecord, parent: str) -> Finding:
+def _misplaced(record: RunRecord, parent: str) -> Finding:
     return Finding(
         f"{_name(record)} was under a deleted run: moved to its combination's",
         lambda runs: runs.reparent(record, parent),
     )
 
 
-def _out_of_step(studies: Iterable[StudyState], records: Sequence[RunRecord]) -> Iterator[Finding]:
-    """Name the studies that hold other trials than MLflow does."""
+def _inconsistent_studies(
+    studies: Iterable[StudyState], records: Sequence[RunRecord]
+) -> Iterator[Finding]:
+    """Yield a finding for each study whose trials differ from those in MLflow."""
     recorded = {(r.combination_id, r.number): r.state for r in records if r.kind == "trial"}
     for study in studies:
-        others = [
+        different = [
             f"#{number}"
             for number, state in enumerate(study.states)
             if recorded.get((study.combination_id, number)) != state
         ]
-        if others:
+        if different:
             yield Finding(
-                f"study {study.name!r} holds {', '.join(others)} otherwise than MLflow: "
+                f"study {study.name!r} holds {', '.join(different)} otherwise than MLflow: "
                 "the next sweep rebuilds it"
             )
 

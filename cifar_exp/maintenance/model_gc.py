@@ -1,6 +1,6 @@
-"""Stored files that nothing needs: models that no ranking uses, and files of deleted runs.
+"""Garbage collection of stored files: models that no ranking uses, and files of deleted runs.
 
-Metrics, parameters and records are never touched, so the ranking stays what it is.
+Metrics, params and records are not changed, so the ranking stays the same.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from cifar_exp.tracking import Client, StoredModel
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Collected:
-    """What was found to be of no use."""
+    """The number and size of unused files."""
 
     models: int
     runs: int
@@ -30,17 +30,17 @@ class Collected:
 def collect(name: str, tracking_uri: str, *, dry_run: bool) -> Collected:
     """Delete the stored models of an experiment that no ranking uses, and files of deleted runs.
 
-    The best trial of each combination of the newest sweep keeps its model, and so do its
-    confirmations, and so does every model in MLflow's registry.
+    Kept are the models of the best trial and of the confirmations of each combination in the newest
+    sweep, and every model in MLflow's registry.
 
     Args:
         name: The experiment.
         tracking_uri: The MLflow store.
-        dry_run: Whether to count and delete nothing.
+        dry_run: Whether to count only and delete nothing.
 
     Raises:
-        BadInput: There is no sweep of that name in the store.
-        InUse: A process runs a sweep of it.
+        BadInput: The store has no sweep of that name.
+        InUse: A process is running a sweep of the experiment.
         StoreError: The store cannot be used.
     """
     if not tracking.exists(tracking_uri):
@@ -55,7 +55,7 @@ def collect(name: str, tracking_uri: str, *, dry_run: bool) -> Collected:
 
 
 def used(records: Sequence[RunRecord]) -> set[str]:
-    """Return the runs whose models the ranking of the newest sweep is about."""
+    """Return the ids of the runs whose models the ranking of the newest sweep uses."""
     sweep = max((r for r in records if r.kind == "sweep"), key=lambda r: r.start_time)
     runs: set[str] = set()
     for combination in records:

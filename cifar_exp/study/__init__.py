@@ -1,4 +1,4 @@
-"""All of Optuna: the storage, the samplers and pruners, and the tuning of one combination."""
+"""Everything that uses Optuna: storage, samplers, pruners and the tuning of a combination."""
 
 from cifar_exp.study.storage import StudyError, connect, default_url
 from cifar_exp.study.stored import StoredStudy, StudyState, read_states

@@ -1,4 +1,4 @@
-"""Optuna's pruners, as a definition names them."""
+"""Creates Optuna's pruners from a definition."""
 
 from __future__ import annotations
 
@@ -11,6 +11,6 @@ from cifar_exp.components.pruners import Pruner
 
 
 def make(pruner: type[Pruner], epochs: int) -> BasePruner:
-    """Return the pruner of a study whose whole trials have so many epochs."""
-    made = getattr(optuna.pruners, pruner.optuna_class)
-    return cast("BasePruner", made(**pruner.arguments(epochs)))
+    """Return the Optuna pruner of a study whose complete trials have `epochs` epochs."""
+    pruner_class = getattr(optuna.pruners, pruner.optuna_class)
+    return cast("BasePruner", pruner_class(**pruner.arguments(epochs)))

@@ -1,7 +1,7 @@
-"""How the settings of the next trial are chosen.
+"""Samplers, which choose the settings of the next trial.
 
-Every sampler is made anew for each trial, from a seed that depends on the experiment's seed, the
-combination and the trial's number. So a study's trials are the same in one run or in ten.
+A new sampler is created for each trial, with a seed that depends on the experiment's seed, the
+combination and the trial's number. So the trials of a study do not depend on interruptions.
 """
 
 from __future__ import annotations
@@ -23,11 +23,12 @@ from cifar_exp.components.samplers import Sampler
 
 
 class SobolSampler(BaseSampler):
-    """A scrambled Sobol sequence over all that is searched: trial n takes its nth point.
+    """A scrambled Sobol sequence over the search space: trial n uses the nth point.
 
-    Optuna's own sampler counts points in the study, so an interrupted trial would shift all later
-    ones, and it draws categorical settings at random. Source: Owen, Scrambling Sobol' and
-    Niederreiter-Xing points, 1998.
+    Optuna's own sampler counts the points in the study, so an interrupted trial would shift all
+    later ones, and it draws categorical settings at random.
+
+    Source: Owen, Scrambling Sobol' and Niederreiter-Xing points, 1998.
     """
 
     def __init__(self, space: dict[str, BaseDistribution], seed: int, number: int) -> None:
@@ -36,41 +37,41 @@ class SobolSampler(BaseSampler):
         self.number = number
 
     def infer_relative_search_space(self, study: Any, trial: Any) -> dict[str, BaseDistribution]:
-        """Say that all settings are sampled together."""
+        """Return the whole space: all settings are sampled together."""
         del study, trial
         return self.space
 
     def sample_relative(self, study: Any, trial: Any, search_space: Any) -> dict[str, Any]:
-        """Return the point of the sequence that has the trial's number."""
+        """Return the settings at the point of the sequence with the trial's number."""
         del study, trial, search_space
         points = qmc.Sobol(d=len(self.space), seed=self.seed)
         if self.number > 0:
             points.fast_forward(self.number)
         point = points.random(1)[0]
         return {
-            name: _quantile(distribution, float(share))
-            for (name, distribution), share in zip(self.space.items(), point, strict=True)
+            name: _quantile(distribution, float(probability))
+            for (name, distribution), probability in zip(self.space.items(), point, strict=True)
         }
 
     def sample_independent(self, study: Any, trial: Any, param_name: str, _: Any) -> Any:
-        """Refuse: everything is sampled together."""
+        """Raise KeyError: all settings are sampled together."""
         del trial
         raise KeyError(f"{param_name} is not in the search space of {study.study_name}")
 
 
-def _quantile(distribution: BaseDistribution, share: float) -> Any:
-    """Return the value below which this share of a distribution lies."""
+def _quantile(distribution: BaseDistribution, probability: float) -> Any:
+    """Return the quantile of a distribution at a probability."""
     match distribution:
         case FloatDistribution(low=low, high=high, log=True):
-            return float(loguniform(low, high).ppf(share))
+            return float(loguniform(low, high).ppf(probability))
         case FloatDistribution(low=low, high=high):
-            return float(uniform(low, high - low).ppf(share))
+            return float(uniform(low, high - low).ppf(probability))
         case IntDistribution(low=low, high=high, log=True):
-            return min(high, int(loguniform(low, high + 1).ppf(share)))
+            return min(high, int(loguniform(low, high + 1).ppf(probability)))
         case IntDistribution(low=low, high=high):
-            return min(high, low + int(share * (high - low + 1)))
+            return min(high, low + int(probability * (high - low + 1)))
         case CategoricalDistribution(choices=choices):
-            return choices[int(share * len(choices))]
+            return choices[int(probability * len(choices))]
     raise TypeError(f"no quantile of {distribution!r}")
 
 
@@ -80,8 +81,10 @@ def make(
     study_seed: tuple[int | str, ...],
     number: int,
 ) -> BaseSampler:
-    """Return the sampler of one trial of a study."""
+    """Return the Optuna sampler of one trial of a study."""
     if sampler.optuna_class == SobolSampler.__name__:
         return SobolSampler(space, seeds.derive(*study_seed), number)
-    made = getattr(optuna.samplers, sampler.optuna_class)
-    return cast("BaseSampler", made(seed=seeds.derive(*study_seed, number), **sampler.options))
+    sampler_class = getattr(optuna.samplers, sampler.optuna_class)
+    return cast(
+        "BaseSampler", sampler_class(seed=seeds.derive(*study_seed, number), **sampler.options)
+    )

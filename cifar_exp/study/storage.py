@@ -1,4 +1,4 @@
-"""The Optuna storage that holds the studies."""
+"""The Optuna storage of the studies."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from cifar_exp.system.formatting import first_line
 from cifar_exp.system.paths import lock_file
 from cifar_exp.system.urls import hide, secrets_in, store_name
 
-SECONDS_TO_WAIT_FOR_SQLITE = 60
+SQLITE_TIMEOUT = 60  # seconds
 
 
 class Storage(RDBStorage):
-    """Optuna's relational storage; whole trials are added to it, and read by whoever wants to.
+    """Optuna's relational storage, to which finished trials are added.
 
-    Optuna looks twice for each intermediate value before it writes it, which takes a millisecond.
-    A trial that is new has none.
+    Optuna queries each intermediate value twice before it writes it, which takes a millisecond. A
+    new trial has none, so the queries are skipped.
     """
 
     def _set_trial_intermediate_value_without_commit(
@@ -45,14 +45,15 @@ class StudyError(Unavailable):
 
 
 def default_url() -> str:
-    """Return the database file `optuna.db` in the current folder."""
+    """Return the URL of the database file `optuna.db` in the current folder."""
     return f"sqlite:///{Path('optuna.db').absolute()}"
 
 
 def connect(url: str) -> BaseStorage:
-    """Open the study storage at `url`, which is created if it is a new database.
+    """Open the study storage at `url`; a new database is created.
 
-    Several processes may call this at once: Optuna makes its tables unguarded, so a lock does.
+    Several processes may call this at the same time: a lock protects the creation of the tables,
+    which Optuna does not protect itself.
 
     Raises:
         StudyError: The storage cannot be used.
@@ -62,9 +63,9 @@ def connect(url: str) -> BaseStorage:
     try:
         with FileLock(lock_file(f"tables {store_name(url)}")):
             if url.startswith("sqlite"):
-                wait = {"connect_args": {"timeout": SECONDS_TO_WAIT_FOR_SQLITE}}
-                return Storage(url, engine_kwargs=wait)
+                timeout = {"connect_args": {"timeout": SQLITE_TIMEOUT}}
+                return Storage(url, engine_kwargs=timeout)
             return Storage(url)
-    except Exception as error:  # each kind of storage raises its own driver's errors
+    except Exception as error:  # each database driver raises errors of its own
         reason = hide(first_line(error), secrets_in(url))
         raise StudyError(f"the Optuna storage cannot be used: {reason}") from error

@@ -1,4 +1,4 @@
-"""The study of one combination in the Optuna storage: a copy of what MLflow holds, to look at."""
+"""The study of one combination in the Optuna storage: a copy of its trials in MLflow."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ from cifar_exp.study.tuning import TrialResult
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class StudyState:
-    """What the storage holds of a study."""
+    """The states of the trials of a study in the storage."""
 
     name: str
     combination_id: str
     states: tuple[str, ...]
-    """The state of each trial, in Optuna's words."""
+    """Optuna's name of the state of each trial."""
 
 
 def read_states(storage_url: str, experiment: str) -> list[StudyState]:
@@ -50,14 +50,15 @@ def read_states(storage_url: str, experiment: str) -> list[StudyState]:
 
 
 class StoredStudy:
-    """A study that is brought to the results it is told, in the order of their numbers.
+    """A stored study, to which trials are added in the order of their numbers.
 
-    A trial stands in it once all trials before it have ended: Optuna numbers them as they come.
+    A trial is added once all trials before it have ended, as Optuna numbers trials by the order in
+    which they are added.
 
     Args:
         storage: The Optuna storage.
         name: The name of the study.
-        space: What its trials search.
+        space: The search space.
     """
 
     def __init__(
@@ -71,7 +72,7 @@ class StoredStudy:
         self._states = [trial.state.name for trial in self._study.get_trials(deepcopy=False)]
 
     def follow(self, results: Sequence[TrialResult], run_ids: Mapping[int | None, str]) -> None:
-        """Bring it to the trials that MLflow holds; if it holds others, it is made anew."""
+        """Add the trials in MLflow; if the study differs from them, create it again first."""
         recorded = {result.number: result.state for result in results}
         if self._states != [recorded.get(number) for number in range(len(self._states))]:
             optuna.delete_study(study_name=self._name, storage=self._storage)
@@ -80,7 +81,7 @@ class StoredStudy:
             self.add(result, run_ids[result.number])
 
     def add(self, result: TrialResult, run_id: str) -> None:
-        """Add a trial that has ended, and those that have waited for it."""
+        """Add a trial that has ended, and the later trials that waited for it."""
         self._waiting[result.number] = result, run_id
         while (number := len(self._states)) in self._waiting:
             self._append(*self._waiting.pop(number))

@@ -1,9 +1,9 @@
-"""The tuning of one combination: what its next trials are, and which are given up early.
+"""The tuning of one combination: the settings of its next trials, and pruning.
 
-It is a function of the definition and of the results it is told, kept in memory, so that no trainer
-waits for a database. Trials are asked in blocks: sampler and pruner know the results of earlier
-blocks, and of their own block the settings that were drawn before. What is trained then does not
-depend on the number of trainers, nor on which of them is the first to end.
+The tuning is kept in memory, so that no trainer waits for a database. It depends only on the
+definition and the results of the trials. Trials are asked in blocks: sampler and pruner know the
+results of earlier blocks, and the settings of earlier trials in the same block. So what is trained
+does not depend on the number of trainers or on which trial ends first.
 """
 
 from __future__ import annotations
@@ -35,12 +35,12 @@ class TrialResult:
 
     number: int
     params: Mapping[str, Value]
-    """What was searched, as `Experiment.space` names it."""
+    """The sampled settings, with the names of `Experiment.space`."""
     accuracies: Mapping[int, float]
     """The validation accuracy of each epoch."""
     state: records.TrialState
     val_accuracy: float | None
-    """That of the last epoch; None for a trial that failed."""
+    """Validation accuracy of the last epoch; None for a failed trial."""
 
 
 class Tuning:
@@ -48,8 +48,8 @@ class Tuning:
 
     Args:
         experiment: The definition.
-        combination: What is tuned.
-        name: The name of its study; Hyperband draws a trial's bracket from it.
+        combination: The combination.
+        name: The name of its study; Hyperband derives the bracket of a trial from it.
     """
 
     def __init__(self, experiment: Experiment, combination: Combination, name: str) -> None:
@@ -64,9 +64,9 @@ class Tuning:
         self._ended: dict[int, FrozenTrial] = {}
 
     def ask(self, number: int) -> dict[str, Value]:
-        """Return the settings of a trial; all trials of earlier blocks have to be told.
+        """Return the settings of a trial; requires the results of all earlier blocks.
 
-        To ask again gives the same settings.
+        Repeated calls return the same settings.
         """
         if number not in self._begun:
             study = self._study(number)
@@ -77,15 +77,15 @@ class Tuning:
         return dict(self._begun[number][1].params)
 
     def is_to_be_pruned(self, number: int, epoch: int, accuracy: float) -> bool:
-        """Take note of an epoch of a trial, and say whether to give the trial up there."""
+        """Report an epoch of a trial; return whether to prune the trial."""
         _, trial = self._begun[number]
         trial.report(accuracy, epoch)
-        return epoch < self._epochs and trial.should_prune()  # never after the last one
+        return epoch < self._epochs and trial.should_prune()  # never after the last epoch
 
     def tell(self, result: TrialResult) -> None:
-        """Take note of the end of a trial; one that was not asked here is added.
+        """Record the result of a trial; a trial that was not asked in this process is added.
 
-        What pruners note in a trial follows from its epochs, so these are gone through again.
+        The epochs of an added trial are reported again, as pruners store attributes at each epoch.
         """
         number = result.number
         if number not in self._begun:
@@ -107,13 +107,13 @@ class Tuning:
         self._forget_earlier_blocks(number)
 
     def tell_all(self, results: Iterable[TrialResult]) -> None:
-        """Take note of trials that ended earlier, if any other one depends on them."""
+        """Record trials that ended earlier, unless the trials are independent."""
         for result in results:
             if math.isfinite(self.block_size):
                 self.tell(result)
 
     def _study(self, number: int) -> optuna.Study:
-        """Return a study that knows what this trial may know."""
+        """Return an in-memory study with the trials that this trial may depend on."""
         study = optuna.create_study(
             study_name=self.name,
             direction="maximize",
@@ -125,40 +125,40 @@ class Tuning:
         return study
 
     def _known(self, number: int) -> Iterator[FrozenTrial]:
-        """Give the trials before this one: those of its own block as they began."""
-        block_begins = number - number % int(self.block_size)
-        for earlier in range(block_begins):
+        """Yield the earlier trials; those of the same block as running, without results."""
+        block_start = number - number % int(self.block_size)
+        for earlier in range(block_start):
             yield self._ended[earlier]
-        for beside in range(block_begins, number):
+        for sibling in range(block_start, number):
             yield optuna.trial.create_trial(
-                state=TrialState.RUNNING, params=self.ask(beside), distributions=dict(self.space)
+                state=TrialState.RUNNING, params=self.ask(sibling), distributions=dict(self.space)
             )
 
     def _forget_earlier_blocks(self, number: int) -> None:
-        """Let go of the studies of trials that nobody asks for any more."""
+        """Delete the in-memory studies of finished trials in earlier blocks."""
         if not math.isfinite(self.block_size):
             self._begun.pop(number)
             return
-        block_begins = number - number % int(self.block_size)
-        for old in [n for n in self._begun if n < block_begins and n in self._ended]:
+        block_start = number - number % int(self.block_size)
+        for old in [n for n in self._begun if n < block_start and n in self._ended]:
             del self._begun[old]
 
 
 def block_size(experiment: Experiment) -> float:
-    """Return how many trials of a combination are asked together; infinity where none depends."""
+    """Return how many trials of a combination form a block; infinity if trials are independent."""
     search = experiment.search
     independent = SAMPLERS[search.sampler].independent and search.pruner == "none"
     return math.inf if independent else search.at_once
 
 
 def distributions(experiment: Experiment, combination: Combination) -> dict[str, BaseDistribution]:
-    """Say in Optuna's terms what the study of a combination searches."""
+    """Return the search space of a combination as Optuna distributions."""
     space = experiment.space(combination)
     return {name: _distribution(values) for name, values in space.items()}
 
 
 def study_name(experiment: Experiment, combination: Combination, identity: str) -> str:
-    """Name the study of a combination."""
+    """Return the name of the study of a combination."""
     return f"{experiment.name}/{combination.name} {identity}"
 
 

@@ -1,1 +1,1 @@
-"""One execution of an experiment: what is left, in which order, who trains it, what is recorded."""
+"""One execution of an experiment: remaining work, scheduling, executors, recording and resume."""

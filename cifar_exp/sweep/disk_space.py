@@ -1,4 +1,4 @@
-"""Room on the disks: what a sweep needs, what there is, and what is said where there is none."""
+"""Disk space: the estimated need of a sweep, the check before it, and the error of a full disk."""
 
 from __future__ import annotations
 
@@ -20,16 +20,16 @@ BYTES_PER_MODEL = 10_000  # what MLflow writes beside a network
 BYTES_PER_RUN = 30_000  # rows in the two databases
 FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 FULL_SQLITE = {sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR_WRITE, sqlite3.SQLITE_IOERR_SHMSIZE}
-FULL_TEXTS = ("No space left on device", "database or disk is full")  # also told by a server
+FULL_TEXTS = ("No space left on device", "database or disk is full")  # also from a server
 
 
 class NoRoom(Unavailable):
-    """A disk has too little room for what is to be stored."""
+    """A disk has too little free space."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Need:
-    """What is to be stored, in bytes."""
+    """Disk space that a sweep needs, in bytes."""
 
     files: int
     """Models and predictions."""
@@ -40,13 +40,13 @@ class Need:
 def need(
     experiment: Experiment, model_bytes: int, test_images: int, records: Sequence[RunRecord] = ()
 ) -> Need:
-    """Return what a sweep will store, beside what it has stored already.
+    """Estimate the disk space that the rest of a sweep needs.
 
     Args:
         experiment: The sweep.
         model_bytes: The size of one stored network.
         test_images: How many predictions a confirmation stores.
-        records: The runs of the experiment's combinations that are there.
+        records: The existing runs of the experiment's combinations.
     """
     combinations = len(experiment.combinations())
     trials = combinations * experiment.search.trials - _finished(
@@ -55,7 +55,7 @@ def need(
     confirmations = combinations * experiment.confirm.seeds - _finished(
         records, "confirmation", range(1, experiment.confirm.seeds + 1)
     )
-    tuned = min(trials, combinations)  # at most so many combinations still find a better trial
+    tuned = min(trials, combinations)  # each can still store one new best model
     models = (trials if experiment.keep_models == "all" else tuned) + confirmations
     predictions = confirmations * test_images * BYTES_PER_PREDICTION
     return Need(
@@ -65,29 +65,33 @@ def need(
 
 
 def check(experiment: Experiment, needs: Iterable[tuple[Path, int]]) -> None:
-    """Check that there is room for so many bytes in each folder, whether it exists yet or not.
+    """Check that the disks have enough free space.
+
+    Args:
+        experiment: The sweep, for the message.
+        needs: Folders, which need not exist yet, and the bytes needed in each.
 
     Raises:
-        NoRoom: A disk has less room than its folders need together.
+        NoRoom: A disk has less free space than its folders need together.
     """
     disks: dict[int, tuple[Path, int]] = {}
     for folder, num_bytes in needs:
-        existing = _existing(folder)
-        path, together = disks.get(existing.stat().st_dev, (existing, 0))
-        disks[existing.stat().st_dev] = (path, together + num_bytes)
-    for path, together in disks.values():
+        parent = _existing_parent(folder)
+        path, total = disks.get(parent.stat().st_dev, (parent, 0))
+        disks[parent.stat().st_dev] = (path, total + num_bytes)
+    for path, total in disks.values():
         free = shutil.disk_usage(path).free
-        if together > free:
+        if total > free:
             advice = "" if experiment.keep_models == "best" else ', or set keep_models = "best"'
             raise NoRoom(
-                f"experiment {experiment.name!r} needs about {size(together - free)} more than the "
+                f"experiment {experiment.name!r} needs about {size(total - free)} more than the "
                 f"{size(free)} free on {path}; free some{advice}"
             )
 
 
 @contextmanager
 def told_when_full() -> Iterator[None]:
-    """Turn whatever error a full disk has caused into one sentence.
+    """Convert any error caused by a full disk into `NoRoom`.
 
     Raises:
         NoRoom: A disk is full.
@@ -95,12 +99,12 @@ def told_when_full() -> Iterator[None]:
     try:
         yield
     except Exception as error:
-        if not any(map(_tells_of_full_disk, _causes(error))):
+        if not any(map(_is_disk_full, _causes(error))):
             raise
-        named = (getattr(cause, "filename", None) for cause in _causes(error))
-        path = next((f" at {name}" for name in named if name), "")
+        names = (getattr(cause, "filename", None) for cause in _causes(error))
+        path = next((f" at {name}" for name in names if name), "")
         raise NoRoom(
-            f"the disk is full{path}: make room, and the same command goes on from here"
+            f"the disk is full{path}: free some space, then run the same command again to resume"
         ) from error
 
 
@@ -113,7 +117,7 @@ def _finished(records: Sequence[RunRecord], kind: str, numbers: range) -> int:
     return len(found)
 
 
-def _existing(folder: Path) -> Path:
+def _existing_parent(folder: Path) -> Path:
     return next(path for path in (folder, *folder.absolute().parents) if path.exists())
 
 
@@ -124,7 +128,7 @@ def _causes(error: BaseException) -> Iterator[BaseException]:
         cause = cause.__cause__ or cause.__context__
 
 
-def _tells_of_full_disk(error: BaseException) -> bool:
+def _is_disk_full(error: BaseException) -> bool:
     match error:
         case OSError(errno=number) if number in FULL:
             return True

@@ -1,4 +1,4 @@
-"""What a sweep tells while it runs, for whoever shows progress."""
+"""Progress events of a sweep."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ WORDS: dict[TrainingKind, str] = {"trial": "trial", "confirmation": "seed"}
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Event:
-    """One training of a combination begins, has finished an epoch or, with a `state`, has ended.
+    """A training has started, has finished an epoch or, if `state` is set, has ended.
 
-    `epoch` is the last finished one, so 0 at the beginning. A training that an earlier execution
-    has finished is told of by one event with `kept` set.
+    `epoch` is the last finished epoch, so 0 at the start. A training that an earlier execution
+    finished has one event, with `kept` set.
     """
 
     combination: str
@@ -35,7 +35,7 @@ class Event:
 
     @property
     def training(self) -> str:
-        """Its name within the combination, such as `trial 3` or `seed 2`."""
+        """Name of the training within its combination, such as `trial 3` or `seed 2`."""
         return f"{WORDS[self.kind]} {self.number}"
 
 

@@ -1,4 +1,4 @@
-"""What a sweep would cost: its trainings counted, its time measured on a few batches."""
+"""The plan of a sweep: number of trainings, disk space, and time estimated from a few batches."""
 
 from __future__ import annotations
 
@@ -21,16 +21,16 @@ from cifar_exp.training import loop
 from cifar_exp.training.hardware import prepare_process
 
 MEASURED_SECONDS = 0.5
-MOST_STEPS = 50
+MAX_STEPS = 50
 
-# As `make bench` measures them: beside training, for each trial, and once for each sweep
+# Overhead as measured by `make bench`: per training, and once per sweep
 SECONDS_PER_RUN = 0.05
 SECONDS_PER_SWEEP = 6.0
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Plan:
-    """The size of a sweep; `seconds` is for all workers together, without pruning."""
+    """The estimated cost of a sweep; `seconds` is wall time with all workers, without pruning."""
 
     combinations: int
     trials: int
@@ -45,26 +45,26 @@ class Plan:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Speed:
-    """What a worker measured while all others did the same."""
+    """Speed of one worker, measured while all others ran the same measurement."""
 
     started: float
-    """Seconds since 1970 at which the worker was ready."""
+    """When the worker was ready, in seconds since 1970."""
     step_seconds: Mapping[int, float]
-    """A training step by batch size, with the first loss and optimizer."""
+    """Seconds of a training step by batch size, with the first loss and optimizer."""
     optimizer_seconds: Mapping[str, float]
-    """What a step with each optimizer takes more than with the first."""
+    """Additional seconds of a step with each optimizer, compared with the first."""
     evaluation_seconds: float
-    """Evaluation of one image."""
+    """Seconds to evaluate one image."""
 
 
 def measure(experiment: Experiment, data: Dataset, workers: int, threads: int) -> Plan:
-    """Plan a sweep from a few training steps, taken by as many processes as will work on it.
+    """Estimate the cost of a sweep from a few training steps, in as many processes as it uses.
 
-    Nothing is recorded. The guess takes all batch sizes as equally frequent.
+    Nothing is recorded. The estimate assumes that all batch sizes are equally frequent.
     """
-    asked = time.time()
-    speeds = _measure_side_by_side(experiment, data, workers, threads)
-    start_seconds = max(speed.started for speed in speeds) - asked
+    requested = time.time()
+    speeds = _measure_in_parallel(experiment, data, workers, threads)
+    start_seconds = max(speed.started for speed in speeds) - requested
     training_seconds = {
         c.name: fmean([_training_seconds(experiment, data, c, speed) for speed in speeds])
         for c in experiment.combinations()
@@ -73,25 +73,26 @@ def measure(experiment: Experiment, data: Dataset, workers: int, threads: int) -
     chains = [
         _chain(experiment, seconds, seconds + test_seconds) for seconds in training_seconds.values()
     ]
-    busy = makespan(chains, workers)
-    return _plan(experiment, data, SECONDS_PER_SWEEP + start_seconds + busy, speeds)
+    training_time = makespan(chains, workers)
+    return _plan(experiment, data, SECONDS_PER_SWEEP + start_seconds + training_time, speeds)
 
 
 @dataclass(frozen=True, slots=True)
 class Block:
-    """Trainings of one combination that can run side by side."""
+    """Trainings of one combination that can run at the same time."""
 
     number: int
     seconds: float
-    """Of each of them."""
+    """Seconds of each training."""
 
 
 def makespan(chains: Sequence[Sequence[Block]], workers: int) -> float:
-    """Return when the last trainer is done, in seconds from the start.
+    """Return when the last trainer finishes, in seconds from the start.
 
     Args:
-        chains: The trainings of each combination: its blocks follow one after the other.
-        workers: Trainers; each takes what has the most behind it, as the scheduler does.
+        chains: The blocks of each combination; a block starts when the previous one has ended.
+        workers: Number of trainers; each takes the combination with the most remaining work, as
+            the scheduler does.
     """
     left = [list(chain) for chain in chains]
     ready, ends, started = ([0.0] * len(left), [0.0] * len(left), [0] * len(left))
@@ -116,9 +117,9 @@ def _chain(experiment: Experiment, trial: float, confirmation: float) -> list[Bl
     """Return the blocks of a combination, from the seconds of its trials and confirmations."""
     trials = experiment.search.trials
     size = int(min(trials, block_size(experiment)))
-    whole = [Block(size, trial)] * (trials // size)
+    full_blocks = [Block(size, trial)] * (trials // size)
     rest = [Block(trials % size, trial)] if trials % size else []
-    return [*whole, *rest, Block(experiment.confirm.seeds, confirmation)]
+    return [*full_blocks, *rest, Block(experiment.confirm.seeds, confirmation)]
 
 
 def _plan(experiment: Experiment, data: Dataset, seconds: float, speeds: Sequence[Speed]) -> Plan:
@@ -140,10 +141,10 @@ def _plan(experiment: Experiment, data: Dataset, seconds: float, speeds: Sequenc
     )
 
 
-def _measure_side_by_side(
+def _measure_in_parallel(
     experiment: Experiment, data: Dataset, workers: int, threads: int
 ) -> list[Speed]:
-    """Measure in as many processes as a sweep has: side by side they slow each other down."""
+    """Measure in as many processes as the sweep has, since parallel processes slow each other."""
     if workers == 1:
         prepare_process(threads)
         return [_measure(experiment, data)]
@@ -162,7 +163,7 @@ def _measure(experiment: Experiment, data: Dataset) -> Speed:
     started = time.time()
     combinations = experiment.combinations()[: len(experiment.optimizers)]
     sizes = experiment.search.batch_size
-    # An optimizer's step does not depend on the batch, so one size shows what each adds.
+    # The time of an optimizer's step does not depend on the batch size, so one size is enough.
     steps = {
         c.optimizer.name: _step_seconds(_config(experiment, c, min(sizes)), data)
         for c in combinations
@@ -183,7 +184,7 @@ def _measure(experiment: Experiment, data: Dataset) -> Speed:
 def _training_seconds(
     experiment: Experiment, data: Dataset, combination: Combination, speed: Speed
 ) -> float:
-    """Return what one training of a combination takes, with its run in MLflow."""
+    """Return the seconds of one training of a combination, including its run in MLflow."""
     added = speed.optimizer_seconds[combination.optimizer.name]
     epochs = [
         math.ceil(len(data.train) / size) * (seconds + added)
@@ -194,32 +195,32 @@ def _training_seconds(
 
 
 def _step_seconds(config: TrialConfig, data: Dataset) -> float:
-    """Time some training steps after one that warms up: fewer where they are slow."""
+    """Return the seconds of a training step, measured after one warm-up step."""
     warm_up = _steps(config, data, 1)
-    return _steps(config, data, min(MOST_STEPS, math.ceil(MEASURED_SECONDS / warm_up)))
+    return _steps(config, data, min(MAX_STEPS, math.ceil(MEASURED_SECONDS / warm_up)))
 
 
 def _steps(config: TrialConfig, data: Dataset, num_steps: int) -> float:
-    """Return what each of so many training steps takes, or as many as the data allows."""
+    """Return the mean seconds of `num_steps` training steps, or of as many as the data allows."""
     num_images = min(len(data.train), num_steps * config.batch_size)
-    few = replace(data, train=data.train.first(num_images), val=data.val.first(1))
-    [epoch] = loop.train(loop.build_model(config, few), config, few)
+    subset = replace(data, train=data.train.first(num_images), val=data.val.first(1))
+    [epoch] = loop.train(loop.build_model(config, subset), config, subset)
     return config.batch_size / epoch.images_per_second
 
 
 def _evaluation_seconds(experiment: Experiment, data: Dataset) -> float:
-    """Time the evaluation of an image, after a batch that warms up."""
+    """Return the seconds to evaluate one image, measured after one warm-up batch."""
     config = _config(experiment, experiment.combinations()[0], experiment.search.batch_size[0])
     model = loop.build_model(config, data)
-    few = data.val.first(2 * loop.EVALUATION_BATCH)
-    for split in (few.first(loop.EVALUATION_BATCH), few):
+    subset = data.val.first(2 * loop.EVALUATION_BATCH)
+    for split in (subset.first(loop.EVALUATION_BATCH), subset):
         started = time.perf_counter()
         loop.evaluate(model, config.loss_settings, split, config.precision)
-    return (time.perf_counter() - started) / len(few)
+    return (time.perf_counter() - started) / len(subset)
 
 
 def _config(experiment: Experiment, combination: Combination, batch_size: int) -> TrialConfig:
-    """Return a training with the low end of everything searched: its speed is that of any."""
+    """Return a training with the low end of every searched range, which does not affect speed."""
     low = {
         name: values.low
         for name, values in experiment.space(combination).items()

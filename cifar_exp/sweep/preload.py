@@ -1,6 +1,6 @@
-"""All that a trainer needs, for the fork server to load.
+"""The modules that the fork server loads for trainers.
 
-Its trainers never look through these objects for garbage: that would copy the memory they share.
+`gc.freeze` excludes their objects from garbage collection, which would copy the shared memory.
 """
 
 import gc

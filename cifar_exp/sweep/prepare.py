@@ -1,4 +1,4 @@
-"""What is made sure of before a sweep records anything: its stores, its data, and that they fit."""
+"""Pre-flight checks of a sweep: stores, data, and whether the definition fits the data."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ from cifar_exp.training.loop import initial_model
 
 
 def check_stores(tracking_uri: str, storage_url: str) -> None:
-    """Check what can be checked of both stores before anything is made.
+    """Check both stores before anything is written.
 
     Raises:
-        BadInput: They are one database: MLflow and Optuna both keep their version in a table of
+        BadInput: They are the same database; MLflow and Optuna both use a version table of
             the same name.
-        StoreError, Unavailable: A server does not answer, or a file cannot be written.
+        StoreError, Unavailable: A server does not respond, or a file cannot be written.
     """
     stores = (tracking_uri, storage_url)
     if len({(store_name(store), _schema(store)) for store in stores}) == 1:
-        shown = without_credentials(storage_url)
-        raise BadInput(f"MLflow and Optuna need a database each, and both have {shown}")
+        address = without_credentials(storage_url)
+        raise BadInput(f"MLflow and Optuna need separate databases, but both are set to {address}")
     tracking.check_server(tracking_uri)
     for store in stores:
         sqlite.check_writable(store)
@@ -37,7 +37,7 @@ def _schema(store: str) -> str:
 
 
 def prepare(experiment: Experiment, progress: Progress = no_progress) -> Dataset:
-    """Load the data of an experiment, and check that the definition fits it.
+    """Load the data of an experiment and check that the definition fits it.
 
     Raises:
         DefinitionError: The network cannot take the images, or a batch is too large.
@@ -52,7 +52,7 @@ def check_fit(experiment: Experiment, data: Dataset) -> None:
     """Check that the network takes the images, and that no batch is larger than the split.
 
     Raises:
-        DefinitionError: One of them does not fit.
+        DefinitionError: The network cannot take the images, or a batch is too large.
     """
     available = len(data.train.labels)
     largest = max(experiment.search.batch_size)
@@ -66,6 +66,6 @@ def check_fit(experiment: Experiment, data: Dataset) -> None:
 
 
 def model_bytes(experiment: Experiment, data: Dataset) -> int:
-    """Return the size of one stored network."""
+    """Return the size of one stored network in bytes."""
     model = initial_model(experiment.model, data, experiment.seed)
     return sum(p.numel() * p.element_size() for p in model.parameters())

@@ -1,4 +1,4 @@
-"""What an MLflow store holds of a sweep: its ranking, and what its report shows beside it."""
+"""The results of a sweep, read from an MLflow store: the ranking and the data of its report."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ class Results:
     Args:
         client: The MLflow store.
         records: The runs of an experiment.
-        sweep_run_id: The run of the sweep; by default the latest sweep.
+        sweep_run_id: The run of the sweep; default: the latest sweep.
 
     Raises:
-        ValueError: There is no such sweep among the records.
+        ValueError: The records have no such sweep.
         StoreError: The store cannot be read.
     """
 
@@ -42,7 +42,7 @@ class Results:
         return rank(self.records, self.sweep_run_id, method, self.curves)
 
     def evidence(self) -> Evidence:
-        """Return what a report shows beside the ranking; this reads every stored prediction."""
+        """Return the additional data of a report; reads every stored prediction."""
         return Evidence(
             curves=confirmed_curves(self.confirmed, self.curves),
             predictions={
@@ -51,7 +51,7 @@ class Results:
         )
 
     def _predictions(self, runs: Sequence[RunRecord]) -> Iterator[Predictions]:
-        """Read the predictions of runs; older versions stored none."""
+        """Yield the predictions of runs; older versions stored none."""
         for run in runs:
             with suppress(StoreError):
                 yield tracking.read_predictions(self.client, run.run_id)

@@ -1,4 +1,4 @@
-"""One training by hand, recorded like a trial but part of no sweep."""
+"""A single training, recorded like a trial but outside of any sweep."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from cifar_exp.training.trainer import Outcome, Steps, Training, train
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Single:
-    """What one training is asked for."""
+    """The request for a single training."""
 
     experiment: Experiment
     tracking_uri: str
@@ -35,8 +35,8 @@ def run(
     """Train once and record it in MLflow.
 
     Returns:
-        How the training ended, and the path of its run in MLflow's pages; `tracking.address` says
-        where that is on a server.
+        The outcome, and the path of the run in MLflow's UI; `tracking.address` returns
+        its full address.
     """
     with tracking.delivering(single.tracking_uri, single.mlflow_experiment) as store:
         return _run(replace(single, tracking_uri=store), data, after_epoch)
@@ -67,7 +67,7 @@ def _training(experiment: Experiment) -> Training:
 
 
 def _open_run(single: Single, training: Training, data: Dataset) -> Run:
-    """Open the run of the training: that which `mlflow run` made for this process, or a new one."""
+    """Open the run of the training: the one `mlflow run` created for this process, or a new one."""
     client = tracking.connect(single.tracking_uri)
     params = training_run.params(training.config, data, single.threads)
     name = single.experiment.name
@@ -81,7 +81,7 @@ def _open_run(single: Single, training: Training, data: Dataset) -> Run:
 
 
 def _record(steps: Steps, run_: Run, after_epoch: Callable[[EpochMetrics], None]) -> Outcome:
-    """Train to the end, and record and tell of each epoch."""
+    """Train to the end; log each epoch and call `after_epoch`."""
     try:
         metrics = next(steps)
         while True:

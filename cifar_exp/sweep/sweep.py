@@ -1,6 +1,6 @@
-"""One execution of an experiment: every combination tuned, confirmed and ranked.
+"""One execution of an experiment: all_records combination is tuned, confirmed and ranked.
 
-The same call again goes on from what MLflow holds and repeats nothing.
+A repeated call resumes from the trainings in MLflow and repeats none of them.
 """
 
 from __future__ import annotations
@@ -37,12 +37,12 @@ from cifar_exp.system import locks, paths, sqlite
 from cifar_exp.tracking import Tracker
 from cifar_exp.training.trainer import Group
 
-MODELS_PER_CHECKPOINT = 6  # weights and two states of an optimizer, the old ones and the new
+MODELS_PER_CHECKPOINT = 6  # weights and two optimizer states, for the old and the new file
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Sweep:
-    """What one execution is asked for."""
+    """The request for one execution."""
 
     experiment: Experiment
     definition: str
@@ -50,24 +50,24 @@ class Sweep:
     tracking_uri: str
     storage_url: str
     workers: int
-    """Trainers that work side by side."""
+    """Number of trainers that run in parallel."""
     threads: int
-    """Threads of each trainer."""
+    """CPU threads of each trainer."""
     time_limit: float | None = None
-    """Seconds that a training may take, if there is a limit."""
+    """The longest time of a training in seconds; None for no limit."""
 
     @property
     def stores(self) -> tuple[str, str]:
-        """The addresses of MLflow's store and Optuna's."""
+        """The addresses of the MLflow store and the Optuna storage."""
         return self.tracking_uri, self.storage_url
 
 
 NewExecutor = Callable[[Sweep, Sequence[Connection]], AbstractContextManager[Executor]]
-"""Makes the executor of a sweep; the connections end its wait for messages as well."""
+"""Creates the executor of a sweep; the connections also end its wait for messages."""
 
 
 def local_executor(sweep: Sweep, alarms: Sequence[Connection]) -> LocalExecutor:
-    """Return trainers that are processes of this machine."""
+    """Return an executor that runs trainers as processes of this machine."""
     return LocalExecutor(sweep.workers, sweep.threads, alarms)
 
 
@@ -77,20 +77,20 @@ def run(
     """Tune, confirm and rank all combinations.
 
     Args:
-        sweep: What is run, and how.
-        data: The data that `prepare` has loaded.
-        watch: Told of every epoch and training.
-        new_executor: Makes what gives trainers.
+        sweep: The request.
+        data: The data set, loaded by `prepare`.
+        watch: Called with an event for all_records epoch, start and end of a training.
+        new_executor: Creates the executor.
 
     Returns:
-        The ranking, and the path of the sweep's run in MLflow's pages; `tracking.address` says
-        where that is on a server.
+        The ranking, and the path of the sweep's run in MLflow's UI; `tracking.address` returns
+        its full address.
 
     Raises:
         StoreError, StudyError: A store cannot be used.
         InUse: Another process runs the same experiment.
-        NoRoom: A disk has too little room, or is full.
-        TrainerError: Trainers cannot be had.
+        NoRoom: A disk has too little free space, or is full.
+        TrainerError: Trainers cannot be started.
     """
     name = sweep.experiment.name
     alone = locks.alone(sweep.stores, name)
@@ -102,7 +102,7 @@ def run(
 def _run(
     sweep: Sweep, data: Dataset, watch: Watch, new_executor: NewExecutor
 ) -> tuple[Ranking, str]:
-    """Run a sweep that this process holds, in a store that is there to stay."""
+    """Run a sweep whose lock this process holds; its store is a local one or an outbox."""
     tracker, inherited = _connect(sweep)
     _check_room(sweep, data, tracker)
     try:
@@ -111,16 +111,16 @@ def _run(
         _train_all(sweep, data, tracker, parents, watch, new_executor)
         ranking = runs.close(tracker, run_, parents)
     except BaseException:
-        with suppress(Exception):  # where the store itself has failed, that is what to tell
+        with suppress(Exception):  # the store may be what failed; raise the first error
             tracker.close_running()
         raise
     return ranking, run_.page
 
 
 def _connect(sweep: Sweep) -> tuple[Tracker, str | None]:
-    """Create the stores, and repair what dead processes have left.
+    """Create the stores, and repair them after a crash.
 
-    Returns the tracker, and the id of the run that `mlflow run` made for this process.
+    Returns the tracker, and the id of the run that `mlflow run` created for this process, if any.
     """
     client = tracking.connect(sweep.tracking_uri)
     study.connect(sweep.storage_url)
@@ -135,7 +135,7 @@ def _connect(sweep: Sweep) -> tuple[Tracker, str | None]:
 
 
 def _check_room(sweep: Sweep, data: Dataset, tracker: Tracker) -> None:
-    """Check that what is left to store has room on the disks of this machine that take it."""
+    """Check that the local disks have enough space for the rest of the sweep."""
     experiment = sweep.experiment
     identities = {experiment.identity(c, data.fingerprint) for c in experiment.combinations()}
     records = [r for r in tracker.records() if r.combination_id in identities]
@@ -143,12 +143,12 @@ def _check_room(sweep: Sweep, data: Dataset, tracker: Tracker) -> None:
     need = disk_space.need(experiment, model, len(data.test), records)
     files = tracking.artifact_folder(tracker.client, tracker.mlflow_experiment_id)
     databases = {file.parent for file in map(sqlite.file, sweep.stores) if file is not None}
-    at_work = sweep.workers if need.rows else 0  # a sweep that is done trains nothing
+    active_trainers = sweep.workers if need.rows else 0  # a finished sweep trains nothing
     needs = [
         *([] if files is None else [(files, need.files)]),
         *((folder, need.rows) for folder in databases),
-        (Path(tempfile.gettempdir()), at_work * model),
-        (paths.cache(), at_work * MODELS_PER_CHECKPOINT * model),
+        (Path(tempfile.gettempdir()), active_trainers * model),
+        (paths.cache(), active_trainers * MODELS_PER_CHECKPOINT * model),
     ]
     disk_space.check(experiment, needs)
 
@@ -161,7 +161,7 @@ def _train_all(
     watch: Watch,
     new_executor: NewExecutor,
 ) -> None:
-    """Train what is left to do; trainers are started when there is something, and not before."""
+    """Train the remaining work; no trainer is started if nothing remains."""
     experiment = sweep.experiment
     records = records_by_combination(experiment, data, tracker)
     ended = trial_results(experiment, records, tracker)
@@ -173,14 +173,14 @@ def _train_all(
     retention = model_retention(experiment, works, tracker)
     if not any(any(work.ready()) for work in works):
         return
-    every = [record for some in records.values() for record in some]
+    all_records = [record for some in records.values() for record in some]
     writer = Writer(
         Records(
             tracker=tracker,
             data=data,
             threads=sweep.threads,
             parents=parents,
-            records=every,
+            records=all_records,
             studies=studies,
         )
     )

@@ -60,6 +60,6 @@ def _hear_no_more() -> None:
 
 
 def _end_here(code: int) -> None:
-    sentence = "ended before all runs were closed; the same command goes on from here"
+    sentence = "ended before all runs were closed; run the same command again to resume"
     print(sentence, file=sys.stderr, flush=True)
     os._exit(code)

@@ -1,1 +1,1 @@
-"""One training: batches, epochs, evaluation and checkpoints; nothing of MLflow or Optuna."""
+"""One training: batches, epochs, evaluation and checkpoints, without MLflow and Optuna."""

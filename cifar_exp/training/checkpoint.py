@@ -1,7 +1,7 @@
-"""What a training needs to go on from its last epoch, in a file of this machine.
+"""Checkpoints: local files from which an interrupted training resumes.
 
-A checkpoint is an insurance, not a result: it is gone when its training ends, and one that is
-missing, damaged or of something else costs the epochs it would have saved and nothing more.
+A checkpoint is not a result. It is deleted when its training ends. If it is missing, damaged or of
+another training, the training starts from the beginning.
 """
 
 from __future__ import annotations
@@ -26,8 +26,8 @@ from cifar_exp.training import loop
 from cifar_exp.training.loop import EpochMetrics
 
 FORMAT = 2
-SECONDS_BETWEEN = 5.0  # of training: what takes less is cheaper to repeat than to keep
-MOST_SHARE = 0.05  # of the time may go into writing checkpoints, however large they are
+SECONDS_BETWEEN = 5.0  # of training; a shorter one is cheaper to repeat than to save
+MAX_SHARE = 0.05  # of the time is spent on writing checkpoints, at any size
 DIGEST_BYTES = hashlib.sha256().digest_size
 WRONG = (
     OSError,
@@ -39,27 +39,27 @@ WRONG = (
     EOFError,
     pickle.UnpicklingError,
 )
-"""What reading, or putting to use, a file that is no good checkpoint may raise."""
+"""Errors raised when an invalid checkpoint is read or restored."""
 
 _log = logging.getLogger(__name__)
 
 
 class UnfitError(ValueError):
-    """A file is no checkpoint of this training."""
+    """A file is not a checkpoint of this training."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class Checkpoint:
-    """A training after an epoch: tensors, numbers and the names of settings, and nothing else.
+    """The state of a training after an epoch: only tensors, numbers and names of settings.
 
-    The order of images and all draws of an epoch follow from its number, so `random` matters only
-    to code that draws outside of epochs.
+    The order of images and all random draws of an epoch follow from its number, so `random` matters
+    only for code that draws outside of epochs.
     """
 
     seconds: float
-    """Spent on the training up to here, by all of its attempts together."""
+    """Wall time of the training so far, summed over all attempts."""
     history: Sequence[Mapping[str, Any]]
-    """What each epoch measured: whoever records may not have written all of them."""
+    """The metrics of each epoch, as some may not be recorded yet."""
     model: Mapping[str, Any]
     optimizer: Mapping[str, Any]
     random: torch.Tensor
@@ -72,7 +72,7 @@ class Checkpoint:
         epochs: Sequence[EpochMetrics],
         seconds: float,
     ) -> Checkpoint:
-        """Describe a training; the tensors are those of the model and the optimizer, not copies."""
+        """Return the state of a training; its tensors are not copied."""
         return cls(
             seconds=seconds,
             history=[asdict(metrics) for metrics in epochs],
@@ -82,18 +82,18 @@ class Checkpoint:
         )
 
     def epochs(self) -> list[EpochMetrics]:
-        """Return what each epoch measured, from the first one on.
+        """Return the metrics of each epoch, from the first.
 
         Raises:
-            One of WRONG: The history is not one.
+            One of WRONG: The history is invalid.
         """
         return [EpochMetrics(**{**held, "val": Scores(**held["val"])}) for held in self.history]
 
     def restore(self, model: torch.nn.Module, optimizer: torch.optim.Optimizer) -> None:
-        """Bring a new model and its optimizer to where the training was.
+        """Restore the state into a new model and its optimizer.
 
         Raises:
-            One of WRONG: They are not of the model's or the optimizer's kind; both are in between.
+            One of WRONG: The state does not fit; model and optimizer may be partly restored.
         """
         model.load_state_dict(dict(self.model))
         optimizer.load_state_dict(dict(self.optimizer))
@@ -101,26 +101,26 @@ class Checkpoint:
 
 
 class Keeper(Protocol):
-    """Keeps the checkpoint of one training."""
+    """Loads and saves the checkpoint of one training."""
 
     def load(self) -> Checkpoint | None:
         """Return the checkpoint, if there is one."""
 
     def save_in_time(self, state: Callable[[], Checkpoint]) -> bool:
-        """Replace the checkpoint, if enough has been trained since; say whether it was."""
+        """Replace the checkpoint if it is old enough; return whether a save was attempted."""
 
     def warn(self, error: Exception) -> None:
-        """Say why the checkpoint is not used."""
+        """Log why the checkpoint is not used."""
 
 
 class NoCheckpoint:
-    """Keeps nothing: for a training that nobody goes on with."""
+    """Saves nothing, for a training that is never resumed."""
 
     def load(self) -> Checkpoint | None:
-        """Return none."""
+        """Return None."""
 
     def save_in_time(self, state: Callable[[], Checkpoint]) -> bool:  # noqa: ARG002
-        """Save none."""
+        """Return False."""
         return False
 
     def warn(self, error: Exception) -> None:
@@ -128,11 +128,11 @@ class NoCheckpoint:
 
 
 class CheckpointFile:
-    """The one checkpoint of a training.
+    """The checkpoint file of a training.
 
     Args:
         name: The name of the file, see `paths.checkpoint_name`.
-        key: What the training depends on, see `key_of`; a checkpoint of another key is not used.
+        key: The hash from `key_of`; a checkpoint with another key is not used.
     """
 
     def __init__(self, name: str, key: str) -> None:
@@ -141,7 +141,7 @@ class CheckpointFile:
         self._next = time.monotonic() + SECONDS_BETWEEN
 
     def load(self) -> Checkpoint | None:
-        """Read the checkpoint, if there is a whole one of this training."""
+        """Return the checkpoint if the file exists, is complete and is of this training."""
         try:
             return _read(self.path, self.key)
         except FileNotFoundError:
@@ -151,53 +151,53 @@ class CheckpointFile:
             return None
 
     def save_in_time(self, state: Callable[[], Checkpoint]) -> bool:
-        """Replace the checkpoint, if enough has been trained since; say whether it was.
+        """Replace the checkpoint if it is old enough; return whether a save was attempted.
 
-        A disk that is full, or a folder that cannot be written, leaves the earlier one in place.
+        If the disk is full or the folder is not writable, the earlier checkpoint stays.
         """
-        begun = time.monotonic()
-        if begun < self._next:
+        started = time.monotonic()
+        if started < self._next:
             return False
         try:
             _write(self.path, self.key, state())
         except OSError as error:
             _temporary(self.path).unlink(missing_ok=True)
-            _log.warning("no checkpoint is kept: %s", error)
+            _log.warning("no checkpoint is saved: %s", error)
         now = time.monotonic()
-        self._next = now + max(SECONDS_BETWEEN, (now - begun) / MOST_SHARE)
+        self._next = now + max(SECONDS_BETWEEN, (now - started) / MAX_SHARE)
         return True
 
     def remove(self) -> None:
-        """Delete the checkpoint, and what a killed process has left of the next one."""
+        """Delete the checkpoint and its temporary file."""
         for path in (self.path, _temporary(self.path)):
             path.unlink(missing_ok=True)
 
     def warn(self, error: Exception) -> None:
-        """Say why the checkpoint is not used."""
+        """Log why the checkpoint is not used."""
         reason = str(error).strip().partition("\n")[0]
-        _log.warning("checkpoint %s is not used, training starts anew: %s", self.path, reason)
+        _log.warning("checkpoint %s is not used, training restarts: %s", self.path, reason)
 
 
 def path_of(name: str) -> Path:
-    """Return the file of a checkpoint."""
+    """Return the path of a checkpoint."""
     return paths.checkpoints() / f"{name}.pt"
 
 
 def remove(name: str) -> None:
-    """Delete a checkpoint, and what a killed process has left of the next one."""
+    """Delete a checkpoint and its temporary file."""
     for path in (path_of(name), _temporary(path_of(name))):
         path.unlink(missing_ok=True)
 
 
 def key_of(config: TrialConfig, fingerprint: str) -> str:
-    """Hash all that a training here depends on: settings, data, threads, device and torch."""
+    """Return the hash of all that a training depends on: settings, data, threads, device, torch."""
     hardware = f"{torch.get_num_threads()} {loop.device().type} {torch.__version__}"
     text = f"{FORMAT} {hardware} {fingerprint} {config.model_dump_json()}"
     return hashlib.sha256(text.encode()).hexdigest()
 
 
 def _write(path: Path, key: str, checkpoint: Checkpoint) -> None:
-    """Put a file in place at once: whenever this is killed, the old one or the new one is there."""
+    """Write the file atomically: after a kill, either the old or the new file exists."""
     content = io.BytesIO()
     held = {field.name: getattr(checkpoint, field.name) for field in fields(Checkpoint)}
     torch.save({"key": key, **held}, content)
@@ -211,7 +211,7 @@ def _write(path: Path, key: str, checkpoint: Checkpoint) -> None:
 
 
 def _read(path: Path, key: str) -> Checkpoint:
-    """Read a checkpoint; nothing in the file can run, whoever has written it."""
+    """Read a checkpoint; `weights_only` prevents that code in the file runs."""
     content = path.read_bytes()
     digest, body = content[:DIGEST_BYTES], content[DIGEST_BYTES:]
     if hashlib.sha256(body).digest() != digest:

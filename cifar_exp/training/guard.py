@@ -1,4 +1,4 @@
-"""What a training raises, turned into its outcome."""
+"""Converts the errors of a training, so that they end this training only."""
 
 from __future__ import annotations
 
@@ -15,26 +15,26 @@ CPU_OUT_OF_MEMORY = "can't allocate memory"  # torch's CPU allocator raises a pl
 
 
 class TrainingError(Exception):
-    """A training broke: a network that cannot take the images, memory that ran out, a bug."""
+    """A training failed: for example an unsuitable network, out of memory, or a bug."""
 
 
 class Guard:
-    """Takes the steps of one training: what breaks there ends that training alone.
+    """Calls the steps of one training; an error in a step ends only that training.
 
     Args:
-        batch_size: The training's, which is named where memory runs out.
+        batch_size: The batch size of the training, for the message of an out-of-memory error.
     """
 
     def __init__(self, batch_size: int) -> None:
         self._batch_size = batch_size
 
     def __call__(self, step: Callable[..., Any], *arguments: Any) -> Any:
-        """Take a step and return what it does.
+        """Call a step and return its result.
 
         Raises:
-            Diverged: As the step does.
-            TrainingError: Anything else was raised, be it SystemExit; but Ctrl-C and SIGTERM are
-                the user's and pass.
+            Diverged: Raised by the step.
+            TrainingError: The step raised any other error, including SystemExit. Interruptions by
+                Ctrl-C and SIGTERM are not converted.
         """
         try:
             return step(*arguments)
@@ -47,5 +47,5 @@ class Guard:
         out_of_memory = isinstance(error, (MemoryError, torch.OutOfMemoryError))
         if out_of_memory or CPU_OUT_OF_MEMORY in str(error):
             return f"out of memory at batch size {self._batch_size}"
-        said = first_line(error)
-        return f"{type(error).__name__}: {said}" if said else type(error).__name__
+        message = first_line(error)
+        return f"{type(error).__name__}: {message}" if message else type(error).__name__

@@ -1,4 +1,4 @@
-"""The batches of an epoch: which images, in which order, in which view."""
+"""The batches of an epoch: order and augmentation of the images."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ Batch = tuple[torch.Tensor, torch.Tensor]
 
 
 def epoch_order(num_images: int, seed: int, epoch: int) -> torch.Tensor:
-    """Return the order of the training images, a function of seed and epoch alone."""
+    """Return a permutation of the training images that depends on seed and epoch only."""
     return torch.randperm(num_images, generator=_generator("order", seed, epoch))
 
 
 def epoch_draws(
     purposes: Sequence[str], num_images: int, seed: int, epoch: int
 ) -> dict[str, torch.Tensor]:
-    """Return the random draws of an augmentation for each place in the order, num_images each.
+    """Return the random draws of an augmentation by purpose: tensors of num_images values.
 
-    Those of a purpose are a function of purpose, seed and epoch alone: the same for every
-    combination, at every batch size, and whatever else is drawn.
+    The draws of a purpose depend on purpose, seed and epoch only. So they are the same for every
+    combination, at every batch size, and with any other draws.
     """
     return {
         purpose: torch.rand(num_images, generator=_generator(f"augment {purpose}", seed, epoch))
@@ -37,11 +37,11 @@ def batches(
 ) -> Iterator[Batch]:
     """Yield an epoch's images (N x C x H x W, channels last in memory) and labels (N int64).
 
-    They are on the device of the split. A single image that is left over is left out: batch
-    normalisation cannot work on it.
+    They are on the device of the split. A last batch of a single image is dropped, as batch
+    normalisation cannot process it.
     """
     device = split.images.device
-    rows = split.images.permute(0, 2, 3, 1)  # contiguous: a batch is copied row by row
+    rows = split.images.permute(0, 2, 3, 1)  # contiguous, so a batch is copied row by row
     order = epoch_order(len(split), seed, epoch).to(device)
     draws = epoch_draws(augment.purposes, len(split), seed, epoch)
     draws = {purpose: drawn.to(device) for purpose, drawn in draws.items()}

@@ -1,7 +1,7 @@
-"""The training of one network, an epoch at a time, and its evaluation.
+"""Training and evaluation of one network.
 
-`train` is a generator: it yields what each epoch measured, and whoever iterates decides what to
-log and when to stop. Images stay uint8 until a whole batch of them enters the network.
+`train` is a generator: it yields the metrics of each epoch, and the caller decides what to log and
+when to stop. Images stay uint8 until a batch enters the network.
 """
 
 from __future__ import annotations
@@ -31,16 +31,16 @@ STEPS_BETWEEN_CHECKS = 50
 WARM_UP_IMAGES = 8
 
 _warm: set[str] = set()
-"""The networks that this process has trained."""
+"""The networks that are warmed up in this process."""
 
 
 class Diverged(Exception):  # noqa: N818 - an outcome of training, not a fault
-    """The training loss or the network's outputs are no finite numbers any more."""
+    """The training loss or an output of the network is not finite."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class EpochMetrics:
-    """What one epoch measured; `seconds` is wall time with validation, `epoch` counts from 1."""
+    """Metrics of one epoch; `epoch` counts from 1, `seconds` is wall time including validation."""
 
     epoch: int
     train_loss: float
@@ -50,18 +50,18 @@ class EpochMetrics:
 
 
 def device() -> torch.device:
-    """Return the device that training uses here: a CUDA GPU if there is one, else the CPU."""
+    """Return the device used for training: a CUDA GPU if there is one, else the CPU."""
     return torch.device("cuda" if torch.cuda.is_available() else "cpu")
 
 
 def build_model(config: TrialConfig, data: Dataset) -> torch.nn.Module:
-    """Return the untrained network of a training; its weights depend on the seed alone."""
+    """Return the untrained network of a training; its weights depend on the seed only."""
     model = initial_model(config.model, data, config.seed)
     return model.to(device()).to(memory_format=weight_format(model, device()))
 
 
 def initial_model(name: str, data: Dataset, seed: int) -> torch.nn.Module:
-    """Return a network for the images and classes of a data set, on the CPU.
+    """Return an untrained network for the images and classes of a data set, on the CPU.
 
     Raises:
         ValueError: The network cannot take such images.
@@ -77,7 +77,7 @@ def initial_model(name: str, data: Dataset, seed: int) -> torch.nn.Module:
 
 
 def build_optimizer(model: torch.nn.Module, config: TrialConfig) -> torch.optim.Optimizer:
-    """Return the optimizer of a training, before its first step."""
+    """Return the optimizer of a training, in its initial state."""
     return config.optimizer_settings.build(model, config.lr)
 
 
@@ -88,17 +88,17 @@ def train(
     optimizer: torch.optim.Optimizer | None = None,
     epochs_done: int = 0,
 ) -> Iterator[EpochMetrics]:
-    """Train a network in place and yield the metrics of each epoch, validated at its end.
+    """Train a network in place; validate after each epoch and yield its metrics.
 
-    The images stay on the device from start to end, and within an epoch nothing waits for a GPU.
-    Seconds and images per second are wall time on this machine.
+    The images stay on the device, and no step within an epoch waits for the GPU. Seconds and images
+    per second are wall time on this machine.
 
     Args:
-        model: The network; it is as it was after `epochs_done` epochs.
+        model: The network, in its state after `epochs_done` epochs.
         config: The training.
         data: The data set.
-        optimizer: The network's, as it was after those epochs; by default a new one.
-        epochs_done: Epochs that are not trained any more.
+        optimizer: The optimizer, in its state after those epochs; default: a new one.
+        epochs_done: Number of epochs that are done already.
 
     Raises:
         Diverged: The loss or the validation outputs are not finite.
@@ -126,22 +126,22 @@ def train(
 
 
 def warm_up(config: TrialConfig, data: Dataset) -> None:
-    """Train on a few images, once for each network that this process trains.
+    """Train on a few images, once for each network in this process.
 
-    The first step of a process loads libraries and sets kernels up, which can take longer than a
-    short training. Whoever measures a training calls this first: else the first one looks slow.
+    The first step of a process loads libraries and sets up kernels, which can take longer than a
+    short training. Call this before a training is timed.
     """
     if config.model in _warm:
         return
     _warm.add(config.model)
     few = replace(data, train=data.train.first(WARM_UP_IMAGES), val=data.val.first(WARM_UP_IMAGES))
     once = config.model_copy(update={"epochs": 1, "compile": False})
-    with suppress(Exception, SystemExit):  # the training itself will meet it, and record it
+    with suppress(Exception, SystemExit):  # the training itself fails the same way
         list(train(initial_model(config.model, few, config.seed).to(device()), once, few))
 
 
 def on_device(split: Split) -> Split:
-    """Return a split whose tensors are where training takes place; on a CPU that is itself."""
+    """Return a split with its tensors on the training device; on a CPU nothing is copied."""
     return Split(images=split.images.to(device()), labels=split.labels.to(device()))
 
 
@@ -149,7 +149,7 @@ def on_device(split: Split) -> Split:
 def evaluate(
     model: torch.nn.Module, loss: Loss, split: Split, precision: Precision = "fp32"
 ) -> Evaluation:
-    """Pass a whole split once through a network and score it, with the loss's probabilities.
+    """Evaluate a network on a split; probabilities follow from the loss.
 
     Raises:
         Diverged: An output is not finite.
@@ -169,7 +169,7 @@ def evaluate(
 
 
 def _compiled(model: torch.nn.Module) -> torch.nn.Module:
-    """Return the network compiled, on a GPU into CUDA graphs: one for each size of batch."""
+    """Return the compiled network; on a GPU it uses one CUDA graph per batch size."""
     return cast("torch.nn.Module", torch.compile(model, mode="reduce-overhead", dynamic=False))
 
 
@@ -180,9 +180,11 @@ def _train_epoch(
     batches_of_epoch: Iterator[Batch],
     precision: Precision,
 ) -> float:
-    """Take one pass over the batches; return the mean loss over all of their examples."""
+    """Train on the batches of an epoch; return the mean loss over all examples."""
     total = torch.zeros((), device=device())
-    autocast = _autocast(precision)  # once: to ask for the device can take longer than a layer
+    autocast = _autocast(
+        precision
+    )  # once per epoch, as a query of the device can take longer than a layer
     num_images = 0
     for step, (images, labels) in enumerate(batches_of_epoch, start=1):
         with autocast:
@@ -194,7 +196,7 @@ def _train_epoch(
         total += batch_loss.detach() * len(labels)
         num_images += len(labels)
         if step % STEPS_BETWEEN_CHECKS == 0 and total.device.type == "cpu":
-            _check_finite(total)  # elsewhere, reading the total would wait for the device
+            _check_finite(total)  # on a GPU this would wait for the device
     _check_finite(total)
     return total.item() / num_images
 

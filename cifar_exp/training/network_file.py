@@ -1,4 +1,4 @@
-"""A trained network as a file, which a trainer hands over."""
+"""The file of a trained network, which a trainer passes to the recorder."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ import torch
 
 from cifar_exp.components.models import onednn, standardize
 
-# The file then holds our layers too, and loads where cifar_exp is not installed.
+# With the code of our layers in the file, it can be loaded where cifar_exp is not installed.
 for layers in (onednn, standardize):
     cloudpickle.register_pickle_by_value(layers)
 
 
 def save_network(network: torch.nn.Module, path: Path) -> None:
-    """Write a network to a file, on the CPU and in evaluation mode; the network stays as it is.
+    """Save a copy of a network, on the CPU and in evaluation mode.
 
     Raises:
         OSError: The file cannot be written.

@@ -1,9 +1,8 @@
-"""Trains what it is given, an epoch a step, and does nothing else.
+"""The trainer: trains a group of trainings, one epoch per step, and records nothing.
 
-A group of trainings goes in. Each step gives one `EpochMetrics` for each of them and asks which go
-on; at its end each gives its `Outcome`. Nothing is recorded here, so a process that trains can die
-at any moment and be replaced. Its only files are checkpoints, and the trained networks that it
-hands over.
+Each step yields one `EpochMetrics` per training, and receives which of them continue. At its end
+each training has an `Outcome`. As nothing is recorded here, a training process can die at any time
+and be replaced. It writes only checkpoints and the files of trained networks.
 """
 
 from __future__ import annotations
@@ -42,9 +41,9 @@ class Training:
     name: str
     config: TrialConfig
     checkpoint: str | None = None
-    """The name of its checkpoint, if one is kept."""
+    """The name of its checkpoint; None for no checkpoint."""
     test: bool = False
-    """Whether the trained network is scored on the test split."""
+    """Whether to score the trained network on the test split."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -53,9 +52,9 @@ class Group:
 
     trainings: tuple[Training, ...]
     data_path: Path
-    """The data set, see `open_dataset`."""
+    """The cached data set, see `open_dataset`."""
     folder: Path
-    """Where trained networks are handed over."""
+    """The folder for the files of trained networks."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -65,58 +64,59 @@ class Outcome:
     state: TrialState
     epochs: int = 0
     val_accuracy: float | None = None
-    """That of the last epoch; None for a training that failed."""
+    """Validation accuracy of the last epoch; None for a failed training."""
     seconds: float = 0.0
-    """Wall time from building the network to the last score, of all attempts together.
+    """Wall time from building the network to the last score, summed over all attempts.
 
-    What a process does once (`loop.warm_up`) is left out, and what an interruption made vain."""
+    `loop.warm_up` and epochs lost by an interruption do not count.
+    """
     reason: str | None = None
-    """Why it failed."""
+    """Why the training failed."""
     diverged: bool = False
     tested: Evaluation | None = None
-    """The test split, once scored."""
+    """The evaluation on the test split, if requested."""
     network: Path | None = None
-    """The file with the trained network, of a complete training."""
+    """The file of the trained network; None unless the training is complete."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class Step:
-    """What a group tells, by the index of each training."""
+    """The results of one step of a group, by the index of the training."""
 
     epochs: Mapping[int, EpochMetrics]
-    """The epoch that a training has finished; it waits to be told whether it goes on."""
+    """The finished epoch of each training that waits for a decision whether it continues."""
     outcomes: Mapping[int, Outcome]
-    """How a training has ended."""
+    """The outcome of each training that has ended."""
 
 
 Steps = Generator[EpochMetrics, bool, Outcome]
-"""Gives an epoch, is sent whether the training goes on, and returns the outcome."""
+"""Yields the metrics of each epoch, receives whether to continue, and returns the outcome."""
 
 
 def train_group(group: Group, data: Dataset) -> Generator[Step, Mapping[int, bool], None]:
-    """Train a group; send which of the trainings of a step's `epochs` go on.
+    """Train a group; receives which trainings of a step's `epochs` continue.
 
     The last step has no `epochs`.
     """
     running = {
         index: train(training, data, group.folder) for index, training in enumerate(group.trainings)
     }
-    goes_on: Mapping[int, bool | None] = dict.fromkeys(running)
+    decisions: Mapping[int, bool | None] = dict.fromkeys(running)
     while running:
         epochs, outcomes = {}, {}
         for index, steps in list(running.items()):
             try:
-                epochs[index] = steps.send(goes_on[index])  # type: ignore[arg-type]  # None begins
+                epochs[index] = steps.send(decisions[index])  # type: ignore[arg-type]  # None starts
             except StopIteration as end:
                 outcomes[index] = end.value
                 del running[index]
-        goes_on = yield Step(epochs=epochs, outcomes=outcomes)
+        decisions = yield Step(epochs=epochs, outcomes=outcomes)
 
 
 def train(training: Training, data: Dataset, folder: Path) -> Steps:
-    """Train one network from its checkpoint, or from its beginning.
+    """Train one network, from its checkpoint if there is one.
 
-    Epochs that the checkpoint has behind it are given again, not trained again.
+    The metrics of epochs in the checkpoint are yielded again without training.
 
     Raises:
         OSError: The trained network cannot be written.
@@ -137,8 +137,8 @@ def train(training: Training, data: Dataset, folder: Path) -> Steps:
     seconds = attempt.seconds()
     return Outcome(
         state=state,
-        epochs=len(attempt.given),
-        val_accuracy=None if failed else attempt.given[-1].val.accuracy,
+        epochs=len(attempt.emitted),
+        val_accuracy=None if failed else attempt.emitted[-1].val.accuracy,
         seconds=seconds,
         reason=reason,
         diverged=diverged,
@@ -159,32 +159,32 @@ class _Attempt:
         self.data = data
         self.guard = Guard(self.config.batch_size)
         self.keeper = _keeper(training, data)
-        with suppress(TrainingError):  # the training itself will meet it
+        with suppress(TrainingError):  # the training itself fails the same way
             self.guard(loop.warm_up, self.config, data)
-        self.given: list[EpochMetrics] = []
-        """The epochs that were told of."""
+        self.emitted: list[EpochMetrics] = []
+        """The metrics that were yielded."""
         self.stage = "before the first epoch"
         self._started = time.perf_counter()
         self._seconds_before = 0.0
 
     def epochs(self) -> Generator[EpochMetrics, bool, TrialState]:
-        """Give every epoch; stop where it is said so."""
-        behind = self.guard(self._begin)
-        for metrics in behind:
-            if not (yield self._give(metrics)):
+        """Yield the metrics of every epoch; stop when False is received."""
+        earlier = self.guard(self._build_or_restore)
+        for metrics in earlier:
+            if not (yield self._emit(metrics)):
                 return "PRUNED"
-        trained = loop.train(self.model, self.config, self.data, self.optimizer, len(behind))
-        self.stage = f"in epoch {len(behind) + 1}"
+        trained = loop.train(self.model, self.config, self.data, self.optimizer, len(earlier))
+        self.stage = f"in epoch {len(earlier) + 1}"
         while (metrics := self.guard(next, trained, None)) is not None:
-            goes_on = yield self._give(metrics)
+            continues = yield self._emit(metrics)
             fault_injection.point("after_epoch", training=self.training.name, epoch=metrics.epoch)
-            if not goes_on:
+            if not continues:
                 return "PRUNED"
-            self._keep(metrics.epoch)
+            self._save_checkpoint(metrics.epoch)
         return "COMPLETE"
 
     def test(self) -> Evaluation:
-        """Score the test split."""
+        """Score the network on the test split."""
         self.stage = "on the test set"
         config = self.config
         evaluation: Evaluation = self.guard(
@@ -193,44 +193,44 @@ class _Attempt:
         return evaluation
 
     def seconds(self) -> float:
-        """Return the time that all attempts together have taken until now."""
+        """Return the wall time so far, summed over all attempts."""
         return self._seconds_before + time.perf_counter() - self._started
 
     def save(self, folder: Path) -> Path:
-        """Write the trained network to a file."""
+        """Save the trained network to a file and return its path."""
         path = folder / f"{self.training.checkpoint}.pth"
         save_network(self.model, path)
         return path
 
-    def _begin(self) -> list[EpochMetrics]:
-        """Build the network and its optimizer, or restore them; return the epochs behind them."""
+    def _build_or_restore(self) -> list[EpochMetrics]:
+        """Build or restore the network and its optimizer; return the metrics of restored epochs."""
         checkpoint = self.keeper.load()
         self._build()
         if checkpoint is None:
             return []
         try:
-            behind = checkpoint.epochs()
+            earlier = checkpoint.epochs()
             checkpoint.restore(self.model, self.optimizer)
         except WRONG as error:
             self.keeper.warn(error)
             self._build()
             return []
         self._seconds_before = checkpoint.seconds
-        return behind
+        return earlier
 
     def _build(self) -> None:
         self.model = loop.build_model(self.config, self.data)
         self.optimizer = loop.build_optimizer(self.model, self.config)
 
-    def _give(self, metrics: EpochMetrics) -> EpochMetrics:
-        self.given.append(metrics)
+    def _emit(self, metrics: EpochMetrics) -> EpochMetrics:
+        self.emitted.append(metrics)
         self.stage = f"in epoch {metrics.epoch + 1}"
         return metrics
 
-    def _keep(self, epoch: int) -> None:
-        """Keep the state after an epoch; that after the last one until the outcome is recorded."""
+    def _save_checkpoint(self, epoch: int) -> None:
+        """Save a checkpoint; the last one stays until the outcome is recorded."""
         self.keeper.save_in_time(
-            lambda: Checkpoint.of(self.model, self.optimizer, self.given, self.seconds())
+            lambda: Checkpoint.of(self.model, self.optimizer, self.emitted, self.seconds())
         )
         fault_injection.point("after_checkpoint", training=self.training.name, epoch=epoch)
 

@@ -74,7 +74,7 @@ def check_paused(process: Program) -> None:
     assert process.poll() == 3, errors
     last = errors.strip().splitlines()[-1]
     assert last.startswith("the disk is full")
-    assert last.endswith("make room, and the same command goes on from here")
+    assert last.endswith("free some space, then run the same command again to resume")
     assert "Traceback" not in errors
 
 

@@ -156,7 +156,7 @@ def test_compare_several_experiments(cli: Cli, definition: Path, tmp_path: Path)
 def test_run_again_says_what_was_there(cli: Cli, definition: Path) -> None:
     cli("run", definition, "--workers", 1)
     again = cli("run", definition, "--workers", 1)
-    assert "10 of 10 trainings are there already" in again.out
+    assert "10 of 10 trainings already finished" in again.out
     assert "] " not in again.out  # no line of a training
 
 
@@ -167,7 +167,7 @@ def test_run_with_more_trials_counts_on_from_what_was_there(cli: Cli, definition
     cli("run", definition, "--trials", 1, "--workers", 1)
     more = cli("run", definition, "--trials", 3, "--workers", 1)
     lines = more.out.splitlines()
-    assert "1 of 5 trainings are there already" in lines
+    assert "1 of 5 trainings already finished" in lines
     counted = [line.partition(" ")[0] for line in lines if line.startswith("[")]
     assert counted == ["[2/5]", "[3/5]", "[4/5]", "[5/5]"]
 
@@ -233,7 +233,7 @@ def test_a_combination_without_a_result_gives_code_1(
     assert "[1/5] mse+sgd trial 0: diverged" in ran.out
     assert "[5/5] mse+sgd seed 2: failed: no trial has a result" in ran.out
     assert cli("compare", "tiny").code == 1
-    assert "3 of 5 trainings are there already" in cli("run", wild, "--workers", 1).out
+    assert "3 of 5 trainings already finished" in cli("run", wild, "--workers", 1).out
 
 
 def test_train_takes_settings_and_says_how_it_went(

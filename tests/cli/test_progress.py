@@ -195,12 +195,12 @@ def test_a_line_for_every_training_that_ends() -> None:
         show(end(accuracy=0.6, name="seed 1", kept=True))
         show(end(accuracy=0.75, name="seed 2"))
     assert printed(screen).splitlines() == [
-        "1 of 7 trainings are there already",
+        "1 of 7 trainings already finished",
         "[2/7] mse+sgd trial 1: val 40.00% (best 50.00%)",
         "[3/7] mse+sgd trial 2: val 30.00%, pruned at epoch 3 (best 50.00%)",
         "[4/7] mse+sgd trial 3: diverged (best 50.00%)",
         "[5/7] mse+sgd trial 4: failed: IndexError: out of range (best 50.00%)",
-        "[6/7] mse+sgd seed 1: val 60.00%, there already",
+        "[6/7] mse+sgd seed 1: val 60.00%, already finished",
         "[7/7] mse+sgd seed 2: val 75.00%",
     ]
 
@@ -221,7 +221,7 @@ def test_where_nothing_is_left_that_is_said(make: Callable[[], Console]) -> None
     with sweep_progress(screen, 2, 2) as show:
         show(end(name="trial 0", kept=True))
         show(end(name="trial 1", kept=True))
-    assert "2 of 2 trainings are there already" in printed(screen)
+    assert "2 of 2 trainings already finished" in printed(screen)
 
 
 def test_plain_lines_hold_no_control_characters() -> None:
@@ -254,7 +254,7 @@ def test_the_live_display_shows_the_sweep_and_what_is_at_work() -> None:
     shown = printed(screen)
     assert "\x1b[" in shown  # it moves the cursor
     assert "sweep" in shown
-    assert "1 of 4 trainings are there already" in shown
+    assert "1 of 4 trainings already finished" in shown
 
 
 def test_a_combination_leaves_the_live_display_when_its_training_ends() -> None:

@@ -74,7 +74,7 @@ def test_what_a_crash_leaves_is_repaired_once_and_the_ranking_stays(
             "combination mse+sgd was left open: closed as KILLED",
             "trial mse+sgd #1 was under a deleted run: moved to its combination's",
             out_of_step,
-            *(f"{file} is of no use any more: removed" for file in useless),
+            *(f"{file} is not needed any more: removed" for file in useless),
         ]
     )
     assert visit(bench, dry_run=True) == expected
@@ -106,7 +106,7 @@ def test_the_checkpoint_of_a_deleted_run_is_removed(bench: Bench, images: Path) 
     )
     for file in (theirs, of_another_store):
         file.touch()
-    assert visit(bench) == [f"{theirs} is of no use any more: removed"]
+    assert visit(bench) == [f"{theirs} is not needed any more: removed"]
     assert (theirs.exists(), of_another_store.exists()) == (False, True)
 
 

@@ -111,7 +111,7 @@ def sqlite_full() -> sqlite3.Error:
 def test_a_full_disk_is_told_in_one_sentence(error: Exception, path: str) -> None:
     with pytest.raises(NoRoom) as told, disk_space.told_when_full():
         raise error
-    expected = f"the disk is full{path}: make room, and the same command goes on from here"
+    expected = f"the disk is full{path}: free some space, then run the same command again to resume"
     assert str(told.value) == expected
 
 

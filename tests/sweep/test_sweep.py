@@ -430,7 +430,7 @@ def test_a_sweep_ended_by_ctrl_c_ends_where_an_undisturbed_one_does(
     os.killpg(process.pid, signal.SIGINT)
     _, errors = process.communicate(timeout=60)
     assert process.returncode == 130
-    assert errors.strip().splitlines()[-1].endswith("the same command goes on from here")
+    assert errors.strip().splitlines()[-1].endswith("run the same command again to resume")
     assert "Traceback" not in errors
     assert not [record for record in bench.records() if record.status == "RUNNING"]
     definition = (tmp_path / "tiny.toml").read_text()

@@ -53,7 +53,7 @@ def test_what_does_not_come_to_an_end_is_ended(number: signal.Signals, code: int
     process.send_signal(number)
     output, errors = process.communicate(timeout=10)
     assert (process.returncode, output) == (code, "closing\n")
-    assert errors == "ended before all runs were closed; the same command goes on from here\n"
+    assert errors == "ended before all runs were closed; run the same command again to resume\n"
 
 
 def test_a_signal_on_its_way_still_finds_a_handler(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,4 +1,4 @@
-"""What gives trainers: processes of this machine."""
+"""Executors, which provide trainers: processes of this machine."""
 
 from __future__ import annotations
 
@@ -11,42 +11,42 @@ from cifar_exp.training.trainer import Group, Step
 
 @dataclass(frozen=True, slots=True)
 class Begun:
-    """A trainer has taken up its group."""
+    """A trainer has started its group."""
 
 
 @dataclass(frozen=True, slots=True)
 class Death:
-    """A trainer has died, such as by `signal 9`."""
+    """A trainer has died; `reason` is, for example, `signal 9`."""
 
     reason: str
 
 
 Message = Begun | Step | Exception | Death
-"""What a trainer tells of its group. An exception is of the machine, not of a training."""
+"""A message of a trainer about its group. An exception means a fault of the machine."""
 
 
 class Trainer(Protocol):
     """Trains one group at a time."""
 
     def go_on(self, answers: Mapping[int, bool]) -> None:
-        """Say which of the trainings of the last step's epochs go on."""
+        """Continue or stop the trainings of the last step: True continues, keyed by index."""
 
     def kill(self) -> None:
-        """End it where it is; it tells no more."""
+        """Kill the trainer; it sends no more messages."""
 
 
 class Executor(Protocol):
-    """Gives trainers for as long as its context lasts, and ends them all with it."""
+    """Provides trainers within its context, and ends all of them at its exit."""
 
     @property
     def has_free_trainer(self) -> bool:
-        """Whether another group can begin now."""
+        """Whether another group can start now."""
 
     def begin(self, group: Group) -> Trainer:
-        """Let a trainer train a group."""
+        """Start a group on a free trainer."""
 
     def messages(self, seconds: float | None) -> Iterator[tuple[Trainer, Message]]:
-        """Wait for messages, for so long at most, and give those that are there.
+        """Wait for messages for at most `seconds`, and yield those that have arrived.
 
         After the last step of a group, and after an exception, its trainer is free again.
         """

@@ -1,7 +1,7 @@
-"""The process that trainers are forked from, which has loaded what all of them need.
+"""The fork server: trainers are forked from a process that has loaded their libraries.
 
-Torch takes seconds of a core to load, and hundreds of megabytes. A trainer that is forked has it
-at once and shares its memory; so has one that replaces a dead trainer.
+Loading torch takes seconds of CPU time and hundreds of megabytes. A forked trainer has it at once
+and shares its memory; so does the replacement of a dead trainer.
 """
 
 from __future__ import annotations
@@ -19,72 +19,72 @@ if TYPE_CHECKING:
     from multiprocessing.context import ForkServerContext, SpawnContext
     from multiprocessing.process import BaseProcess
 
-# To fork is safe from a process that has loaded libraries and computed nothing: no pool of threads
-# is there yet, and no GPU was touched. On macOS the system's own libraries do not allow it.
+# Forking is safe in a process that has only loaded libraries: it has no thread pool yet and has
+# not used a GPU. On macOS the system libraries do not support fork.
 METHOD = "forkserver" if sys.platform == "linux" else "spawn"
 
 LOADED = "cifar_exp.sweep.preload"
-"""The module that it loads."""
+"""The module that the fork server preloads."""
 GONE = (EOFError, ConnectionError)
-"""What starting a process raises where the server has died."""
+"""Errors raised when a process is started and the server has died."""
 
 
 def context() -> ForkServerContext | SpawnContext:
-    """Return what trainer processes are made with; the server is started if there is none.
+    """Return the multiprocessing context of trainers; starts the server if it is not running.
 
-    A process gets the environment that the server was started with.
+    A process inherits the environment that the server was started with.
     """
     if METHOD == "spawn":
         return multiprocessing.get_context("spawn")
-    made = multiprocessing.get_context("forkserver")
-    made.set_forkserver_preload([LOADED])
-    with _apart():
+    fork_context = multiprocessing.get_context("forkserver")
+    fork_context.set_forkserver_preload([LOADED])
+    with _isolated():
         forkserver.ensure_running()
-    return made
+    return fork_context
 
 
 def start() -> None:
-    """Let the server load everything, beside what this process does meanwhile."""
+    """Start the server, which loads its modules in the background."""
     if METHOD == "forkserver":
         context()
 
 
 def load() -> None:
-    """Wait until the server has loaded everything."""
+    """Wait until the server has loaded its modules."""
     if METHOD == "spawn":
         return
-    with suppress(*GONE):  # it could not load; whoever starts a process will meet that, too
+    with suppress(*GONE):  # could not load; starting the first trainer reports it
         first = context().Process(target=int)
         first.start()
         first.join()
 
 
 def start_process(process: BaseProcess) -> None:
-    """Start a process that was made with `context`.
+    """Start a process that was created by `context`.
 
     Raises:
         One of GONE: The fork server has died.
     """
-    with _apart() if METHOD == "spawn" else nullcontext():
+    with _isolated() if METHOD == "spawn" else nullcontext():
         process.start()
 
 
 @contextmanager
-def _apart() -> Iterator[None]:
-    """Let a process that is started here import what this one would, and get no signal of the user.
+def _isolated() -> Iterator[None]:
+    """Start processes with this process's import path and with SIGINT and SIGTERM blocked.
 
-    Python would look for modules in the current folder first, where a file of the user may be
-    called like a library. Ctrl-C and SIGTERM reach the parent, which decides.
+    Python would otherwise search the current folder first, where a file of the user may have the
+    name of a library. Ctrl-C and SIGTERM are handled by the parent.
     """
-    kept = {name: os.environ.get(name) for name in ("PYTHONPATH", "PYTHONSAFEPATH")}
-    resource_tracker.ensure_running()  # which would undo the mask
+    saved = {name: os.environ.get(name) for name in ("PYTHONPATH", "PYTHONSAFEPATH")}
+    resource_tracker.ensure_running()  # starting it later would reset the mask
     mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGTERM})
     os.environ["PYTHONPATH"] = os.pathsep.join(path for path in sys.path if path)
     os.environ["PYTHONSAFEPATH"] = "1"
     try:
         yield
     finally:
-        for name, value in kept.items():
+        for name, value in saved.items():
             if value is None:
                 del os.environ[name]
             else:

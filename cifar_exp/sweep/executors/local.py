@@ -1,4 +1,4 @@
-"""Trainers that are processes of this machine."""
+"""Trainers as processes of this machine."""
 
 from __future__ import annotations
 
@@ -19,16 +19,16 @@ from cifar_exp.sweep.executors import Begun, Death, Message, fork_server
 from cifar_exp.training.hardware import prepare_process
 from cifar_exp.training.trainer import Group, Step, train_group
 
-SECONDS_TO_LEAVE = 10
+EXIT_TIMEOUT = 10  # seconds
 
 
 class LocalExecutor:
-    """Processes, each started when a group needs it and replaced where it dies.
+    """Runs trainers as processes, which are started on demand and replaced when they die.
 
     Args:
-        num_trainers: Groups that are trained side by side.
-        num_threads: Threads of each trainer.
-        alarms: Connections that end the wait for messages as well.
+        num_trainers: The largest number of groups that are trained at the same time.
+        num_threads: CPU threads of each trainer.
+        alarms: Connections that also end the wait for messages.
     """
 
     def __init__(
@@ -41,12 +41,12 @@ class LocalExecutor:
         self._busy: list[TrainerProcess] = []
 
     def __enter__(self) -> Self:
-        """Begin to load what trainers need, beside what this process does meanwhile."""
+        """Start the fork server, which loads its modules in the background."""
         fork_server.start()
         return self
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
-        """End all trainers: those that have nothing to do by themselves."""
+        """End all trainers: busy ones are killed, idle ones exit by themselves."""
         for trainer in self._busy:
             trainer.kill()
         for trainer in self._idle:
@@ -54,80 +54,82 @@ class LocalExecutor:
 
     @property
     def has_free_trainer(self) -> bool:
-        """Whether another group can begin now."""
+        """Whether another group can start now."""
         return len(self._busy) < self._num_trainers
 
     def begin(self, group: Group) -> TrainerProcess:
-        """Let a trainer train a group; one that cannot be started tells of its death."""
-        trainer = self._take()
+        """Start a group on a free trainer; one that cannot be started reports its death."""
+        trainer = self._idle_or_new()
         self._busy.append(trainer)
         trainer.begin(group)
         return trainer
 
     def messages(self, seconds: float | None) -> Iterator[tuple[TrainerProcess, Message]]:
-        """Wait for messages, for so long at most, and give those that are there."""
+        """Wait for messages for at most `seconds`, and yield those that have arrived."""
         by_connection = {trainer.connection: trainer for trainer in self._busy}
         for ready in wait([*by_connection, *self._alarms], seconds):
             trainer = by_connection.get(ready)  # type: ignore[call-overload]
             if trainer is not None:
                 message = trainer.receive()
-                self._sort(trainer, message)
+                self._update_pools(trainer, message)
                 yield trainer, message
 
-    def _take(self) -> TrainerProcess:
+    def _idle_or_new(self) -> TrainerProcess:
         while self._idle:
             trainer = self._idle.pop()
             if trainer.is_alive:
                 return trainer
         return TrainerProcess(self._num_threads)
 
-    def _sort(self, trainer: TrainerProcess, message: Message) -> None:
-        """Take note of a trainer that is free again, or dead."""
+    def _update_pools(self, trainer: TrainerProcess, message: Message) -> None:
+        """Move a trainer out of the busy ones if it is free or dead."""
         match message:
             case Death():
                 self._busy.remove(trainer)
             case Exception():
-                self._free(trainer)
+                self._release(trainer)
             case Step(epochs=epochs) if not epochs:
-                self._free(trainer)
+                self._release(trainer)
 
-    def _free(self, trainer: TrainerProcess) -> None:
+    def _release(self, trainer: TrainerProcess) -> None:
         self._busy.remove(trainer)
         self._idle.append(trainer)
 
 
 class TrainerProcess:
-    """One process that trains, from its start to its end.
+    """One trainer process.
 
     Args:
-        num_threads: Its threads.
+        num_threads: Its CPU threads.
     """
 
     def __init__(self, num_threads: int) -> None:
         context = fork_server.context()
-        self.connection, theirs = context.Pipe()
-        self._process = context.Process(target=_serve, args=(theirs, dict(os.environ), num_threads))
-        with suppress(*fork_server.GONE):  # then it has died before it was born
+        self.connection, child_connection = context.Pipe()
+        self._process = context.Process(
+            target=_serve, args=(child_connection, dict(os.environ), num_threads)
+        )
+        with suppress(*fork_server.GONE):  # the server has died, so the process never ran
             fork_server.start_process(self._process)
-        theirs.close()  # now the process alone has it: when it dies, this end is told
+        child_connection.close()  # only the child holds it now, so its death closes the pipe
 
     @property
     def is_alive(self) -> bool:
-        """Whether the process, which has nothing to do, can train another group."""
-        return not self.connection.poll()  # all there could be to read is the end
+        """Whether the idle process can train another group."""
+        return not self.connection.poll()  # an idle process sends nothing but the end of file
 
     def begin(self, group: Group) -> None:
-        """Give it a group."""
-        with suppress(OSError):  # it is dead, and `receive` will say so
+        """Send a group to the process."""
+        with suppress(OSError):  # the process is dead; `receive` reports it
             self.connection.send(group)
 
     def go_on(self, answers: Mapping[int, bool]) -> None:
-        """Say which trainings go on."""
+        """Send which trainings continue."""
         with suppress(OSError):
             self.connection.send(answers)
 
     def receive(self) -> Message:
-        """Return its next message."""
+        """Return the next message of the process."""
         try:
             message: Message = self.connection.recv()
         except (EOFError, OSError):
@@ -135,18 +137,18 @@ class TrainerProcess:
         return message
 
     def leave(self) -> None:
-        """Let the process end; it has nothing to do."""
-        with suppress(OSError):  # it has died of itself
+        """Let the idle process exit; kill it if it does not."""
+        with suppress(OSError):  # it is already dead
             self.connection.send(None)
-        self._process.join(SECONDS_TO_LEAVE)
+        self._process.join(EXIT_TIMEOUT)
         if self._process.exitcode is None:
             self.kill()
 
     def kill(self) -> None:
-        """End the process where it is."""
+        """Kill the process."""
         if self._process.pid is not None:
             with suppress(ProcessLookupError):
-                # Process.kill takes it for dead once its fork server is
+                # Process.kill does nothing once the fork server is dead
                 os.kill(self._process.pid, signal.SIGKILL)
             self._process.join()
 
@@ -160,11 +162,11 @@ class TrainerProcess:
 
 
 def _serve(connection: Connection, environment: Mapping[str, str], num_threads: int) -> None:
-    """Train the groups that come, in the process of the trainer."""
-    os.environ.clear()  # a fork server may be older than the parent's variables
+    """Train the groups that are received; runs in the trainer process."""
+    os.environ.clear()  # the fork server may have an older environment
     os.environ.update(environment)
     for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, signal.SIG_IGN)  # they reach the parent too, which decides
+        signal.signal(number, signal.SIG_IGN)  # the parent handles them
     threading.Thread(target=_die_with_parent, daemon=True).start()
     prepare_process(num_threads)
     with suppress(EOFError, OSError):  # the parent has died
@@ -173,7 +175,7 @@ def _serve(connection: Connection, environment: Mapping[str, str], num_threads: 
 
 
 def _train(group: Group, connection: Connection) -> None:
-    """Train a group, step by step as the parent says."""
+    """Train a group; the parent decides after each step which trainings continue."""
     steps = None
     answers = None
     while True:
@@ -181,9 +183,9 @@ def _train(group: Group, connection: Connection) -> None:
             if steps is None:
                 steps = train_group(group, _dataset(group.data_path))
                 connection.send(Begun())
-            step = steps.send(answers)  # type: ignore[arg-type]  # None begins
+            step = steps.send(answers)  # type: ignore[arg-type]  # None starts
         except Exception as error:
-            connection.send(_portable(error))
+            connection.send(_picklable(error))
             return
         connection.send(step)
         if not step.epochs:
@@ -194,12 +196,12 @@ def _train(group: Group, connection: Connection) -> None:
 _dataset = lru_cache(maxsize=1)(open_dataset)
 
 
-def _portable(error: Exception) -> Exception:
-    """Return an error in a form that the parent can read."""
+def _picklable(error: Exception) -> Exception:
+    """Return an error that can be pickled."""
     error.add_note(traceback.format_exc())
     try:
         pickle.loads(pickle.dumps(error))
-    except Exception:  # an error may need what it does not carry
+    except Exception:  # an error may need arguments that it does not store
         return RuntimeError(f"{type(error).__name__}: {error}")
     return error
 

@@ -1,7 +1,7 @@
-"""The one process of a sweep that decides and records: it steps the trainers, and writes.
+"""The recorder: the one process of a sweep that controls trainers, decides on pruning and records.
 
-Whatever a trainer does, all that is known of its trainings is here. So one that dies is replaced,
-and its trainings go on from their checkpoints.
+The recorder holds the whole state of every training. So a trainer that dies is replaced, and its
+trainings resume from their checkpoints.
 """
 
 from __future__ import annotations
@@ -27,37 +27,37 @@ MOST_ATTEMPTS = 3
 
 
 class TrainerError(Unavailable):
-    """Trainers cannot be had, or do not last."""
+    """Trainers cannot be started, or die before they train."""
 
 
 @dataclass(slots=True)
-class UnderWay:
-    """A group that a trainer trains."""
+class _RunningGroup:
+    """A group that is being trained."""
 
     tasks: tuple[Task, ...]
     spent: float = 0.0
-    """Seconds that its trainer has trained, up to the last step."""
+    """Training time in seconds up to the last step."""
     since: float | None = None
-    """When the trainer was last told to train; None while it is not known to have begun."""
+    """When the trainer last began to train (monotonic clock); None while it does not train."""
     overdue: bool = False
-    """Whether it was ended for taking too long."""
+    """Whether its trainer was killed because of the time limit."""
 
     def seconds(self, now: float) -> float:
-        """Return the time that the trainer has trained."""
+        """Return the training time in seconds."""
         return self.spent if self.since is None else self.spent + now - self.since
 
 
 class Recorder:
-    """Trains all that a sweep has left.
+    """Trains and records the remaining trainings of a sweep.
 
     Args:
-        scheduler: Chooses what begins next.
-        executor: Gives trainers.
+        scheduler: Chooses the next training.
+        executor: Provides trainers.
         writer: Writes to the stores.
-        retention: Decides whose model is stored, by combination.
-        watch: Told of every epoch and training.
-        new_group: Makes the group of a training.
-        time_limit: Seconds that a training may take, if there is a limit.
+        retention: The model retention of each combination, by its name.
+        watch: Called with an event for every epoch, start and end of a training.
+        new_group: Returns the group of a training.
+        time_limit: The longest time of a training in seconds; None for no limit.
     """
 
     def __init__(
@@ -78,72 +78,72 @@ class Recorder:
         self._watch = watch
         self._new_group = new_group
         self._time_limit = time_limit
-        self._under_way: dict[Trainer, UnderWay] = {}
+        self._running: dict[Trainer, _RunningGroup] = {}
         self._progress: dict[Key, Progress] = {}
-        self._deaths_in_vain = 0
+        self._early_deaths = 0
 
     def run(self) -> None:
-        """Train until nothing is left, and wait until all of it is written.
+        """Train until no work remains, and wait until everything is written.
 
         Raises:
             TrainerError: Trainers die before they can train.
-            Exception: What writing has failed with, or a trainer's machine.
+            Exception: The error of a failed write, or of a trainer's machine.
         """
-        self._begin_what_can()
-        while self._under_way:
+        self._start_ready()
+        while self._running:
             for trainer, message in self._executor.messages(self._seconds_to_limit()):
                 self._receive(trainer, message)
-            self._end_overdue()
+            self._kill_overdue()
             self._writer.check()
-            self._begin_what_can()
+            self._start_ready()
         self._writer.close()
 
-    def _begin_what_can(self) -> None:
+    def _start_ready(self) -> None:
         while self._executor.has_free_trainer and (task := self._scheduler.next()) is not None:
-            self._begin(task)
+            self._start(task)
 
-    def _begin(self, task: Task) -> None:
+    def _start(self, task: Task) -> None:
         fault_injection.point("after_ask", training=task.name)
         if task.key not in self._progress:
             self._progress[task.key] = Progress()
             self._writer.put(Begin(task=task))
-        self._tell(task, 0)
-        self._under_way[self._executor.begin(self._new_group(task))] = UnderWay(tasks=(task,))
+        self._notify(task, 0)
+        self._running[self._executor.begin(self._new_group(task))] = _RunningGroup(tasks=(task,))
 
     def _receive(self, trainer: Trainer, message: Message) -> None:
-        group = self._under_way[trainer]
+        group = self._running[trainer]
         match message:
             case Begun():
                 group.since = time.monotonic()
             case Step():
-                self._deaths_in_vain = 0
+                self._early_deaths = 0
                 self._step(trainer, group, message)
             case Death():
-                del self._under_way[trainer]
+                del self._running[trainer]
                 self._after_death(group, message)
             case Exception():
                 raise message
 
-    def _step(self, trainer: Trainer, group: UnderWay, step: Step) -> None:
+    def _step(self, trainer: Trainer, group: _RunningGroup, step: Step) -> None:
         group.spent, group.since = group.seconds(time.monotonic()), None
-        goes_on = {
-            index: self._epoch(group.tasks[index], metrics)
+        decisions = {
+            index: self._add_epoch(group.tasks[index], metrics)
             for index, metrics in step.epochs.items()
         }
-        if goes_on:
-            trainer.go_on(goes_on)
+        if decisions:
+            trainer.go_on(decisions)
             group.since = time.monotonic()
         else:
-            del self._under_way[trainer]
+            del self._running[trainer]
         for index, outcome in step.outcomes.items():
             self._end(group.tasks[index], outcome)
 
-    def _epoch(self, task: Task, metrics: EpochMetrics) -> bool:
-        """Take note of an epoch of a training, and say whether the training goes on."""
+    def _add_epoch(self, task: Task, metrics: EpochMetrics) -> bool:
+        """Record an epoch of a training; return whether the training continues."""
         if not self._progress[task.key].add(metrics):
-            return True  # it was told before its trainer died
+            return True  # recorded before its trainer died
         self._writer.epoch(task, metrics)
-        self._tell(task, metrics.epoch, val_accuracy=metrics.val.accuracy)
+        self._notify(task, metrics.epoch, val_accuracy=metrics.val.accuracy)
         if task.kind == "confirmation":
             return True
         tuning = self._scheduler.work_of(task).tuning
@@ -154,7 +154,7 @@ class Recorder:
         result = work.end(task, outcome, self._progress.pop(task.key))
         self._scheduler.add(task, outcome.epochs, outcome.seconds)
         self._record(task, outcome, result)
-        self._tell(
+        self._notify(
             task,
             outcome.epochs,
             val_accuracy=outcome.val_accuracy,
@@ -167,70 +167,70 @@ class Recorder:
                 self._watch(event)
 
     def _record(self, task: Task, outcome: Outcome, result: TrialResult | None) -> None:
-        """Write the end of a training; a trial may take the place of another one's model."""
+        """Write the end of a training; the model of a better trial replaces the previous best."""
         retention = self._retention[task.combination]
         keeps = result is None or retention.keeps(task.number, outcome.val_accuracy)
         self._writer.put(End(task=task, outcome=outcome, keep_model=keeps, result=result))
         if keeps and result is not None and outcome.state == "COMPLETE":
-            outdone = retention.add(task.number, outcome.val_accuracy)
-            if outdone is not None:
-                self._writer.put(DropModel(key=(task.combination, "trial", outdone)))
+            replaced = retention.add(task.number, outcome.val_accuracy)
+            if replaced is not None:
+                self._writer.put(DropModel(key=(task.combination, "trial", replaced)))
 
-    def _after_death(self, group: UnderWay, death: Death) -> None:
-        """Let the trainings of a dead trainer begin again, or give them up."""
-        begun = group.since is not None or group.spent > 0
-        if not begun:
-            self._deaths_in_vain += 1
-            if self._deaths_in_vain == MOST_ATTEMPTS:
+    def _after_death(self, group: _RunningGroup, death: Death) -> None:
+        """Retry the trainings of a dead trainer, or end them as failed."""
+        has_begun = group.since is not None or group.spent > 0
+        if not has_begun:
+            self._early_deaths += 1
+            if self._early_deaths == MOST_ATTEMPTS:
                 raise TrainerError(
                     f"trainers end before they can train ({death.reason}); "
                     "is there enough memory? --workers 1 needs less"
                 )
         for task in group.tasks:
             if task.key in self._progress:
-                self._retry(task, group, death, counts=begun)
+                self._retry(task, group, death, counts=has_begun)
 
-    def _retry(self, task: Task, group: UnderWay, death: Death, *, counts: bool) -> None:
+    def _retry(self, task: Task, group: _RunningGroup, death: Death, *, counts: bool) -> None:
         progress = self._progress[task.key]
         if group.overdue:
-            self._give_up(task, f"took longer than the limit of {self._time_limit:g} s")
+            self._fail(task, f"took longer than the limit of {self._time_limit:g} s")
         elif counts and progress.attempts == MOST_ATTEMPTS:
-            self._give_up(task, f"crashed {MOST_ATTEMPTS} times (last: {death.reason})")
+            self._fail(task, f"crashed {MOST_ATTEMPTS} times (last: {death.reason})")
         else:
             progress.attempts += counts
             if counts:
                 self._writer.put(Attempt(key=task.key, number=progress.attempts))
             self._scheduler.work_of(task).begin_again(task)
 
-    def _give_up(self, task: Task, reason: str) -> None:
-        """End a training as failed, with what its epochs have cost."""
+    def _fail(self, task: Task, reason: str) -> None:
+        """End a training as failed, with the time of its finished epochs."""
         progress = self._progress[task.key]
         epochs = max(progress.accuracies, default=0)
         outcome = Outcome(state="FAIL", epochs=epochs, seconds=progress.seconds, reason=reason)
         self._end(task, outcome)
 
     def _seconds_to_limit(self) -> float | None:
-        """Return the time until the first training has taken as long as it may."""
+        """Return the seconds until the next training reaches the time limit."""
         if self._time_limit is None:
             return None
         now = time.monotonic()
         left = [
             self._time_limit - group.seconds(now)
-            for group in self._under_way.values()
+            for group in self._running.values()
             if group.since is not None
         ]
         return max(0.0, min(left)) if left else None
 
-    def _end_overdue(self) -> None:
+    def _kill_overdue(self) -> None:
         if self._time_limit is None:
             return
         now = time.monotonic()
-        for trainer, group in self._under_way.items():
+        for trainer, group in self._running.items():
             if group.since is not None and group.seconds(now) >= self._time_limit:
                 group.overdue = True
                 trainer.kill()
 
-    def _tell(self, task: Task, epoch: int, **facts: Any) -> None:
+    def _notify(self, task: Task, epoch: int, **facts: Any) -> None:
         event = Event(
             combination=task.combination,
             kind=task.kind,

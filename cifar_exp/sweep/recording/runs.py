@@ -1,4 +1,4 @@
-"""The runs of a sweep and of its combinations: opened at its beginning, closed with the ranking."""
+"""The MLflow runs of a sweep and its combinations: opened at the start, closed with the ranking."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ from cifar_exp.tracking import Run, Tracker
 def open_sweep(
     experiment: Experiment, definition: str, data: Dataset, tracker: Tracker, inherited: str | None
 ) -> Run:
-    """Open the run of a sweep: an earlier one of the same definition, or a new one.
+    """Open the run of a sweep: the existing one of the same definition, or a new one.
 
     Args:
         experiment: The experiment.
-        definition: Its text, which the run keeps.
-        data: Its data.
-        tracker: Where the run is made.
-        inherited: The id of the run that `mlflow run` made for this process, which then is it.
+        definition: The text of the definition, which is stored in the run.
+        data: The data set.
+        tracker: The MLflow store.
+        inherited: The id of the run that `mlflow run` created for this process, if any; it is used.
     """
     tags = {"definition": definition_hash(experiment, data)}
     params = _params(experiment, data)
@@ -41,7 +41,7 @@ def open_sweep(
 def open_combinations(
     experiment: Experiment, data: Dataset, tracker: Tracker, sweep_run: Run
 ) -> dict[str, str]:
-    """Open the run of each combination under the sweep's; return their ids by name."""
+    """Open the run of each combination as a child of the sweep's; return their ids by name."""
     parents = {}
     for combination in experiment.combinations():
         run_ = tracker.open_combination(
@@ -50,13 +50,13 @@ def open_combinations(
             combination_id=experiment.identity(combination, data.fingerprint),
             params={"loss": combination.loss.name, "optimizer": combination.optimizer.name},
         )
-        run_.log_params(_lr_range(combination.optimizer.lr))  # also where an older version made it
+        run_.log_params(_lr_range(combination.optimizer.lr))  # older versions did not
         parents[combination.name] = run_.run_id
     return parents
 
 
 def _lr_range(lr: float | Range) -> dict[str, float]:
-    """Name the ends of the range that a learning rate is searched in; a fixed one has none."""
+    """Return the ends of the searched range of a learning rate; empty if it is fixed."""
     return {"lr_low": lr.low, "lr_high": lr.high} if isinstance(lr, Range) else {}
 
 
@@ -81,7 +81,7 @@ def _params(experiment: Experiment, data: Dataset) -> dict[str, object]:
 
 
 def close(tracker: Tracker, run_: Run, parents: Mapping[str, str]) -> Ranking:
-    """Rank what MLflow holds now, and write the ranking to the runs it is about."""
+    """Compute the ranking from MLflow, and write it to the runs of the sweep and combinations."""
     results = Results(tracker.client, tracker.records(), run_.run_id)
     ranking = results.ranking()
     for row in ranking.combinations:
@@ -96,13 +96,13 @@ def close(tracker: Tracker, run_: Run, parents: Mapping[str, str]) -> Ranking:
     with tempfile.TemporaryDirectory() as folder:
         report.write(ranking, Path(folder), results.evidence())
         run_.log_folder(folder, "comparison")
-    _show(tracker, ranking)
+    _update_ui(tracker, ranking)
     run_.end()
     return ranking
 
 
-def _show(tracker: Tracker, ranking: Ranking) -> None:
-    """Let MLflow's pages show the ranking, and each combination in its colour of the report."""
+def _update_ui(tracker: Tracker, ranking: Ranking) -> None:
+    """Show the ranking in MLflow's UI, with the colours of the report for the combinations."""
     colours = report.colours(row.combination for row in ranking.combinations)
     tracking.colour_runs(tracker.client, tracker.records(), colours)
     tracking.describe_experiment(tracker.client, tracker.mlflow_experiment_id, to_markdown(ranking))
@@ -110,7 +110,7 @@ def _show(tracker: Tracker, ranking: Ranking) -> None:
 
 
 def _close_combination(tracker: Tracker, run_id: str, row: Row) -> None:
-    measured = {
+    metrics = {
         "rank": row.rank,
         "test_accuracy_mean": row.test_accuracy_mean,
         "test_accuracy_std": row.test_accuracy_std,
@@ -123,5 +123,5 @@ def _close_combination(tracker: Tracker, run_id: str, row: Row) -> None:
     tracker.close_combination(
         run_id,
         params={name: value for name, value in best.items() if value is not None},
-        metrics={name: value for name, value in measured.items() if value is not None},
+        metrics={name: value for name, value in metrics.items() if value is not None},
     )

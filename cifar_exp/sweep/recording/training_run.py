@@ -1,4 +1,4 @@
-"""What is written to MLflow of a training: its run, its epochs, its outcome."""
+"""What MLflow records of a training: params, metrics of each epoch, and the outcome."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from cifar_exp.training.trainer import Outcome
 
 
 def params(config: TrialConfig, data: Dataset, threads: int) -> dict[str, Any]:
-    """Name all that a training depends on, as it is logged: each setting, its default or not.
+    """Return the params of a training: everything that it depends on, including default settings.
 
     Args:
         config: The training.
         data: Its data set.
-        threads: Threads of the process that trains.
+        threads: CPU threads of the process that trains.
     """
     return {
         "dataset": data.name,
@@ -41,7 +41,7 @@ def params(config: TrialConfig, data: Dataset, threads: int) -> dict[str, Any]:
 
 
 def epoch_metrics(metrics: EpochMetrics) -> dict[str, float]:
-    """Name what an epoch measured, as it is logged."""
+    """Return the metrics of an epoch by the names under which they are logged."""
     return {
         "train/loss": metrics.train_loss,
         **metrics.val.named("val/"),
@@ -51,9 +51,9 @@ def epoch_metrics(metrics: EpochMetrics) -> dict[str, float]:
 
 
 def end(run: Run, outcome: Outcome, data: Dataset, *, keep_model: bool) -> None:
-    """Write the outcome of a training to its run and close it; its files come first.
+    """Write the outcome of a training to its run and close the run; files are written first.
 
-    The file with the trained network is removed.
+    The file of the trained network is deleted.
     """
     if outcome.tested is not None:
         run.log_predictions(outcome.tested.predictions)

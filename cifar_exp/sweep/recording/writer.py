@@ -1,7 +1,7 @@
-"""Writes a sweep to MLflow and Optuna, in a thread of its own and in the order that is asked for.
+"""Writes a sweep to MLflow and Optuna in a background thread, in the order of the entries.
 
-So a slow store holds no trainer up. What is asked for waits in a `Spool`, and the epochs of a
-training that wait there together are written by one request.
+So a slow store delays no trainer. Entries are queued in a `Spool`; queued epochs of the same
+training are written by one request.
 """
 
 from __future__ import annotations
@@ -26,19 +26,19 @@ from cifar_exp.training import checkpoint
 from cifar_exp.training.loop import EpochMetrics
 from cifar_exp.training.trainer import Outcome
 
-MOST_IN_MEMORY = 10_000  # epochs, mostly: some megabytes
+MAX_IN_MEMORY = 10_000  # entries, mostly epochs: a few megabytes
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Begin:
-    """A training begins."""
+    """A training starts."""
 
     task: Task
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Attempt:
-    """A training begins again, as its trainer has died."""
+    """A training is retried, as its trainer has died."""
 
     key: Key
     number: int
@@ -62,12 +62,12 @@ class End:
     outcome: Outcome
     keep_model: bool
     result: TrialResult | None
-    """What the study of a trial is told."""
+    """The result of a trial for its study."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class DropModel:
-    """The stored model of a training is not needed any more."""
+    """The stored model of a training is no longer needed."""
 
     key: Key
 
@@ -81,10 +81,10 @@ class Records:
     Args:
         tracker: The MLflow store.
         data: The data set.
-        threads: Threads of each trainer.
-        parents: The run id of each combination, by its name.
-        records: The runs of all combinations that are there.
-        studies: The stored study of each combination, by its name.
+        threads: CPU threads of each trainer.
+        parents: The run id of each combination by its name.
+        records: The existing runs of all combinations.
+        studies: The stored study of each combination by its name.
     """
 
     def __init__(
@@ -111,26 +111,26 @@ class Records:
         }
 
     def write(self, entries: Iterable[Entry]) -> None:
-        """Write entries in their order, neighbouring epochs of all trainings together."""
-        for is_epoch, some in groupby(entries, key=lambda entry: isinstance(entry, Epoch)):
+        """Write entries in order; consecutive epochs are written together."""
+        for is_epoch, group in groupby(entries, key=lambda entry: isinstance(entry, Epoch)):
             if is_epoch:
-                self._epochs(some)  # type: ignore[arg-type]
+                self._write_epochs(group)  # type: ignore[arg-type]
             else:
-                for entry in some:
+                for entry in group:
                     self._write(entry)
 
     def _write(self, entry: Entry) -> None:
         match entry:
             case Begin(task=task):
-                self._begin(task)
+                self._start(task)
             case Attempt(key=key, number=number):
                 self._runs[key].set_tags({"attempts": str(number)})
             case End():
-                self._end(entry)
+                self._finish(entry)
             case DropModel(key=key):
                 self._tracker.delete_models(self._run_ids[key])
 
-    def _begin(self, task: Task) -> None:
+    def _start(self, task: Task) -> None:
         confirms = {} if task.confirms is None else {"confirms": str(task.confirms)}
         run = self._tracker.open_run(
             task.kind,
@@ -149,17 +149,17 @@ class Records:
         self._runs[task.key] = run
         self._run_ids[task.key] = run.run_id
 
-    def _epochs(self, epochs: Iterable[Epoch]) -> None:
-        """Write the points of several epochs and trainings, with a request a training."""
+    def _write_epochs(self, epochs: Iterable[Epoch]) -> None:
+        """Write the metrics of several epochs, with one request per training."""
         points: dict[Key, list[Point]] = {}
         for epoch in epochs:
             named = training_run.epoch_metrics(epoch.metrics)
             point = Point(epoch.metrics.epoch, epoch.timestamp, named)
             points.setdefault(epoch.key, []).append(point)
-        for key, some in points.items():
-            self._runs[key].log_epochs(some)
+        for key, group in points.items():
+            self._runs[key].log_epochs(group)
 
-    def _end(self, entry: End) -> None:
+    def _finish(self, entry: End) -> None:
         task = entry.task
         run = self._runs.pop(task.key)
         fault_injection.point("before_end", training=task.name)
@@ -171,52 +171,52 @@ class Records:
 
 
 class Writer:
-    """Takes entries at once, and writes them as fast as the stores are.
+    """Queues entries and writes them in a background thread.
 
-    Use it as a context: at its end all entries are written, or as many as could be.
+    Used as a context manager; at its exit all entries are written, unless writing has failed.
 
     Args:
-        records: Where they are written.
+        records: The destination.
     """
 
     def __init__(self, records: Records) -> None:
         self._records = records
-        self._spool: Spool[Entry] = Spool(MOST_IN_MEMORY)
+        self._spool: Spool[Entry] = Spool(MAX_IN_MEMORY)
         self._error: BaseException | None = None
         self.failed, self._alarm = Pipe(duplex=False)
-        """Can be read from once writing has failed."""
-        self._ended = threading.Event()  # Thread.join takes an interruption for the thread's end
+        """A connection that becomes readable when writing has failed."""
+        self._ended = threading.Event()  # an interrupted Thread.join marks the thread as ended
 
     def __enter__(self) -> Self:
-        """Begin to write."""
+        """Start the thread."""
         threading.Thread(target=self._work, daemon=True).start()
         return self
 
     def __exit__(self, *_: object) -> None:
-        """Write what is still asked for, unless writing has failed."""
+        """Write the queued entries, unless writing has failed."""
         self._spool.close()
         self._ended.wait()
 
     def put(self, entry: Entry) -> None:
-        """Ask for an entry to be written."""
+        """Queue an entry."""
         self._spool.put(entry)
 
     def epoch(self, task: Task, metrics: EpochMetrics) -> None:
-        """Ask for an epoch to be written, which has just been finished."""
+        """Queue an epoch that has just finished."""
         self.put(Epoch(key=task.key, timestamp=int(time.time() * 1000), metrics=metrics))
 
     def close(self) -> None:
         """Wait until everything is written.
 
         Raises:
-            Exception: What writing has failed with.
+            Exception: The error of a failed write.
         """
         self._spool.close()
         self._ended.wait()
         self.check()
 
     def check(self) -> None:
-        """Raise what writing has failed with, if it has."""
+        """Raise the error of a failed write, if there is one."""
         if self._error is not None:
             raise self._error
 

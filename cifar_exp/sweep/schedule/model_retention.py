@@ -1,4 +1,4 @@
-"""Which trials of a combination keep their models in MLflow."""
+"""Model retention: which trials of a combination keep their model in MLflow."""
 
 from __future__ import annotations
 
@@ -7,46 +7,46 @@ from typing import Protocol
 
 
 class ModelRetention(Protocol):
-    """Decides, trial by trial, whose model is stored."""
+    """Decides for each trial whether its model is stored."""
 
     def keeps(self, number: int, val_accuracy: float | None) -> bool:
-        """Say whether to store the model of a complete trial."""
+        """Return whether to store the model of a complete trial."""
 
     def add(self, number: int, val_accuracy: float | None) -> int | None:
-        """Take note of a complete trial; return the one whose model is not needed any more."""
+        """Record a complete trial; return the trial whose model is no longer needed, if any."""
 
 
 class AllModels:
-    """Every complete trial keeps its model."""
+    """Keeps the model of every complete trial."""
 
     def keeps(self, number: int, val_accuracy: float | None) -> bool:  # noqa: ARG002
-        """Say yes."""
+        """Return True."""
         return True
 
     def add(self, number: int, val_accuracy: float | None) -> int | None:  # noqa: ARG002
-        """Name none."""
+        """Return None."""
         return None
 
 
 class BestModel:
-    """Only the best complete trial so far keeps its model, the earliest of equals."""
+    """Keeps the model of the best complete trial so far; of equal ones, the earliest."""
 
     def __init__(self) -> None:
         self._best: tuple[float, int] | None = None
 
     def keeps(self, number: int, val_accuracy: float | None) -> bool:
-        """Say whether a trial is better than all before it."""
+        """Return whether a trial is better than all earlier ones."""
         return val_accuracy is not None and (
             self._best is None or (val_accuracy, -number) > self._best
         )
 
     def add(self, number: int, val_accuracy: float | None) -> int | None:
-        """Return the trial that this one outdoes, or this one if it is outdone."""
+        """Return the previous best trial, or this trial if it is not better."""
         if val_accuracy is None or not self.keeps(number, val_accuracy):
             return number
-        outdone, self._best = self._best, (val_accuracy, -number)
-        return None if outdone is None else -outdone[1]
+        replaced, self._best = self._best, (val_accuracy, -number)
+        return None if replaced is None else -replaced[1]
 
 
 MODEL_RETENTION: Mapping[str, Callable[[], ModelRetention]] = {"all": AllModels, "best": BestModel}
-"""By what a definition says of `keep_models`."""
+"""Retention policies by the value of `keep_models` in a definition."""

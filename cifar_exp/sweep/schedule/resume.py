@@ -1,4 +1,4 @@
-"""What an execution goes on from: the trainings in MLflow, and the studies that follow them."""
+"""Resume: an execution continues from the trainings in MLflow; studies are updated to match."""
 
 from __future__ import annotations
 
@@ -17,21 +17,26 @@ from cifar_exp.tracking import Tracker
 def records_by_combination(
     experiment: Experiment, data: Dataset, tracker: Tracker
 ) -> dict[str, list[RunRecord]]:
-    """Read the runs of each combination, by its name."""
+    """Read the runs of each combination, keyed by its name."""
     names = {experiment.identity(c, data.fingerprint): c.name for c in experiment.combinations()}
-    found: dict[str, list[RunRecord]] = {name: [] for name in names.values()}
+    runs: dict[str, list[RunRecord]] = {name: [] for name in names.values()}
     for record in tracker.records():
         name = names.get(record.combination_id or "")
         if name is not None:
-            found[name].append(record)
-    return found
+            runs[name].append(record)
+    return runs
 
 
 def trial_results(
     experiment: Experiment, records: Mapping[str, Sequence[RunRecord]], tracker: Tracker
 ) -> dict[str, list[TrialResult]]:
-    """Return the trials that have ended of each combination, with all of their epochs."""
-    trials = [r for some in records.values() for r in some if r.kind == "trial" and r.finished]
+    """Return the finished trials of each combination, with the accuracy of every epoch."""
+    trials = [
+        r
+        for runs_of_one in records.values()
+        for r in runs_of_one
+        if r.kind == "trial" and r.finished
+    ]
     accuracies = tracking.read_accuracies(tracker.client, [r.run_id for r in trials])
     return {
         c.name: results_of(experiment, c, records[c.name], accuracies)
@@ -45,7 +50,7 @@ def works_of(
     records: Mapping[str, Sequence[RunRecord]],
     ended: Mapping[str, Sequence[TrialResult]],
 ) -> list[Work]:
-    """Return what is left of each combination, in the order of the definition."""
+    """Return the remaining work of each combination, in the order of the definition."""
     return [
         _work(experiment, combination, data, records[combination.name], ended[combination.name])
         for combination in experiment.combinations()
@@ -74,7 +79,7 @@ def stored_studies(
     ended: Mapping[str, Sequence[TrialResult]],
     records: Mapping[str, Sequence[RunRecord]],
 ) -> dict[str, StoredStudy]:
-    """Open the study of each combination in Optuna, and bring it to what MLflow holds."""
+    """Open the Optuna study of each combination, and update it to match MLflow."""
     storage = study.connect(storage_url)
     studies = {}
     for work in works:
@@ -89,19 +94,19 @@ def stored_studies(
 def model_retention(
     experiment: Experiment, works: Iterable[Work], tracker: Tracker
 ) -> dict[str, ModelRetention]:
-    """Return what decides on models, which knows the trials that have ended.
+    """Return the model retention of each combination, updated with the finished trials.
 
-    A model that an interruption has left is deleted.
+    Models that an interrupted execution did not delete are deleted.
     """
-    made: dict[str, ModelRetention] = {}
+    retentions: dict[str, ModelRetention] = {}
     for work in works:
-        retention = made[work.combination.name] = MODEL_RETENTION[experiment.keep_models]()
+        retention = retentions[work.combination.name] = MODEL_RETENTION[experiment.keep_models]()
         for number in sorted(work.trials):
             if work.trials[number].state == "COMPLETE":
-                outdone = retention.add(number, work.trials[number].metrics["val_accuracy"])
-                if outdone is not None:
-                    tracker.delete_models(work.trials[outdone].run_id)
-    return made
+                replaced = retention.add(number, work.trials[number].metrics["val_accuracy"])
+                if replaced is not None:
+                    tracker.delete_models(work.trials[replaced].run_id)
+    return retentions
 
 
 def results_of(
@@ -110,16 +115,16 @@ def results_of(
     records: Sequence[RunRecord],
     accuracies: Mapping[str, Mapping[int, float]],
 ) -> list[TrialResult]:
-    """Return the trials that MLflow holds of a combination, in the order of their numbers.
+    """Return the finished trials of a combination in MLflow, ordered by number.
 
     Args:
         experiment: The definition.
         combination: The combination.
-        records: Its runs.
+        records: The runs of the combination.
         accuracies: The validation accuracy of each epoch by run id.
     """
     trials = [r for r in records if r.kind == "trial" and r.finished and r.number is not None]
-    found = [
+    runs = [
         TrialResult(
             number=record.number or 0,
             params=experiment.parse(combination, record.params),
@@ -129,4 +134,4 @@ def results_of(
         )
         for record in trials
     ]
-    return sorted(found, key=lambda result: result.number)
+    return sorted(runs, key=lambda result: result.number)

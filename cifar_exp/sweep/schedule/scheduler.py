@@ -1,7 +1,7 @@
-"""Which training begins next, of all that can begin.
+"""The scheduler: chooses the next training among those that can start.
 
-The order changes no result: what is trained depends on the definition alone. It only decides how
-long the last trainer has to be waited for, so those with the most behind them begin first.
+The order changes no result, as what is trained depends on the definition only. It affects the
+total time, so trainings with the longest chain of dependent trainings start first.
 """
 
 from __future__ import annotations
@@ -23,11 +23,11 @@ def num_side_by_side(experiment: Experiment) -> int:
 
 
 class Scheduler:
-    """Chooses among the trainings of all combinations that can begin.
+    """Chooses the next training among all combinations.
 
     Args:
-        works: What is left of each combination, in the order of the definition.
-        num_images: Training images of the data set.
+        works: The remaining work of each combination, in the order of the definition.
+        num_images: Number of training images in the data set.
     """
 
     def __init__(self, works: Sequence[Work], num_images: int) -> None:
@@ -37,7 +37,7 @@ class Scheduler:
         self._steps: dict[str, int] = defaultdict(int)
 
     def next(self) -> Task | None:
-        """Return the training that is to begin next, if one can."""
+        """Return the training to start next; None if none can start."""
         ready = [(work, task) for work in self._works.values() for task in work.ready()]
         if not ready:
             return None
@@ -50,17 +50,17 @@ class Scheduler:
         return self._works[task.combination]
 
     def add(self, task: Task, num_epochs: int, seconds: float) -> None:
-        """Take note of how long a training took: others of its combination will be like it."""
+        """Record the time of a training, to estimate others of its combination."""
         self._seconds[task.combination] += seconds
         self._steps[task.combination] += num_epochs * self._steps_per_epoch(task)
 
     def _seconds_until_end(self, work: Work, task: Task) -> float:
-        """Guess how long a training takes together with all that has to wait for it."""
+        """Estimate the seconds of a training together with all that depend on it."""
         own = task.config.epochs * self._steps_per_epoch(task) * self._step_seconds(task)
         return own * (1 + work.num_after(task))
 
     def _step_seconds(self, task: Task) -> float:
-        """Guess the time of a step: as measured for the combination, or else for all of them."""
+        """Estimate the seconds of a step from the combination's trainings, or else from all."""
         steps = self._steps[task.combination]
         if steps:
             return self._seconds[task.combination] / steps

@@ -1,4 +1,4 @@
-"""One training of a sweep: what it is, and what is known of it while it is under way."""
+"""One training of a sweep, and its progress while it runs."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from cifar_exp.training.loop import EpochMetrics
 from cifar_exp.training.trainer import Training
 
 Key = tuple[str, TrainingKind, int]
-"""What names a training in a sweep: its combination, its kind and its number."""
+"""Identifies a training in a sweep: combination, kind and number."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -29,17 +29,17 @@ class Task:
 
     @property
     def key(self) -> Key:
-        """What names it in the sweep."""
+        """The key of the training in the sweep."""
         return self.combination, self.kind, self.number
 
     @property
     def name(self) -> str:
-        """The name of its run, such as `mse+sgd #3` or `mse+sgd seed 2`."""
+        """The name of its MLflow run, such as `mse+sgd #3` or `mse+sgd seed 2`."""
         number = f"#{self.number}" if self.kind == "trial" else f"seed {self.number}"
         return f"{self.combination} {number}"
 
     def training(self, store: str) -> Training:
-        """Return what a trainer is given, where it is recorded in a store."""
+        """Return the training as a trainer gets it; `store` is the tracking URI."""
         return Training(
             name=self.name,
             config=self.config,
@@ -48,7 +48,7 @@ class Task:
         )
 
     def checkpoint(self, store: str) -> str:
-        """Name its checkpoint, where it is recorded in a store."""
+        """Return the name of its checkpoint; `store` is the tracking URI."""
         return paths.checkpoint_name(
             store, self.combination_id, self.kind, self.number, self.confirms
         )
@@ -56,16 +56,16 @@ class Task:
 
 @dataclass(slots=True)
 class Progress:
-    """What is known of a training that is under way."""
+    """The progress of a running training."""
 
     accuracies: dict[int, float] = field(default_factory=dict)
     """The validation accuracy of each epoch."""
     seconds: float = 0.0
-    """Of its epochs."""
+    """Wall time of its epochs."""
     attempts: int = 1
 
     def add(self, metrics: EpochMetrics) -> bool:
-        """Take note of an epoch; say whether it is new, and not told again after a crash."""
+        """Add an epoch; return False if it was added before and is repeated after a crash."""
         if metrics.epoch in self.accuracies:
             return False
         self.accuracies[metrics.epoch] = metrics.val.accuracy

@@ -1,4 +1,4 @@
-"""What is left to train of one combination: first its trials, then its confirmations."""
+"""The remaining work of one combination: first its trials, then its confirmations."""
 
 from __future__ import annotations
 
@@ -15,18 +15,18 @@ from cifar_exp.sweep.events import Event, TrainingKind
 from cifar_exp.sweep.schedule.task import Key, Progress, Task
 from cifar_exp.training.trainer import Outcome
 
-MOST_READY = 64
-"""Trainings of a combination to choose from: each has to be asked for first."""
+MAX_READY = 64
+"""Number of ready trainings that a combination offers at once: each costs a call of the sampler."""
 
 
 class Work:
-    """The trainings of one combination: those that have ended, and those that can begin.
+    """The trainings of one combination: those that have ended, and those that can start.
 
     Args:
         experiment: The definition.
-        combination: What is tuned and confirmed.
-        identity: The hash of all that its results depend on.
-        tuning: Its study, which has been told of all trials in `records` if some are left.
+        combination: The combination.
+        identity: The hash of everything that its results depend on.
+        tuning: Its tuning, which knows all trials in `records` unless all trials have ended.
         records: Its runs in MLflow.
     """
 
@@ -49,14 +49,14 @@ class Work:
             for r in finished
             if r.kind == "trial" and r.number is not None and r.number in numbers
         }
-        """The trials that have ended, by their number."""
+        """The trials that have ended, by number."""
         self._confirmations = [r for r in finished if r.kind == "confirmation"]
         self._begun: set[Key] = set()
         self._tasks: dict[Key, Task] = {}
 
     @property
     def best(self) -> RunRecord | None:
-        """The best of the trials that have ended."""
+        """The best trial that has ended."""
         return best_trial(self.trials.values())
 
     @property
@@ -66,7 +66,7 @@ class Work:
 
     @property
     def confirmed(self) -> dict[int, RunRecord]:
-        """The confirmations of the best setting that have ended, by their number."""
+        """The confirmations of the best setting that have ended, by number."""
         best = self.best
         numbers = self._experiment.confirm.numbers
         return {
@@ -79,13 +79,13 @@ class Work:
         }
 
     def ready(self) -> Iterator[Task]:
-        """Give the trainings that can begin now, but of very many only the first."""
+        """Yield the trainings that can start now, at most MAX_READY."""
         tasks = self._confirmation_tasks() if self.tuned else self._trial_tasks()
-        return islice((task for task in tasks if task.key not in self._begun), MOST_READY)
+        return islice((task for task in tasks if task.key not in self._begun), MAX_READY)
 
     def kept(self) -> Iterator[Event]:
-        """Tell of the trainings that an earlier execution has ended."""
-        confirmed = self.confirmed.values() if self.tuned else ()  # a better trial may come
+        """Yield an event for each training that an earlier execution has finished."""
+        confirmed = self.confirmed.values() if self.tuned else ()  # the best may still change
         for record in (*self.trials.values(), *confirmed):
             yield self._event(
                 "trial" if record.kind == "trial" else "confirmation",
@@ -99,7 +99,7 @@ class Work:
             )
 
     def not_to_be_confirmed(self) -> Iterator[Event]:
-        """Tell of the confirmations that cannot be: all trials have ended without a result."""
+        """Yield an event for each confirmation if all trials have ended without a result."""
         if self.tuned and self.best is None:
             for number in self._experiment.confirm.numbers:
                 yield self._event(
@@ -107,9 +107,9 @@ class Work:
                 )
 
     def num_after(self, task: Task) -> int:
-        """Count the trainings that follow a training one after the other; those of a block do not.
+        """Return the number of trainings that depend on a training, one after the other.
 
-        The confirmations come last, side by side.
+        The trials of a block count once, and so do the confirmations, as they run in parallel.
         """
         if task.kind == "confirmation":
             return 0
@@ -118,15 +118,15 @@ class Work:
         return num_blocks - int(task.number // size)
 
     def begin(self, task: Task) -> None:
-        """Take note of a training that begins."""
+        """Mark a training as started."""
         self._begun.add(task.key)
 
     def begin_again(self, task: Task) -> None:
-        """Take note that nobody is at a training any more."""
+        """Mark a training as not started, so that it is retried."""
         self._begun.discard(task.key)
 
     def end(self, task: Task, outcome: Outcome, progress: Progress) -> TrialResult | None:
-        """Take note of the end of a training; return the result that the study of a trial holds."""
+        """Record the end of a training; return the trial's result for its study."""
         if task.kind == "confirmation":
             self._confirmations.append(_record(task, outcome, {}))
             return None
@@ -153,10 +153,10 @@ class Work:
         )
 
     def _trial_tasks(self) -> Iterator[Task]:
-        left = [n for n in range(self._experiment.search.trials) if n not in self.trials]
+        remaining = [n for n in range(self._experiment.search.trials) if n not in self.trials]
         size = self.tuning.block_size
-        for number in left:
-            if number // size == left[0] // size:
+        for number in remaining:
+            if number // size == remaining[0] // size:
                 yield self._task("trial", number)
 
     def _confirmation_tasks(self) -> Iterator[Task]:
@@ -188,7 +188,7 @@ class Work:
 
 
 def _record(task: Task, outcome: Outcome, params: Mapping[str, Value]) -> RunRecord:
-    """Describe a training that has just ended, as MLflow will, by all that is asked of it here."""
+    """Return the record of a training that has just ended, with the fields that are used here."""
     return RunRecord(
         run_id="",
         experiment="",
