@@ -1,0 +1,136 @@
+"""The commands for a whole definition: `run` and `plan`.
+
+Imports are inside the commands: torch and MLflow take seconds to load, and `--help` must be fast.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from cifar_exp.cli.outcome import exit_if_incomplete, print_undelivered
+from cifar_exp.cli.parameters import (
+    Finite,
+    cli,
+    definition_options,
+    storage_option,
+    tracking_option,
+)
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from cifar_exp.comparison import Ranking
+    from cifar_exp.components.datasets import Dataset
+    from cifar_exp.experiment import Experiment
+    from cifar_exp.sweep.sweep import Sweep
+
+
+@cli.command()
+@definition_options
+@click.option(
+    "--time-limit",
+    type=Finite(0, min_open=True),
+    metavar="SECONDS",
+    help="Time limit of each training; a longer one fails.  [default: no limit]",
+)
+@tracking_option
+@storage_option
+@click.option("--yes", is_flag=True, help="Skip the check of the number of trainings.")
+def run(experiment: Path, yes: bool, **options: Any) -> None:
+    """Tune, confirm and rank every combination.
+
+    The same command resumes an interrupted run and repeats no finished training.
+    """
+    from cifar_exp.cli import overrides
+    from cifar_exp.experiment import definition_text, read
+
+    text = definition_text(experiment, overrides.changes(options))
+    definition = read(text, str(experiment), overrides.words(options))
+    if not yes:
+        overrides.check_size(definition, experiment)
+
+    from cifar_exp.cli import console
+
+    screen = console.stdout()
+    console.print_size(screen, definition)  # before the slow imports
+
+    request = _sweep(definition, text, options)
+    ranking, page = _run(request, screen)
+    console.print_ranking(screen, ranking)
+
+    from cifar_exp import tracking
+
+    address = tracking.address(request.tracking_uri, page)
+    console.print_next_steps(screen, definition, ranking, *address)
+    print_undelivered(request.tracking_uri)
+    exit_if_incomplete(ranking)
+
+
+def _sweep(definition: Experiment, text: str, options: Mapping[str, Any]) -> Sweep:
+    """Combine the definition with the options that do not change it."""
+    from cifar_exp import study, tracking
+    from cifar_exp.sweep import sweep
+    from cifar_exp.sweep.schedule.scheduler import num_side_by_side
+    from cifar_exp.training.hardware import allotment
+
+    side_by_side = num_side_by_side(definition)
+    workers, threads = allotment(side_by_side, options["workers"], options["threads"])
+    return sweep.Sweep(
+        experiment=definition,
+        definition=text,
+        tracking_uri=tracking.resolve_uri(options["tracking_uri"]),
+        storage_url=options["storage"] or study.default_url(),
+        workers=workers,
+        threads=threads,
+        time_limit=options["time_limit"],
+    )
+
+
+def _run(request: Sweep, screen: Console) -> tuple[Ranking, str]:
+    """Run the pre-flight checks and the sweep; return its ranking and its page in MLflow."""
+    from cifar_exp.cli import console, progress
+    from cifar_exp.sweep import prepare, sweep
+
+    prepare.check_stores(*request.stores)
+    with progress.data_progress(screen) as data_watch:
+        data = prepare.prepare(request.experiment, data_watch)
+    _print_warnings(data)
+    console.print_workers(screen, request.workers, request.threads)
+    num_trainings = request.experiment.num_trainings
+    with progress.sweep_progress(screen, num_trainings, request.workers) as watch:
+        return sweep.run(request, data, watch)
+
+
+@cli.command()
+@definition_options
+def plan(experiment: Path, workers: int | None, threads: int | None, **options: Any) -> None:
+    """Check a definition, count its trainings, and estimate their time and disk space."""
+    from cifar_exp.cli import overrides
+    from cifar_exp.experiment import definition_text, read
+
+    text = definition_text(experiment, overrides.changes(options))
+    definition = read(text, str(experiment), overrides.words(options))
+
+    from cifar_exp.cli import console, progress
+    from cifar_exp.sweep import prepare
+    from cifar_exp.sweep.plan import measure
+    from cifar_exp.sweep.schedule.scheduler import num_side_by_side
+    from cifar_exp.training.hardware import allotment
+
+    screen = console.stdout()
+    with progress.data_progress(screen) as watch:
+        data = prepare.prepare(definition, watch)
+    _print_warnings(data)
+    workers, threads = allotment(num_side_by_side(definition), workers, threads)
+    console.print_plan(screen, definition, measure(definition, data, workers, threads), workers)
+
+
+def _print_warnings(data: Dataset) -> None:
+    """Print warnings about a data set to stderr."""
+    if data.untested_classes:
+        names = ", ".join(data.untested_classes)
+        click.echo(f"warning: there are no test images of {names}", err=True)
