@@ -1,4 +1,4 @@
-"""The runs of one experiment: opened where they are new, taken up again where they are not."""
+"""The tracker: creates, resumes and closes the runs of one experiment."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ from cifar_exp.tracking.store.stored_files import stored_models
 
 
 class Tracker:
-    """The runs that carry one experiment's name, in one MLflow store.
+    """The runs of one experiment in one MLflow store.
 
     Args:
         uri: The MLflow store.
-        experiment: The definition's name, the tag that all of its runs carry.
-        mlflow_experiment_id: Where new runs are made.
+        experiment: The definition's name, which is a tag of all its runs.
+        mlflow_experiment_id: The MLflow experiment of new runs.
     """
 
     def __init__(self, uri: str, experiment: str, mlflow_experiment_id: str) -> None:
@@ -35,7 +35,7 @@ class Tracker:
         self.mlflow_experiment_id = mlflow_experiment_id
 
     def records(self, **tags: str) -> list[RunRecord]:
-        """Read the experiment's runs that carry these tags, the oldest first."""
+        """Return the experiment's runs with these tags, the oldest first."""
         return read_records(self.client, self.experiment, **tags)
 
     def open_run(
@@ -48,17 +48,17 @@ class Tracker:
         params: Mapping[str, Any],
         known: Iterable[RunRecord] | None = None,
     ) -> Run:
-        """Start a run, or go on with the unfinished one that has these tags and parameters.
+        """Start a run, or resume the unfinished run with these tags and params.
 
-        An unfinished run whose parameters differ is deleted: its result would mix two trainings.
-        The run is looked for among the `known` records, where the caller has read them.
+        An unfinished run with other params is deleted, as its result would mix two trainings. If
+        `known` is given, the run is searched among these records instead of in the store.
         """
         texts = {key: param_text(value) for key, value in params.items()}
-        marks = {"kind": kind, **tags}
-        found = self.records(**marks) if known is None else known
-        for record in (r for r in found if marks.items() <= r.tags.items()):
+        required_tags = {"kind": kind, **tags}
+        found = self.records(**required_tags) if known is None else known
+        for record in (r for r in found if required_tags.items() <= r.tags.items()):
             if texts.items() <= record.params.items() or not record.params:
-                return self._take_up(record, parent, texts)
+                return self._resume(record, parent, texts)
             self.client.delete_run(record.run_id)
         return self.new_run(kind, name, parent=parent, tags=tags, params=texts)
 
@@ -71,13 +71,13 @@ class Tracker:
         tags: Mapping[str, str],
         params: Mapping[str, Any],
     ) -> Run:
-        """Start a run, under another one if `parent` names it."""
-        family = {} if parent is None else {"mlflow.parentRunId": parent}
+        """Start a run; `parent` is the id of its parent run, if any."""
+        parent_tag = {} if parent is None else {"mlflow.parentRunId": parent}
         source = {"mlflow.user": _user(), "mlflow.source.name": "cifar-exp", **provenance.tags()}
         created = self.client.create_run(
             self.mlflow_experiment_id,
             run_name=name,
-            tags={**self._identity(tags), "kind": kind, **family, **source},
+            tags={**self._identity(tags), "kind": kind, **parent_tag, **source},
         )
         run = Run(self.client, created.info)
         run.log_params(params)
@@ -86,28 +86,29 @@ class Tracker:
     def adopt(
         self, run_id: str, name: str, tags: Mapping[str, str], params: Mapping[str, Any]
     ) -> Run:
-        """Make a run that exists already, such as `mlflow run`'s, the one for a sweep or training.
+        """Use an existing run, such as that of `mlflow run`, for a sweep or training.
 
-        Parameters that the run has already are left as they are: MLflow refuses to change them.
+        Existing params are kept, as MLflow does not allow changes.
         """
-        given = self.client.get_run(run_id)
-        run = Run(self.client, given.info)
+        existing = self.client.get_run(run_id)
+        run = Run(self.client, existing.info)
         self.client.update_run(run_id, name=name)
         run.set_tags({**self._identity(tags), **provenance.tags()})
-        run.log_params({k: v for k, v in params.items() if k not in given.data.params})
+        run.log_params({k: v for k, v in params.items() if k not in existing.data.params})
         return run
 
     def reparent(self, record: RunRecord, parent: str) -> None:
-        """Move a run under another one."""
+        """Change the parent of a run."""
         if record.parent != parent:
             self.client.set_tag(record.run_id, "mlflow.parentRunId", parent)
 
     def open_combination(
         self, name: str, *, parent: str, combination_id: str, params: Mapping[str, Any]
     ) -> Run:
-        """Open the one run of a combination, with all of its trainings under it.
+        """Open the run of a combination, and make it the parent of all its trainings.
 
-        What an interruption or a deletion has left elsewhere is brought together.
+        Trainings with another parent, left by an interruption or a deletion, are moved; duplicate
+        runs of the combination are deleted.
         """
         tags = {"combination": name, "combination_id": combination_id}
         run = self.open_run("combination", name, parent=parent, tags=tags, params=params)
@@ -123,8 +124,8 @@ class Tracker:
     ) -> None:
         """Write the summary of a combination and close its run.
 
-        MLflow keeps a parameter for ever. Where more trials have found another best setting, a
-        new run takes the place of the old one and its trainings.
+        MLflow params cannot be changed. If more trials have found another best setting, a new run
+        replaces the old one and becomes the parent of its trainings.
         """
         old = self.client.get_run(run_id)
         run = Run(self.client, old.info)
@@ -136,27 +137,27 @@ class Tracker:
         run.end()
 
     def delete_models(self, run_id: str) -> None:
-        """Delete the stored models of a run with their files."""
+        """Delete the stored models of a run and their files."""
         for model in stored_models(self.client, self.client.get_run(run_id)):
             model.delete()
 
     def run(self, run_id: str) -> Run:
-        """Return a run that exists, to write to it."""
+        """Return an existing run for writing."""
         found_run = self.client.get_run(run_id)
         return Run(self.client, found_run.info, found_run.data.metrics)
 
     def close(self, record: RunRecord) -> None:
-        """Close a run that its process has left open: by its state, or as killed."""
+        """Close a run that its process left open, with the status of its state, else as KILLED."""
         self.client.set_terminated(record.run_id, STATUS_OF.get(record.state or "", "KILLED"))
 
     def close_running(self) -> None:
-        """Close every run of the experiment that says RUNNING; nobody may be writing to one."""
+        """Close every run of the experiment with status RUNNING; no process may write to one."""
         for record in self.records():
             if record.status == "RUNNING":
                 self.close(record)
 
     def _replace(self, record: RunRecord, changed: Set[str]) -> Run:
-        """Put a new run in place of a combination's, with its tags and the unchanged parameters."""
+        """Replace a combination's run by a new one with its tags and unchanged params."""
         tags = {name: record.tags[name] for name in ("combination", "combination_id")}
         params = {name: text for name, text in record.params.items() if name not in changed}
         new = self.new_run(
@@ -171,13 +172,13 @@ class Tracker:
     def _identity(self, tags: Mapping[str, str]) -> dict[str, str]:
         return {"experiment": self.experiment, **tags}
 
-    def _take_up(self, record: RunRecord, parent: str | None, params: Mapping[str, str]) -> Run:
+    def _resume(self, record: RunRecord, parent: str | None, params: Mapping[str, str]) -> Run:
         self.client.update_run(record.run_id, status="RUNNING")
         if parent is not None:
             self.reparent(record, parent)
         found_run = self.client.get_run(record.run_id)
         for model in stored_models(self.client, found_run):
-            model.delete()  # its training did not come to an end, and will store it anew
+            model.delete()  # the unfinished training stores it again
         points = self.client.get_metric_history(record.run_id, "epoch_seconds")
         epochs = max((point.step for point in points), default=0)
         run = Run(self.client, found_run.info, found_run.data.metrics, epochs)
@@ -187,12 +188,12 @@ class Tracker:
 
 
 def mlflow_experiment(client: mlflow.MlflowClient, name: str) -> str:
-    """Return the id of the MLflow experiment of this name, made if it is not there."""
+    """Return the id of the MLflow experiment of this name; it is created if it is missing."""
     found = client.get_experiment_by_name(name)
     if found is None:
         try:
             return str(client.create_experiment(name))
-        except MlflowException:  # another process has made it meanwhile, or it cannot be made
+        except MlflowException:  # another process has created it, or it cannot be created
             found = client.get_experiment_by_name(name)
             if found is None:
                 raise
@@ -204,5 +205,5 @@ def mlflow_experiment(client: mlflow.MlflowClient, name: str) -> str:
 def _user() -> str:
     try:
         return getpass.getuser()
-    except (KeyError, OSError):  # a container's user id may have no name
+    except (KeyError, OSError):  # in a container the user id may have no name
         return "unknown"

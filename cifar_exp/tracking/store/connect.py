@@ -1,4 +1,4 @@
-"""The MLflow store: where it is, and whether it can be used."""
+"""Connection to an MLflow store."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ from cifar_exp.system.urls import hide, secrets_in, store_name, without_credenti
 from cifar_exp.tracking.store.server import StoreError, check_server, is_server, take_credentials
 
 QUIET = {
-    "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",  # a bar a file
-    "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",  # two lines and a request a run on a server
+    "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",  # one bar per file
+    "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",  # two lines and a request per run on a server
 }
 UNUSABLE = (
     MlflowException,
@@ -32,7 +32,7 @@ UNUSABLE = (
     sqlite3.Error,
     OSError,
     ImportError,  # the database's driver is not installed
-    ValueError,  # the address has a port that is no number
+    ValueError,  # the port in the address is not a number
 )
 
 DATABASES = ("postgresql", "mysql", "mssql")
@@ -41,21 +41,22 @@ Client = mlflow.MlflowClient
 
 
 def default_uri() -> str:
-    """Return MLFLOW_TRACKING_URI, or else the database file `mlflow.db` in the current folder."""
+    """Return MLFLOW_TRACKING_URI; if unset, the URI of `mlflow.db` in the current folder."""
     return os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{Path('mlflow.db').absolute()}"
 
 
 def connect(uri: str) -> mlflow.MlflowClient:
-    """Return a client of the store at `uri`, which is created if it is a new database.
+    """Return a client of the store at `uri`; a new database is created.
 
-    Several processes may call this at once: MLflow makes its tables unguarded, so a lock does.
+    Several processes may call this at the same time: a lock protects the creation of the tables,
+    which MLflow does not protect itself.
 
     Raises:
-        StoreError: The server does not answer, or the database cannot be opened.
+        StoreError: The server does not respond, or the database cannot be opened.
     """
     for noisy in ("mlflow", "alembic"):
         logging.getLogger(noisy).setLevel(logging.ERROR)
-    # It prints the traceback of an error that it raises as well, on a full disk for example.
+    # It prints the traceback of errors that it also raises, for example on a full disk.
     logging.getLogger("mlflow.store.db.utils").setLevel(logging.CRITICAL)
     for silenced, value in QUIET.items():
         os.environ.setdefault(silenced, value)
@@ -86,12 +87,12 @@ def connect(uri: str) -> mlflow.MlflowClient:
 
 
 def exists(uri: str) -> bool:
-    """Say whether a store is there already; of a server, its answer will tell."""
+    """Return whether a store exists; a server is assumed to exist."""
     return sqlite.exists(uri)
 
 
 def _check_file(uri: str) -> None:
-    """Open a database file once, as MLflow itself would try for more than a minute."""
+    """Open a database file once, as MLflow itself would retry for more than a minute."""
     try:
         with closing(_open_file(uri)) as connection:
             connection.execute("PRAGMA schema_version")
@@ -102,7 +103,7 @@ def _check_file(uri: str) -> None:
 
 
 def _check_database(uri: str) -> None:
-    """Connect to a database server once, as MLflow itself would try for more than a minute."""
+    """Connect to a database server once, as MLflow itself would retry for more than a minute."""
     try:
         engine = sqlalchemy.create_engine(uri, poolclass=sqlalchemy.NullPool)
         engine.connect().close()
