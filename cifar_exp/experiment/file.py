@@ -18,7 +18,7 @@ MAX_CHARACTERS = 2**18  # a hundred losses and a hundred optimizers need a tenth
 MAX_DOTS = 200
 SINGLE = "train"
 """The reserved name of single trainings, which belong to no experiment."""
-NAME_IS_TAKEN = Problem(("name",), f"{quoted(SINGLE)} is that of trainings by hand")
+NAME_IS_TAKEN = Problem(("name",), f"{quoted(SINGLE)} is reserved for single trainings")
 
 
 def read(text: str, source: str = "definition", options: Options = NO_OPTIONS) -> Experiment:
@@ -156,7 +156,7 @@ def _parse(text: str, source: str) -> dict[str, Any]:
 def _check_size(text: str, source: str) -> None:
     """Reject text that takes long to parse: the time is quadratic in the dots of a key."""
     if len(text) > MAX_CHARACTERS:
-        raise DefinitionError(f"{source}: it has more than {MAX_CHARACTERS} letters")
+        raise DefinitionError(f"{source}: it has more than {MAX_CHARACTERS} characters")
     for number, line in enumerate(text.split("\n"), start=1):
         if line.count(".") > MAX_DOTS:
             raise DefinitionError(f"{source}: line {number} has more than {MAX_DOTS} dots")
