@@ -67,7 +67,7 @@ def _sizes(value: Any, *says: str, schema_sees: bool = True) -> Wrong:
 WRONG: dict[str, Wrong] = {
     # names and keys that nobody knows, or that mean something else
     "name of trainings by hand": Wrong(
-        {"name": "train"}, ('name: "train" is that of trainings by hand',), schema_sees=False
+        {"name": "train"}, ('name: "train" is reserved for single trainings',), schema_sees=False
     ),
     "unknown key": Wrong({"epoch": 3}, ("epoch: unknown name", 'did you mean "epochs"?')),
     "unknown table": Wrong({"tuning": {}}, ("tuning: unknown name", "known are:", "search")),
@@ -95,7 +95,7 @@ WRONG: dict[str, Wrong] = {
         {"optimizers/sgd/momentun": 0.9}, ("optimizers.sgd.momentun", '"momentum"?')
     ),
     "setting of a loss without any": Wrong(
-        {"losses/brier": {"gamma": 1.0}}, ("losses.brier.gamma", "nothing can be set here")
+        {"losses/brier": {"gamma": 1.0}}, ("losses.brier.gamma", "there are no settings")
     ),
     "unknown sampler": Wrong(
         {"search/sampler": "bayes"},

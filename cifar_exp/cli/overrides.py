@@ -73,8 +73,8 @@ def check_size(definition: Experiment, path: Path) -> None:
     number = definition.num_trainings
     if number > MAX_TRAININGS:
         raise BadInput(
-            f"{path}: {number} trainings are more than the {MAX_TRAININGS} that start unasked; "
-            "`cifar-exp plan` guesses their time and disk space, and --yes starts them"
+            f"{path}: {number} trainings, and more than {MAX_TRAININGS} need --yes; "
+            "`cifar-exp plan` estimates their time and disk space"
         )
 
 

@@ -1,4 +1,4 @@
-"""The same combinations in several experiments: which of them hold their place?"""
+"""Comparison of the same combinations across several experiments."""
 
 from __future__ import annotations
 
@@ -24,15 +24,15 @@ from cifar_exp.components.metrics.metrics import Metric
 from cifar_exp.errors import BadInput
 
 ENOUGH_EXPERIMENTS = 5
-"""With fewer, two mean ranks can hardly lie a critical difference apart."""
+"""With fewer experiments, the critical difference is too large for a useful test."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Place:
-    """A combination in one experiment, ranked among those that all experiments have."""
+    """The rank of a combination in one experiment, among the combinations in all experiments."""
 
     rank: float
-    """1 for the best; equal means share their mean rank."""
+    """1 for the best; equal means have their mean rank."""
     mean: float
     rank_low: int | None
     rank_high: int | None
@@ -41,42 +41,42 @@ class Place:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class AcrossRow:
-    """One combination over all experiments."""
+    """One combination across all experiments."""
 
     combination: str
     loss: str
     optimizer: str
     mean_rank: float
     best_groups: int
-    """Number of experiments in whose best group it is."""
+    """Number of experiments in which it is in the best group."""
     holds_place: bool | None
-    """Whether one rank lies in its intervals of all experiments; None without intervals."""
+    """Whether some rank lies in its rank intervals of all experiments; None without intervals."""
     places: tuple[Place, ...]
-    """In the order of the experiments."""
+    """Its ranks, in the order of the experiments."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Across:
-    """Combinations of several experiments, by mean rank."""
+    """The comparison: combinations in the order of their mean rank."""
 
     experiments: tuple[str, ...]
     combinations: tuple[AcrossRow, ...]
     left_out: tuple[str, ...] = ()
-    """Combinations that some experiment lacks, or has no whole result of."""
+    """Combinations that are missing or incomplete in some experiment."""
     yardstick: str
     alpha: float
     concordance: float | None = None
-    """Kendall's W: 1 where all experiments agree on the order."""
+    """Kendall's W: 1 if all experiments agree on the order."""
     correlations: tuple[tuple[float | None, ...], ...] = ()
-    """Kendall's tau-b of every two experiments."""
+    """Kendall's tau-b of every pair of experiments."""
     p_equal_ranks: float | None = None
-    """P-value of all combinations ranking alike (Friedman); None with fewer than 5 experiments."""
+    """P-value of equal mean ranks (Friedman); None with fewer than 5 experiments."""
     critical_difference: float | None = None
-    """By how much mean ranks must differ (Nemenyi); None with fewer than 5 experiments."""
+    """Critical difference of mean ranks (Nemenyi); None with fewer than 5 experiments."""
 
     @property
     def measure(self) -> Metric:
-        """The yardstick itself."""
+        """The metric of the yardstick."""
         return YARDSTICKS[self.yardstick]
 
 
@@ -84,47 +84,47 @@ def across(rankings: Sequence[Ranking]) -> Across:
     """Compare the rankings of several experiments by one yardstick.
 
     Raises:
-        BadInput: One is named twice, or they have fewer than two combinations in common.
+        BadInput: An experiment is named twice, or fewer than two combinations are in common.
     """
     names = [ranking.experiment for ranking in rankings]
-    if twice := sorted({name for name in names if names.count(name) > 1}):
-        raise BadInput(f"{', '.join(twice)} is named twice: what agrees with itself says nothing")
-    tables = [_whole(ranking) for ranking in rankings]
+    if duplicates := sorted({name for name in names if names.count(name) > 1}):
+        raise BadInput(f"{', '.join(duplicates)} is named twice; name different experiments")
+    tables = [_complete_rows(ranking) for ranking in rankings]
     shared = sorted(set.intersection(*(set(table) for table in tables)))
     if len(shared) < 2:
-        listed = ", ".join(names)
-        raise BadInput(f"{listed} have fewer than two combinations with results in common")
+        joined = ", ".join(names)
+        raise BadInput(f"{joined} have fewer than two combinations with results in common")
     places = [
         _places(ranking, [table[name] for name in shared])
         for ranking, table in zip(rankings, tables, strict=True)
     ]
     ranks = np.array([[position[name].rank for name in shared] for position in places])
     rows = [_row(tables[0][name], [position[name] for position in places]) for name in shared]
-    every = {row.combination for ranking in rankings for row in ranking.combinations}
+    all_names = {row.combination for ranking in rankings for row in ranking.combinations}
     return Across(
         experiments=tuple(names),
         combinations=tuple(sorted(rows, key=lambda row: (row.mean_rank, row.combination))),
-        left_out=tuple(sorted(every - set(shared))),
+        left_out=tuple(sorted(all_names - set(shared))),
         yardstick=rankings[0].yardstick,
         alpha=rankings[0].alpha,
-        concordance=_known(concordance(ranks)),
-        correlations=tuple(tuple(map(_known, line)) for line in rank_correlations(ranks).tolist()),
+        concordance=_finite(concordance(ranks)),
+        correlations=tuple(tuple(map(_finite, line)) for line in rank_correlations(ranks).tolist()),
         **_rank_tests(ranks, rankings[0].alpha),
     )
 
 
-def _whole(ranking: Ranking) -> dict[str, Row]:
-    """Return the rows that have a result and lost no seed, by their names."""
+def _complete_rows(ranking: Ranking) -> dict[str, Row]:
+    """Return the rows with a result and no failed seed, by name."""
     rows = ranking.combinations
     return {r.combination: r for r in rows if r.mean is not None and not r.seeds_failed}
 
 
 def _places(ranking: Ranking, rows: Sequence[Row]) -> Mapping[str, Place]:
-    """Rank the rows of one experiment among themselves."""
+    """Rank the shared rows of one experiment."""
     sign = -1.0 if ranking.smaller_is_better else 1.0
     ordered = sorted(rows, key=lambda row: -sign * (row.mean or 0.0))
-    told, _ = infer(ordered, ranking.method)
-    [ranks] = average_ranks(np.array([[sign * (row.mean or 0.0) for row in told]]))
+    inferred, _ = infer(ordered, ranking.method)
+    [ranks] = average_ranks(np.array([[sign * (row.mean or 0.0) for row in inferred]]))
     return {
         row.combination: Place(
             rank=float(rank),
@@ -133,7 +133,7 @@ def _places(ranking: Ranking, rows: Sequence[Row]) -> Mapping[str, Place]:
             rank_high=row.rank_high,
             in_best_group=row.in_best_group if row.rank_low is not None else None,
         )
-        for row, rank in zip(told, ranks, strict=True)
+        for row, rank in zip(inferred, ranks, strict=True)
     }
 
 
@@ -150,22 +150,22 @@ def _row(row: Row, places: Sequence[Place]) -> AcrossRow:
 
 
 def _holds(places: Sequence[Place]) -> bool | None:
-    """Say whether some rank lies in the intervals of all experiments."""
+    """Return whether some rank lies in the intervals of all experiments."""
     lows = [position.rank_low for position in places if position.rank_low is not None]
     highs = [position.rank_high for position in places if position.rank_high is not None]
     return None if len(lows) < len(places) else max(lows) <= min(highs)
 
 
 def _rank_tests(ranks: Floats, alpha: float) -> Mapping[str, float | None]:
-    """Test whether mean ranks differ, where there are enough experiments for that."""
+    """Test for differences of mean ranks, if there are enough experiments."""
     num_lines, num_ranked = ranks.shape
     if num_lines < ENOUGH_EXPERIMENTS:
         return {}
     return {
-        "p_equal_ranks": _known(p_equal_ranks(ranks)),
+        "p_equal_ranks": _finite(p_equal_ranks(ranks)),
         "critical_difference": critical_difference(num_ranked, num_lines, alpha),
     }
 
 
-def _known(value: float) -> float | None:
+def _finite(value: float) -> float | None:
     return value if math.isfinite(value) else None

@@ -1,4 +1,4 @@
-"""Whether all combinations were treated alike: what was the same for all, and what was not."""
+"""Fairness: the conditions that were and were not the same for all combinations."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ from cifar_exp.records import RunRecord
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Condition:
-    """One condition of the trainings: its most frequent value, and who had another one."""
+    """One condition of the trainings: its most frequent value, and the exceptions."""
 
     name: str
     value: str
     different: Mapping[str, str] = field(default_factory=dict)
-    """By combination."""
+    """The other values, by combination."""
 
     @property
     def same(self) -> bool:
-        """Whether it was the same for all."""
+        """Whether the condition was the same for all combinations."""
         return not self.different
 
 
@@ -28,9 +28,9 @@ Trainings = Sequence[RunRecord]
 
 
 def conditions(trainings: Mapping[str, Trainings]) -> tuple[Condition, ...]:
-    """Compare the conditions of the trainings of each combination; what none recorded is left out.
+    """Compare the conditions of the trainings of each combination.
 
-    Combinations without any finished training are no part of it.
+    Omitted are conditions that no training recorded, and combinations without finished trainings.
     """
     trained = {name: records for name, records in trainings.items() if records}
     found = (
@@ -44,9 +44,9 @@ def _condition(name: str, values: Mapping[str, str]) -> Condition | None:
     counts = Counter(value for value in values.values() if value)
     if not counts:
         return None
-    usual = min(counts, key=lambda value: (-counts[value], value))
-    different = {key: value or "unknown" for key, value in values.items() if value != usual}
-    return Condition(name=name, value=usual, different=different)
+    most_frequent = min(counts, key=lambda value: (-counts[value], value))
+    different = {key: value or "unknown" for key, value in values.items() if value != most_frequent}
+    return Condition(name=name, value=most_frequent, different=different)
 
 
 def _count(kind: str) -> Callable[[Trainings], str]:

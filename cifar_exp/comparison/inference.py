@@ -1,4 +1,4 @@
-"""What can be said of the order of rows: intervals, the best group, P(best), possible ranks."""
+"""Statistical inference on the ranking: intervals, best group, P(best) and rank intervals."""
 
 from __future__ import annotations
 
@@ -28,10 +28,10 @@ RANK_LEVEL = 0.9
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Inference:
-    """What the comparison of a ranking's rows has found of all of them together."""
+    """The results of the comparison that concern all rows together."""
 
     compared: int = 0
-    """Number of combinations that are compared: those with a result that lost no seed."""
+    """Number of compared combinations: those with a result and no failed seed."""
     spread_pooled: bool | None = None
     spread_p: float | None = None
     minimum_detectable_difference: float | None = None
@@ -40,20 +40,20 @@ class Inference:
 
 
 def infer(rows: Sequence[Row], method: Method) -> tuple[list[Row], Inference]:
-    """Compare rows that stand in rank order.
+    """Compare rows in rank order.
 
-    Those that lost a seed are not compared, as the means of what survived are not like the
-    others; unless all of them did.
+    Rows with a failed seed are not compared, as the mean of the remaining seeds is biased; unless
+    all rows have one.
     """
     compared = _compared(rows)
     if not compared:
         return list(rows), Inference(pairwise=_pairwise(rows, method))
     sign = -1.0 if method.measure.smaller_is_better else 1.0
     estimates = estimate([[sign * value for value in row.values] for row in compared])
-    told = iter(_told(compared, estimates, method))
-    chosen = {row.combination for row in compared}
+    inferred = iter(_inferred(compared, estimates, method))
+    compared_names = {row.combination for row in compared}
     return (
-        [next(told) if row.combination in chosen else row for row in rows],
+        [next(inferred) if row.combination in compared_names else row for row in rows],
         Inference(
             compared=len(compared),
             spread_pooled=estimates.pooled if estimates.known else None,
@@ -70,39 +70,39 @@ def _compared(rows: Sequence[Row]) -> list[Row]:
     return [row for row in scored if not row.seeds_failed] or scored
 
 
-def _told(rows: Sequence[Row], estimates: Estimates, method: Method) -> list[Row]:
-    """Fill in what the comparison says of each row; the first one is the best."""
+def _inferred(rows: Sequence[Row], estimates: Estimates, method: Method) -> list[Row]:
+    """Add intervals and differences to each row; the first row is the best."""
     widths = half_widths(estimates, method.alpha)
     differences = differences_to_best(estimates, 0, method.alpha)
     rope = method.rope / 100
     within = (-rope <= differences.low) & (differences.high <= rope)
-    told = [
+    inferred = [
         replace(
             row,
-            interval_low=_known(row.mean, -widths[k]),
-            interval_high=_known(row.mean, widths[k]),
+            interval_low=_finite(row.mean, -widths[k]),
+            interval_high=_finite(row.mean, widths[k]),
             difference_to_best=float(differences.values[k]),
-            difference_low=_known(differences.low[k]),
-            difference_high=_known(differences.high[k]),
-            p_adjusted=_known(differences.p_adjusted[k]),
+            difference_low=_finite(differences.low[k]),
+            difference_high=_finite(differences.high[k]),
+            p_adjusted=_finite(differences.p_adjusted[k]),
             in_best_group=not differences.worse[k],
             equivalent=bool(within[k]) if estimates.known else None,
         )
         for k, row in enumerate(rows)
     ]
-    return _drawn(told, estimates, rope) if estimates.known else told
+    return _simulated(inferred, estimates, rope) if estimates.known else inferred
 
 
-def _drawn(rows: Sequence[Row], estimates: Estimates, rope: float) -> list[Row]:
-    """Fill in what drawing the means again and again says of each row."""
+def _simulated(rows: Sequence[Row], estimates: Estimates, rope: float) -> list[Row]:
+    """Add the probabilities and rank intervals from simulated means to each row."""
     draws = draw_means(estimates)
-    first, near = best_shares(draws), equivalent_shares(draws, 0, rope)
+    first, equivalent = best_shares(draws), equivalent_shares(draws, 0, rope)
     low, high = rank_intervals(estimates, draws, RANK_LEVEL)
     return [
         replace(
             row,
             p_best=float(first[k]),
-            p_equivalent=float(near[k]),
+            p_equivalent=float(equivalent[k]),
             rank_low=int(low[k]),
             rank_high=int(high[k]),
         )
@@ -121,7 +121,7 @@ def _two_way(rows: Sequence[Row]) -> tuple[Source, ...]:
 
 
 def _pairwise(rows: Sequence[Row], method: Method) -> tuple[tuple[float | None, ...], ...]:
-    """Return P(row better than column) on common seeds, for all rows in their order."""
+    """Return P(row better than column) on common seeds, in the order of the rows."""
     seeds = sorted({seed for row in rows for seed in row.value_seeds})
     table = np.full((len(rows), len(seeds)), np.nan)
     sign = -1.0 if method.measure.smaller_is_better else 1.0
@@ -132,9 +132,9 @@ def _pairwise(rows: Sequence[Row], method: Method) -> tuple[tuple[float | None, 
 
 
 def _without_nan(matrix: Floats) -> tuple[tuple[float | None, ...], ...]:
-    return tuple(tuple(_known(value) for value in line) for line in matrix.tolist())
+    return tuple(tuple(_finite(value) for value in line) for line in matrix.tolist())
 
 
-def _known(value: float | None, shift: float = 0.0) -> float | None:
-    """Return a number, None for what is not known."""
+def _finite(value: float | None, shift: float = 0.0) -> float | None:
+    """Return `value + shift`, or None if it is not finite."""
     return None if value is None or not math.isfinite(value + shift) else float(value + shift)

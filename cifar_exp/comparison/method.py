@@ -1,4 +1,4 @@
-"""What combinations are ranked by, and how sure a ranking has to be."""
+"""The method of a comparison: yardstick, error level and region of practical equivalence."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ class Method:
     """How combinations are compared.
 
     `alpha` bounds the probability of any false claim that a combination is worse than the best.
-    `rope` is the difference that does not matter in practice, in hundredths of the yardstick:
-    percentage points of an accuracy. `target` is the validation accuracy in % that the time to
-    target is measured to; without one, the ranking chooses what the median combination reaches.
+    `rope` is the half-width of the region of practical equivalence, in hundredths of the yardstick:
+    percentage points of an accuracy. `target` is the validation accuracy in % for the time to
+    target; by default it is the accuracy that the median combination reaches.
 
     Raises:
-        BadInput: There is no such yardstick.
+        BadInput: The yardstick is unknown.
     """
 
     yardstick: str = "test_accuracy"
@@ -41,5 +41,5 @@ class Method:
 
     @property
     def measure(self) -> Metric:
-        """The yardstick itself."""
+        """The metric of the yardstick."""
         return YARDSTICKS[self.yardstick]

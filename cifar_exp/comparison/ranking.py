@@ -1,4 +1,4 @@
-"""The combinations of an experiment in their order, and what is known of that order."""
+"""The ranking of the combinations of an experiment, with the inference on their order."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from cifar_exp.records import RunRecord
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Ranking:
-    """The combinations of an experiment, in rank order, those without a result last."""
+    """The combinations of an experiment in rank order; those without a result come last."""
 
     experiment: str
     combinations: tuple[Row, ...]
@@ -29,28 +29,28 @@ class Ranking:
     smaller_is_better: bool = False
     alpha: float = 0.05
     rope: float = 0.5
-    """Hundredths of the yardstick."""
+    """Half-width of the region of practical equivalence, in hundredths of the yardstick."""
     rank_level: float = RANK_LEVEL
     """Level of the interval `rank_low` to `rank_high` of each row."""
     compared: int = 0
-    """Number of combinations that are compared: those with a result that lost no seed."""
+    """Number of compared combinations: those with a result and no failed seed."""
     spread_pooled: bool | None = None
-    """Whether all share one variance; None where the seeds show no spread at all."""
+    """Whether all combinations share one variance; None if the seeds show no spread."""
     spread_p: float | None = None
-    """P-value of equal spreads (Breusch-Pagan, null distribution simulated)."""
+    """P-value of equal variances (Breusch-Pagan, simulated null distribution)."""
     minimum_detectable_difference: float | None = None
-    """True difference of two combinations that this number of seeds finds in 80 of 100 sweeps."""
+    """True difference of two combinations that is detected in 80 of 100 sweeps."""
     two_way: tuple[Source, ...] = ()
-    """Variance by loss, optimizer, interaction, seed; empty where it cannot be split."""
+    """Analysis of variance by loss, optimizer, interaction and seed; empty if not possible."""
     pairwise: tuple[tuple[float | None, ...], ...] = ()
     """P(row better than column) on common seeds, in the order of `combinations`."""
     target: float | None = None
-    """Validation accuracy that `time_to_target` of the rows is measured to."""
+    """Validation accuracy, as a fraction of 1, for `time_to_target` of the rows."""
     budget_curve: str = ""
-    """What `expected_best` of the rows is."""
+    """Description of `expected_best` of the rows."""
     fairness: tuple[Condition, ...] = ()
     definition: Mapping[str, str] = field(default_factory=dict)
-    """Parameters of the sweep, as in MLflow."""
+    """The params of the sweep's run in MLflow."""
 
     @property
     def complete(self) -> bool:
@@ -73,12 +73,12 @@ def rank(
 
     Args:
         records: The runs of an experiment.
-        sweep_run_id: The run of the sweep; by default the latest sweep.
-        method: The yardstick and the level; by default test accuracy at 0.05.
-        curves: Epochs of the confirmations by run id, for the time to the target accuracy.
+        sweep_run_id: The run of the sweep; default: the latest sweep.
+        method: The yardstick and the level; default: test accuracy at 0.05.
+        curves: Validation curves of the confirmations by run id, for the time to target.
 
     Raises:
-        ValueError: There is no such sweep among the records.
+        ValueError: The records have no such sweep.
         BadInput: No confirmation has the yardstick.
     """
     method = method or Method()
@@ -89,20 +89,22 @@ def rank(
     rows = [row_of(r, trainings[r.run_id], sampler, method.yardstick) for r in members]
     _check_yardstick(rows, method.yardstick)
     ordered = sorted(rows, key=lambda row: _order(row, method))
-    told, inference = infer(ordered, method)
-    named = {r.combination or r.name: trainings[r.run_id] for r in members}
-    timed_rows, target = timed(told, confirmed_curves(named, curves or {}), method.target)
-    fairness = conditions(dict(sorted(named.items())))
+    inferred, inference = infer(ordered, method)
+    trainings_by_name = {r.combination or r.name: trainings[r.run_id] for r in members}
+    timed_rows, target = timed(
+        inferred, confirmed_curves(trainings_by_name, curves or {}), method.target
+    )
+    fairness = conditions(dict(sorted(trainings_by_name.items())))
     return _ranking(sweep, timed_rows, method, inference, fairness, target)
 
 
 def confirmed(
     records: Sequence[RunRecord], sweep_run_id: str | None = None
 ) -> dict[str, list[RunRecord]]:
-    """Return the confirmations that count of each combination of a sweep, by its name.
+    """Return the counted confirmations of each combination of a sweep, by its name.
 
     Raises:
-        ValueError: There is no such sweep among the records.
+        ValueError: The records have no such sweep.
     """
     sweep = _sweep(records, sweep_run_id)
     members = [r for r in records if r.kind == "combination" and r.parent == sweep.run_id]
@@ -117,7 +119,7 @@ def confirmed(
 def confirmed_curves(
     trainings: Mapping[str, Sequence[RunRecord]], curves: Mapping[str, Curve]
 ) -> Curves:
-    """Return the curves of each combination's confirmations, from those by run id."""
+    """Return the curves of each combination's confirmations, given the curves by run id."""
     return {
         name: tuple(
             curves[r.run_id] for r in runs if r.kind == "confirmation" and r.run_id in curves
@@ -163,14 +165,14 @@ def _sweep(records: Sequence[RunRecord], run_id: str | None) -> RunRecord:
 
 
 def _check_yardstick(rows: Sequence[Row], yardstick: str) -> None:
-    """Check that a sweep with confirmations has the yardstick in some of them."""
+    """Check that some confirmation has the yardstick, if there are confirmations."""
     measured = sorted({name for row in rows for name in row.metric_means})
     if measured and yardstick not in measured:
         raise BadInput(f"no confirmation has {yardstick}; there are {', '.join(measured)}")
 
 
 def _order(row: Row, method: Method) -> tuple[bool, bool, float, str]:
-    """Put the best mean first, but behind all others what has lost a seed: it had luck."""
+    """Return the sort key: best mean first; rows with failed seeds after all others."""
     sign = 1 if method.measure.smaller_is_better else -1
     mean = math.inf if row.mean is None else sign * row.mean
     return (row.mean is None, row.seeds_failed > 0, mean, row.combination)

@@ -1,4 +1,4 @@
-"""One combination in a ranking, with all that a report needs to know of it."""
+"""One row of a ranking, with the data for reports."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from cifar_exp.comparison.statistics.survival import TimeToTarget
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class TrialResult:
-    """One trial of a combination; a diverged one may have no validation accuracy."""
+    """One trial of a combination; a diverged trial may have no validation accuracy."""
 
     number: int
     state: str
@@ -23,7 +23,7 @@ class TrialResult:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ConfirmationResult:
-    """One confirmation; `metrics` are its final test metrics, none where it failed."""
+    """One confirmation; `metrics` are its final test metrics, empty if it failed."""
 
     number: int
     seed: int | None
@@ -37,10 +37,10 @@ class ConfirmationResult:
 class Row:
     """One combination in a ranking.
 
-    Accuracies are shares of 1. `test_accuracy_mean` and `_std` are over the confirmations, the
-    standard deviation with n - 1; `seconds` is the training time of all its trials. What no run
-    has measured, or what so few runs cannot tell, is None; a combination without a mean has no
-    rank.
+    Accuracies are fractions of 1. `test_accuracy_mean` and `_std` are over the confirmations, the
+    standard deviation with n - 1; `seconds` is the training time of all its trials. A value that is
+    not measured, or cannot be estimated from so few runs, is None. A combination without a mean has
+    no rank.
     """
 
     rank: int | None
@@ -63,63 +63,63 @@ class Row:
     """Settings of the loss and the optimizer in the best trial, named as in MLflow."""
     pruned: int
     failed: int
-    """Trials that broke for another reason than divergence."""
+    """Trials that failed for a reason other than divergence."""
     seeds_failed: int
-    """Confirmations that diverged or broke; they are not in the mean."""
+    """Confirmations that diverged or failed; they are not in the mean."""
     threads: int | None = None
-    """Threads of the best trial: with another number its result is the same only nearly."""
+    """CPU threads of the best trial; with another number its result may differ by rounding."""
 
-    # By the ranking's yardstick, in its own units.
+    # Results by the ranking's yardstick, in the units of the yardstick.
     values: tuple[float, ...] = ()
     """The yardstick of each confirmation in `value_seeds`."""
     value_seeds: tuple[int, ...] = ()
-    """The number of the confirmation that each of `values` is from."""
+    """The number of the confirmation of each of `values`."""
     mean: float | None = None
     std: float | None = None
     interval_low: float | None = None
     """Confidence interval of the mean at level 1 - alpha."""
     interval_high: float | None = None
     difference_to_best: float | None = None
-    """How much worse the mean is than that of the first; 0 for the first."""
+    """Difference of the mean to that of the first, positive if worse; 0 for the first."""
     difference_low: float | None = None
-    """Bounds of the difference, simultaneous for all combinations, at level 1 - alpha."""
+    """Simultaneous bounds of the difference, at level 1 - alpha for all combinations."""
     difference_high: float | None = None
     p_adjusted: float | None = None
     """P-value of the difference to the first, adjusted for all pairs."""
     in_best_group: bool | None = None
-    """Whether it cannot be told from the first; None where it is not compared."""
+    """Whether it is not distinguishable from the first; None if it is not compared."""
     p_best: float | None = None
-    """Share of the draws in which it is first."""
+    """Fraction of the draws in which it is first."""
     rank_low: int | None = None
-    """First rank that it may have, at the ranking's `rank_level`."""
+    """Bounds of its rank, at the ranking's `rank_level`."""
     rank_high: int | None = None
     p_equivalent: float | None = None
-    """Share of the draws in which it is within the rope of the first."""
+    """Fraction of the draws in which its difference to the first is within `rope`."""
     equivalent: bool | None = None
-    """Whether the whole interval of its difference to the first lies within the rope."""
+    """Whether the whole interval of its difference to the first lies within `rope`."""
     metric_means: Mapping[str, float] = field(default_factory=dict)
     """Mean over the confirmations of every final test metric."""
     metric_stds: Mapping[str, float] = field(default_factory=dict)
 
-    # What tuning cost, and how much it mattered.
+    # Cost and effect of tuning.
     val_accuracy_confirmed: float | None = None
     """Mean validation accuracy of the confirmations: the best setting on fresh seeds."""
     winners_curse: float | None = None
-    """`val_accuracy` minus `val_accuracy_confirmed`: how far choosing the best trial flatters."""
+    """`val_accuracy` minus `val_accuracy_confirmed`: the bias from choosing the best trial."""
     diverged_share: float | None = None
     expected_best: tuple[float, ...] = ()
-    """Best validation accuracy after 1, 2, ... trials; the ranking's `budget_curve` says how."""
+    """Best validation accuracy after 1, 2, ... trials; see the ranking's `budget_curve`."""
     lr_low: float | None = None
-    """Ends of the range that the learning rate was searched in; None for a fixed or unknown one."""
+    """Ends of the searched range of the learning rate; None for a fixed or unknown one."""
     lr_high: float | None = None
     lr_edge: str | None = None
-    """`low` or `high` where the best learning rate is at that edge of its range."""
+    """`low` or `high` if the best learning rate is at that edge of its range, else None."""
     lr_response: tuple[tuple[float, float], ...] = ()
-    """Learning rate and validation accuracy of the complete trials, by learning rate."""
+    """Learning rate and validation accuracy of the complete trials, sorted by learning rate."""
     accuracy_lost_lr_times_3: float | None = None
     """Validation accuracy lost at three times the best learning rate, interpolated."""
     accuracy_lost_lr_third: float | None = None
     time_to_target: TimeToTarget | None = None
-    """How fast the confirmations reached the ranking's target; None where no epochs are known."""
+    """Time of the confirmations to the ranking's target; None if no epochs are known."""
     trial_results: tuple[TrialResult, ...] = ()
     confirmation_results: tuple[ConfirmationResult, ...] = ()

@@ -1,4 +1,4 @@
-"""From the records of runs to the rows of a ranking, before they are compared."""
+"""Converts records of runs to rows of a ranking, before they are compared."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from cifar_exp.records import RunRecord
 
 
 def best_trial(records: Iterable[RunRecord]) -> RunRecord | None:
-    """Return the complete trial of the highest validation accuracy, the earliest of equals."""
+    """Return the complete trial with the highest validation accuracy; of equal ones the first."""
     complete = [r for r in records if r.kind == "trial" and r.state == "COMPLETE"]
     return min(complete, key=lambda r: (-r.metrics["val_accuracy"], r.number), default=None)
 
 
 def confirmations(records: Iterable[RunRecord]) -> list[RunRecord]:
-    """Return the finished confirmations of the best trial's setting, of no other one."""
+    """Return the finished confirmations of the best trial's setting."""
     records = list(records)
     best = best_trial(records)
     return [
@@ -32,14 +32,14 @@ def confirmations(records: Iterable[RunRecord]) -> list[RunRecord]:
 def trainings_of(
     combination: RunRecord, records: Sequence[RunRecord], sweep: RunRecord
 ) -> list[RunRecord]:
-    """Return a combination's finished trainings that count: within the sweep's budget.
+    """Return the finished trainings of a combination within the sweep's budget.
 
-    Confirmations of a setting that is not the best any more do not count.
+    Confirmations of a setting that is no longer the best are excluded.
     """
     trials, seeds = int(sweep.params["trials"]), int(sweep.params["seeds"])
-    within = {"trial": range(trials), "confirmation": range(1, seeds + 1)}
+    allowed_numbers = {"trial": range(trials), "confirmation": range(1, seeds + 1)}
     children = [r for r in records if r.parent == combination.run_id and r.number is not None]
-    counted = [r for r in children if r.finished and r.number in within[r.kind]]
+    counted = [r for r in children if r.finished and r.number in allowed_numbers[r.kind]]
     confirmed = sorted(confirmations(counted), key=lambda r: r.number or 0)
     trained = sorted((r for r in counted if r.kind == "trial"), key=lambda r: r.number or 0)
     return [*trained, *confirmed]
@@ -48,7 +48,7 @@ def trainings_of(
 def row(
     combination: RunRecord, trainings: Sequence[RunRecord], sampler: str, yardstick: str
 ) -> Row:
-    """Return the row of a combination from its `trainings_of`, not yet compared with others."""
+    """Return the row of a combination from its `trainings_of`, without comparison to others."""
     trials = [r for r in trainings if r.kind == "trial"]
     confirmed = [r for r in trainings if r.kind == "confirmation"]
     scored = [r for r in confirmed if r.state == "COMPLETE"]
@@ -106,11 +106,11 @@ def _test_metrics(scored: Sequence[RunRecord]) -> dict[str, Any]:
 
 
 def _winners_curse(best: RunRecord | None, scored: Sequence[RunRecord]) -> dict[str, Any]:
-    again = _mean(_metric(scored, "val_accuracy"))
-    if best is None or again is None:
-        return {"val_accuracy_confirmed": again}
-    gap = best.metrics["val_accuracy"] - again
-    return {"val_accuracy_confirmed": again, "winners_curse": gap}
+    confirmed = _mean(_metric(scored, "val_accuracy"))
+    if best is None or confirmed is None:
+        return {"val_accuracy_confirmed": confirmed}
+    gap = best.metrics["val_accuracy"] - confirmed
+    return {"val_accuracy_confirmed": confirmed, "winners_curse": gap}
 
 
 def _confirmation_result(record: RunRecord) -> ConfirmationResult:

@@ -1,4 +1,4 @@
-"""What the trials of one combination say of its tuning."""
+"""Tuning cost and sensitivity of one combination, from its trials."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from cifar_exp.records import RunRecord
 BudgetCurve = tuple[str, Callable[[Sequence[float]], list[float]]]
 EXPECTED: BudgetCurve = ("expected best of n trials", expected_best)
 SO_FAR: BudgetCurve = ("best so far, in this one order", best_so_far)
-BUDGET_CURVES: Mapping[str, BudgetCurve] = {  # by sampler: only independent trials can be exchanged
+BUDGET_CURVES: Mapping[str, BudgetCurve] = {  # by sampler: only independent trials are exchangeable
     "random": EXPECTED,
     "qmc": EXPECTED,
     "tpe": SO_FAR,
@@ -22,7 +22,7 @@ BUDGET_CURVES: Mapping[str, BudgetCurve] = {  # by sampler: only independent tri
 
 
 def trial_results(trials: Sequence[RunRecord]) -> tuple[TrialResult, ...]:
-    """Return the trials of a combination in their order."""
+    """Return the trials of a combination, ordered by number."""
     return tuple(
         TrialResult(
             number=r.number or 0,
@@ -40,16 +40,16 @@ def trial_results(trials: Sequence[RunRecord]) -> tuple[TrialResult, ...]:
 def tuning_fields(
     trials: Sequence[TrialResult], best_lr: float | None, ranges: Mapping[str, str], sampler: str
 ) -> dict[str, Any]:
-    """Return the fields of a row that tell of tuning.
+    """Return the fields of a row that concern tuning.
 
-    A trial without a validation accuracy counts as 0 in the budget curve, a pruned one with the
-    accuracy at which it was given up; only complete ones say how accuracy follows the rate.
+    In the budget curve, a trial without a validation accuracy counts as 0 and a pruned trial with
+    its last accuracy. The response to the learning rate uses complete trials only.
 
     Args:
         trials: The combination's trials.
-        best_lr: The learning rate of the best one.
-        ranges: The combination's parameters; `lr_low` and `lr_high` where it has a range.
-        sampler: How trials were chosen.
+        best_lr: The learning rate of the best trial.
+        ranges: The combination's params; `lr_low` and `lr_high` if it has a range.
+        sampler: The name of the sampler.
     """
     complete = [t for t in trials if t.state == "COMPLETE" and t.val_accuracy is not None]
     rates, accuracies = [t.lr for t in complete], [t.val_accuracy or 0.0 for t in complete]

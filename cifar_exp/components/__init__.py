@@ -1,4 +1,4 @@
-"""What a definition can name: losses, optimizers, networks, data sets, augmentations, metrics."""
+"""Components of a definition: losses, optimizers, networks, data sets, augmentations, metrics."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ KINDS = tuple(_TABLES)
 
 
 def components_of(kind: str) -> Mapping[str, Any]:
-    """Return the components of a kind by their names; only that kind is imported."""
+    """Return the components of a kind by name; only modules of that kind are imported."""
     module, name = _TABLES[kind]
     found: Mapping[str, Any] = getattr(
         importlib.import_module(f"cifar_exp.components.{module}"), name

@@ -1,4 +1,4 @@
-"""The augmentations: each shows a whole batch of images in another way, at random."""
+"""Augmentations: random transformations of a batch of images."""
 
 from __future__ import annotations
 
@@ -10,35 +10,35 @@ from cifar_exp.system.lazy_import import torch
 
 if TYPE_CHECKING:
     Draws = Mapping[str, torch.Tensor]
-    """One number an image for each purpose: N float32, uniform in [0, 1)."""
+    """Random numbers by purpose, one per image: N float32, uniform in [0, 1)."""
 
 CROP_PADDING = 4
 DEEPOBS_PADDING = 2
-GREY = (0.299, 0.587, 0.114)  # shares of red, green and blue in brightness: ITU-R BT.601
+GREY = (0.299, 0.587, 0.114)  # weights of red, green and blue in brightness: ITU-R BT.601
 
 
 class Augmentation(Component):
-    """A way to vary training images.
+    """A random transformation of training images.
 
-    An image depends on its own draws alone, whatever the batch.
+    The result for an image depends on its own draws only, not on the rest of the batch.
     """
 
     purposes: ClassVar[tuple[str, ...]] = ()
-    """What is drawn for each image. Each purpose has a random stream of its own, named by it."""
+    """Names of the random numbers drawn per image; each has its own random stream."""
     version: ClassVar[int] = 2
-    """Is increased when its results change: trainings of another version are not reused."""
+    """Increased when the results change, so that trainings of another version are not reused."""
 
     @classmethod
     def identity(cls) -> str:
-        """Return its name, with the version if its results have changed."""
+        """Return the name, with the version if it is not 1."""
         return cls.name if cls.version == 1 else f"{cls.name} {cls.version}"
 
     def __call__(self, images: torch.Tensor, draws: Draws) -> torch.Tensor:
-        """Vary a batch.
+        """Transform a batch.
 
         Args:
             images: N x C x H x W uint8, with the channels last in memory.
-            draws: The random numbers of each purpose, N each.
+            draws: The random numbers by purpose, N each.
 
         Returns:
             Images of the same shape, with values 0 to 255 or, as float32, near that range.
@@ -47,29 +47,29 @@ class Augmentation(Component):
 
 
 class NoAugmentation(Augmentation):
-    """The images as they are."""
+    """No augmentation."""
 
     name = "none"
     version = 1
 
     def __call__(self, images: torch.Tensor, draws: Draws) -> torch.Tensor:  # noqa: ARG002
-        """Return the images."""
+        """Return the images unchanged."""
         return images
 
 
 class Flip(Augmentation):
-    """Half of the images mirrored left to right."""
+    """Horizontal flip with probability 0.5."""
 
     name = "flip"
     purposes = ("flip",)
 
     def __call__(self, images: torch.Tensor, draws: Draws) -> torch.Tensor:
-        """Mirror images."""
-        return torch.where(_mirrored(draws)[:, None, None, None], images.flip(3), images)
+        """Flip images at random."""
+        return torch.where(_flipped(draws)[:, None, None, None], images.flip(3), images)
 
 
 class CropFlip(Augmentation):
-    """Images shifted by up to 4 pixels, black where they end, and half of them mirrored.
+    """Random shift by up to 4 pixels with black padding, and random horizontal flip.
 
     Source: He et al. 2016, Deep Residual Learning for Image Recognition, section 4.2.
     """
@@ -78,16 +78,17 @@ class CropFlip(Augmentation):
     purposes = ("flip", "crop down", "crop right")
 
     def __call__(self, images: torch.Tensor, draws: Draws) -> torch.Tensor:
-        """Shift and mirror images."""
+        """Crop and flip images at random."""
         return _crop_and_flip(images, draws, CROP_PADDING)
 
 
 class DeepObs(Augmentation):
-    """Images shifted by up to 2 pixels and mirrored, with their colours changed.
+    """Random shift by up to 2 pixels, horizontal flip and colour jitter, as in DeepOBS.
 
-    Brightness moves by up to 63 levels, saturation by a factor of 0.5 to 1.5, contrast by 0.2 to
-    1.8, in this order and without clipping. Saturation mixes an image with its grey one, where
-    TensorFlow scales it in HSV; images of another number of channels than 3 keep theirs.
+    Brightness changes by up to 63 levels, saturation by a factor of 0.5 to 1.5 and contrast by a
+    factor of 0.2 to 1.8, in this order and without clipping. Saturation interpolates between an
+    image and its greyscale version, whereas TensorFlow scales it in HSV; it is not changed unless
+    there are 3 channels.
     Source: Schneider et al. 2019, DeepOBS: A Deep Learning Optimizer Benchmark Suite.
     """
 
@@ -95,30 +96,30 @@ class DeepObs(Augmentation):
     purposes = ("flip", "crop down", "crop right", "brightness", "saturation", "contrast")
 
     def __call__(self, images: torch.Tensor, draws: Draws) -> torch.Tensor:
-        """Shift and mirror images, and change their colours."""
+        """Crop and flip images, and change their colours."""
         images = _crop_and_flip(images, draws, DEEPOBS_PADDING).float()
         images = images + _between(draws["brightness"], -63, 63)
         if images.shape[1] == len(GREY):
-            shares = torch.tensor(GREY, device=images.device)[:, None, None]
-            grey = (images * shares).sum(1, keepdim=True)
+            weights = torch.tensor(GREY, device=images.device)[:, None, None]
+            grey = (images * weights).sum(1, keepdim=True)
             images = torch.lerp(grey, images, _between(draws["saturation"], 0.5, 1.5))
         means = images.mean((2, 3), keepdim=True)
         return torch.lerp(means, images, _between(draws["contrast"], 0.2, 1.8))
 
 
 def _between(drawn: torch.Tensor, low: float, high: float) -> torch.Tensor:
-    """Map draws from [0, 1) to [low, high), shaped to be spread over images."""
+    """Map draws from [0, 1) to [low, high), in a shape that broadcasts over images."""
     return (low + (high - low) * drawn)[:, None, None, None]
 
 
-def _mirrored(draws: Draws) -> torch.Tensor:
+def _flipped(draws: Draws) -> torch.Tensor:
     return draws["flip"] < 0.5
 
 
 def _crop_and_flip(images: torch.Tensor, draws: Draws, padding: int) -> torch.Tensor:
-    """Pad with black, cut out a window of the old size at random, mirror half of them.
+    """Pad with black, crop a random window of the original size, and flip half of the images.
 
-    The pixels of the batch are rows of one table, gathered at once.
+    The pixels of the batch are rows of one matrix, gathered in one operation.
     """
     num_images, channels, height, width = images.shape
     pixels = torch.nn.functional.pad(images.permute(0, 2, 3, 1), (0, 0, *4 * [padding]))
@@ -127,12 +128,12 @@ def _crop_and_flip(images: torch.Tensor, draws: Draws, padding: int) -> torch.Te
         (draws[purpose] * (2 * padding + 1)).long() for purpose in ("crop down", "crop right")
     )
     columns = torch.arange(width, device=images.device)
-    columns = torch.where(_mirrored(draws)[:, None], width - 1 - columns, columns)
+    columns = torch.where(_flipped(draws)[:, None], width - 1 - columns, columns)
     rows = torch.arange(height, device=images.device) + down[:, None]
     rows += padded_height * torch.arange(num_images, device=images.device)[:, None]
-    chosen = padded_width * rows[:, :, None] + (columns + right[:, None])[:, None, :]
-    cut = pixels.view(-1, channels).index_select(0, chosen.view(-1))
-    return cut.view(num_images, height, width, channels).permute(0, 3, 1, 2)
+    indices = padded_width * rows[:, :, None] + (columns + right[:, None])[:, None, :]
+    cropped = pixels.view(-1, channels).index_select(0, indices.view(-1))
+    return cropped.view(num_images, height, width, channels).permute(0, 3, 1, 2)
 
 
 AUGMENTATIONS = table_of(Augmentation)

@@ -1,4 +1,4 @@
-"""Muon for whole networks: torch's Muon on the matrices, AdamW on everything else."""
+"""Muon for whole networks: torch's Muon for matrices, AdamW for all other parameters."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ State = dict[torch.Tensor, Any]
 class MuonAdamW(torch.optim.Optimizer):
     """Updates matrices by torch.optim.Muon and all other parameters by torch.optim.AdamW.
 
-    Matrices are weights of two dimensions, and convolution weights (four dimensions) seen as
-    out_channels x (in_channels * height * width). One learning rate serves both, as Muon's steps
+    Matrices are weights of two dimensions, and convolution weights (four dimensions) viewed as
+    out_channels x (in_channels * height * width). Both use the same learning rate, as Muon's steps
     are scaled to the size of AdamW's ("match_rms_adamw"). Weight decay is decoupled in both.
     Sources: Jordan et al. 2024, Muon; Liu et al. 2025, Muon is Scalable for LLM Training (scaling);
     Loshchilov and Hutter 2019, Decoupled Weight Decay Regularization (AdamW).
@@ -39,7 +39,7 @@ class MuonAdamW(torch.optim.Optimizer):
 
     @torch.no_grad()
     def step(self, closure: Callable[[], Any] | None = None) -> Any:
-        """Update every parameter that has a gradient; give what `closure`, if any, returned."""
+        """Update every parameter that has a gradient; return the result of `closure`, if given."""
         loss = None if closure is None else torch.enable_grad()(closure)()
         for group in self.param_groups:
             _RULES[group["rule"]](group, self.state)
@@ -56,22 +56,22 @@ def _split(group: Group, muon: Group, adamw: Group) -> list[Group]:
 def _step_muon(group: Group, state: State) -> None:
     weights = [weight for weight in group["params"] if weight.grad is not None]
     matrices = [_as_matrix(weight) for weight in weights]
-    # Made anew for each step: a matrix kept from earlier would lose its weight as soon as the
-    # model moves to another device or memory layout. What lasts is in `state` and `group`.
+    # Created for each step: a stored matrix would no longer share memory with its weight after the
+    # model moves to another device or memory layout. The state is kept in `state` and `group`.
     muon = torch.optim.Muon([{**group, "params": matrices}], adjust_lr_fn="match_rms_adamw")
     for weight, matrix in zip(weights, matrices, strict=True):
         muon.state[matrix] = state[weight]
     muon.step()
     for weight, matrix in zip(weights, matrices, strict=True):
-        if matrix.data_ptr() != weight.data_ptr():  # else it is the weight itself, already stepped
+        if matrix.data_ptr() != weight.data_ptr():  # otherwise they share memory
             weight.copy_(matrix.view(weight.shape))
 
 
 def _as_matrix(weight: torch.Tensor) -> torch.Tensor:
-    """Give the weight and its gradient as out_channels x rest.
+    """Return the weight and its gradient as a matrix, out_channels x rest.
 
-    The columns are in the same order whatever the memory layout, so that a saved momentum fits a
-    model of either layout. A contiguous weight is shared, a channels_last one copied.
+    The order of the columns does not depend on the memory layout, so that a saved momentum fits
+    both layouts. A contiguous weight is shared, a channels_last weight is copied.
     """
     assert weight.grad is not None
     matrix = weight.detach().flatten(1)

@@ -1,4 +1,4 @@
-"""The arithmetic of a network: float32, or bfloat16 products with float32 weights."""
+"""Arithmetic of a network: float32, or bfloat16 products with float32 weights."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from cifar_exp.system.lazy_import import torch
 Precision = Literal["fp32", "bf16"]
 PrecisionChoice = Literal["fp32", "bf16", "auto"]
 
-# As torch.cpu.get_capabilities() names them: the first two of x86, the others of ARM processors
+# Names of torch.cpu.get_capabilities(): the first two are of x86, the others of ARM
 BF16_INSTRUCTIONS = ("amx_bf16", "avx512_bf16", "bf16", "sve_bf16")
 
 
 def resolve(choice: PrecisionChoice) -> Precision:
-    """Return the precision to compute in on this machine; "auto" is bf16 only where it is native.
+    """Return the precision on this machine; "auto" is bf16 if it is supported natively, else fp32.
 
-    Elsewhere bfloat16 is emulated, which is slower than float32 and no more exact.
+    Emulated bfloat16 is slower than float32 and not more exact.
     """
     if choice != "auto":
         return choice
@@ -24,7 +24,7 @@ def resolve(choice: PrecisionChoice) -> Precision:
 
 
 def _has_native_bf16() -> bool:
-    """Say whether the device that trains multiplies bfloat16 numbers itself."""
+    """Return whether the training device supports bfloat16 natively."""
     if torch.cuda.is_available():
         return bool(torch.cuda.is_bf16_supported(including_emulation=False))
     capabilities = torch.cpu.get_capabilities()

@@ -1,4 +1,4 @@
-"""The samplers: how the settings of trials are chosen, each in Optuna's terms."""
+"""Samplers, which choose the settings of trials, with their classes in Optuna."""
 
 from __future__ import annotations
 
@@ -8,22 +8,22 @@ from typing import Any, ClassVar
 
 from cifar_exp.components.table import Component, table_of
 
-STARTUP_TRIALS = 5  # random trials before a model of the trials so far is of any use
+STARTUP_TRIALS = 5  # random trials before the first model is fitted
 
 
 class Sampler(Component):
-    """A way to choose settings."""
+    """A sampler of Optuna with its arguments."""
 
     optuna_class: ClassVar[str]
-    """The class that does it: one of `optuna.samplers`, or of `cifar_exp.study.samplers`."""
+    """The class in `optuna.samplers` or `cifar_exp.study.samplers`."""
     options: ClassVar[Mapping[str, Any]] = MappingProxyType({})
-    """Arguments of that class."""
+    """Arguments of the class."""
     independent: ClassVar[bool] = False
-    """Whether a trial depends on no other one."""
+    """Whether trials are independent of each other."""
 
 
 class Random(Sampler):
-    """Every setting is drawn at random from its range."""
+    """Random sampling of every setting from its range."""
 
     name = "random"
     optuna_class = "RandomSampler"
@@ -31,7 +31,7 @@ class Random(Sampler):
 
 
 class Qmc(Sampler):
-    """Settings are the points of a scrambled Sobol sequence, which fills the space evenly."""
+    """Quasi-random sampling: a scrambled Sobol sequence, which covers the space evenly."""
 
     name = "qmc"
     optuna_class = "SobolSampler"
@@ -39,7 +39,7 @@ class Qmc(Sampler):
 
 
 class Tpe(Sampler):
-    """Tree-structured Parzen estimator: settings near those of good trials, after 5 random ones."""
+    """Tree-structured Parzen estimator, after 5 random trials."""
 
     name = "tpe"
     optuna_class = "TPESampler"
@@ -47,7 +47,7 @@ class Tpe(Sampler):
 
 
 class Gp(Sampler):
-    """Gaussian process: settings that may improve most on the best trial, after 5 random ones."""
+    """Gaussian process with expected improvement, after 5 random trials."""
 
     name = "gp"
     optuna_class = "GPSampler"

@@ -1,4 +1,4 @@
-"""The base of everything a definition may set: frozen, strictly typed, closed to unknown names."""
+"""The base model of settings in a definition: frozen, strictly typed, without unknown names."""
 
 from __future__ import annotations
 
@@ -25,14 +25,14 @@ from cifar_exp.components.validation import (
 
 @dataclass(frozen=True, slots=True)
 class Later:
-    """Marks a field that came after identities had been given: it counts unless it is the default.
+    """Marks a field that was added after results had been stored.
 
-    So a definition that does not know the field keeps its results.
+    Its default value is excluded from identities, so that older definitions keep their results.
     """
 
 
 class Settings(BaseModel):
-    """A frozen set of named values; wrong types, NaN, infinities and unknown names are errors."""
+    """A frozen model; wrong types, NaN, infinities and unknown names are errors."""
 
     model_config = ConfigDict(
         frozen=True, extra="forbid", strict=True, allow_inf_nan=False, use_attribute_docstrings=True
@@ -40,7 +40,7 @@ class Settings(BaseModel):
 
     @classmethod
     def uncounted(cls, values: Mapping[str, Any]) -> set[str]:
-        """Name the values that take no part in an identity, see `Later`."""
+        """Return the names of values that are excluded from an identity, see `Later`."""
         return {
             name
             for name, field in cls.model_fields.items()
@@ -51,15 +51,15 @@ class Settings(BaseModel):
     @model_validator(mode="wrap")
     @classmethod
     def _suggest_names(cls, given: Any, handler: ModelWrapValidatorHandler[Self]) -> Self:
-        """Name the nearest known name beside an unknown one, and do not miss that one as well."""
+        """Suggest the nearest known name for an unknown one, and do not report it as missing."""
         try:
             return handler(given)
         except ValidationError as error:
             problems = problems_of(error)
             unknown = [str(p.path[-1]) for p in problems if p.type == "extra_forbidden"]
             meant = {nearest(name, cls.model_fields) for name in unknown}
-            told = [p for p in problems if not (p.type == "missing" and p.path[-1] in meant)]
-            raise validation_error(map(cls._with_suggestion, told)) from None
+            reported = [p for p in problems if not (p.type == "missing" and p.path[-1] in meant)]
+            raise validation_error(map(cls._with_suggestion, reported)) from None
 
     @classmethod
     def _with_suggestion(cls, problem: Problem) -> Problem:

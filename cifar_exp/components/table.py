@@ -1,4 +1,4 @@
-"""The tables of components: a class that has a name is in the table of its kind."""
+"""Tables of components: every class with a name is in the table of its kind."""
 
 from __future__ import annotations
 
@@ -8,23 +8,23 @@ from typing import ClassVar, TypeVar
 
 
 class Component:
-    """Something that a definition can name."""
+    """The base class of components that a definition can name."""
 
     name: ClassVar[str]
-    """Its name in a definition; a class without one is a base of others."""
+    """The name in a definition; a class without a name is a base class."""
 
 
 Kind = TypeVar("Kind", bound=Component)
 
 
 def table_of(kind: type[Kind]) -> dict[str, type[Kind]]:
-    """Return the classes below a kind that have a name, by it, in the order of their definition.
+    """Return the subclasses of a kind by name, in the order of their definition.
 
     Raises:
-        ValueError: Two of them have the same name.
+        ValueError: Two classes have the same name.
     """
     found: dict[str, type[Kind]] = {}
-    for component in _below(kind):
+    for component in _subclasses(kind):
         name = vars(component).get("name")
         if name is None:
             continue
@@ -37,12 +37,12 @@ def table_of(kind: type[Kind]) -> dict[str, type[Kind]]:
 
 
 def import_all(package: str) -> None:
-    """Import every module of a package, in alphabetical order: each may define components."""
+    """Import every module of a package in alphabetical order, to define its components."""
     folder = importlib.import_module(package).__path__
     for module in pkgutil.iter_modules(folder):
         importlib.import_module(f"{package}.{module.name}")
 
 
-def _below(kind: type[Kind]) -> list[type[Kind]]:
+def _subclasses(kind: type[Kind]) -> list[type[Kind]]:
     direct: list[type[Kind]] = kind.__subclasses__()
-    return [found for below in direct for found in (below, *_below(below))]
+    return [found for child in direct for found in (child, *_subclasses(child))]

@@ -1,4 +1,4 @@
-"""What is wrong with a definition, said in one sentence a problem."""
+"""Validation problems of a definition, with one sentence per problem."""
 
 from __future__ import annotations
 
@@ -17,17 +17,17 @@ from cifar_exp.errors import BadInput
 
 Path = tuple[int | str, ...]
 Options = Mapping[Path, str]
-"""Words of a command line, by the key path of the definition that they set."""
+"""Command line options by the key path that they set in a definition."""
 
 
 class DefinitionError(BadInput):
-    """A definition, or an option that changes one, that cannot be used as it is."""
+    """A definition, or an option that changes one, is invalid."""
 
 
-LONGEST_QUOTE = 80
-"""Letters of a name or value that a problem repeats."""
+MAX_QUOTED = 80
+"""Number of characters of a name or value that are quoted in a problem."""
 
-IN_PLAIN_WORDS = {
+MESSAGES = {
     "missing": "is missing",
     "dict_type": "should be a table, {{ }}",
     "model_type": "should be a table, {{ }}",
@@ -39,8 +39,8 @@ IN_PLAIN_WORDS = {
     "int_from_float": "should be a whole number",
     "float_type": "should be a number",
     "finite_number": "should be a finite number",
-    "too_short": "should hold at least {min_length}",
-    "string_too_long": "should have at most {max_length} letters",
+    "too_short": "should have at least {min_length}",
+    "string_too_long": "should have at most {max_length} characters",
     "greater_than_equal": "should be at least {ge}",
     "greater_than": "should be greater than {gt}",
     "less_than_equal": "should be at most {le}",
@@ -49,56 +49,58 @@ IN_PLAIN_WORDS = {
     "string_pattern_mismatch": "should be made of letters, digits, _ . and -, "
     "and begin with a letter or digit",
 }
-"""What is said of problems that pydantic tells of in its own words."""
+"""Replacements for messages of pydantic, by error type."""
 
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """One thing that is wrong, at one place of a definition."""
+    """One problem at a key path of a definition."""
 
     path: Path
     message: str
     type: str = "problem"
 
     def __str__(self) -> str:
-        """Write the key path and what is wrong there."""
+        """Return key path and message."""
         path = ".".join(map(_key, self.path))
         return f"{path}: {self.message}" if path else self.message
 
     def told(self, source: str, options: Options) -> str:
-        """Write where the value was given, and what is wrong with it.
+        """Return the source of the value and the message.
 
         Args:
-            source: Where the definition comes from, such as its file.
-            options: What was typed in place of a key path, if that is where the value comes from;
-                the longest path counts.
+            source: The source of the definition, such as its file.
+            options: The command line options by the key path that they set, of which
+                the longest matching path is used.
         """
-        typed = max((key for key in options if key == self.path[: len(key)]), key=len, default=None)
-        if typed is None:
+        option_path = max(
+            (key for key in options if key == self.path[: len(key)]), key=len, default=None
+        )
+        if option_path is None:
             return f"{source}: {self}"
-        position = ".".join([options[typed], *map(_key, self.path[len(typed) :])])
+        position = ".".join([options[option_path], *map(_key, self.path[len(option_path) :])])
         return f"{position}: {self.message}"
 
 
 def _key(key: int | str) -> str:
-    """Write a key as TOML does: quoted unless it is a plain word."""
+    """Format a key as in TOML: quoted unless it is a bare key."""
     text = str(key)
-    return text if re.fullmatch(f"[A-Za-z0-9_-]{{1,{LONGEST_QUOTE}}}", text) else quoted(text)
+    return text if re.fullmatch(f"[A-Za-z0-9_-]{{1,{MAX_QUOTED}}}", text) else quoted(text)
 
 
 def quoted(given: str) -> str:
     """Quote a text on one line, shortened if it is long.
 
-    What would move a terminal's cursor, change its colours or turn the direction of what follows
-    is escaped: a definition may be a stranger's.
+    Control characters, which could move the cursor of a terminal, change colours or reverse the
+    text direction, are escaped, as a definition may come from an untrusted source.
     """
-    short = given if len(given) <= LONGEST_QUOTE else f"{given[:LONGEST_QUOTE]}..."
+    short = given if len(given) <= MAX_QUOTED else f"{given[:MAX_QUOTED]}..."
     escaped = json.dumps(short, ensure_ascii=False)
     return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in escaped)
 
 
 def problems_of(error: ValidationError) -> list[Problem]:
-    """List the problems that a failed validation holds."""
+    """Return the problems of a failed validation."""
     return [
         Problem(path=line["loc"], type=line["type"], message=_message(line))
         for line in error.errors(include_url=False)
@@ -106,16 +108,16 @@ def problems_of(error: ValidationError) -> list[Problem]:
 
 
 def _message(line: ErrorDetails) -> str:
-    """Say what is wrong in plain words; what `validation_error` carries is said already."""
+    """Return the message of an error; that of `validation_error` is used unchanged."""
     context = line.get("ctx", {})
-    words = IN_PLAIN_WORDS.get(line["type"])
+    template = MESSAGES.get(line["type"])
     if "text" in context:
         return line["msg"]
-    return words.format(**context) if words else line["msg"].removeprefix("Input ")
+    return template.format(**context) if template else line["msg"].removeprefix("Input ")
 
 
 def validation_error(problems: Iterable[Problem]) -> ValidationError:
-    """Make the error that carries these problems through pydantic, each of them once."""
+    """Return a pydantic error with these problems, without duplicates."""
     lines = [
         InitErrorDetails(
             type=PydanticCustomError(problem.type, "{text}", {"text": problem.message}),
@@ -128,26 +130,26 @@ def validation_error(problems: Iterable[Problem]) -> ValidationError:
 
 
 class Problems:
-    """Collects the problems of several places, to be raised as one error.
+    """Collects problems, to raise them as one error.
 
-    Use it as a context; a place is read within `at`, and the error comes at the end.
+    Used as a context manager: values are validated within `at`, and the error is raised at exit.
     """
 
     def __init__(self) -> None:
         self._found: list[Problem] = []
 
     def __enter__(self) -> Self:
-        """Begin to collect."""
+        """Return the collector."""
         return self
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
-        """Raise what was found."""
+        """Raise the collected problems."""
         if kind is None and self._found:
             raise validation_error(self._found)
 
     @contextmanager
     def at(self, *path: str) -> Iterator[None]:
-        """Catch the problems of the place at this path."""
+        """Collect the problems raised in the block, under this path."""
         try:
             yield
         except ValidationError as error:
@@ -157,14 +159,14 @@ class Problems:
 
 
 def nearest(given: str, known: Iterable[str]) -> str | None:
-    """Return the known name that may have been meant, if one is near."""
+    """Return the most similar known name, if one is similar enough."""
     return next(iter(difflib.get_close_matches(given, sorted(known), n=1)), None)
 
 
 def suggestion(given: str, known: Iterable[str]) -> str:
-    """Return the end of a sentence about an unknown name: the nearest known one, or all of them."""
+    """Return the end of a message about an unknown name: the nearest known name, or all names."""
     names = sorted(known)
     if not names:
-        return "; nothing can be set here"
-    near = nearest(given, names)
-    return f'; did you mean "{near}"?' if near else f"; known are: {', '.join(names)}"
+        return "; there are no settings"
+    match = nearest(given, names)
+    return f'; did you mean "{match}"?' if match else f"; known are: {', '.join(names)}"

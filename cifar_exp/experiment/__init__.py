@@ -1,7 +1,7 @@
 """The definition of an experiment: what is compared, on which data, with which search.
 
-A definition is a TOML file. It is read into frozen models that accept nothing unknown, and all of
-its problems are reported at once. `Experiment.combinations()` crosses its losses and optimizers.
+A definition is a TOML file. It is parsed into frozen models that reject unknown keys, and all
+problems are reported at once. `Experiment.combinations()` crosses its losses and optimizers.
 """
 
 from cifar_exp.experiment.definition import Combination, Experiment, TrialConfig

@@ -1,4 +1,4 @@
-"""The definition of an experiment as frozen models: what is compared, and how it is searched."""
+"""Pydantic models of a definition: what is compared, and how it is searched."""
 
 from __future__ import annotations
 
@@ -33,12 +33,12 @@ from cifar_exp.experiment.variant import (
 )
 
 Count = Annotated[int, Field(ge=1, le=1_000_000)]
-"""A number of trainings, epochs or images; what is beyond the limit is a slip of the hand."""
+"""A number of trainings, epochs or images; a larger number is assumed to be a typing error."""
 Seed = Annotated[int, Field(ge=0, lt=2**32)]
 
 
 def _known(kind: str, name: str, table: Mapping[str, Any]) -> str:
-    """Return a name that is in a table; any other one is a problem."""
+    """Return a name if it is in a table; otherwise raise a validation error."""
     if name not in table:
         text = f"unknown {kind} {quoted(name)}{suggestion(name, list(table))}"
         raise PydanticCustomError(kind, "{text}", {"text": text})
@@ -46,14 +46,14 @@ def _known(kind: str, name: str, table: Mapping[str, Any]) -> str:
 
 
 class Search(Settings):
-    """How each combination is tuned; the same for all of them."""
+    """How each combination is tuned; the same for all combinations."""
 
     trials: Count = 20
-    """Trainings per combination, in total."""
+    """Number of trials per combination, in total."""
     sampler: str = Field(default="tpe", json_schema_extra={"enum": list(SAMPLERS)})
-    """How settings are chosen: at random, quasi-random, or from the trials so far."""
+    """How settings are chosen: random, quasi-random, or based on earlier trials."""
     pruner: str = Field(default="median", json_schema_extra={"enum": list(PRUNERS)})
-    """When a trial is given up early, against the other trials of its combination."""
+    """When a trial is stopped early, compared with the other trials of its combination."""
     batch_size: tuple[Count, ...] = Field(
         default=(32, 64, 128, 256),
         strict=False,
@@ -61,7 +61,7 @@ class Search(Settings):
     )
     """Batch sizes to choose from."""
     at_once: Annotated[Count, Later()] = 1
-    """Trials of a combination that are asked together; sampler and pruner know the results of
+    """Number of trials of a combination that form a block; sampler and pruner use the results of
     earlier blocks only."""
 
     @field_validator("sampler")
@@ -78,9 +78,9 @@ class Search(Settings):
     @classmethod
     def _all_different(cls, given: tuple[int, ...]) -> tuple[int, ...]:
         if not given:
-            raise PydanticCustomError("batch_size", "should hold at least one batch size")
+            raise PydanticCustomError("batch_size", "should have at least one batch size")
         if len(set(given)) < len(given):
-            raise PydanticCustomError("batch_size", "a batch size stands here twice")
+            raise PydanticCustomError("batch_size", "a batch size is listed twice")
         return given
 
 
@@ -88,16 +88,16 @@ class Confirm(Settings):
     """How the best setting of each combination is confirmed."""
 
     seeds: Count = 5
-    """Trainings on fresh seeds, each scored once on the test set."""
+    """Number of trainings on new seeds, each scored once on the test set."""
 
     @property
     def numbers(self) -> range:
-        """The numbers of the confirmations, which count from 1."""
+        """The numbers of the confirmations, starting from 1."""
         return range(1, self.seeds + 1)
 
 
 class Combination(Settings):
-    """One loss with one optimizer: what is tuned by one study and ranked as one row."""
+    """One loss with one optimizer: tuned by one study and ranked as one row."""
 
     loss: Variant
     optimizer: OptimizerVariant
@@ -109,7 +109,7 @@ class Combination(Settings):
 
 
 class TrialConfig(Settings):
-    """All that one training depends on, but for the data; nothing in it is searched any more."""
+    """All settings that one training depends on, except the data; none of them is searched."""
 
     model: str
     loss: str
@@ -126,31 +126,31 @@ class TrialConfig(Settings):
 
 
 class Experiment(Settings):
-    """One definition: data, network and search, and the losses and optimizers compared."""
+    """A definition: data, network, search, and the losses and optimizers that are compared."""
 
     name: Name
-    """Name of the experiment, also in MLflow."""
+    """Name of the experiment, also used in MLflow."""
     dataset: DatasetVariant
-    """A data set's name, or a table with its `type` and settings."""
+    """Name of a data set, or a table with its `type` and settings."""
     model: str
-    """A network's name, or `torchvision:<name>`."""
+    """Name of a network, or `torchvision:<name>`."""
     epochs: Count
-    """Passes over the training split in each training."""
+    """Number of passes over the training split in each training."""
     seed: Seed = 0
     """Seed of the tuning; the confirmations use the seeds after it."""
     precision: PrecisionChoice = "fp32"
     """Arithmetic of the network: float32, bfloat16 with float32 weights, or "auto": bfloat16 only
-    where the processor or GPU multiplies it natively."""
+    if the CPU or GPU supports it natively."""
     augment: str = Field(default="none", json_schema_extra={"enum": list(AUGMENTATIONS)})
-    """How training images are varied: "none", "flip", "crop_flip" or "deepobs"."""
+    """Augmentation of training images: "none", "flip", "crop_flip" or "deepobs"."""
     compile: bool = False
-    """Train through torch.compile, on a GPU with CUDA graphs; it takes a minute before it saves."""
+    """Train with torch.compile, on a GPU with CUDA graphs; compilation takes about a minute."""
     keep_models: Literal["all", "best"] = "all"
     """Keep the model of every trial, or of each combination's best trial and confirmations only."""
     search: Search = Search()
     confirm: Confirm = Confirm()
     losses: dict[Name, Variant] = Field(min_length=1)
-    """Losses to compare: `name = {settings}`; a variant has another name and a `type`."""
+    """Losses to compare: `name = {settings}`; a variant has its own name and a `type`."""
     optimizers: dict[Name, OptimizerVariant] = Field(min_length=1)
     """Optimizers to compare, each with `lr` as a number or a range."""
 
@@ -185,17 +185,17 @@ class Experiment(Settings):
 
     @property
     def arithmetic(self) -> Precision:
-        """The precision that this machine computes in."""
+        """The precision used on this machine."""
         return resolve(self.precision)
 
     @property
     def num_trainings(self) -> int:
-        """The number of trials and confirmations of all combinations together."""
+        """The number of trials and confirmations of all combinations."""
         per_combination = self.search.trials + self.confirm.seeds
         return len(self.losses) * len(self.optimizers) * per_combination
 
     def combinations(self) -> list[Combination]:
-        """Cross the losses with the optimizers, in the order of the definition."""
+        """Return every loss with every optimizer, in the order of the definition."""
         return [
             Combination(loss=loss, optimizer=optimizer)
             for loss in self.losses.values()
@@ -203,7 +203,7 @@ class Experiment(Settings):
         ]
 
     def space(self, combination: Combination) -> Space:
-        """Name everything that the study of a combination searches."""
+        """Return the search space of a combination."""
         ranges = {f"loss.{name}": value for name, value in combination.loss.ranges().items()}
         for name, value in combination.optimizer.ranges().items():
             ranges[f"optimizer.{name}"] = value
@@ -214,7 +214,7 @@ class Experiment(Settings):
     def trial(
         self, combination: Combination, params: Mapping[str, Value], seed: int
     ) -> TrialConfig:
-        """Return the training of a combination with the sampled `params` (named as in `space`)."""
+        """Return the training of a combination with the sampled `params`, named as in `space`."""
         loss, optimizer = combination.loss, combination.optimizer
         return TrialConfig.model_validate(
             {
@@ -234,13 +234,13 @@ class Experiment(Settings):
         )
 
     def parse(self, combination: Combination, texts: Mapping[str, str]) -> dict[str, Value]:
-        """Read the sampled values of a combination from the texts that a run's record holds."""
+        """Parse the sampled values of a combination from the params of a run."""
         return {**parse(self.space(combination), texts)}
 
     def identity(self, combination: Combination, fingerprint: str) -> str:
-        """Hash all that the results of a combination depend on, with the data's `fingerprint`.
+        """Return a hash of all that the results of a combination depend on, including the data.
 
-        The number of trials and seeds is left out: more of them add to the results.
+        The numbers of trials and seeds are excluded, as more of them only add results.
         """
         settings = {
             "data": fingerprint,
@@ -258,12 +258,12 @@ class Experiment(Settings):
         return hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()[:16]
 
     def confirmation_seed(self, number: int) -> int:
-        """Return the seed of a confirmation, numbered from 1; no trial has used it."""
+        """Return the seed of a confirmation, numbered from 1; no trial uses it."""
         return self.seed + number
 
 
 def _counted(table: Mapping[str, type[Settings]], variant: Variant) -> dict[str, Any]:
-    """Describe a loss or optimizer as identities do."""
+    """Return a loss or optimizer as it enters the identity."""
     dumped = variant.model_dump(mode="json")
     uncounted = table[variant.type].uncounted(variant.settings)
     kept = {name: value for name, value in dumped["settings"].items() if name not in uncounted}

@@ -1,4 +1,4 @@
-"""Definition files: TOML text read strictly, with all of its problems at once."""
+"""Definition files: strict parsing of TOML, with all problems reported at once."""
 
 from __future__ import annotations
 
@@ -14,28 +14,28 @@ from cifar_exp.components.validation import DefinitionError, Options, Problem, p
 from cifar_exp.experiment.definition import Experiment
 
 NO_OPTIONS: Options = {}
-MOST_LETTERS = 2**18  # a hundred losses and a hundred optimizers have a tenth of that
-MOST_DOTS = 200
-BY_HAND = "train"
-"""The name that trainings by hand carry, which are part of no experiment."""
-NAME_IS_TAKEN = Problem(("name",), f"{quoted(BY_HAND)} is that of trainings by hand")
+MAX_CHARACTERS = 2**18  # a hundred losses and a hundred optimizers need a tenth of it
+MAX_DOTS = 200
+SINGLE = "train"
+"""The reserved name of single trainings, which belong to no experiment."""
+NAME_IS_TAKEN = Problem(("name",), f"{quoted(SINGLE)} is reserved for single trainings")
 
 
 def read(text: str, source: str = "definition", options: Options = NO_OPTIONS) -> Experiment:
-    """Read a definition from TOML text.
+    """Parse a definition from TOML text.
 
     Args:
         text: The TOML text.
-        source: Where it comes from, such as its file.
-        options: The command line's words that have set some of its keys, by key path.
+        source: The source for messages, such as the path of the file.
+        options: The command line options that set some of the keys, by key path.
 
     Raises:
-        DefinitionError: The text is no TOML, or the definition has problems: all of them, one a
-            line, each with `source` and key path, or with the option that it comes from.
+        DefinitionError: The text is not TOML, or the definition is invalid. The message has one
+            line per problem, with `source` and key path, or with the option that set the key.
     """
     document = _parse(text, source)
-    taken = [NAME_IS_TAKEN] if document.get("name") == BY_HAND else []
-    return read_document(document, source, options, taken)
+    problems = [NAME_IS_TAKEN] if document.get("name") == SINGLE else []
+    return read_document(document, source, options, problems)
 
 
 def read_document(
@@ -44,29 +44,29 @@ def read_document(
     options: Options = NO_OPTIONS,
     known_problems: Iterable[Problem] = (),
 ) -> Experiment:
-    """Read a definition from its parsed form; see `read`. What is known to be wrong is told too."""
+    """Validate a parsed definition; see `read`. `known_problems` are reported too."""
     problems = list(known_problems)
     try:
         experiment = Experiment.model_validate(document)
     except ValidationError as error:
         problems += problems_of(error)
     if problems:
-        told = [problem.told(source, options) for problem in problems]
-        raise DefinitionError("\n".join(dict.fromkeys(told)))
+        messages = [problem.told(source, options) for problem in problems]
+        raise DefinitionError("\n".join(dict.fromkeys(messages)))
     return experiment
 
 
 def single_definition(
     options: Mapping[str, Any], settings: Mapping[str, Mapping[str, Any]]
 ) -> Experiment:
-    """Read the options of one training as a definition of one combination without a search.
+    """Return the definition of a single training: one combination without a search.
 
     Args:
-        options: The values of a definition's keys, `loss`, `optimizer`, `lr` and `batch_size`.
+        options: Values of keys of a definition, and of `loss`, `optimizer`, `lr`, `batch_size`.
         settings: The settings of the `loss` and of the `optimizer`.
 
     Raises:
-        DefinitionError: An option or setting is wrong.
+        DefinitionError: An option or setting is invalid.
     """
     given = dict(options)
     loss, optimizer, lr = given.pop("loss"), given.pop("optimizer"), given.pop("lr")
@@ -74,7 +74,7 @@ def single_definition(
     if "lr" in settings.get("optimizer", {}):
         raise DefinitionError("-s optimizer.lr: the learning rate is given by --lr")
     document = {
-        "name": BY_HAND,
+        "name": SINGLE,
         "search": search,
         "losses": {loss: settings.get("loss", {})},
         "optimizers": {optimizer: {"lr": lr, **settings.get("optimizer", {})}},
@@ -89,7 +89,7 @@ def single_definition(
 
 
 def _single_options(keys: Iterable[str], loss: str, optimizer: str) -> Options:
-    """Name what sets each key of the definition of one training."""
+    """Return the option that sets each key path in the definition of a single training."""
     return {
         **{(key,): f"--{key}" for key in keys},
         ("dataset",): "-s dataset",
@@ -107,10 +107,10 @@ def _single_options(keys: Iterable[str], loss: str, optimizer: str) -> Options:
 
 
 def definition_text(path: Path, changes: Mapping[str, Any]) -> str:
-    """Return the text of a definition file, with `changes` of it, keyed like `search.trials`.
+    """Return the text of a definition file with changes applied, keyed like `search.trials`.
 
     Raises:
-        DefinitionError: The file cannot be read, or the changed text is no TOML.
+        DefinitionError: The file cannot be read, or the text is not TOML.
     """
     text = _file_text(path)
     if not changes:
@@ -128,18 +128,18 @@ def _change(document: dict[str, Any], key: str, value: Any) -> None:
     *tables, name = key.split(".")
     table = document
     for table_name in tables:
-        held = table.get(table_name, {})
-        if table_name == "dataset" and isinstance(held, str):
-            held = {"type": held}
-        if not isinstance(held, dict):
-            return  # it is wrong as it stands, and the models will say so
-        table[table_name] = held
-        table = held
+        inner = table.get(table_name, {})
+        if table_name == "dataset" and isinstance(inner, str):
+            inner = {"type": inner}
+        if not isinstance(inner, dict):
+            return  # invalid; the models report it
+        table[table_name] = inner
+        table = inner
     table[name] = value
 
 
 def load(path: Path) -> Experiment:
-    """Read a definition file; see `read`."""
+    """Load a definition file; see `read`."""
     return read(_file_text(path), str(path))
 
 
@@ -147,25 +147,25 @@ def _parse(text: str, source: str) -> dict[str, Any]:
     _check_size(text, source)
     try:
         return tomllib.loads(text)
-    except ValueError as error:  # no TOML, or a number of thousands of digits
+    except ValueError as error:  # not TOML, or a number with thousands of digits
         raise DefinitionError(f"{source}: {error}") from None
     except RecursionError:
         raise DefinitionError(f"{source}: its values are nested too deeply") from None
 
 
 def _check_size(text: str, source: str) -> None:
-    """Refuse what would keep the parser busy: its time grows with the square of a key's dots."""
-    if len(text) > MOST_LETTERS:
-        raise DefinitionError(f"{source}: it has more than {MOST_LETTERS} letters")
+    """Reject text that takes long to parse: the time is quadratic in the dots of a key."""
+    if len(text) > MAX_CHARACTERS:
+        raise DefinitionError(f"{source}: it has more than {MAX_CHARACTERS} characters")
     for number, line in enumerate(text.split("\n"), start=1):
-        if line.count(".") > MOST_DOTS:
-            raise DefinitionError(f"{source}: line {number} has more than {MOST_DOTS} dots")
+        if line.count(".") > MAX_DOTS:
+            raise DefinitionError(f"{source}: line {number} has more than {MAX_DOTS} dots")
 
 
 def _file_text(path: Path) -> str:
     try:
         with path.open(encoding="utf-8-sig") as file:
-            return file.read(MOST_LETTERS + 1)  # a device may have no end
+            return file.read(MAX_CHARACTERS + 1)  # a device may be endless
     except FileNotFoundError:
         raise DefinitionError(f"{path}: there is no such file") from None
     except UnicodeDecodeError:

@@ -1,4 +1,4 @@
-"""What tells two definitions apart."""
+"""The hash of a definition."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from cifar_exp.experiment.definition import Experiment
 
 
 def definition_hash(experiment: Experiment, data: Dataset) -> str:
-    """Return what tells two definitions apart that differ in what is computed, or on what data."""
+    """Return a hash that differs between definitions with different computations or data."""
     search = experiment.search
     left_out: Any = {
         "dataset": True,

@@ -1,7 +1,7 @@
-"""The JSON Schema of definition files, with which editors complete and check them.
+"""The JSON Schema of definition files, for completion and validation in editors.
 
-It is made from the models that read a definition, and kept beside them as a file, which
-`python -m cifar_exp.experiment.schema > cifar_exp/experiment.schema.json` makes anew.
+It is generated from the models of a definition and stored in the package by
+`python -m cifar_exp.experiment.schema > cifar_exp/experiment.schema.json`.
 """
 
 from __future__ import annotations
@@ -34,12 +34,12 @@ COMPONENTS: Mapping[str, Mapping[str, type[Settings]]] = {
     "optimizer": OPTIMIZERS,
 }
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
-NEVER_WRITTEN = (DatasetChoice, DatasetVariant, OptimizerVariant, Variant)
-"""Models that a definition is read into; what is written in it has another form."""
+INTERNAL_MODELS = (DatasetChoice, DatasetVariant, OptimizerVariant, Variant)
+"""Models that are not part of the file format: the file has another form at these places."""
 
 
 class _WithoutTitles(GenerateJsonSchema):
-    """Leaves out the titles of fields, which only repeat their names."""
+    """Omits the titles of fields, which only repeat their names."""
 
     def field_title_should_be_set(self, schema: Any) -> bool:  # noqa: ARG002
         return False
@@ -49,7 +49,7 @@ def experiment_schema() -> Schema:
     """Return the schema of a definition file."""
     schema = Experiment.model_json_schema(schema_generator=_WithoutTitles)
     definitions, properties = schema["$defs"], schema["properties"]
-    for model in NEVER_WRITTEN:
+    for model in INTERNAL_MODELS:
         del definitions[model.__name__]
     for kind, components in COMPONENTS.items():
         tables = {f"{kind}.{name}": _table(kind, name, components[name]) for name in components}
@@ -63,7 +63,7 @@ def experiment_schema() -> Schema:
 
 
 def _table(kind: str, name: str, component: type[Settings]) -> Schema:
-    """Return the schema of a component's table; numbers of a loss or optimizer may be ranges."""
+    """Return the schema of a component's table; in losses and optimizers numbers may be ranges."""
     schema = component.model_json_schema(schema_generator=_WithoutTitles)
     fields = {"type": {"const": name}, **schema["properties"]}
     if kind == "optimizer":
@@ -75,24 +75,24 @@ def _table(kind: str, name: str, component: type[Settings]) -> Schema:
 
 
 def _or_range(field: Schema) -> Schema:
-    """Let a number be a range of such numbers."""
+    """Return the schema of a number or a range of such numbers."""
     if field.get("type") not in ("integer", "number"):
         return field
-    about = {key: value for key, value in field.items() if key in ("default", "description")}
-    number = {key: value for key, value in field.items() if key not in about}
+    annotations = {key: value for key, value in field.items() if key in ("default", "description")}
+    number = {key: value for key, value in field.items() if key not in annotations}
     ends = {"low": number, "high": number}
-    return {**about, "anyOf": [number, {**_reference("Range"), "properties": ends}]}
+    return {**annotations, "anyOf": [number, {**_reference("Range"), "properties": ends}]}
 
 
 def _dataset() -> Schema:
-    """Allow a name alone where no field is required, or a table with its type."""
+    """Return the schema of a name, if no field is required, or a table with a type."""
     fields = {name: choice.model_fields.values() for name, choice in DATASETS.items()}
     names = [name for name in DATASETS if not any(f.is_required() for f in fields[name])]
     return {"anyOf": [{"enum": names}, _reference("dataset")]}
 
 
 def _by_name(kind: str) -> Schema:
-    """Return the schema of tables by name; one that is named like a type needs none."""
+    """Return the schema of tables by name; `type` is optional if the name is that of a type."""
     variant = _reference(kind)
     return {
         "type": "object",

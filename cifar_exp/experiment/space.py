@@ -1,4 +1,4 @@
-"""What a study searches: intervals and choices."""
+"""The search space of a study: ranges and choices."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from cifar_exp.components.settings import Settings
 
 
 def _one_number(given: Any, handler: Callable[[Any], Any]) -> Any:
-    """Say once what a union of number types would say once a type."""
+    """Validate a number with a single error, instead of one per type of the union."""
     try:
         return handler(given)
     except ValidationError:
@@ -23,14 +23,14 @@ Number = Annotated[int | float, WrapValidator(_one_number)]
 
 
 class Range(Settings):
-    """An interval that is searched, where a definition could also give one number."""
+    """A range that is searched, in place of a fixed number."""
 
     low: Number
-    """Smallest value tried."""
+    """Lower bound, inclusive."""
     high: Number
-    """Largest value tried."""
+    """Upper bound, inclusive."""
     log: bool = False
-    """Whether it is sampled on a log scale; by default where `high` is at least 10 x `low` > 0."""
+    """Whether to sample on a log scale; default: true if `high` is at least 10 x `low` > 0."""
 
     @model_validator(mode="before")
     @classmethod
@@ -50,17 +50,17 @@ class Range(Settings):
 
 
 class Choices(Settings):
-    """A few values, of which each trial takes one."""
+    """A set of values, one of which is sampled for each trial."""
 
     values: tuple[int, ...]
 
 
 Space = Mapping[str, Range | Choices]
-"""What a study searches: a name such as `lr`, `batch_size` or `loss.gamma`, and its values."""
+"""A search space: names such as `lr`, `batch_size` or `loss.gamma`, and their values."""
 
 
 def parse(space: Space, texts: Mapping[str, str]) -> dict[str, int | float]:
-    """Read sampled values from the texts that a run's record holds."""
+    """Parse sampled values from the params of a run."""
     return {
         name: int(texts[name]) if _is_whole(values) else float(texts[name])
         for name, values in space.items()

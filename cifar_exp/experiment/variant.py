@@ -1,4 +1,4 @@
-"""Losses, optimizers and data sets as a definition names them, read from their tables."""
+"""Parses the tables of losses, optimizers and data sets in a definition."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ Component = TypeVar("Component")
 
 
 class Variant(Settings):
-    """A component under the name it has in the ranking, its settings fixed or searched."""
+    """A component with its name in the ranking and its settings, fixed or searched."""
 
     name: Name
     type: str
@@ -35,7 +35,7 @@ class Variant(Settings):
 
 
 class OptimizerVariant(Variant):
-    """An optimizer under the name it has in the ranking, with its learning rate or their range."""
+    """An optimizer with its name in the ranking, its settings and its learning rate."""
 
     lr: float | Range
 
@@ -48,7 +48,7 @@ class DatasetVariant(Settings):
 
 
 def read_dataset(given: Any) -> DatasetVariant:
-    """Read a data set's name, or a table with its `type` and settings."""
+    """Parse the name of a data set, or a table with its `type` and settings."""
     table = {"type": given} if isinstance(given, str) else given
     if not isinstance(table, dict) or "type" not in table:
         raise PydanticCustomError("dataset", "should be a name, or a table with its `type`")
@@ -58,7 +58,7 @@ def read_dataset(given: Any) -> DatasetVariant:
 
 
 def read_each(given: Any, read: Callable[[str, Any], Variant]) -> Any:
-    """Read every table under its name; other things are left for the model to refuse."""
+    """Parse a table of tables by name; other values are left for the model to reject."""
     if not isinstance(given, dict):
         return given
     variants: dict[str, Variant] = {}
@@ -70,12 +70,12 @@ def read_each(given: Any, read: Callable[[str, Any], Variant]) -> Any:
 
 
 def read_loss(name: str, table: Any) -> Variant:
-    """Read the table of a loss."""
+    """Parse the table of a loss."""
     return _read_variant("loss", name, _table(table), LOSSES)
 
 
 def read_optimizer(name: str, table: Any) -> OptimizerVariant:
-    """Read the table of an optimizer, with its learning rate."""
+    """Parse the table of an optimizer, with its learning rate."""
     given = dict(_table(table))
     lr = given.pop("lr", None)
     with Problems() as problems:
@@ -103,9 +103,9 @@ def _read_lr(given: Any) -> float | Range:
 def _read_variant(
     kind: str, name: str, table: Mapping[str, Any], components: Mapping[str, type[Settings]]
 ) -> Variant:
-    """Read a component's table and check its settings at both ends of every range.
+    """Parse a component's table and validate its settings at both ends of every range.
 
-    Settings that are not given are filled in, so that a definition says what it means.
+    Missing settings are filled with their defaults, so that the definition is explicit.
     """
     given = {"type": name, **table}
     type_name = given.pop("type")
@@ -117,7 +117,7 @@ def _read_variant(
             with problems.at():
                 fixed = {key: getattr(values, end) for key, values in ranges.items()}
                 ends.append(component.model_validate({**given, **fixed}))
-    typed = {  # by the component: whole numbers stay whole only where they must be
+    typed = {  # with the component's types: int only if the setting is an int
         key: Range(low=getattr(ends[0], key), high=getattr(ends[1], key), log=values.log)
         for key, values in ranges.items()
     }

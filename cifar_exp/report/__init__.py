@@ -1,4 +1,4 @@
-"""What a ranking looks like on paper: its files, figures and page."""
+"""The report of a ranking: text files, figures and an HTML page."""
 
 from cifar_exp.report.figures.colours import colours
 from cifar_exp.report.figures.evidence import Evidence

@@ -1,4 +1,4 @@
-"""The files of a ranking."""
+"""Writes the files of a ranking and of a comparison across experiments."""
 
 from __future__ import annotations
 
@@ -24,35 +24,35 @@ PICTURES = (
     *("heat-map", "differences", "seeds", "p-best", "learning-curves"),
     *("lr-response", "budget", "cost", "reliability"),
 )
-"""The names of all figures that there can be."""
+"""The names of all possible figures."""
 NO_PREDICTIONS = Section(
     id="reliability",
-    title="Can the confidence be trusted?",
-    text="No run holds its predictions (older versions stored none), so there are no reliability "
+    title="Calibration",
+    text="No run has stored predictions (older versions stored none), so there are no reliability "
     "diagrams.",
 )
 TEXTS = {"csv": to_csv, "json": to_json, "md": to_markdown}
 
 
 def write(ranking: Ranking, folder: Path, evidence: Evidence | None = None) -> list[Path]:
-    """Write a ranking into a folder: `ranking.` csv, json, md, `report.html`, and figures.
+    """Write `ranking.csv`, `.json`, `.md`, `report.html` and figures into a folder.
 
-    The same ranking and evidence give the same bytes.
+    The same ranking and evidence produce identical bytes.
 
     Args:
         ranking: The ranking.
-        folder: It is made where it is not there; its folder `figures` gets PNG and SVG files.
-        evidence: Epochs and predictions; sections that need them are left out without it.
+        folder: Created if missing; its subfolder `figures` gets PNG and SVG files.
+        evidence: Learning curves and predictions; without it, sections that need it are omitted.
 
     Returns:
-        The files.
+        The paths of the files, sorted.
     """
     colours = palette(ranking)
     figures = folder / FIGURES
     figures.mkdir(parents=True, exist_ok=True)
     pictures = [figures / f"{name}.{suffix}" for name in PICTURES for suffix in ("png", "svg")]
     for old in pictures:
-        old.unlink(missing_ok=True)  # an earlier ranking's figure that this one does not have
+        old.unlink(missing_ok=True)  # figures of an earlier ranking
     for suffix, to_text in TEXTS.items():
         (folder / f"ranking.{suffix}").write_text(to_text(ranking), encoding="utf-8")
     with style():
@@ -66,14 +66,14 @@ def write(ranking: Ranking, folder: Path, evidence: Evidence | None = None) -> l
 def _sections(
     ranking: Ranking, evidence: Evidence, colours: Palette, figures: Path
 ) -> Iterator[Section]:
-    """Draw what there is to draw, in the order of the page."""
+    """Yield the sections of the page in order; draws and stores their figures."""
     yield from _drawn(order.heat_map(ranking), figures)
     yield from _drawn(order.differences(ranking), figures)
     yield from _drawn(order.seeds(ranking, colours), figures)
     yield from _drawn(order.best_shares(ranking, colours), figures)
     yield Section(
         id="variance",
-        title="Loss, optimizer, or both?",
+        title="Analysis of variance",
         text="Every combination was confirmed on one seed, or all scores are equal, so the "
         "variance cannot be split.",
         table=variance_table(ranking),
@@ -83,14 +83,14 @@ def _sections(
     yield Section(
         id="target",
         title="Time to a target accuracy",
-        text="No run holds its epochs, so learning curves and time to a target are not known.",
+        text="No run has metrics of its epochs, so learning curves and times are unknown.",
         table=target_table(ranking, colours),
     )
     yield from _drawn(tuning.lr_response(ranking, colours), figures)
     yield from _drawn(tuning.budget(ranking, colours), figures)
     yield Section(
         id="tuning",
-        title="What tuning flatters, and forgives",
+        title="Winner's curse and sensitivity to the learning rate",
         text="No combination has a complete trial.",
         table=tuning_table(ranking, colours),
     )
@@ -110,7 +110,7 @@ ACROSS = "across"
 
 
 def write_across(across: Across, folder: Path) -> list[Path]:
-    """Write a comparison into a folder: `across.` csv, json, md, png and svg; return the files."""
+    """Write `across.csv`, `.json`, `.md`, `.png` and `.svg` into a folder; return their paths."""
     folder.mkdir(parents=True, exist_ok=True)
     for suffix, to_text in ACROSS_TEXTS.items():
         (folder / f"{ACROSS}.{suffix}").write_text(to_text(across), encoding="utf-8")
@@ -120,7 +120,7 @@ def write_across(across: Across, folder: Path) -> list[Path]:
 
 
 def ranks_figure(across: Across) -> Picture:
-    """Draw every rank of each combination and their mean; grey is not distinguishable."""
+    """Draw the ranks of each combination and their mean, with the critical difference in grey."""
     figure, axes = rows_figure([row.combination for row in across.combinations])
     for number, experiment in enumerate(across.experiments):
         axes.plot(
@@ -147,7 +147,7 @@ def ranks_figure(across: Across) -> Picture:
 
 
 def _draw_critical_difference(axes: Axes, across: Across) -> None:
-    """Shade what cannot be told from the first, where there are experiments enough to say."""
+    """Shade mean ranks that are not distinguishable from the first, if there is a test."""
     if across.critical_difference is None:
         return
     first = across.combinations[0].mean_rank

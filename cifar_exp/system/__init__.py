@@ -1,1 +1,1 @@
-"""What the package needs of this machine: files, locks, signals, SQLite, addresses."""
+"""Operating system utilities: files, locks, signals, SQLite and addresses."""

@@ -1,9 +1,10 @@
-"""Places where a test lets a process die, to see what the next one makes of it.
+"""Fault injection: points at which a test can send a signal to a process.
 
-The variable CIFAR_EXP_FAULTS holds a list of faults in JSON, such as
+The variable CIFAR_EXP_FAULTS is a JSON list of faults, such as
 `[{"point": "after_epoch", "where": {"training": "mse+sgd #1", "epoch": 2}, "signal": "SIGKILL",
-"to": "self", "marks": "/tmp/marks", "times": 1}]`; `to` is self, parent or group, and `marks` a
-file that grows by a byte each time. Without the variable, a point is a loop over nothing.
+"to": "self", "marks": "/tmp/marks", "times": 1}]`. `to` is self, parent or group; `marks` is a
+file that grows by one byte per signal; `times` is the largest number of signals. Without the
+variable, a point does nothing.
 """
 
 from __future__ import annotations
@@ -20,13 +21,13 @@ FAULTS: Sequence[Mapping[str, Any]] = json.loads(os.environ.get("CIFAR_EXP_FAULT
 
 
 def point(name: str, **where: str | int) -> None:
-    """Pass a point that has a name and is told by what is going on there."""
+    """Pass a named fault point; faults are selected by its name and the values in `where`."""
     for fault in FAULTS:
         if fault["point"] == name and fault["where"].items() <= where.items():
-            _strike(fault)
+            _inject(fault)
 
 
-def _strike(fault: Mapping[str, Any]) -> None:
+def _inject(fault: Mapping[str, Any]) -> None:
     with Path(fault["marks"]).open("ab") as marks:
         if marks.tell() >= fault["times"]:
             return

@@ -1,18 +1,18 @@
-"""Times, sizes and addresses written for people."""
+"""Formatting of times, sizes and errors for messages."""
 
 
 def duration(seconds: float) -> str:
-    """Write a time for people: `40 s`, `12 min`, `3.5 h`."""
+    """Format a time: `40 s`, `12 min`, `3.5 h`."""
     if seconds < 90:
         return f"{seconds:.0f} s"
     return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
 
 
 def size(num_bytes: float) -> str:
-    """Write a number of bytes for people: `40 MB`, `3.5 GB`."""
+    """Format a number of bytes: `40 MB`, `3.5 GB`."""
     return f"{num_bytes / 1e6:.0f} MB" if num_bytes < 1e9 else f"{num_bytes / 1e9:.1f} GB"
 
 
 def first_line(error: BaseException) -> str:
-    """Return the first line of what an error says: the rest is for its maker."""
+    """Return the first line of an error message, for the user."""
     return str(error).strip().partition("\n")[0]

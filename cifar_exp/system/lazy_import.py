@@ -1,8 +1,8 @@
-"""Modules that are imported when they are first used.
+"""Lazy imports: modules that are imported at their first use.
 
-Importing torch takes seconds, and naming what can be trained must not: `--help` and a bad
-definition are answered at once. A lazy entry in `sys.modules` would not do, since anything that
-walks over the loaded modules, as `inspect` does, would load it half way through other imports.
+Importing torch takes seconds; `--help` and the report of an invalid definition must be fast. A lazy
+entry in `sys.modules` does not work, as code that iterates over the loaded modules, such as
+`inspect`, would load it in the middle of other imports.
 """
 
 import importlib
@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Any
 
 
 class LazyModule(ModuleType):
-    """Stands for a module and imports it on the first use of one of its names."""
+    """A proxy of a module, which is imported at the first use of an attribute."""
 
     def __getattr__(self, name: str) -> Any:
-        """Return the name from the module, which is kept for the next time."""
+        """Return an attribute of the module and cache it."""
         value = getattr(importlib.import_module(self.__name__), name)
         setattr(self, name, value)
         return value

@@ -1,7 +1,7 @@
-"""Who works on what: locks that the system frees when their holder ends, however it ends.
+"""Process locks, which the operating system releases when their holder ends in any way.
 
-Beside the lock of a sweep lies a note that says who holds it; it is text for messages, and what is
-left of one after a crash keeps nobody out.
+The lock file of a sweep has a note file that names the holder, for messages. A note left by a crash
+blocks nobody.
 """
 
 from __future__ import annotations
@@ -23,20 +23,20 @@ from cifar_exp.system.urls import store_name
 
 
 class InUse(Unavailable):
-    """Another process holds what is asked for."""
+    """Another process holds the lock."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Holder:
-    """The process that holds a sweep, as it said itself."""
+    """The process that holds the lock of a sweep, as written in its note."""
 
     pid: int
     host: str
     since: str
-    """Local time in ISO's form."""
+    """Local time in ISO format."""
 
     def __str__(self) -> str:
-        """Name the process, its machine and since when."""
+        """Return process id, host and start time."""
         since = datetime.fromisoformat(self.since)
         today = since.date() == datetime.now().date()
         return f"process {self.pid} on {self.host} since {since:{'%H:%M' if today else '%F %H:%M'}}"
@@ -44,33 +44,33 @@ class Holder:
 
 @contextmanager
 def alone(stores: Sequence[str], experiment: str) -> Iterator[None]:
-    """Hold the sweep of an experiment in these stores: on this machine, no other process may.
+    """Hold the lock of an experiment in these stores, on this machine.
 
     Args:
-        stores: MLflow's address, or that and Optuna's.
-        experiment: The name in its definition.
+        stores: The address of the MLflow store, or of the MLflow store and the Optuna storage.
+        experiment: The name in the definition.
 
     Raises:
-        InUse: Another process holds it.
+        InUse: Another process holds the lock.
     """
     note = json.dumps(asdict(_this_process()))
-    with ExitStack() as held:
+    with ExitStack() as stack:
         for path in _sweep_locks(stores, experiment):
             try:
-                held.enter_context(FileLock(path).acquire(timeout=0))
+                stack.enter_context(FileLock(path).acquire(timeout=0))
             except Timeout:
                 raise InUse(
                     f"experiment {experiment!r} is in use by {_note(path) or 'another process'}; "
                     "wait for it"
                 ) from None
-            held.callback(_note_file(path).unlink, missing_ok=True)
+            stack.callback(_note_file(path).unlink, missing_ok=True)
             _note_file(path).write_text(note, encoding="utf-8")
         yield
 
 
 @contextmanager
 def writing(run_id: str) -> Iterator[None]:
-    """Hold a run of a training by hand for as long as this process writes to it."""
+    """Hold the lock of a single training's run while this process writes to it."""
     path = lock_file(f"run {run_id}")
     with FileLock(path):
         yield
@@ -78,7 +78,7 @@ def writing(run_id: str) -> Iterator[None]:
 
 
 def is_held(run_id: str) -> bool:
-    """Say whether a living process writes to a run of a training by hand."""
+    """Return whether a live process writes to the run of a single training."""
     try:
         with FileLock(lock_file(f"run {run_id}")).acquire(timeout=0):
             return False
@@ -87,7 +87,7 @@ def is_held(run_id: str) -> bool:
 
 
 def _sweep_locks(stores: Sequence[str], experiment: str) -> list[Path]:
-    names = dict.fromkeys(map(store_name, stores))  # two schemas of a database have one name
+    names = dict.fromkeys(map(store_name, stores))  # two schemas of a database have the same name
     return [lock_file(f"sweep {name} {experiment}") for name in names]
 
 
@@ -104,5 +104,9 @@ def _note_file(path: Path) -> Path:
 def _note(path: Path) -> Holder | None:
     try:
         return Holder(**json.loads(_note_file(path).read_text(encoding="utf-8")))
-    except (OSError, ValueError, TypeError):  # not written yet, or torn: it is only text
+    except (
+        OSError,
+        ValueError,
+        TypeError,
+    ):  # not written yet, or incomplete; it is only for messages
         return None

@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM: the first one ends the command in good order, and within a bounded time."""
+"""Handling of SIGINT and SIGTERM: graceful shutdown within a bounded time."""
 
 from __future__ import annotations
 
@@ -15,23 +15,23 @@ INTERRUPTED, TERMINATED = 130, 143
 
 
 class Terminated(BaseException):
-    """The process was asked to end by SIGTERM."""
+    """The process has received SIGTERM."""
 
 
 def end_in_good_order() -> None:
     """Let the first Ctrl-C raise KeyboardInterrupt and the first SIGTERM raise Terminated.
 
-    Further ones are ignored: under `mlflow run` one Ctrl-C arrives several times, and to close
-    the runs must not be cut short. A process that has not ended by itself after SECONDS_TO_END,
-    because a store does not answer, say, ends where it is.
+    Further signals are ignored: under `mlflow run` one Ctrl-C arrives several times, and the
+    closing of runs must not be interrupted. A process that has not ended after SECONDS_TO_END, for
+    example because a store does not respond, exits at once.
     """
     for handled in BOTH:
         signal.signal(handled, _on_signal)
-    atexit.register(_hear_no_more)
+    atexit.register(_ignore_all)
 
 
 def leave_to_main_thread() -> None:
-    """Let no Ctrl-C or SIGTERM reach this thread, which could not wake the main one."""
+    """Block SIGINT and SIGTERM in this thread, so that they interrupt the main thread."""
     if hasattr(signal, "pthread_sigmask"):  # not on Windows
         signal.pthread_sigmask(signal.SIG_BLOCK, BOTH)
 
@@ -40,26 +40,26 @@ def _on_signal(number: int, _frame: FrameType | None) -> None:
     for handled in BOTH:
         signal.signal(handled, _ignore)
     code = INTERRUPTED if number == signal.SIGINT else TERMINATED
-    watchdog = threading.Timer(SECONDS_TO_END, _end_here, (code,))
+    watchdog = threading.Timer(SECONDS_TO_END, _exit_now, (code,))
     watchdog.daemon = True
     watchdog.start()
     raise KeyboardInterrupt if number == signal.SIGINT else Terminated
 
 
 def _ignore(_number: int, _frame: FrameType | None) -> None:
-    """Do nothing; of a signal on its way to what becomes SIG_IGN, Python prints a traceback."""
+    """Do nothing; with SIG_IGN, Python prints a traceback for a signal that is already pending."""
 
 
-def _hear_no_more() -> None:
-    """Ignore signals from here on: once Python takes itself apart, no handler is called.
+def _ignore_all() -> None:
+    """Ignore signals during the shutdown of Python, when no handler is called any more.
 
-    A signal would then end the process, whose exit code and last sentence are settled.
+    Otherwise a signal could end the process and change its exit code.
     """
     for handled in BOTH:
         signal.signal(handled, signal.SIG_IGN)
 
 
-def _end_here(code: int) -> None:
-    sentence = "ended before all runs were closed; run the same command again to resume"
-    print(sentence, file=sys.stderr, flush=True)
+def _exit_now(code: int) -> None:
+    message = "ended before all runs were closed; run the same command again to resume"
+    print(message, file=sys.stderr, flush=True)
     os._exit(code)

@@ -1,4 +1,4 @@
-"""A queue from one thread to another that takes anything at once and bounds its memory."""
+"""A queue between two threads with non-blocking writes and bounded memory."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ Item = TypeVar("Item")
 
 
 class Spool(Generic[Item]):
-    """A first-in, first-out queue; what goes beyond `most` items waits in a temporary file.
+    """A FIFO queue; items beyond `most` are stored in a temporary file.
 
     Args:
-        most: How many items are held in memory.
+        most: The largest number of items in memory.
     """
 
     def __init__(self, most: int) -> None:
-        self._most = most
+        self._max_in_memory = most
         self._memory: deque[Item] = deque()
         self._file: IO[bytes] | None = None
         self._read_at = 0
@@ -28,20 +28,20 @@ class Spool(Generic[Item]):
         self._closed = False
 
     def put(self, item: Item) -> None:
-        """Add an item; this waits for nobody.
+        """Add an item without blocking.
 
         Raises:
             OSError: The temporary file cannot be written.
         """
         with self._changed:
-            if self._num_in_file or len(self._memory) >= self._most:
+            if self._num_in_file or len(self._memory) >= self._max_in_memory:
                 self._write(item)
             else:
                 self._memory.append(item)
             self._changed.notify()
 
     def take(self) -> list[Item]:
-        """Wait for items and return those that are held in memory; none once it is closed."""
+        """Wait for items and return those in memory; empty if the queue is closed and empty."""
         with self._changed:
             self._changed.wait_for(lambda: self._memory or self._closed)
             taken = list(self._memory)
@@ -50,14 +50,14 @@ class Spool(Generic[Item]):
             return taken
 
     def close(self) -> None:
-        """Let `take` return without an item once all are taken."""
+        """Close the queue: `take` returns the remaining items, then nothing."""
         with self._changed:
             self._closed = True
             self._changed.notify()
 
     def _write(self, item: Item) -> None:
         if self._file is None:
-            self._file = tempfile.TemporaryFile()  # noqa: SIM115 - as long as there is something in it
+            self._file = tempfile.TemporaryFile()  # noqa: SIM115 - closed when it is empty
         self._file.seek(0, 2)
         pickle.dump(item, self._file)
         self._num_in_file += 1
@@ -66,7 +66,7 @@ class Spool(Generic[Item]):
         if self._file is None:
             return
         self._file.seek(self._read_at)
-        while self._num_in_file and len(self._memory) < self._most:
+        while self._num_in_file and len(self._memory) < self._max_in_memory:
             self._memory.append(pickle.load(self._file))
             self._num_in_file -= 1
         self._read_at = self._file.tell()

@@ -1,4 +1,4 @@
-"""SQLite, set up for several processes that write to one file."""
+"""SQLite settings for several processes that write to one file."""
 
 from __future__ import annotations
 
@@ -16,22 +16,22 @@ from cifar_exp.errors import Unavailable
 
 
 def file(url: str) -> Path | None:
-    """Return the file of a database; that of a server has none here."""
+    """Return the file of a SQLite database; None for other databases."""
     path = make_url(url).database if url.startswith("sqlite") else None
     return None if path is None else Path(path).absolute()
 
 
 def exists(url: str) -> bool:
-    """Say whether a database is there already; of a server, its answer will tell."""
+    """Return whether a database exists; a server is assumed to exist."""
     path = file(url)
     return path is None or path.exists()
 
 
 def check_writable(url: str) -> None:
-    """Check that a database of this machine can be written, or made; nothing is made here.
+    """Check that a SQLite database can be written or created, without creating it.
 
     Raises:
-        Unavailable: It cannot.
+        Unavailable: The database cannot be written.
     """
     path = file(url)
     if path is None:
@@ -39,29 +39,31 @@ def check_writable(url: str) -> None:
     folder = path.parent
     reason = None
     if not folder.is_dir():
-        reason = f"{folder} is no folder"
+        reason = f"{folder} is not a folder"
     elif not os.access(folder, os.W_OK | os.X_OK):  # SQLite writes a log beside the database
         reason = f"there is no write access to {folder}"
     elif path.exists() and not os.access(path, os.W_OK):
-        reason = "there is no write access to it"
+        reason = "there is no write access to the file"
     if reason is not None:
-        raise Unavailable(f"the database {path} cannot be written: {reason}; name another place")
+        raise Unavailable(
+            f"the database {path} cannot be written: {reason}; choose another location"
+        )
 
 
 SECONDS_TO_WAIT = 60
-"""How long a file may be locked by others, as a backup or a viewer does, before it is an error."""
+"""How long to wait for a file that is locked by others, such as a backup or a viewer."""
 WAIT = f"PRAGMA busy_timeout = {SECONDS_TO_WAIT * 1000}"
 
 _open: set[sqlite3.Connection] = set()
 
 
 def share_files() -> None:
-    """Let every SQLite database that this process opens from now on write ahead to a log.
+    """Use a write-ahead log for every SQLite database that this process opens from now on.
 
-    Readers and a writer then do not wait for each other, and a commit costs a fraction. A killed
-    process loses nothing; a power cut may cost the last commits and never the file.
-    Where another program has locked the file, everything waits for a minute. At its end the process
-    closes what it has opened: the last one to close a database brings the log into its file.
+    Readers and a writer then do not block each other, and commits are faster. A killed process
+    loses no data; a power failure may lose the last commits but does not damage the file. If
+    another program has locked the file, operations wait for up to a minute. At exit the process
+    closes its connections: the last one to close merges the log into the file.
     """
     if not event.contains(Engine, "connect", _write_ahead):
         atexit.register(_close_all)
@@ -71,7 +73,7 @@ def share_files() -> None:
 
 
 def _write_ahead(connection: Any, _: object) -> None:
-    if isinstance(connection, sqlite3.Connection):  # other databases are connected to as well
+    if isinstance(connection, sqlite3.Connection):  # connections to other databases get here too
         connection.execute(WAIT)
         connection.execute("PRAGMA journal_mode=WAL")
         connection.execute("PRAGMA synchronous=NORMAL")
@@ -91,5 +93,5 @@ def _close_all() -> None:
 def _wait_longer(
     _connection: Any, _cursor: Any, statement: str, parameters: Any, *_: Any
 ) -> tuple[str, Any]:
-    """Replace the 20 seconds that MLflow sets with each session."""
+    """Replace the timeout of 20 seconds that MLflow sets in each session."""
     return (WAIT if statement.startswith("PRAGMA busy_timeout =") else statement), parameters

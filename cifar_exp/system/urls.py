@@ -1,4 +1,4 @@
-"""Passwords and tokens that a program was given, kept out of what it says."""
+"""Hides passwords and tokens in messages, and normalises addresses of stores."""
 
 from __future__ import annotations
 
@@ -9,22 +9,22 @@ from urllib.parse import unquote
 
 HIDDEN = "***"
 SECRET_NAME = re.compile(r"passw(or)?d|secret|token|api_?key|access_?key", re.IGNORECASE)
-SHORTEST_PIECE = 4  # letters; with shorter ones, half of every sentence would be hidden
-SHORTEST_VALUE = 6  # of a variable: there are such as USE_TOKENS=true
+SHORTEST_PIECE = 4  # characters; shorter ones occur in ordinary words
+SHORTEST_VALUE = 6  # characters; excludes variables such as USE_TOKENS=true
 
 
 def hide(text: str, secrets: Iterable[str]) -> str:
-    """Return a text with every secret in it replaced."""
+    """Return a text with every secret replaced by `***`."""
     for secret in sorted(secrets, key=len, reverse=True):
         text = text.replace(secret, HIDDEN)
     return text
 
 
 def secrets_given(words: Iterable[str], variables: Mapping[str, str]) -> set[str]:
-    """Find the secrets in the words of a command line and in environment variables.
+    """Return the secrets in a command line and in environment variables.
 
-    They are the credentials of every address, and the variables that are called a password,
-    secret, token or key.
+    These are the credentials in addresses, and the values of variables whose name contains
+    password, secret, token or key.
     """
     found = {
         value
@@ -35,29 +35,29 @@ def secrets_given(words: Iterable[str], variables: Mapping[str, str]) -> set[str
 
 
 def secrets_in(address: str) -> set[str]:
-    """Find the secrets in an address: a password, or a token in its place, and secret settings.
+    """Return the secrets in an address: password, token, and secret query parameters.
 
-    Pieces of a password count too: with an `@` or `/` that is not escaped, whoever reads the
-    address takes a part of the password for the host, and says that there is no such host.
+    Parts of a password are included: if it has an unescaped `@` or `/`, a part may be taken for the
+    host and appear in an error message.
     """
     pieces = {
         piece
-        for secret in _whole_secrets(address)
+        for secret in _complete_secrets(address)
         for text in (secret, unquote(secret))
         for piece in (text, *re.split(r"[@/:?#&]", text))
     }
     return {piece for piece in pieces if len(piece) >= SHORTEST_PIECE}
 
 
-def _whole_secrets(address: str) -> Iterator[str]:
+def _complete_secrets(address: str) -> Iterator[str]:
     scheme, has_scheme, rest = address.partition("://")
     if not has_scheme:
         return
-    if not rest.startswith("/"):  # else it is the path of a file
+    if not rest.startswith("/"):  # otherwise it is a file path
         name, has_password, password = rest.rpartition("@")[0].partition(":")
         if has_password:
             yield password
-        elif scheme.endswith(("http", "https")):  # of databases, it is but the user's name
+        elif scheme.endswith(("http", "https")):  # for databases it is only the user name
             yield name
     for name, value in re.findall(r"[?&]([^=&]+)=([^&]*)", rest):
         if SECRET_NAME.search(name):
@@ -65,10 +65,10 @@ def _whole_secrets(address: str) -> Iterator[str]:
 
 
 def without_credentials(uri: str) -> str:
-    """Leave user name, password and settings (what follows a `?`) out of a URI."""
+    """Return a URI without user name, password and query."""
     scheme, separator, rest = uri.rpartition("://")
     location, _, query = rest.partition("?")
-    if "@" in query:  # where does the password end?
+    if "@" in query:  # the end of the password is ambiguous
         return f"{scheme}{separator}..."
     user, _, host = location.rpartition("@")
     is_path = location.startswith("/") or not (separator or ":" in user)
@@ -76,7 +76,7 @@ def without_credentials(uri: str) -> str:
 
 
 def store_name(url: str) -> str:
-    """Return one name for a store, however its address is written, without secrets."""
+    """Return a canonical name of a store without secrets, the same for equivalent addresses."""
     scheme, _, path = url.partition(":///")
     if scheme.startswith("sqlite"):
         return f"sqlite {Path(path.partition('?')[0]).resolve()}"

@@ -1,4 +1,4 @@
-"""All of MLflow: the store, the runs written to it, and the records read from it."""
+"""Everything that uses MLflow: the store, the runs written to it, and the records read from it."""
 
 from cifar_exp.tracking.artifacts.predictions import read_predictions
 from cifar_exp.tracking.experiment_runs import ExperimentRuns

@@ -1,4 +1,4 @@
-"""The runs of one experiment, as they are in MLflow."""
+"""The existing runs of one experiment: read, repaired, closed."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from cifar_exp.tracking.store.stored_files import stored_models
 
 
 class ExperimentRuns:
-    """The runs that carry one experiment's name, in one MLflow store.
+    """The runs of one experiment in one MLflow store.
 
     Args:
         client: A client of the store.
-        experiment: The definition's name, the tag that all of its runs carry.
+        experiment: The definition's name, which is a tag of all its runs.
     """
 
     def __init__(self, client: mlflow.MlflowClient, experiment: str) -> None:
@@ -28,25 +28,25 @@ class ExperimentRuns:
         return str(self.client.tracking_uri)
 
     def records(self, **tags: str) -> list[RunRecord]:
-        """Read the experiment's runs that carry these tags, the oldest first."""
+        """Return the experiment's runs with these tags, the oldest first."""
         return read_records(self.client, self.experiment, **tags)
 
     def reparent(self, record: RunRecord, parent: str) -> None:
-        """Move a run under another one."""
+        """Change the parent of a run."""
         if record.parent != parent:
             self.client.set_tag(record.run_id, "mlflow.parentRunId", parent)
 
     def delete_models(self, run_id: str) -> None:
-        """Delete the stored models of a run with their files."""
+        """Delete the stored models of a run and their files."""
         for model in stored_models(self.client, self.client.get_run(run_id)):
             model.delete()
 
     def close(self, record: RunRecord) -> None:
-        """Close a run that its process has left open: by its state, or as killed."""
+        """Close a run that its process left open, with the status of its state, else as KILLED."""
         self.client.set_terminated(record.run_id, STATUS_OF.get(record.state or "", "KILLED"))
 
     def close_running(self) -> None:
-        """Close every run of the experiment that says RUNNING; nobody may be writing to one."""
+        """Close every run of the experiment with status RUNNING; no process may write to one."""
         for record in self.records():
             if record.status == "RUNNING":
                 self.close(record)

@@ -1,4 +1,4 @@
-"""What MLflow loads late, at the first use of a database and the first stored network."""
+"""Loads early what MLflow loads at the first use of a database and the first stored model."""
 
 import mlflow.pyfunc
 import mlflow.store.tracking.sqlalchemy_store
@@ -10,7 +10,7 @@ from mlflow.utils.requirements_utils import warn_dependency_requirement_mismatch
 from cifar_exp.tracking.artifacts.flavor import flavor
 
 sqlalchemy.orm.configure_mappers()
-# It looks through every installed package, which takes up to a second, and keeps what it finds.
+# It scans all installed packages, which takes up to a second, and caches the result.
 warn_dependency_requirement_mismatches(["torch"])
 
 __all__ = ["flavor", "mlflow", "sqlalchemy"]

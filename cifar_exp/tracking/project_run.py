@@ -1,4 +1,4 @@
-"""The run that `mlflow run` has made for this process."""
+"""The run that `mlflow run` created for this process."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ VARIABLE = "MLFLOW_RUN_ID"
 
 
 def inherited_run(client: mlflow.MlflowClient) -> Run | None:
-    """Return the run that `mlflow run` made for this process, and hide it from child processes.
+    """Return the run that `mlflow run` created for this process, and hide it from child processes.
 
     Raises:
-        StoreError: The variable names no run of this store, or not a new one.
+        StoreError: The variable names a run that is not in this store or not new.
     """
     run_id = os.environ.pop(VARIABLE, None)
     if run_id is None:
@@ -31,9 +31,9 @@ def inherited_run(client: mlflow.MlflowClient) -> Run | None:
 
 
 def require_new(run: Run) -> None:
-    """Raise StoreError where a run is ended or deleted, or is one of this program's already.
+    """Raise StoreError if a run has ended, is deleted or is already used by this program.
 
-    A variable that was left in a shell would otherwise make a sweep of any old run.
+    Otherwise a variable left in a shell could turn any old run into a sweep.
     """
     state = (run.info.lifecycle_stage, run.info.status)
     if state != ("active", "RUNNING") or "kind" in run.data.tags:

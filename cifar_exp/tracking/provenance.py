@@ -1,4 +1,4 @@
-"""Where results come from: versions, and the state of the code's git repository."""
+"""Provenance of results: versions and the git state of the code."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ PACKAGES = ("cifar_exp", "torch", "torchvision", "mlflow", "optuna", "numpy")
 
 @functools.cache
 def tags() -> Mapping[str, str]:
-    """Return the tags that say which code ran: versions, git commit, and if it had changes."""
+    """Return tags of the code version: packages, git commit, and whether there were changes."""
     versions = {f"version.{name}": importlib.metadata.version(name) for name in PACKAGES}
     return {**versions, "version.python": platform.python_version(), **_git()}
 
 
 def _git() -> dict[str, str]:
-    """Ask git about the folder of the package; nothing where it is no repository of ours."""
+    """Return the git tags of the package's folder; empty if git does not track the package."""
     package = Path(__file__).parents[1]
     commit = _run_git("log", "-1", "--format=%H", "--", str(package))
     if not commit:
@@ -32,7 +32,7 @@ def _git() -> dict[str, str]:
 
 def _run_git(*arguments: str) -> str:
     try:
-        done = subprocess.run(
+        process = subprocess.run(
             ["git", "-C", str(Path(__file__).parents[1]), *arguments],
             capture_output=True,
             text=True,
@@ -40,4 +40,4 @@ def _run_git(*arguments: str) -> str:
         )
     except OSError:
         return ""
-    return done.stdout.strip() if done.returncode == 0 else ""
+    return process.stdout.strip() if process.returncode == 0 else ""

@@ -1,4 +1,4 @@
-"""One MLflow run that is being written."""
+"""An open MLflow run."""
 
 from __future__ import annotations
 
@@ -22,15 +22,15 @@ from cifar_exp.tracking.artifacts.predictions import log_predictions
 
 if TYPE_CHECKING:
     from cifar_exp.tracking.artifacts import model as artifacts
-else:  # it imports torch, of which those who only read have no need
+else:  # it imports torch, which is not needed for reading
     artifacts = LazyModule("cifar_exp.tracking.artifacts.model")
 
 Status = Literal["FINISHED", "KILLED", "FAILED"]
 STATUS_OF: Mapping[str, Status] = {"COMPLETE": "FINISHED", "PRUNED": "KILLED", "FAIL": "FAILED"}
-PARAMS_PER_BATCH = 100  # MLflow's own limits, of all three
+PARAMS_PER_BATCH = 100  # this and the next two are limits of MLflow
 METRICS_PER_BATCH = 1000
 LONGEST_PARAM = 6000
-NOTHING: Mapping[str, float] = MappingProxyType({})
+EMPTY: Mapping[str, float] = MappingProxyType({})
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,41 +44,41 @@ class Point:
 
 
 class Run:
-    """A run by its id; every method writes to it."""
+    """An open run; every method writes to it."""
 
     def __init__(
         self,
         client: mlflow.MlflowClient,
         info: RunInfo,
-        logged: Mapping[str, float] = NOTHING,
+        logged: Mapping[str, float] = EMPTY,
         logged_epochs: int = 0,
     ) -> None:
         self.client = client
         self.info = info
         self.run_id: str = info.run_id
         self.logged = logged
-        """The metrics that an interrupted attempt has written."""
+        """The metrics that were written before an interruption."""
         self.logged_epochs = logged_epochs
 
     @property
     def page(self) -> str:
-        """The run's path in MLflow's pages, after the `#`."""
+        """The path of the run in MLflow's UI, after the `#`."""
         return f"/experiments/{self.info.experiment_id}/runs/{self.run_id}"
 
     def log_params(self, params: Mapping[str, Any]) -> None:
-        """Write parameters, numbers as Python writes them."""
+        """Log params; numbers are formatted with `str`."""
         entities = [Param(name, param_text(value)) for name, value in params.items()]
         for start in range(0, len(entities), PARAMS_PER_BATCH):
             self.client.log_batch(self.run_id, params=entities[start : start + PARAMS_PER_BATCH])
 
     def log_metrics(self, metrics: Mapping[str, float]) -> None:
-        """Write metrics in one request."""
+        """Log metrics in one request."""
         self.client.log_batch(self.run_id, metrics=_metrics(metrics))
 
     def log_epochs(self, points: Sequence[Point]) -> None:
-        """Write the metrics of epochs that an interrupted attempt has not written before.
+        """Log the metrics of epochs that were not written before an interruption.
 
-        They go in one request, or as few as MLflow allows.
+        They are sent in as few requests as MLflow allows.
         """
         new = [point for point in points if point.epoch > self.logged_epochs]
         entities = [
@@ -95,16 +95,16 @@ class Run:
         try:
             self.client.log_inputs(self.run_id, named)
         except MlflowException:
-            # MLflow looks whether it has the data set and then adds it. Another process may have
-            # done so in between, but not twice.
+            # MLflow checks whether the data set exists and then adds it. Another process may add it
+            # in between, so one retry is enough.
             self.client.log_inputs(self.run_id, named)
 
     def log_model(self, network: Path, data: Dataset) -> None:
-        """Store the network in a file; it takes uint8 images and gives logits."""
+        """Store the network in a file as the run's model; it maps uint8 images to logits."""
         artifacts.log_model(self.client, self.info, network, data)
 
     def log_predictions(self, predictions: Predictions) -> None:
-        """Store what a network says of each example of the test set."""
+        """Store the predictions of the network on the test set."""
         log_predictions(self.client, self.run_id, predictions)
 
     def log_text(self, text: str, path: str) -> None:
@@ -116,15 +116,15 @@ class Run:
         self.client.log_artifacts(self.run_id, folder, path)
 
     def set_tags(self, tags: Mapping[str, str]) -> None:
-        """Write tags in one request."""
+        """Set tags in one request."""
         self.client.log_batch(self.run_id, tags=[RunTag(*item) for item in tags.items()])
 
     def end_training(
         self, state: TrialState, metrics: Mapping[str, float], tags: Mapping[str, str]
     ) -> None:
-        """Write a training's outcome, its state last, and close the run.
+        """Write the outcome of a training, its state last, and close the run.
 
-        MLflow writes metrics before tags: an attempt may have been interrupted between them.
+        MLflow writes metrics before tags, so an interrupted attempt may have written metrics only.
         """
         new = {name: value for name, value in metrics.items() if self.logged.get(name) != value}
         outcome = [RunTag(*item) for item in {**tags, STATE: state}.items()]
@@ -137,9 +137,9 @@ class Run:
 
 
 def param_text(value: Any) -> str:
-    """Write a parameter's value; a very long one as its beginning and its SHA-256.
+    """Return the text of a param's value; a very long one is its beginning and its SHA-256.
 
-    MLflow would cut it, and two that begin alike would then be the same.
+    MLflow would truncate it, so different values could become equal.
     """
     text = str(value)
     if len(text) <= LONGEST_PARAM:

@@ -1,4 +1,4 @@
-"""The runs of one experiment: opened where they are new, taken up again where they are not."""
+"""The tracker: creates, resumes and closes the runs of one experiment."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ from cifar_exp.tracking.store.stored_files import stored_models
 
 
 class Tracker(ExperimentRuns):
-    """The runs of an experiment, and where new ones are made.
+    """The runs of one experiment in one MLflow store, and the creation of new ones.
 
     Args:
         client: A client of the store.
-        experiment: The definition's name, the tag that all of its runs carry.
+        experiment: The definition's name, which is a tag of all its runs.
         mlflow_experiment_id: The MLflow experiment of new runs.
     """
 
@@ -44,17 +44,17 @@ class Tracker(ExperimentRuns):
         params: Mapping[str, Any],
         known: Iterable[RunRecord] | None = None,
     ) -> Run:
-        """Start a run, or go on with the unfinished one that has these tags and parameters.
+        """Start a run, or resume the unfinished run with these tags and params.
 
-        An unfinished run whose parameters differ is deleted: its result would mix two trainings.
-        The run is looked for among the `known` records, where the caller has read them.
+        An unfinished run with other params is deleted, as its result would mix two trainings. If
+        `known` is given, the run is searched among these records instead of in the store.
         """
         texts = {key: param_text(value) for key, value in params.items()}
-        marks = {"kind": kind, **tags}
-        found = self.records(**marks) if known is None else known
-        for record in (r for r in found if marks.items() <= r.tags.items()):
+        required_tags = {"kind": kind, **tags}
+        found = self.records(**required_tags) if known is None else known
+        for record in (r for r in found if required_tags.items() <= r.tags.items()):
             if texts.items() <= record.params.items() or not record.params:
-                return self._take_up(record, parent, texts)
+                return self._resume(record, parent, texts)
             self.client.delete_run(record.run_id)
         return self.new_run(kind, name, parent=parent, tags=tags, params=texts)
 
@@ -67,13 +67,13 @@ class Tracker(ExperimentRuns):
         tags: Mapping[str, str],
         params: Mapping[str, Any],
     ) -> Run:
-        """Start a run, under another one if `parent` names it."""
-        family = {} if parent is None else {"mlflow.parentRunId": parent}
+        """Start a run; `parent` is the id of its parent run, if any."""
+        parent_tag = {} if parent is None else {"mlflow.parentRunId": parent}
         source = {"mlflow.user": _user(), "mlflow.source.name": "cifar-exp", **provenance.tags()}
         created = self.client.create_run(
             self.mlflow_experiment_id,
             run_name=name,
-            tags={**self._identity(tags), "kind": kind, **family, **source},
+            tags={**self._identity(tags), "kind": kind, **parent_tag, **source},
         )
         run = Run(self.client, created.info)
         run.log_params(params)
@@ -82,23 +82,24 @@ class Tracker(ExperimentRuns):
     def adopt(
         self, run_id: str, name: str, tags: Mapping[str, str], params: Mapping[str, Any]
     ) -> Run:
-        """Make a run that exists already, such as `mlflow run`'s, the one for a sweep or training.
+        """Use an existing run, such as that of `mlflow run`, for a sweep or training.
 
-        Parameters that the run has already are left as they are: MLflow refuses to change them.
+        Existing params are kept, as MLflow does not allow changes.
         """
-        given = self.client.get_run(run_id)
-        run = Run(self.client, given.info)
+        existing = self.client.get_run(run_id)
+        run = Run(self.client, existing.info)
         self.client.update_run(run_id, name=name)
         run.set_tags({**self._identity(tags), **provenance.tags()})
-        run.log_params({k: v for k, v in params.items() if k not in given.data.params})
+        run.log_params({k: v for k, v in params.items() if k not in existing.data.params})
         return run
 
     def open_combination(
         self, name: str, *, parent: str, combination_id: str, params: Mapping[str, Any]
     ) -> Run:
-        """Open the one run of a combination, with all of its trainings under it.
+        """Open the run of a combination, and make it the parent of all its trainings.
 
-        What an interruption or a deletion has left elsewhere is brought together.
+        Trainings with another parent, left by an interruption or a deletion, are moved; duplicate
+        runs of the combination are deleted.
         """
         tags = {"combination": name, "combination_id": combination_id}
         run = self.open_run("combination", name, parent=parent, tags=tags, params=params)
@@ -114,8 +115,8 @@ class Tracker(ExperimentRuns):
     ) -> None:
         """Write the summary of a combination and close its run.
 
-        MLflow keeps a parameter for ever. Where more trials have found another best setting, a
-        new run takes the place of the old one and its trainings.
+        MLflow params cannot be changed. If more trials have found another best setting, a new run
+        replaces the old one and becomes the parent of its trainings.
         """
         old = self.client.get_run(run_id)
         run = Run(self.client, old.info)
@@ -127,12 +128,12 @@ class Tracker(ExperimentRuns):
         run.end()
 
     def run(self, run_id: str) -> Run:
-        """Return a run that exists, to write to it."""
+        """Return an existing run for writing."""
         found_run = self.client.get_run(run_id)
         return Run(self.client, found_run.info, found_run.data.metrics)
 
     def _replace(self, record: RunRecord, changed: Set[str]) -> Run:
-        """Put a new run in place of a combination's, with its tags and the unchanged parameters."""
+        """Replace a combination's run by a new one with its tags and unchanged params."""
         tags = {name: record.tags[name] for name in ("combination", "combination_id")}
         params = {name: text for name, text in record.params.items() if name not in changed}
         new = self.new_run(
@@ -147,13 +148,13 @@ class Tracker(ExperimentRuns):
     def _identity(self, tags: Mapping[str, str]) -> dict[str, str]:
         return {"experiment": self.experiment, **tags}
 
-    def _take_up(self, record: RunRecord, parent: str | None, params: Mapping[str, str]) -> Run:
+    def _resume(self, record: RunRecord, parent: str | None, params: Mapping[str, str]) -> Run:
         self.client.update_run(record.run_id, status="RUNNING")
         if parent is not None:
             self.reparent(record, parent)
         found_run = self.client.get_run(record.run_id)
         for model in stored_models(self.client, found_run):
-            model.delete()  # its training did not come to an end, and will store it anew
+            model.delete()  # the unfinished training stores it again
         points = self.client.get_metric_history(record.run_id, "epoch_seconds")
         epochs = max((point.step for point in points), default=0)
         run = Run(self.client, found_run.info, found_run.data.metrics, epochs)
@@ -163,12 +164,12 @@ class Tracker(ExperimentRuns):
 
 
 def mlflow_experiment(client: mlflow.MlflowClient, name: str) -> str:
-    """Return the id of the MLflow experiment of this name, made if it is not there."""
+    """Return the id of the MLflow experiment of this name; it is created if it is missing."""
     found = client.get_experiment_by_name(name)
     if found is None:
         try:
             return str(client.create_experiment(name))
-        except MlflowException:  # another process has made it meanwhile, or it cannot be made
+        except MlflowException:  # another process has created it, or it cannot be created
             found = client.get_experiment_by_name(name)
             if found is None:
                 raise
@@ -180,5 +181,5 @@ def mlflow_experiment(client: mlflow.MlflowClient, name: str) -> str:
 def _user() -> str:
     try:
         return getpass.getuser()
-    except (KeyError, OSError):  # a container's user id may have no name
+    except (KeyError, OSError):  # in a container the user id may have no name
         return "unknown"

@@ -1,4 +1,4 @@
-"""How a sweep looks in MLflow's pages: its runs' colours, the text above them, saved views."""
+"""The appearance of a sweep in MLflow's UI: colours of runs, description, saved views."""
 
 from __future__ import annotations
 
@@ -45,13 +45,13 @@ VIEWS: Mapping[str, Mapping[str, Any]] = {
         },
     },
 }
-"""Saved views of MLflow's runs page by name, in the words of that page."""
+"""Saved views of the runs page by name, in the format of MLflow's UI."""
 
 
 def colour_runs(
     client: mlflow.MlflowClient, records: Iterable[RunRecord], colours: Mapping[str, str]
 ) -> None:
-    """Give all runs of a combination its colour; those that have it already cost no request."""
+    """Set the colour of all runs of a combination; no request is sent if it is set already."""
     for record in records:
         colour = colours.get(record.combination or "")
         if colour is not None and record.tags.get(COLOUR) != colour:
@@ -59,17 +59,17 @@ def colour_runs(
 
 
 def describe_experiment(client: mlflow.MlflowClient, experiment_id: str, text: str) -> None:
-    """Put a ranking above the runs of an MLflow experiment; words of its user are left alone."""
-    written = client.get_experiment(experiment_id).tags.get(NOTE, "")
+    """Set the description of an MLflow experiment to a ranking, unless a user has written one."""
+    present = client.get_experiment(experiment_id).tags.get(NOTE, "")
     note = f"{OURS}\n\n{text}"
-    if (not written or written.startswith(OURS)) and len(note) <= LONGEST_NOTE:
+    if (not present or present.startswith(OURS)) and len(note) <= LONGEST_NOTE:
         client.set_experiment_tag(experiment_id, NOTE, note)
 
 
 def save_views(client: mlflow.MlflowClient, experiment_id: str) -> None:
-    """Offer the saved views of `VIEWS` on the page of an MLflow experiment.
+    """Add the saved views of `VIEWS` to an MLflow experiment.
 
-    How MLflow stores them is not documented, so a store that refuses them is left without.
+    The format is not documented by MLflow, so errors of the store are ignored.
     """
     tags = client.get_experiment(experiment_id).tags
     now = int(time.time() * 1000)
@@ -84,5 +84,5 @@ def save_views(client: mlflow.MlflowClient, experiment_id: str) -> None:
 
 
 def view_key(name: str) -> str:
-    """Return what stands for a saved view in addresses."""
+    """Return the key of a saved view in addresses."""
     return name.lower().replace(" ", "-")

@@ -27,7 +27,7 @@ from cifar_exp.training.loop import EpochMetrics
 
 FORMAT = 2
 SECONDS_BETWEEN = 5.0  # of training; a shorter one is cheaper to repeat than to save
-MAX_SHARE = 0.05  # of the time is spent on writing checkpoints, at any size
+MOST_SHARE = 0.05  # of the time is spent on writing checkpoints, at any size
 DIGEST_BYTES = hashlib.sha256().digest_size
 WRONG = (
     OSError,
@@ -164,7 +164,7 @@ class CheckpointFile:
             _temporary(self.path).unlink(missing_ok=True)
             _log.warning("no checkpoint is saved: %s", error)
         now = time.monotonic()
-        self._next = now + max(SECONDS_BETWEEN, (now - started) / MAX_SHARE)
+        self._next = now + max(SECONDS_BETWEEN, (now - started) / MOST_SHARE)
         return True
 
     def remove(self) -> None:

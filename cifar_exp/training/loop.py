@@ -182,9 +182,8 @@ def _train_epoch(
 ) -> float:
     """Train on the batches of an epoch; return the mean loss over all examples."""
     total = torch.zeros((), device=device())
-    autocast = _autocast(
-        precision
-    )  # once per epoch, as a query of the device can take longer than a layer
+    # Once per epoch: a query of the device can take longer than a layer.
+    autocast = _autocast(precision)
     num_images = 0
     for step, (images, labels) in enumerate(batches_of_epoch, start=1):
         with autocast:

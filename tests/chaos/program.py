@@ -85,7 +85,7 @@ def no_picture(*_: object) -> str:
     return ""
 
 
-checkpoint.SECONDS_BETWEEN, checkpoint.MAX_SHARE = 0.0, math.inf
+checkpoint.SECONDS_BETWEEN, checkpoint.MOST_SHARE = 0.0, math.inf
 loop.train = slowly(loop.train)
 LOSSES |= {"hanging": Hanging, "exiting": Exiting, "greedy": Greedy, "falling": Falling}
 

@@ -151,7 +151,7 @@ def test_a_file_of_something_else(cli: Cli, here: Path, content: str | bytes) ->
 def test_a_device_without_an_end(cli: Cli, here: Path) -> None:
     shown = cli("run", "/dev/zero")
     assert shown.code == 2
-    assert shown.last == "/dev/zero: it has more than 262144 letters"
+    assert shown.last == "/dev/zero: it has more than 262144 characters"
     assert not list(here.iterdir())
 
 
@@ -246,7 +246,7 @@ def test_ten_million_trainings_are_not_started_unasked(cli: Cli, here: Path) -> 
     shown = cli("run", file)
     assert time.perf_counter() - started < 2
     assert (shown.code, shown.out) == (2, "")
-    assert f"{file}: 10050000 trainings are more than the 10000 that start unasked" in shown.last
+    assert f"{file}: 10050000 trainings, and more than 10000 need --yes" in shown.last
     assert "--yes" in shown.last
     assert not list(here.iterdir())
 

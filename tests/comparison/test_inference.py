@@ -190,7 +190,7 @@ def test_one_seed_has_no_interval_and_says_why() -> None:
     assert [row.interval_low for row in found.combinations] == [None, None]
     assert [row.p_best for row in found.combinations] == [None, None]
     assert [row.in_best_group for row in found.combinations] == [True, True]
-    assert "b+x is first, but how sure that is cannot be said: one seed each" in text(found)
+    assert "b+x is first, but this cannot be tested: one seed each" in text(found)
 
 
 def test_equal_seeds_have_no_interval_and_say_why() -> None:

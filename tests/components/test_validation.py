@@ -102,7 +102,7 @@ def test_pythons_words_for_types_are_not_used() -> None:
     [
         ("adamm", ["sgd", "adam"], '; did you mean "adam"?'),
         ("xyz", ["sgd", "adam"], "; known are: adam, sgd"),
-        ("xyz", [], "; nothing can be set here"),
+        ("xyz", [], "; there are no settings"),
         ("", ["sgd"], "; known are: sgd"),
     ],
 )

@@ -130,7 +130,7 @@ def test_refuses(wrong: Wrong) -> None:
 
 def test_a_taken_name_comes_with_the_other_problems() -> None:
     assert complaints(tomli_w.dumps(changed({"name": "train", "epochs": 0}))) == [
-        'a.toml: name: "train" is that of trainings by hand',
+        'a.toml: name: "train" is reserved for single trainings',
         "a.toml: epochs: should be at least 1",
     ]
 

@@ -1,4 +1,4 @@
-"""Statistics of repeated trainings: pure functions on plain numbers, one file per concept.
+"""Statistics of repeated trainings: pure functions on numbers, one file per concept.
 
-They know nothing of runs. Where an order matters, larger values are better.
+They do not depend on runs or records. Larger values are better.
 """

@@ -1,4 +1,4 @@
-"""How much of the variance is loss, optimizer, their interaction, and seed."""
+"""Analysis of variance by loss, optimizer, their interaction and seed."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from cifar_exp.comparison.statistics.estimate import Floats
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Source:
-    """One row of an analysis of variance; what a source does not have is None.
+    """One row of an analysis of variance; the residual has no `f`, `p` and `omega_squared`.
 
     `omega_squared` is the estimated share of the variance, not below 0.
     """
@@ -33,16 +33,15 @@ def two_way(
     optimizers: Sequence[str],
     seeds: Sequence[int],
 ) -> tuple[Source, ...]:
-    """Split the variance of values by loss, optimizer, their interaction, and seed.
+    """Split the variance of values by loss, optimizer, their interaction and seed.
 
-    y = mu + loss + optimizer + loss:optimizer + seed + error by least squares, with sums of
-    squares of type II: each source beyond all that do not contain it, so that missing values
-    do not mix them. omega^2 = (SS - df MS_error) / (SS_total + MS_error); Hays, Statistics, 1963.
-    A factor of one level has no row.
+    The model y = mu + loss + optimizer + loss:optimizer + seed + error is fitted by least squares.
+    Sums of squares are of type II: each source is adjusted for all sources that do not contain it,
+    so that missing values do not confound them. A factor with one level has no row.
+    omega^2 = (SS - df MS_error) / (SS_total + MS_error). Source: Hays, Statistics, 1963.
 
     Returns:
-        The sources and, last, the `residual`; nothing where no degree of freedom or no variance
-        is left for it.
+        The sources and, last, the `residual`; empty if it has no degree of freedom or no variance.
     """
     y = np.asarray(values, dtype=float)
     loss, optimizer, seed = map(_indicators, (losses, optimizers, seeds))
@@ -65,9 +64,9 @@ def two_way(
         mean_square=full[0] / error_dof,
     )
     found = [
-        _source(name, without[0] - with_[0], with_[1] - without[1], total, error)
-        for name, (without, with_) in splits.items()
-        if with_[1] > without[1]
+        _source(name, reduced[0] - full_model[0], full_model[1] - reduced[1], total, error)
+        for name, (reduced, full_model) in splits.items()
+        if full_model[1] > reduced[1]
     ]
     return (*found, error)
 
@@ -87,13 +86,13 @@ def _source(name: str, sum_of_squares: float, dof: int, total: float, error: Sou
 
 
 def _indicators(labels: Sequence[object]) -> Floats:
-    """Return values x levels, 1 where a value has a level."""
+    """Return the indicator matrix, values x levels."""
     levels = {label: position for position, label in enumerate(dict.fromkeys(labels))}
     return np.eye(len(levels))[[levels[label] for label in labels]]
 
 
 def _fit(y: Floats, *factors: Floats) -> tuple[float, int]:
-    """Return the sum of squared errors and the rank of a linear model of factors."""
+    """Return the sum of squared errors and the rank of a linear model of the factors."""
     design = np.hstack([np.ones((len(y), 1)), *factors])
     coefficients, _, rank, _ = np.linalg.lstsq(design, y, rcond=None)
     return float(np.sum((y - design @ coefficients) ** 2)), int(rank)

@@ -1,6 +1,6 @@
-"""What the seeds say of each combination's mean: its value, its spread, and how well that is known.
+"""Estimates of the mean and variance of each combination from its seeds.
 
-Combinations that spread alike share one variance, which many seeds estimate; else each has its own.
+Combinations with equal variances share one pooled estimate; otherwise each has its own.
 """
 
 from __future__ import annotations
@@ -14,19 +14,17 @@ from numpy.typing import NDArray
 
 Floats = NDArray[np.float64]
 
-POOLING_LEVEL = (
-    0.1  # lenient: pooling unequal spreads does harm, not pooling equal ones costs power
-)
+POOLING_LEVEL = 0.1  # high, as pooling unequal variances is worse than not pooling equal ones
 NUM_NULL_DRAWS = 10_000
 NULL_SEED = 1979
 
 
 @dataclass(frozen=True, slots=True)
 class Estimates:
-    """The means of K groups of values, each with the variance and degrees of freedom to use.
+    """The means of K groups of values, with the variance and degrees of freedom of each.
 
-    `variances` are those of single values, all NaN where the seeds show no spread. `p_equal` is
-    the p-value of equal spreads, None where that could not be tested.
+    `variances` are those of single values, all NaN if the seeds show no spread. `p_equal` is the
+    p-value of equal variances, None if it cannot be tested.
     """
 
     means: Floats
@@ -38,7 +36,7 @@ class Estimates:
 
     @property
     def known(self) -> bool:
-        """Whether there is any spread to judge differences by."""
+        """Whether the variances are known, so that differences can be tested."""
         return bool(np.isfinite(self.variances).all())
 
     def standard_errors(self) -> Floats:
@@ -48,11 +46,11 @@ class Estimates:
 
 
 def estimate(groups: Sequence[Sequence[float]]) -> Estimates:
-    """Estimate means and spreads of groups of independent values, none of them empty.
+    """Estimate means and variances of non-empty groups of independent values.
 
-    The variance is pooled unless `equal_spread_p` is below `POOLING_LEVEL`. Where it is not
-    pooled, a group that cannot tell its own spread, by one value or by equal ones, takes the
-    pooled variance with the degrees of freedom of its own.
+    The variance is pooled unless `equal_spread_p` is below `POOLING_LEVEL`. If it is not pooled, a
+    group with a single value or equal values uses the pooled variance with its own degrees of
+    freedom.
     """
     sizes = np.array([len(group) for group in groups], dtype=float)
     sums = np.array([_sum_of_squares(group) for group in groups])
@@ -72,18 +70,18 @@ def estimate(groups: Sequence[Sequence[float]]) -> Estimates:
 
 
 def equal_spread_p(sums_of_squares: Floats, sizes: Floats) -> float | None:
-    """Test whether groups spread alike: the Breusch-Pagan test with an exact null distribution.
+    """Test for equal variances: the Breusch-Pagan test with a simulated null distribution.
 
-    Its usual chi-squared distribution does not hold for a few values a group, so that of normal
-    values with equal spreads is simulated. Source: Breusch and Pagan, A simple test for
-    heteroscedasticity and random coefficient variation, 1979.
+    The usual chi-squared approximation does not hold for few values per group, so the distribution
+    for normal values with equal variances is simulated. Source: Breusch and Pagan, A simple test
+    for heteroscedasticity and random coefficient variation, 1979.
 
     Args:
         sums_of_squares: Sum of squared deviations from the mean of each group.
-        sizes: Number of values of each group; groups of one value are left out.
+        sizes: Number of values of each group; groups with one value are ignored.
 
     Returns:
-        The p-value, or None with fewer than two groups to compare or no spread in any.
+        The p-value, or None with fewer than two groups to compare or without any spread.
     """
     repeated = sizes > 1
     sums, counts = sums_of_squares[repeated], sizes[repeated]
@@ -95,7 +93,7 @@ def equal_spread_p(sums_of_squares: Floats, sizes: Floats) -> float | None:
 
 
 def breusch_pagan(sums_of_squares: Floats, sizes: Floats) -> Floats:
-    """Return the Breusch-Pagan statistic of unequal spreads, for groups along the last axis."""
+    """Return the Breusch-Pagan statistic, for groups along the last axis."""
     total = sums_of_squares.sum(axis=-1, keepdims=True) / sizes.sum()
     return np.asarray(
         0.5 * np.sum(sizes * (sums_of_squares / sizes / total - 1) ** 2, axis=-1), dtype=float
@@ -104,7 +102,7 @@ def breusch_pagan(sums_of_squares: Floats, sizes: Floats) -> Floats:
 
 @lru_cache
 def _null_statistics(sizes: tuple[float, ...]) -> Floats:
-    """Simulate the statistic of normal values with equal spreads, in ascending order."""
+    """Return simulated statistics of normal values with equal variances, in ascending order."""
     counts = np.array(sizes)
     rng = np.random.default_rng(NULL_SEED)
     sums = rng.chisquare(counts - 1, (NUM_NULL_DRAWS, len(counts)))
@@ -112,7 +110,7 @@ def _null_statistics(sizes: tuple[float, ...]) -> Floats:
 
 
 def _sum_of_squares(group: Sequence[float]) -> float:
-    """Return the sum of squared deviations; of equal values exactly 0, whatever rounding says."""
+    """Return the sum of squared deviations; exactly 0 for equal values, despite rounding."""
     if min(group) == max(group):
         return 0.0
     return float(np.sum((np.asarray(group) - np.mean(group)) ** 2))

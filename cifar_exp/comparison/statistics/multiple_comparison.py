@@ -1,8 +1,8 @@
-"""Which combinations are worse than the best one, where the data itself has chosen the best.
+"""Multiple comparison with the best combination, which is itself chosen by the data.
 
-Dunnett's test compares with a control that was fixed beforehand. The best of K means was not: with
-K equal combinations it lies above the worst one by the range of K means. So the comparison has
-the level of all pairs, which holds whichever of them the data picks.
+Dunnett's test compares with a control that is fixed in advance. The best of K means is not: with K
+equal combinations it exceeds the worst one by the range of K means. So the level holds for all
+pairs, and therefore for any pair that the data selects.
 """
 
 from __future__ import annotations
@@ -16,15 +16,15 @@ from scipy import stats
 
 from cifar_exp.comparison.statistics.estimate import Estimates, Floats
 
-OWN_SPREADS_LEVEL = 0.5  # of alpha: that the spreads were looked at first costs the other half
+OWN_SPREADS_LEVEL = 0.5  # of alpha; the other half pays for the preceding test of variances
 
 
 @dataclass(frozen=True, slots=True)
 class Differences:
     """Best minus each mean: simultaneous bounds, adjusted p-value, and whether it is worse.
 
-    `low`, `high` and `p_adjusted` are NaN where there is no spread to judge by; of the best itself
-    they are 0, 0 and NaN.
+    `low`, `high` and `p_adjusted` are NaN if the variances are unknown; for the best itself they
+    are 0, 0 and NaN.
     """
 
     values: Floats
@@ -38,25 +38,25 @@ def differences_to_best(estimates: Estimates, best: int, alpha: float) -> Differ
     """Compare every mean with that of index `best`, with family-wise error at most `alpha`.
 
     Pooled variance: Tukey-Kramer, the studentized range of all means. Own variances: Welch's t
-    with Holm's adjustment over all pairs at half of `alpha`, and Bonferroni's bounds, which are a
-    little wider than Holm's decisions.
+    with Holm's adjustment over all pairs at half of `alpha`, and Bonferroni bounds, which are
+    slightly wider than Holm's decisions.
     """
     values = estimates.means[best] - estimates.means
-    itself = np.arange(len(values)) == best
+    is_best = np.arange(len(values)) == best
     errors = estimates.standard_errors()[best]
-    margins = np.where(itself, 0.0, critical_values(estimates, alpha)[best] * errors)
+    margins = np.where(is_best, 0.0, critical_values(estimates, alpha)[best] * errors)
     adjust = _tukey_kramer if estimates.pooled else _welch_holm
     return Differences(
         values=values,
         low=values - margins,
         high=values + margins,
-        p_adjusted=np.where(itself, np.nan, adjust(estimates, best)),
+        p_adjusted=np.where(is_best, np.nan, adjust(estimates, best)),
         worse=worse_than_best(estimates, best, alpha),
     )
 
 
 def worse_than_best(estimates: Estimates, best: int, alpha: float) -> NDArray[np.bool_]:
-    """Say which means are lower than that of index `best` by more than chance explains."""
+    """Return which means are significantly lower than that of index `best`."""
     if not estimates.pooled:
         return _welch_holm(estimates, best) < alpha
     distances = (estimates.means[best] - estimates.means) / estimates.standard_errors()[best]
@@ -64,7 +64,7 @@ def worse_than_best(estimates: Estimates, best: int, alpha: float) -> NDArray[np
 
 
 def critical_values(estimates: Estimates, alpha: float) -> Floats:
-    """Return by how many standard errors two means must differ, K x K, all pairs at once."""
+    """Return the critical difference of every pair in standard errors, K x K, simultaneous."""
     num_means = len(estimates.means)
     if estimates.pooled:
         quantile = _range_quantile(1 - alpha, num_means, float(estimates.dofs[0]))
@@ -74,7 +74,7 @@ def critical_values(estimates: Estimates, alpha: float) -> Floats:
 
 
 def welch_dofs(estimates: Estimates) -> Floats:
-    """Return the degrees of freedom of every pair's difference, K x K (Welch-Satterthwaite)."""
+    """Return the Welch-Satterthwaite degrees of freedom of every pair's difference, K x K."""
     squares = estimates.variances / estimates.sizes
     total = squares[:, None] + squares[None, :]
     parts = squares**2 / estimates.dofs
@@ -82,7 +82,7 @@ def welch_dofs(estimates: Estimates) -> Floats:
 
 
 def holm(p_values: Floats) -> Floats:
-    """Adjust p-values for being several: Holm, A simple sequentially rejective procedure, 1979."""
+    """Adjust p-values for multiple tests. Holm, A simple sequentially rejective procedure, 1979."""
     order = np.argsort(p_values)
     factors = len(p_values) - np.arange(len(p_values))
     adjusted = np.empty(len(p_values))
@@ -91,7 +91,7 @@ def holm(p_values: Floats) -> Floats:
 
 
 def _tukey_kramer(estimates: Estimates, best: int) -> Floats:
-    """Return the probability that K equal means lie as far apart as each and the best."""
+    """Return the Tukey-Kramer p-value of each mean against the best."""
     num_means = len(estimates.means)
     if num_means < 2 or not estimates.known:
         return np.full(num_means, np.nan)
@@ -112,7 +112,7 @@ def _welch_holm(estimates: Estimates, best: int) -> Floats:
 
 @lru_cache
 def _range_quantile(level: float, num_means: int, dof: float) -> float:
-    """Return a quantile of the studentized range, which takes a tenth of a second to compute."""
+    """Return a quantile of the studentized range; cached, as it takes a tenth of a second."""
     if num_means < 2 or dof < 1:
         return float("nan")
     return float(stats.studentized_range.ppf(level, num_means, dof))

@@ -1,4 +1,4 @@
-"""How often one combination beats another on the same seed."""
+"""Pairwise comparison of combinations on common seeds."""
 
 from __future__ import annotations
 
@@ -8,13 +8,15 @@ from cifar_exp.comparison.statistics.estimate import Floats
 
 
 def win_shares(values: Floats) -> Floats:
-    """Return P(A > B) for every pair: the share of common seeds on which A is larger, ties half.
+    """Return P(A > B) for every pair: the fraction of common seeds on which A is larger.
+
+    Ties count half.
 
     Args:
-        values: K x seeds, NaN where a combination lacks a seed.
+        values: K x seeds, NaN if a combination has no value for a seed.
 
     Returns:
-        K x K, row A and column B; NaN where two have no seed in common, 0.5 on the diagonal.
+        K x K, row A and column B; NaN if they have no common seed; 0.5 on the diagonal.
     """
     first, second = values[:, None, :], values[None, :, :]
     common = np.isfinite(first) & np.isfinite(second)

@@ -1,4 +1,4 @@
-"""The smallest difference that a number of seeds can show."""
+"""Statistical power: the smallest difference that a number of seeds can detect."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ POWER = 0.8
 
 
 def minimum_detectable_difference(estimates: Estimates, alpha: float) -> float | None:
-    """Return which true difference of two combinations is found with probability `POWER`.
+    """Return the true difference of two combinations that is detected with probability `POWER`.
 
-    It solves P(T > c) = `POWER` for a noncentral t value T, with the bound c that
-    `differences_to_best` uses. Unequal numbers of seeds count by their harmonic mean. Where the
-    variance is not pooled it is that of a typical pair, with the mean of the variances.
+    Solves P(T > c) = `POWER` for a noncentral t value T, with the critical value c of
+    `differences_to_best`. For unequal numbers of seeds their harmonic mean is used. If the variance
+    is not pooled, the mean of the variances is used.
 
     Returns:
-        The difference in the units of the values, or None without a spread or a second mean.
+        The difference in the units of the values; None without variances or a second mean.
     """
     if not estimates.known or len(estimates.means) < 2:
         return None
@@ -31,12 +31,12 @@ def minimum_detectable_difference(estimates: Estimates, alpha: float) -> float |
 
 
 def detectable_shift(critical: float, dof: float) -> float:
-    """Return the shift in standard errors with which a t value exceeds `critical` by `POWER`."""
+    """Return the shift, in standard errors, at which P(T > `critical`) is `POWER`."""
 
-    def missing(shift: float) -> float:
+    def deficit(shift: float) -> float:
         return float(stats.nct.sf(critical, dof, shift)) - POWER
 
-    return float(optimize.brentq(missing, 0.0, 4 * critical + 10))
+    return float(optimize.brentq(deficit, 0.0, 4 * critical + 10))
 
 
 def _critical(estimates: Estimates, alpha: float, dof: float) -> float:

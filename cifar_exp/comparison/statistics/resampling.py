@@ -1,4 +1,4 @@
-"""What could have come out: means drawn again and again from what the seeds say of them."""
+"""Simulation of true means given the seeds: P(best), equivalence and rank intervals."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ SEED = 2017
 
 
 def draw_means(estimates: Estimates) -> Floats:
-    """Draw the true means `NUM_DRAWS` times, draws x K; the same each time for the same estimates.
+    """Draw the true means `NUM_DRAWS` times; returns draws x K, with a fixed seed.
 
     mu = m + s / sqrt(S) t(nu): the posterior of a normal mean under a flat prior. With a pooled
-    variance all means share each draw of it, so the t values of one draw are dependent.
+    variance all means share each draw of the variance, so the t values of one draw are dependent.
     """
     rng = np.random.default_rng(SEED)
     shape = (NUM_DRAWS, len(estimates.means))
@@ -26,13 +26,13 @@ def draw_means(estimates: Estimates) -> Floats:
 
 
 def best_shares(draws: Floats) -> Floats:
-    """Return in which share of the draws each mean is the largest; equals share a draw."""
+    """Return the fraction of the draws in which each mean is the largest; ties are shared."""
     top = draws == draws.max(axis=1, keepdims=True)
     return np.asarray((top / top.sum(axis=1, keepdims=True)).mean(axis=0))
 
 
 def equivalent_shares(draws: Floats, best: int, rope: float) -> Floats:
-    """Return in which share of the draws each mean is within `rope` of that of index `best`.
+    """Return the fraction of the draws in which each mean is within `rope` of index `best`.
 
     The region of practical equivalence of Benavoli et al., Time for a change, 2017.
     """
@@ -40,13 +40,13 @@ def equivalent_shares(draws: Floats, best: int, rope: float) -> Floats:
 
 
 def rank_intervals(estimates: Estimates, draws: Floats, level: float) -> tuple[Floats, Floats]:
-    """Return the first and last rank that each mean may have, each interval at this level.
+    """Return the lower and upper bound of each mean's rank; each interval has this level.
 
-    Ranks of drawn means would do this only where the true means lie far apart; near ties such
-    intervals cover far too rarely, as every draw adds its noise to that of the observed order.
-    So the draws give, for each mean, how many standard errors any other one can lie from it by
-    chance, and its rank is bounded by those that lie farther. Source: Mogstad, Romano, Shaikh
-    and Wilhelm, Inference for ranks, Review of Economic Studies, 2024.
+    Quantiles of the ranks of drawn means cover too rarely near ties, as every draw adds its noise
+    to that of the observed order. Instead, the draws give for each mean the critical difference to
+    any other mean, in standard errors; the rank is bounded by the means that differ by more.
+    Source: Mogstad, Romano, Shaikh and Wilhelm, Inference for ranks, Review of Economic Studies,
+    2024.
     """
     means, errors = estimates.means, estimates.standard_errors()
     noise = draws - means
@@ -57,8 +57,8 @@ def rank_intervals(estimates: Estimates, draws: Floats, level: float) -> tuple[F
         if not others.any():
             low[index] = high[index] = 1
             continue
-        farthest = np.max(np.abs(noise[:, others] - noise[:, [index]]) / scale, axis=1)
-        margin = np.quantile(farthest, level) * scale
+        largest = np.max(np.abs(noise[:, others] - noise[:, [index]]) / scale, axis=1)
+        margin = np.quantile(largest, level) * scale
         low[index] = 1 + np.sum(means[others] - mean > margin)
         high[index] = len(means) - np.sum(mean - means[others] > margin)
     return low, high

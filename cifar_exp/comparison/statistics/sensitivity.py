@@ -1,4 +1,4 @@
-"""How much the choice of the learning rate matters."""
+"""Sensitivity to the learning rate."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from typing import Literal
 
 import numpy as np
 
-EDGE = 0.1  # share of a range's length on a log scale that counts as its edge, at either end
+EDGE = 0.1  # fraction of a range's length on a log scale that counts as its edge, at either end
 
 
 def edge_of_range(value: float, low: float, high: float) -> Literal["low", "high"] | None:
-    """Say at which edge of its range a value lies, if at one, on a log scale.
+    """Return the edge of its range at which a value lies, on a log scale; None if at neither.
 
-    A best value there says that better ones may lie outside.
+    If the best value lies at an edge, better values may lie outside.
     """
     position = math.log(value / low) / math.log(high / low)
     if position < EDGE:
@@ -25,25 +25,25 @@ def edge_of_range(value: float, low: float, high: float) -> Literal["low", "high
 def accuracy_lost(
     rates: Sequence[float], accuracies: Sequence[float], factor: float
 ) -> float | None:
-    """Return what the best of some trials loses at `factor` times its learning rate.
+    """Return the accuracy lost at `factor` times the learning rate of the best trial.
 
-    The accuracy there is interpolated linearly in the logarithm of the rate; trials of the same
-    rate count by their mean.
+    The accuracy is interpolated linearly in the logarithm of the rate; trials with the same rate
+    are averaged.
 
     Args:
-        rates: Learning rates of trials that were trained to the end.
+        rates: Learning rates of complete trials.
         accuracies: Their accuracies.
-        factor: Such as 3, or 1/3.
+        factor: The factor, for example 3 or 1/3.
 
     Returns:
-        The difference, or None where no trial has gone that far.
+        The difference; None if the rate is outside the range of the trials.
     """
     if not rates:
         return None
     best = int(np.argmax(accuracies))
-    knots, places = np.unique(np.log(rates), return_inverse=True)
-    means = np.bincount(places, weights=accuracies) / np.bincount(places)
-    wanted = math.log(rates[best] * factor)
-    if not knots[0] <= wanted <= knots[-1]:
+    knots, indices = np.unique(np.log(rates), return_inverse=True)
+    means = np.bincount(indices, weights=accuracies) / np.bincount(indices)
+    target = math.log(rates[best] * factor)
+    if not knots[0] <= target <= knots[-1]:
         return None
-    return float(accuracies[best] - np.interp(wanted, knots, means))
+    return float(accuracies[best] - np.interp(target, knots, means))

@@ -1,4 +1,4 @@
-"""How long trainings take to reach a target accuracy."""
+"""Survival analysis of the time that trainings take to reach a target accuracy."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from scipy import stats
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Point:
-    """Where a training stood at the end of an epoch; `seconds` since its start."""
+    """A point of a validation curve, at the end of an epoch; `seconds` since the start."""
 
     epoch: int
     seconds: float
@@ -19,9 +19,9 @@ class Point:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class TimeToTarget:
-    """How many of some trainings reached a target, and the medians over all of them.
+    """The number of trainings that reached a target, and the median times of all trainings.
 
-    A median is None where fewer than half of the trainings reached the target.
+    A median is None if fewer than half of the trainings reached the target.
     """
 
     trainings: int
@@ -31,10 +31,10 @@ class TimeToTarget:
 
 
 def time_to_target(curves: Sequence[Sequence[Point]], target: float) -> TimeToTarget:
-    """Measure epochs and seconds to a target accuracy, over one curve a training.
+    """Return the median epochs and seconds to a target accuracy, from one curve per training.
 
-    A training that ended below the target took longer than it lasted: it is censored there, not
-    left out. A training without any epoch is censored at 0.
+    A training that ended below the target is censored at its end. A training without any epoch is
+    censored at 0.
     """
     firsts = [next((p for p in curve if p.accuracy >= target), None) for curve in curves]
     reached = [first is not None for first in firsts]
@@ -48,13 +48,13 @@ def time_to_target(curves: Sequence[Sequence[Point]], target: float) -> TimeToTa
 
 
 def kaplan_meier_median(times: Sequence[float], observed: Sequence[bool]) -> float | None:
-    """Return the first time at which half of all have had their event, None if that is not seen.
+    """Return the Kaplan-Meier median of event times; None if it is not reached.
 
     Source: Kaplan and Meier, Nonparametric estimation from incomplete observations, 1958.
 
     Args:
-        times: When each had its event, or was last seen without it.
-        observed: Whether each had it.
+        times: Time of each event or censoring.
+        observed: Whether the event was observed; otherwise the time is censored.
     """
     if not any(observed):
         return None
@@ -63,8 +63,8 @@ def kaplan_meier_median(times: Sequence[float], observed: Sequence[bool]) -> flo
     survival = stats.ecdf(stats.CensoredData(uncensored=known, right=censored)).sf
     half = (
         float(time)
-        for time, share in zip(survival.quantiles, survival.probabilities, strict=True)
-        if share <= 0.5 + 1e-12
+        for time, probability in zip(survival.quantiles, survival.probabilities, strict=True)
+        if probability <= 0.5 + 1e-12
     )
     return next(half, None)
 

@@ -1,4 +1,4 @@
-"""Data sets: images in memory-mapped tensors, decoded once and shared by all processes."""
+"""Data sets: memory-mapped tensors of images, decoded once and shared by all processes."""
 
 from cifar_exp.components.datasets.cache import load, open_dataset
 from cifar_exp.components.datasets.cifar import Cifar10, Cifar100
@@ -26,4 +26,4 @@ __all__ = [
 DATASETS: dict[str, type[DatasetChoice]] = {
     choice.name: choice for choice in (Digits, Cifar10, Cifar100, Folder)
 }
-"""Every data set by the name that definitions use."""
+"""All data sets by their name in a definition."""

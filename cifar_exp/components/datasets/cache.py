@@ -1,4 +1,4 @@
-"""The decoded data sets on disk, each made once and mapped by every process that needs it."""
+"""The cache of decoded data sets on disk, which processes map into memory."""
 
 from __future__ import annotations
 
@@ -26,13 +26,13 @@ if TYPE_CHECKING:
     from cifar_exp.components.datasets.source import DatasetChoice, Source
 
 CACHE_FORMAT = 1
-"""Goes up whenever the same source would give other files, so that old ones are left alone."""
+"""Increased when the files of the same source change, so that old caches are not used."""
 
 IMAGES, LABELS, META = "images.npy", "labels.npy", "meta.json"
 
 
 class Meta(BaseModel):
-    """What the cache says about its arrays."""
+    """Metadata of the cached arrays."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -45,10 +45,10 @@ class Meta(BaseModel):
 
 
 def load(choice: DatasetChoice, progress: Progress = no_progress) -> Dataset:
-    """Open a data set, after downloading and decoding it if that has not been done before.
+    """Load a data set; it is downloaded and decoded if it is not in the cache.
 
-    Of several processes that need it at the same time, one prepares it and the others wait. Every
-    byte of the cache is checked, and where one is wrong the data set is made again.
+    If several processes need it at the same time, one prepares it and the others wait. The checksum
+    of the cache is verified; a damaged cache is created again.
 
     Raises:
         DataError: The data is missing, damaged or unsuitable, or the cache cannot be written.
@@ -56,12 +56,12 @@ def load(choice: DatasetChoice, progress: Progress = no_progress) -> Dataset:
     source = choice.source()
     folder = paths.cache() / f"{choice.name}-{_digest(source.key)}"
     try:
-        return _intact(folder)
+        return _verified(folder)
     except DataError as error:
         damage = error
     try:
         with _sole_writer(folder, progress):
-            return _opened(folder) or _prepared(choice.name, source, folder, progress)
+            return _verified_or_none(folder) or _prepared(choice.name, source, folder, progress)
     except DataError as error:
         if not folder.exists():
             raise
@@ -69,7 +69,7 @@ def load(choice: DatasetChoice, progress: Progress = no_progress) -> Dataset:
 
 
 def open_dataset(path: Path) -> Dataset:
-    """Map the data set in a cache folder, as `Dataset.path` gives it.
+    """Map the data set in a cache folder; `path` is `Dataset.path`.
 
     Raises:
         DataError: The folder is missing or damaged.
@@ -103,7 +103,7 @@ def _splits(meta: Meta, images: NDArray[np.uint8], labels: NDArray[np.int64]) ->
     start = 0
     for count in meta.counts:
         rows = slice(start, start + count)
-        # N x H x W x C in the file, seen as N x C x H x W, is what torch calls channels_last.
+        # N x H x W x C in the file, viewed as N x C x H x W, is torch's channels_last.
         yield Split(
             images=torch.from_numpy(images[rows]).permute(0, 3, 1, 2),
             labels=torch.from_numpy(labels[rows]),
@@ -125,18 +125,18 @@ def _dataset(path: Path, meta: Meta, train: Split, val: Split, test: Split) -> D
     )
 
 
-def _opened(folder: Path) -> Dataset | None:
+def _verified_or_none(folder: Path) -> Dataset | None:
     try:
-        return _intact(folder)
+        return _verified(folder)
     except DataError:
         return None
 
 
-def _intact(folder: Path) -> Dataset:
-    """Map the data set in a cache folder, and check that it is the one that was stored.
+def _verified(folder: Path) -> Dataset:
+    """Map the data set in a cache folder, and verify its checksum.
 
     Raises:
-        DataError: The folder is missing, or a byte of it has changed.
+        DataError: The folder is missing or damaged.
     """
     data = open_dataset(folder)
     images = np.load(folder / IMAGES, mmap_mode="r", allow_pickle=False)
@@ -175,7 +175,7 @@ def _sole_writer(folder: Path, progress: Progress) -> Iterator[None]:
 
 
 def _prepared(name: str, source: Source, folder: Path, progress: Progress) -> Dataset:
-    # Only the holder of the lock gets here, so what is found under this name is left over.
+    # This process holds the lock, so an existing partial folder is left from a crash.
     partial = folder.with_name(f"{folder.name}.partial")
     _remove(partial)
     partial.mkdir()
@@ -196,7 +196,7 @@ def _remove(folder: Path) -> None:
 
 
 def _sync(folder: Path) -> None:
-    # Or else a power cut could leave a whole folder of files that are not.
+    # Otherwise a power failure could leave a complete folder with incomplete files.
     for file in folder.iterdir():
         with file.open("r+b") as handle:
             os.fsync(handle.fileno())
@@ -213,7 +213,7 @@ def _decoded(source: Source, folder: Path, progress: Progress) -> Contents:
 
 def _new_array(file: Path, shape: tuple[int, ...]) -> NDArray[np.uint8]:
     array = np.lib.format.open_memmap(file, mode="w+", dtype=np.uint8, shape=shape)
-    # A full disk would kill the process while it writes to the map; here it is an OSError.
+    # Allocates the space, so that a full disk is an OSError here instead of a crash later.
     if hasattr(os, "posix_fallocate"):
         with file.open("r+b") as handle:
             os.posix_fallocate(handle.fileno(), 0, file.stat().st_size)
@@ -235,12 +235,12 @@ def _write_meta(name: str, contents: Contents, folder: Path) -> None:
 
 
 def _fingerprint(images: NDArray[np.uint8], contents: Contents) -> str:
-    described = {
+    metadata = {
         "shape": images.shape,
         "classes": contents.classes,
         "counts": contents.counts,
     }
-    digest = hashlib.sha256(json.dumps(described).encode())
+    digest = hashlib.sha256(json.dumps(metadata).encode())
     digest.update(contents.labels.astype("<i8").tobytes())
     digest.update(images.data)
     return digest.hexdigest()

@@ -64,12 +64,12 @@ class _Cifar(DatasetChoice):
 
     path: Place | None = Field(
         default=None,
-        description="The official archive, the folder that holds it, or the folder it was "
+        description="The official archive, the folder that contains it, or the folder it was "
         "extracted to; without it, the archive is downloaded. Not needed again once decoded.",
     )
 
     def source(self) -> Source:
-        """Where the images come from: the official archive, wherever it is."""
+        """Return the source: the official archive."""
         path = self.path and self.path.expanduser().absolute()
         return CifarSource(archive=self.archive, path=path)
 
@@ -99,8 +99,8 @@ class CifarSource(Source):
     """The batch files of an official archive.
 
     Attributes:
-        archive: What they must be.
-        path: The archive, the folder that holds it or the folder it was extracted to; None to
+        archive: Description of the official archive.
+        path: The archive, the folder that contains it or the folder it was extracted to; None to
             download it.
     """
 
@@ -109,11 +109,11 @@ class CifarSource(Source):
 
     @property
     def key(self) -> str:
-        """The checksums, which tell the content wherever it comes from."""
+        """The checksums, which identify the content."""
         return f"cifar:{self.archive.sha256}:{':'.join(self.archive.checksums.values())}"
 
     def read(self, allocate: Allocate, downloads: Path, progress: Progress) -> Contents:
-        """Write the images as `Source.read` says."""
+        """Write the images, see `Source.read`."""
         classes, train, test = self._batches(downloads, progress)
         labels = _joined(train)
         order = official_order(labels, len(_joined(test)), classes)

@@ -1,4 +1,4 @@
-"""The official CIFAR archives: what they hold, and how to get it out unharmed."""
+"""The official CIFAR archives: checksums and safe reading."""
 
 from __future__ import annotations
 
@@ -22,17 +22,17 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Archive:
-    """An archive of batch files, with the checksums that make it the official one.
+    """An archive of batch files, with the checksums of the official one.
 
     Attributes:
-        url: Where to download it.
-        sha256: Of the archive, 64 hex digits.
-        folder: The folder inside it that holds all its files.
+        url: Address of the download.
+        sha256: Checksum of the archive, 64 hex digits.
+        folder: The folder in the archive that contains all files.
         train: The MD5 of each training batch, by file name, in order.
         test: The MD5 of each test batch, by file name, in order.
-        names: File name and MD5 of the file that holds the class names.
-        label_key: The entry of a batch that holds the labels.
-        names_key: The entry that holds the class names.
+        names: File name and MD5 of the file with the class names.
+        label_key: The key of the labels in a batch.
+        names_key: The key of the class names.
     """
 
     url: str
@@ -51,14 +51,14 @@ class Archive:
 
     @property
     def checksums(self) -> dict[str, str]:
-        """The MD5 of every file that is needed, by file name."""
+        """The MD5 of every required file, by file name."""
         return {**self.train, **self.test, self.names[0]: self.names[1]}
 
 
 def files_in_archive(archive: Archive, path: Path) -> Iterator[tuple[str, bytes]]:
-    """Yield name and content of each file that is needed from an archive on disk.
+    """Yield name and content of each required file from an archive on disk.
 
-    Nothing is extracted to disk, and a file is only taken under its exact name.
+    Nothing is extracted to disk, and a file must have the exact name.
 
     Raises:
         DataError: The archive or a file in it is not the official one.
@@ -79,7 +79,7 @@ def files_in_archive(archive: Archive, path: Path) -> Iterator[tuple[str, bytes]
 
 
 def files_in_folder(archive: Archive, folder: Path) -> Iterator[tuple[str, bytes]]:
-    """Yield name and content of each file that is needed from an extracted archive.
+    """Yield name and content of each required file from an extracted archive.
 
     Raises:
         DataError: A file is missing, unreadable or not the official one.
@@ -132,7 +132,7 @@ def _check_archive(archive: Archive, path: Path) -> None:
 
 SIZE, CHANNELS = 32, 3
 
-# All that a pickled array or byte string names; none of them can do more than make one.
+# The names in a pickled array or byte string; none of them can run other code.
 _PERMITTED = {
     ("numpy.core.multiarray", "_reconstruct"),
     ("numpy._core.multiarray", "_reconstruct"),
@@ -160,12 +160,12 @@ def read_batch(content: bytes, name: str, label_key: bytes, classes: int) -> Bat
 
     Args:
         content: The file, whose checksum has been checked.
-        name: What to call it in an error.
-        label_key: The entry that holds the labels.
+        name: The name of the file for messages.
+        label_key: The key of the labels.
         classes: The number of classes.
 
     Raises:
-        DataError: The file holds something else.
+        DataError: The file has other content.
     """
     entries = _entries(content, name)
     pixels, labels = entries.get(b"data"), entries.get(label_key)
@@ -179,7 +179,7 @@ def read_names(content: bytes, name: str, key: bytes) -> tuple[str, ...]:
     """Read the names of the classes from a meta file.
 
     Raises:
-        DataError: The file holds something else.
+        DataError: The file has other content.
     """
     names = _entries(content, name).get(key)
     if not isinstance(names, list) or not all(isinstance(item, bytes) for item in names):
@@ -218,6 +218,6 @@ class _Unpickler(pickle.Unpickler):
 
 
 def _dtype(kind: bytes | str, align: int, copy: int) -> np.dtype[Any]:
-    # Python 2 wrote the switches as numbers, about which NumPy 2.4.0 to 2.4.4 warn.
+    # Python 2 wrote the flags as integers, for which NumPy 2.4.0 to 2.4.4 give a warning.
     name = kind.decode() if isinstance(kind, bytes) else kind
     return np.dtype(name, align=bool(align), copy=bool(copy))

@@ -1,4 +1,4 @@
-"""A data set as training sees it: tensors that several processes share."""
+"""A loaded data set: tensors that processes share."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ class Split:
 
     Attributes:
         images: uint8, N x C x H x W, in channels_last memory order, mapped from a file.
-            Writing to it changes the copy of this process only.
+            Writes change the copy of this process only.
         labels: int64, N, each an index into the classes of the data set.
     """
 
@@ -28,25 +28,25 @@ class Split:
         return self.labels.shape[0]
 
     def first(self, num_images: int) -> Split:
-        """Return the first images, or all where there are fewer."""
+        """Return the first `num_images` images, or all if there are fewer."""
         return Split(images=self.images[:num_images], labels=self.labels[:num_images])
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Dataset:
-    """Images in three disjoint splits, with what is needed to name and normalise them.
+    """Images in three disjoint splits, with class names and normalisation constants.
 
     Attributes:
         name: The name of the data set in `DATASETS`.
-        train: What a network is trained on.
-        val: What settings are chosen by.
-        test: What the chosen settings are judged by.
+        train: The split for training.
+        val: The split by which settings are chosen.
+        test: The split on which confirmations are scored.
         classes: The name of each class; a label is an index into it.
         fingerprint: SHA-256 (64 hex digits) of images, labels, classes and split.
         mean: The mean of each channel over the training images, in 0..1.
         std: The population standard deviation of each channel over the training images, in
-            0..1, and at least 1/255, so that one can divide by it.
-        path: The cache folder it is mapped from, for `open_dataset` in another process.
+            0..1, and at least 1/255, so that it can be a divisor.
+        path: The cache folder, for `open_dataset` in another process.
     """
 
     name: str
@@ -66,7 +66,7 @@ class Dataset:
 
     @property
     def untested_classes(self) -> tuple[str, ...]:
-        """The classes without a test image: nothing is known of how well they are told apart."""
+        """The classes without a test image, for which nothing is measured."""
         tested = set(self.test.labels.tolist())
         return tuple(name for label, name in enumerate(self.classes) if label not in tested)
 

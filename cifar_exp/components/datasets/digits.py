@@ -1,4 +1,4 @@
-"""The digits data set, which needs neither files nor network."""
+"""The digits data set, which needs neither files nor a network connection."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ CLASSES = tuple("0123456789")
 
 
 class Digits(DatasetChoice):
-    """The 1,797 handwritten digits of scikit-learn, enlarged to 3 x 32 x 32; always at hand."""
+    """The 1,797 handwritten digits of scikit-learn, enlarged to 3 x 32 x 32; needs no download."""
 
     name: ClassVar[str] = "digits"
 
     def source(self) -> Source:
-        """Where the images come from: the installed scikit-learn."""
+        """Return the source: the installed scikit-learn."""
         return DigitsSource()
 
 
@@ -35,7 +35,7 @@ class DigitsSource(Source):
 
     @property
     def key(self) -> str:
-        """The same always: the images never change."""
+        """A constant, as the images never change."""
         return "digits"
 
     def read(
@@ -44,7 +44,7 @@ class DigitsSource(Source):
         downloads: Path,  # noqa: ARG002
         progress: Progress,
     ) -> Contents:
-        """Write the images as `Source.read` says."""
+        """Write the images, see `Source.read`."""
         from sklearn.datasets import load_digits  # noqa: PLC0415
 
         values, labels = load_digits(return_X_y=True)

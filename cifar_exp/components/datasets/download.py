@@ -1,4 +1,4 @@
-"""Files from the network, by checksum."""
+"""Downloads of files with a checksum."""
 
 from __future__ import annotations
 
@@ -16,19 +16,19 @@ BYTES_AT_ONCE = 2**18
 
 
 def downloaded(url: str, sha256: str, folder: Path, progress: Progress) -> Path:
-    """Download a file into a folder, unless it is there with the right checksum.
+    """Download a file into a folder, unless it exists with the right checksum.
 
-    It appears under its name only when it is whole. One process at a time downloads it; others
-    wait and find it there.
+    The file gets its name only when it is complete. A lock ensures that one process downloads it
+    while others wait.
 
     Args:
-        url: Its address, whose last part is the file name.
-        sha256: Its checksum, 64 hex digits.
-        folder: Where it is kept.
-        progress: Told the bytes that have come.
+        url: The address; its last part is the file name.
+        sha256: The checksum, 64 hex digits.
+        folder: The destination folder.
+        progress: Called with the number of bytes received.
 
     Raises:
-        DataError: The download failed, or brought another file.
+        DataError: The download failed, or the checksum differs.
         OSError: The folder cannot be written.
     """
     import pooch  # noqa: PLC0415
@@ -46,13 +46,13 @@ def downloaded(url: str, sha256: str, folder: Path, progress: Progress) -> Path:
     except RequestException as error:
         raise _failure(url, file, _cause(error)) from error
     except ValueError as error:
-        # The sentences after the checksums speak of pooch's own affairs.
+        # The rest of the message is about pooch's internals.
         raise _failure(url, file, str(error).partition(". Deleted")[0]) from error
     return file
 
 
 def _cause(error: BaseException) -> str:
-    """The text of the innermost error: those around it repeat the address and it."""
+    """Return the text of the innermost error; outer errors repeat it with the address."""
     while (inner := error.__cause__ or error.__context__) is not None:
         error = inner
     return str(error)
@@ -68,7 +68,7 @@ def _failure(url: str, file: Path, reason: str) -> DataError:
 def _downloader(progress: Progress) -> object:
     from pooch import HTTPDownloader  # noqa: PLC0415
 
-    # A server that adds a compression of its own would change the checksum.
+    # Compression added by the server would change the checksum.
     return HTTPDownloader(
         progressbar=_Bytes(progress),
         chunk_size=BYTES_AT_ONCE,
@@ -78,7 +78,7 @@ def _downloader(progress: Progress) -> object:
 
 
 class _Bytes:
-    """Passes on the progress that pooch reports as it would to a bar."""
+    """Adapter of pooch's progress bar to `Progress`."""
 
     def __init__(self, progress: Progress) -> None:
         self.total = 0

@@ -1,4 +1,4 @@
-"""The user's own images, in one folder for each class."""
+"""Image folders of the user, with one folder per class."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ FILES_AT_ONCE = 256
 
 
 class Folder(DatasetChoice):
-    """Your own images, in train/<class>/ and test/<class>/; a tenth of train validates.
+    """Your own images, in train/<class>/ and test/<class>/; a tenth of train is for validation.
 
     Files that end in .png, .jpg, .jpeg, .bmp or .webp are read as RGB; others are ignored.
     """
@@ -34,19 +34,19 @@ class Folder(DatasetChoice):
     name: ClassVar[str] = "folder"
 
     path: Place = Field(
-        description="The folder that holds train/<class>/ and test/<class>/; "
-        "a relative path starts at the working directory.",
+        description="The folder that contains train/<class>/ and test/<class>/; "
+        "a relative path is relative to the working directory.",
     )
     size: int | None = Field(
         default=None,
         ge=1,
         le=4096,
         description="Height and width in pixels to which every image is resized; "
-        "not needed when all images are square and of one size.",
+        "not needed if all images are square and have the same size.",
     )
 
     def source(self) -> Source:
-        """Where the images come from: the files that are there now.
+        """Return the source: the files that exist now.
 
         Raises:
             DataError: A folder is missing, empty or unreadable, or a class is only in test.
@@ -64,8 +64,8 @@ class FolderSource(Source):
     Attributes:
         root: The folder.
         size: Height and width to resize to, if any.
-        train: The training files of each class; its keys are all the classes.
-        test: The test files of each class.
+        train: The training files by class; its keys are all classes.
+        test: The test files by class.
     """
 
     root: Path
@@ -75,7 +75,7 @@ class FolderSource(Source):
 
     @property
     def key(self) -> str:
-        """A digest of the place, the files' names, sizes and times, and the size to resize to."""
+        """A digest of the folder, the names, sizes and times of files, and the image size."""
         digest = hashlib.sha256(f"folder, upright\0{self.size}\0".encode())
         digest.update(bytes(self.root.resolve()))
         start = len(str(self.root))
@@ -90,7 +90,7 @@ class FolderSource(Source):
         downloads: Path,  # noqa: ARG002
         progress: Progress,
     ) -> Contents:
-        """Decode the images as `Source.read` says."""
+        """Decode the images, see `Source.read`."""
         classes = tuple(self.train)
         train_labels, test_labels = _labels(self.train, classes), _labels(self.test, classes)
         order = official_order(train_labels, len(test_labels), classes)
@@ -110,14 +110,14 @@ class FolderSource(Source):
         images = allocate(len(paths), height, 3)
 
         def fill(start: int) -> int:
-            some = paths[start : start + FILES_AT_ONCE]
-            for row, path in enumerate(some, start):
-                images[row] = self._fitting(path, images.shape[1], paths[0])
-            return start + len(some)
+            batch = paths[start : start + FILES_AT_ONCE]
+            for row, path in enumerate(batch, start):
+                images[row] = self._decoded_with_size(path, images.shape[1], paths[0])
+            return start + len(batch)
 
         _run(fill, len(paths), progress)
 
-    def _fitting(self, path: str, size: int, first: str) -> NDArray[np.uint8]:
+    def _decoded_with_size(self, path: str, size: int, first: str) -> NDArray[np.uint8]:
         image = decoded(path, self.size)
         height, width = image.shape[:2]
         if (height, width) != (size, size):
@@ -141,14 +141,14 @@ def _check_classes(
 
 
 def _run(fill: Callable[[int], int], total: int, progress: Progress) -> None:
-    # Threads are enough: Pillow decodes outside of the interpreter lock.
+    # Threads are sufficient, as Pillow releases the interpreter lock while decoding.
     with ThreadPoolExecutor() as pool:
         for done in pool.map(fill, range(0, total, FILES_AT_ONCE)):
             progress("decoding images", done, total)
 
 
 def _all(files: dict[str, list[ImageFile]]) -> list[ImageFile]:
-    return [file for some in files.values() for file in some]
+    return [file for batch in files.values() for file in batch]
 
 
 def _labels(files: dict[str, list[ImageFile]], classes: Sequence[str]) -> NDArray[np.int64]:

@@ -1,4 +1,4 @@
-"""The image files of a folder that has one folder for each class."""
+"""Image files in a folder with one folder per class."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".webp")
 
 
 class ImageFile(NamedTuple):
-    """An image file as it was found: its size in bytes and its time of change in nanoseconds."""
+    """An image file with its size in bytes and its modification time in nanoseconds."""
 
     path: str
     size: int
@@ -28,10 +28,10 @@ class ImageFile(NamedTuple):
 
 
 def image_files(folder: Path) -> dict[str, list[ImageFile]]:
-    """The image files of each class, both sorted by name; hidden files are left out.
+    """Return the image files by class, both sorted by name; hidden files are ignored.
 
     Raises:
-        DataError: A folder is missing, unreadable, or holds no classes or no images.
+        DataError: A folder is missing or unreadable, or contains no classes or no images.
     """
     classes = {
         entry.name: _images(entry.path)
@@ -63,27 +63,27 @@ def _image_file(entry: os.DirEntry[str]) -> ImageFile:
         raise DataError(
             f"Cannot read the image {entry.path} ({error.strerror}): replace or remove it."
         ) from error
-    if not stat.S_ISREG(found.st_mode):  # to read a pipe or a device may never end
-        raise DataError(f"The image {entry.path} is no regular file: replace or remove it.")
+    if not stat.S_ISREG(found.st_mode):  # reading a pipe or a device may never end
+        raise DataError(f"The image {entry.path} is not a regular file: replace or remove it.")
     return ImageFile(entry.path, found.st_size, found.st_mtime_ns)
 
 
 def _entries(folder: Path | str, hint: str) -> list[os.DirEntry[str]]:
     try:
         with os.scandir(folder) as found:
-            shown = [entry for entry in found if not entry.name.startswith(".")]
+            visible = [entry for entry in found if not entry.name.startswith(".")]
     except OSError as error:
         raise DataError(f"Cannot read the folder {folder} ({error.strerror}): {hint}.") from error
-    return sorted(shown, key=lambda entry: entry.name)
+    return sorted(visible, key=lambda entry: entry.name)
 
 
 FORMATS = ("PNG", "JPEG", "BMP", "WEBP")
 
 
 def decoded(path: str, size: int | None) -> NDArray[np.uint8]:
-    """The image in a file as uint8, H x W x 3 (RGB), resized to `size` x `size` if given.
+    """Return the image in a file as uint8, H x W x 3 (RGB), resized to `size` x `size` if given.
 
-    It is upright: cameras store how they were held, and not the turned image.
+    The orientation in the EXIF data is applied.
 
     Raises:
         DataError: The file cannot be read as an image.
@@ -103,7 +103,7 @@ def decoded(path: str, size: int | None) -> NDArray[np.uint8]:
 
 
 def _upright(image: Image.Image) -> Image.Image:
-    """Turn an image as its EXIF data says; damaged data, of any kind, is no damaged image."""
+    """Apply the orientation in the EXIF data; damaged EXIF data is ignored."""
     from PIL import ImageOps  # noqa: PLC0415
 
     try:
@@ -113,6 +113,6 @@ def _upright(image: Image.Image) -> Image.Image:
 
 
 def _reason(error: Exception) -> str:
-    # The message of Pillow's commonest error says no more than the path.
+    # The message of Pillow's most common error contains only the path.
     unknown = type(error).__name__ == "UnidentifiedImageError"
     return "not a PNG, JPEG, BMP or WebP image" if unknown else str(error) or type(error).__name__

@@ -1,4 +1,4 @@
-"""The mean and standard deviation of images."""
+"""Normalisation constants: mean and standard deviation of images."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ SMALLEST_STD = 1 / 255
 
 
 def mean_and_std(images: NDArray[np.uint8]) -> tuple[tuple[float, ...], tuple[float, ...]]:
-    """The mean and population standard deviation of each channel, in 0..1.
+    """Return the mean and population standard deviation of each channel, in 0..1.
 
-    The standard deviation is at least 1/255, one step of a pixel, so that one can divide by it.
+    The standard deviation is at least 1/255, one step of a pixel, so that it can be a divisor.
 
     Args:
         images: uint8, N x H x W x C.
     """
-    # Sums of integers are exact, and the same in whatever order they are made.
+    # Sums of integers are exact and do not depend on the order.
     total, squares = _sums(images)
     pixels = images.size // images.shape[-1]
     mean = total / pixels

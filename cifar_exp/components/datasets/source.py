@@ -1,4 +1,4 @@
-"""Where a data set comes from, as the cache sees it."""
+"""Sources of data sets, which the cache decodes."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     Allocate = Callable[[int, int, int], NDArray[np.uint8]]
-    """Makes the array for the images from their number, size and channels: N x H x W x C."""
+    """Creates the array of images from their number, size and channels: N x H x W x C."""
 
 
 Progress = Callable[[str, int, int], None]
-"""Called with what is being done, how much of it is done, and how much there is in all."""
+"""Called with the name of a step, the amount done and the total."""
 
 
 def no_progress(what: str, done: int, total: int) -> None:
@@ -31,16 +31,16 @@ def no_progress(what: str, done: int, total: int) -> None:
 
 
 class DataError(Unavailable):
-    """A data set cannot be had; the message says what is wrong, where, and what to do."""
+    """A data set cannot be loaded; the message says what is wrong, where, and what to do."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Contents:
-    """What a source says about the images it has written.
+    """Metadata of the images that a source has written.
 
     Attributes:
         classes: The name of each class.
-        labels: int64, N; the label of each image, in stored order.
+        labels: int64, N; the label of each image, in the stored order.
         counts: The number of images of train, val and test, which are stored in this order.
     """
 
@@ -55,45 +55,45 @@ class Source(ABC):
     @property
     @abstractmethod
     def key(self) -> str:
-        """A text that differs whenever the decoded content would."""
+        """A text that identifies the decoded content."""
 
     @abstractmethod
     def read(self, allocate: Allocate, downloads: Path, progress: Progress) -> Contents:
-        """Write all images, in stored order, into the array that `allocate` makes.
+        """Write all images, in the stored order, into the array created by `allocate`.
 
         Args:
-            allocate: Makes the array; to be called once.
-            downloads: The folder for files from the network.
-            progress: Told how far the work is.
+            allocate: Creates the array; must be called once.
+            downloads: The folder for downloaded files.
+            progress: Called with the progress.
 
         Raises:
             DataError: The images are missing, damaged or unsuitable.
         """
 
 
-def _possible(path: Path) -> Path:
+def _check_path(path: Path) -> Path:
     if "\0" in str(path):
-        raise PydanticCustomError("path", "should be a path, which has no null character")
+        raise PydanticCustomError("path", "should be a path without null characters")
     try:
         path.expanduser()
     except RuntimeError:
-        raise PydanticCustomError("path", "begins with a user who has no home here") from None
+        raise PydanticCustomError("path", "begins with the name of an unknown user") from None
     return path
 
 
-Place = Annotated[Path, Field(strict=False), AfterValidator(_possible)]
-"""A file or folder as a definition names it; `~` stands for the user's home."""
+Place = Annotated[Path, Field(strict=False), AfterValidator(_check_path)]
+"""A file or folder in a definition; `~` is expanded to the user's home folder."""
 
 
 class DatasetChoice(Settings, ABC):
-    """A data set as a definition names it; the fields are what a definition may set."""
+    """A data set in a definition; its fields are the settings."""
 
     name: ClassVar[str]
 
     @abstractmethod
     def source(self) -> Source:
-        """Where the images come from.
+        """Return the source of the images.
 
         Raises:
-            DataError: The place is missing or cannot be read.
+            DataError: The path is missing or cannot be read.
         """

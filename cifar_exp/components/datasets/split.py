@@ -1,4 +1,4 @@
-"""Which image is for training, which for validation and which for testing."""
+"""Splits of images into training, validation and test."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 SPLIT_SEED = 20_201_109
-"""The seed of every split. The same for all experiments, so that their results compare."""
+"""The seed of every split, the same for all experiments, so that their results are comparable."""
 
 VALIDATION_FRACTION = 0.1
-"""The part of the training images that is held out for validation."""
+"""The fraction of the training images that is held out for validation."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Order:
-    """How the images of a source are laid out in the cache: train, then val, then test.
+    """The order of images in the cache: train, then val, then test.
 
     Attributes:
-        rows: int64, N; the source's row of each stored image, ascending within each split.
+        rows: int64, N; the row in the source of each stored image, ascending within each split.
         counts: The number of images of train, val and test.
     """
 
@@ -51,7 +51,7 @@ def official_order(train_labels: NDArray[np.int64], test: int, classes: Sequence
 def drawn_order(
     labels: NDArray[np.int64], val: float, test: float, classes: Sequence[str]
 ) -> Order:
-    """Draw all three splits from images that come without an official test split.
+    """Draw all three splits from images without an official test split.
 
     Args:
         labels: int64, N; the labels of all rows.
@@ -60,7 +60,7 @@ def drawn_order(
         classes: The name of each class.
 
     Raises:
-        DataError: A class has fewer than two images to draw from.
+        DataError: A class has too few images.
     """
     parts = np.where(held_out(labels, test, classes), 2, 0).astype(np.int8)
     rest = np.flatnonzero(parts == 0)
@@ -71,22 +71,22 @@ def drawn_order(
 def held_out(
     labels: NDArray[np.int64], fraction: float, classes: Sequence[str]
 ) -> NDArray[np.bool_]:
-    """Mark a fraction of the rows of each class, at least one and never all, by `SPLIT_SEED`.
+    """Return a mask of a random fraction of the rows of each class: at least one, never all.
 
     Raises:
         DataError: A class has fewer than two rows.
     """
-    # The raw stream of a NumPy bit generator never changes; Generator's methods may.
+    # The raw stream of a NumPy bit generator never changes; that of Generator's methods may.
     keys = np.random.PCG64(SPLIT_SEED).random_raw(len(labels))
     marked = np.zeros(len(labels), np.bool_)
     for label, name in enumerate(classes):
         rows = np.flatnonzero(labels == label)
-        count = _share(len(rows), fraction, name)
+        count = _num_held_out(len(rows), fraction, name)
         marked[rows[np.argsort(keys[rows], kind="stable")[:count]]] = True
     return marked
 
 
-def _share(rows: int, fraction: float, name: str) -> int:
+def _num_held_out(rows: int, fraction: float, name: str) -> int:
     if rows < 2:
         raise DataError(
             f"Class {name!r} has {rows} training image(s), but at least 2 are needed, "

@@ -1,4 +1,4 @@
-"""Losses that measure the distance between outputs and one-hot labels."""
+"""Losses based on the distance between outputs and one-hot labels."""
 
 from __future__ import annotations
 
@@ -15,20 +15,20 @@ class _Regression(Loss):
 
     compare: Literal["probabilities", "logits"] = Field(
         default="probabilities",
-        description="what is compared with the one-hot labels: softmax probabilities or raw logits",
+        description="compared with the one-hot labels: softmax probabilities or raw logits",
     )
 
     def outputs(self, logits: torch.Tensor) -> torch.Tensor:
-        """Give what is compared with the one-hot labels (N x C)."""
+        """Return the values that are compared with the one-hot labels (N x C)."""
         return logits if self.compare == "logits" else torch.softmax(logits, dim=1)
 
 
 class MeanSquaredError(_Regression):
     """Mean squared error: mean_k (p_k - Y_k)^2, the same as torch.nn.MSELoss on one-hot labels.
 
-    The mean over classes makes it Brier / C. With compare = "logits", z stands for p.
-    Probabilities: softmax in both cases; after training on raw logits they rank the classes
-    rightly, but are not calibrated.
+    As a mean over classes it equals Brier / C. With compare = "logits", p is replaced by z.
+    Probabilities: softmax in both cases; after training on raw logits their order is
+    meaningful, but they are not calibrated.
     Source: Golik et al. 2013, Cross-Entropy vs. Squared Error Training.
     """
 
@@ -43,9 +43,9 @@ class MeanSquaredError(_Regression):
 class MeanAbsoluteError(_Regression):
     """Mean absolute error: mean_k |p_k - Y_k|, the same as torch.nn.L1Loss on one-hot labels.
 
-    The mean over classes makes it 2 (1 - p_y) / C. With compare = "logits", z stands for p.
-    Probabilities: softmax in both cases; after training on raw logits they rank the classes
-    rightly, but are not calibrated.
+    As a mean over classes it equals 2 (1 - p_y) / C. With compare = "logits", p is replaced by z.
+    Probabilities: softmax in both cases; after training on raw logits their order is
+    meaningful, but they are not calibrated.
     Source: Ghosh et al. 2017, Robust Loss Functions under Label Noise for Deep Neural Networks.
     """
 
@@ -61,13 +61,15 @@ class Huber(_Regression):
     """Huber loss: sum_k h(p_k - Y_k), with h(r) = r^2 / 2 if |r| <= delta.
 
     Beyond delta, h(r) = delta (|r| - delta / 2). A sum over classes. On probabilities delta = 1 is
-    Brier / 2, as no |r| exceeds 1. With compare = "logits", z stands for p. Probabilities: softmax.
+    Brier / 2, as |r| <= 1. With compare = "logits", p is replaced by z. Probabilities: softmax.
     Source: Huber 1964, Robust Estimation of a Location Parameter.
     """
 
     name: ClassVar[str] = "huber"
 
-    delta: float = Field(default=0.5, gt=0, description="where the square turns into a line")
+    delta: float = Field(
+        default=0.5, gt=0, description="threshold between the quadratic and the linear part"
+    )
 
     def _per_image(self, logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
         terms = torch.nn.functional.huber_loss(
@@ -91,16 +93,16 @@ class Brier(Loss):
 class RescaledMeanSquaredError(Loss):
     """Rescaled square loss: (k (z_y - M)^2 + sum_{i != y} z_i^2) / C, on raw logits.
 
-    A mean over classes; k = M = 1 is the plain square loss on raw logits. Probabilities: softmax,
-    which ranks the classes rightly, but is not calibrated.
+    A mean over classes; k = M = 1 is the square loss on raw logits. Probabilities: softmax,
+    whose order is meaningful, but which are not calibrated.
     Source: Hui and Belkin 2021, Evaluation of Neural Architectures Trained with Square Loss vs
-    Cross-Entropy in Classification Tasks; they rescale for 42 classes and more.
+    Cross-Entropy in Classification Tasks; they rescale for 42 or more classes.
     """
 
     name: ClassVar[str] = "mse_rescaled"
 
-    k: float = Field(default=1.0, gt=0, description="weight of the label's own term")
-    M: float = Field(default=1.0, gt=0, description="value that the label's logit should reach")
+    k: float = Field(default=1.0, gt=0, description="weight of the label's term")
+    M: float = Field(default=1.0, gt=0, description="target value of the label's logit")
 
     def _per_image(self, logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
         target = one_hot(logits, labels)

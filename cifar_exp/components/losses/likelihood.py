@@ -1,4 +1,4 @@
-"""Losses built on the label's probability: cross-entropy and its relatives."""
+"""Losses based on the label's probability: cross-entropy and variants."""
 
 from __future__ import annotations
 
@@ -21,7 +21,10 @@ class CrossEntropy(Loss):
     name: ClassVar[str] = "cross_entropy"
 
     label_smoothing: float = Field(
-        default=0.0, ge=0, lt=1, description="share of the label spread evenly over all classes"
+        default=0.0,
+        ge=0,
+        lt=1,
+        description="fraction of the label distributed evenly over all classes",
     )
 
     def _per_image(self, logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
@@ -31,9 +34,9 @@ class CrossEntropy(Loss):
 
 
 class Focal(Loss):
-    """Focal loss: -(1 - p_y)^gamma ln p_y, which plays down images that are already right.
+    """Focal loss: -(1 - p_y)^gamma ln p_y, which reduces the weight of well-classified images.
 
-    The factor takes part in the gradient. gamma = 0 is cross-entropy. Probabilities: softmax.
+    The gradient includes that of the factor. gamma = 0 is cross-entropy. Probabilities: softmax.
     Source: Lin et al. 2017, Focal Loss for Dense Object Detection, equation 4.
     """
 
@@ -44,7 +47,7 @@ class Focal(Loss):
     def _per_image(self, logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
         log_p = torch.log_softmax(logits, dim=1)
         at_label = labels.unsqueeze(1)
-        # ln(1 - p_y) from the other classes: 1 - p_y itself rounds to 0, where a power below 1
+        # ln(1 - p_y) from the other classes, as 1 - p_y may round to 0, where a power below 1
         # has an infinite slope.
         log_rest = torch.logsumexp(log_p.scatter(1, at_label, -math.inf), dim=1)
         return -torch.exp(self.gamma * log_rest) * log_p.gather(1, at_label).squeeze(1)
@@ -61,7 +64,10 @@ class GeneralizedCrossEntropy(Loss):
     name: ClassVar[str] = "generalized_cross_entropy"
 
     q: float = Field(
-        default=0.7, gt=0, le=1, description="between cross-entropy and absolute error"
+        default=0.7,
+        gt=0,
+        le=1,
+        description="interpolates between cross-entropy (0) and absolute error (1)",
     )
 
     def _per_image(self, logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
@@ -72,7 +78,7 @@ class GeneralizedCrossEntropy(Loss):
 class SymmetricCrossEntropy(Loss):
     """Symmetric cross-entropy: alpha (-ln p_y) + beta (-sum_k p_k ln Y_k). Probabilities: softmax.
 
-    The logarithm of the zeros of Y is taken as ln 1e-4 (as in the authors' code), so the second
+    ln 0 is replaced by ln 1e-4 for the zeros of Y, as in the authors' code, so the second
     part is -ln 1e-4 (1 - p_y) = 9.21 (1 - p_y).
     Source: Wang et al. 2019, Symmetric Cross Entropy for Robust Learning with Noisy Labels.
     """
@@ -97,7 +103,7 @@ class Poly1(Loss):
 
     name: ClassVar[str] = "poly1"
 
-    epsilon: float = Field(default=2.0, ge=-1, description="added weight of the term 1 - p_y")
+    epsilon: float = Field(default=2.0, ge=-1, description="weight of the additional term 1 - p_y")
 
     def _per_image(self, logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
         log_p = label_log_probability(logits, labels)

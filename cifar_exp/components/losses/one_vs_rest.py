@@ -1,4 +1,4 @@
-"""Losses that set the label's logit against those of the other classes."""
+"""Losses that compare the label's logit with those of the other classes."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from cifar_exp.system.lazy_import import torch
 class BinaryCrossEntropy(Loss):
     """One-vs-all cross-entropy: sum_k [-Y_k ln s(z_k) - (1 - Y_k) ln(1 - s(z_k))], s the sigmoid.
 
-    A sum over classes. Probabilities: s(z_k) / sum_j s(z_j), the sigmoids scaled to sum 1.
+    A sum over classes. Probabilities: s(z_k) / sum_j s(z_j), the normalised sigmoids.
     Source: Rifkin and Klautau 2004, In Defense of One-Vs-All Classification.
     """
 
@@ -26,8 +26,8 @@ class BinaryCrossEntropy(Loss):
         return terms.sum(dim=1)
 
     def probabilities(self, logits: torch.Tensor) -> torch.Tensor:
-        """Map logits (N x C) to class probabilities: the sigmoids scaled to sum 1."""
-        # In logarithms, since the sigmoids of a row can all round to 0.
+        """Map logits (N x C) to class probabilities (N x C): the normalised sigmoids."""
+        # In log space, as all sigmoids of a row may round to 0.
         return torch.softmax(torch.nn.functional.logsigmoid(logits), dim=1)
 
 
@@ -35,14 +35,14 @@ class MultiMargin(Loss):
     """Multi-class hinge loss: (1 / C) sum_{i != y} max(0, margin - z_y + z_i)^p.
 
     The sum is divided by all C classes, as in torch.nn.MultiMarginLoss. Probabilities: softmax,
-    which ranks the classes rightly, but is not calibrated.
+    whose order is meaningful, but which are not calibrated.
     Source: Weston and Watkins 1999, Support Vector Machines for Multi-Class Pattern Recognition.
     """
 
     name: ClassVar[str] = "multi_margin"
 
-    margin: float = Field(default=1.0, gt=0, description="lead that the label's logit must have")
-    p: Literal[1, 2] = Field(default=1, description="power of each violation")
+    margin: float = Field(default=1.0, gt=0, description="required margin of the label's logit")
+    p: Literal[1, 2] = Field(default=1, description="exponent of each violation")
 
     def _per_image(self, logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
         return torch.nn.functional.multi_margin_loss(

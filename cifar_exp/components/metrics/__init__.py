@@ -1,1 +1,1 @@
-"""Measures of a classifier that do not depend on the loss it was trained with."""
+"""Metrics of a classifier that do not depend on the training loss."""

@@ -1,6 +1,6 @@
-"""Measures of a classifier that do not depend on the loss it was trained with.
+"""Metrics of a classifier that do not depend on the training loss.
 
-Everything is computed in float64. C is the number of classes, N that of the examples.
+All metrics are computed in float64. C is the number of classes, N the number of examples.
 """
 
 from __future__ import annotations
@@ -17,14 +17,14 @@ Floats = npt.NDArray[np.float64]
 Edges = npt.NDArray[np.float32]
 
 NUM_BINS = 15
-# Of bins of equal width; in float32 as confidences are, so that one of 1/5 lies on its edge
+# Equal-width bins; in float32 like confidences, so that a confidence of 1/5 lies on an edge
 UPPER_EDGES: Edges = (np.arange(1, NUM_BINS + 1) / NUM_BINS).astype(np.float32)
-FEWEST_CLASSES_FOR_TOP5 = 6  # among five classes or fewer every label is in the top five
+FEWEST_CLASSES_FOR_TOP5 = 6  # with five or fewer classes every label is in the top five
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class Outputs:
-    """What a network says of a split: what metrics are computed from."""
+    """The outputs of a network on a split, from which metrics are computed."""
 
     logits: npt.NDArray[np.floating]
     """N x C."""
@@ -37,40 +37,39 @@ class Outputs:
 
 @dataclass(frozen=True, kw_only=True)
 class Metric:
-    """A measure of a classifier: how it is computed, and how it is shown."""
+    """A metric of a classifier, with its computation and its format."""
 
     compute: Callable[[Outputs], float | None]
-    """Returns None where the measure says nothing of such data."""
+    """Returns None if the metric is not defined for the data."""
     label: str
-    """Its name for people."""
+    """The name in tables and figures."""
     smaller_is_better: bool = False
     percent: bool = True
-    """Whether it is shown in %."""
+    """Whether values are shown in %."""
 
     def text(self, value: float) -> str:
-        """Write a value without its unit."""
+        """Format a value without its unit."""
         return f"{100 * value:.2f}" if self.percent else f"{value:.4f}"
 
     @property
     def unit(self) -> str:
-        """What stands behind a value."""
+        """The unit after a value."""
         return " %" if self.percent else ""
 
     def difference(self, value: float) -> str:
-        """Write a difference of two values."""
+        """Format a difference of two values."""
         return f"{100 * value:.2f} points" if self.percent else f"{value:.4f}"
 
 
 def accuracy(predictions: Predictions) -> float:
-    """Return the share of examples whose largest logit is that of their class."""
+    """Return the fraction of examples whose largest logit is that of their class."""
     return float(predictions.correct.mean())
 
 
 def top5(logits: npt.NDArray[np.floating], labels: npt.NDArray[np.integer]) -> float | None:
-    """Return the share of examples whose class has one of the five largest logits.
+    """Return the fraction of examples whose class has one of the five largest logits.
 
-    Of equal logits the first counts as the larger, as in a prediction. None for data with fewer
-    than six classes.
+    Of equal logits the first counts as larger, as in a prediction. None for fewer than six classes.
 
     Args:
         logits: N x C.
@@ -80,14 +79,14 @@ def top5(logits: npt.NDArray[np.floating], labels: npt.NDArray[np.integer]) -> f
         return None
     own = np.take_along_axis(logits, labels[:, None], axis=1)
     earlier = np.arange(logits.shape[1]) < labels[:, None]
-    ahead = (logits > own) | ((logits == own) & earlier)
-    return float((np.count_nonzero(ahead, axis=1) < 5).mean())
+    ranked_higher = (logits > own) | ((logits == own) & earlier)
+    return float((np.count_nonzero(ranked_higher, axis=1) < 5).mean())
 
 
 def nll(probabilities: npt.NDArray[np.floating], labels: npt.NDArray[np.integer]) -> float:
     """Return the mean negative log-likelihood of the classes, in nats.
 
-    A probability that rounds to zero counts as the smallest normal float64, 2.2e-308, so that
+    A probability of zero is replaced by the smallest normal float64, 2.2e-308, so that
     the result stays finite.
 
     Args:
@@ -99,7 +98,7 @@ def nll(probabilities: npt.NDArray[np.floating], labels: npt.NDArray[np.integer]
 
 
 def brier(probabilities: npt.NDArray[np.floating], labels: npt.NDArray[np.integer]) -> float:
-    """Return the mean Brier score: sum over classes of (p - Y)^2, Y the label as a one-hot vector.
+    """Return the mean Brier score: sum over classes of (p - Y)^2, Y the one-hot label.
 
     From 0 to 2. Source: Brier 1950, Verification of Forecasts Expressed in Terms of Probability.
 
@@ -113,10 +112,10 @@ def brier(probabilities: npt.NDArray[np.floating], labels: npt.NDArray[np.intege
 
 
 def reliability(predictions: Predictions) -> tuple[Floats, Floats, Floats]:
-    """Return share of examples, mean confidence and accuracy of each bin of `ece`.
+    """Return fraction of examples, mean confidence and accuracy of each bin of `ece`.
 
-    Mean confidence and accuracy of an empty bin are NaN. The sum of share x |accuracy - mean
-    confidence| over bins with examples is `ece`.
+    Mean confidence and accuracy of an empty bin are NaN. The sum of fraction x |accuracy - mean
+    confidence| over non-empty bins is `ece`.
     """
     bins = _bins(predictions, UPPER_EDGES)
     counts = np.bincount(bins, minlength=NUM_BINS).astype(np.float64)
@@ -129,25 +128,25 @@ def reliability(predictions: Predictions) -> tuple[Floats, Floats, Floats]:
 def ece(predictions: Predictions) -> float:
     """Return the expected calibration error over 15 bins of equal width.
 
-    The sum over bins of |accuracy - mean confidence|, weighted with the bin's share of examples.
-    A bin holds its upper edge and not its lower one.
+    The sum over bins of |accuracy - mean confidence|, weighted by the bin's fraction of examples.
+    A bin includes its upper edge but not its lower edge.
     Source: Guo et al. 2017, On Calibration of Modern Neural Networks, equation 3.
     """
     return _calibration_error(predictions, UPPER_EDGES)
 
 
 def ece_adaptive(predictions: Predictions) -> float:
-    """Return the expected calibration error over 15 bins of equally many examples.
+    """Return the expected calibration error over 15 bins with equal numbers of examples.
 
-    Bin k ends at the confidence of rank ceil(k N / 15). Equal confidences share a bin, the first
-    that reaches them: to part them would make the result depend on the order of the examples.
-    Bins then differ in size, and some are empty; so they are with fewer examples than bins.
+    Bin k ends at the confidence of rank ceil(k N / 15). Equal confidences are in the same bin, the
+    first that reaches them, so that the result does not depend on the order of the examples. Bins
+    may then differ in size or be empty, as with fewer examples than bins.
     Source: Nguyen and O'Connor 2015, Posterior Calibration and Exploratory Analysis for Natural
     Language Processing Models.
     """
     ascending = np.sort(predictions.confidence)
     ranks = np.arange(1, NUM_BINS + 1) * len(ascending)
-    last = -(-ranks // NUM_BINS) - 1  # in whole numbers: no rounding moves an edge
+    last = -(-ranks // NUM_BINS) - 1  # in integers, so that rounding moves no edge
     return _calibration_error(predictions, ascending[last])
 
 
@@ -170,7 +169,7 @@ def _calibration_error(predictions: Predictions, upper_edges: Edges) -> float:
 
 
 def _bins(predictions: Predictions, upper_edges: Edges) -> npt.NDArray[np.intp]:
-    """Return the bin of each example, by the bins' upper edges, which belong to them."""
+    """Return the bin of each example; bins include their upper edges."""
     return np.searchsorted(upper_edges, predictions.confidence, side="left")
 
 
@@ -202,4 +201,4 @@ METRICS: dict[str, Metric] = {
         percent=False,
     ),
 }
-"""Every metric by its name, which is that in MLflow, too, as in `val/nll` and `test_nll`."""
+"""All metrics by name, which is also used in MLflow, as in `val/nll` and `test_nll`."""

@@ -1,4 +1,4 @@
-"""What a network says of each example of a split, beside the truth."""
+"""Predictions of a network on the examples of a split."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ class Predictions:
 
     Attributes:
         label: The class of the example; the smallest unsigned type that holds every class.
-        predicted: The class of the largest logit, the first of equals; of the same type.
-        confidence: The probability of the predicted class by the loss's own map, float32.
+        predicted: The class of the largest logit, the first of equal ones; of the same type.
+        confidence: The probability of the predicted class by the loss's map, float32.
     """
 
     label: npt.NDArray[np.unsignedinteger]
@@ -24,7 +24,7 @@ class Predictions:
 
     @property
     def correct(self) -> npt.NDArray[np.bool_]:
-        """Whether each prediction is right."""
+        """Whether each prediction is correct."""
         correct: npt.NDArray[np.bool_] = self.predicted == self.label
         return correct
 
@@ -36,7 +36,7 @@ def predict(
 ) -> Predictions:
     """Predict the class of the largest logit of each example.
 
-    Not of the largest probability: probabilities round to equals sooner than logits do.
+    Logits are used instead of probabilities, as probabilities become equal by rounding earlier.
 
     Args:
         logits: N x C.

@@ -1,4 +1,4 @@
-"""What a network reaches on one split, by the same metrics whatever loss it was trained with."""
+"""Scores of a network on one split, with the same metrics for every loss."""
 
 from __future__ import annotations
 
@@ -17,41 +17,41 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Scores:
-    """The metrics on one split, by their names in `METRICS`; None is left out."""
+    """The metrics on one split, by their names in `METRICS`; undefined ones are omitted."""
 
     values: Mapping[str, float]
 
     @property
     def accuracy(self) -> float:
-        """The share of examples whose class was predicted."""
+        """The fraction of correct predictions."""
         return self.values["accuracy"]
 
     def named(self, prefix: str) -> dict[str, float]:
-        """Return the scores by their names, with `prefix` before each."""
+        """Return the scores by name, with a prefix."""
         return {prefix + name: value for name, value in self.values.items()}
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class Evaluation:
-    """The scores of a split, and what was said of each of its examples."""
+    """The scores of a split and the prediction of each example."""
 
     scores: Scores
     predictions: Predictions
 
 
 def examine(logits: torch.Tensor, labels: torch.Tensor, loss: Loss) -> Evaluation:
-    """Score logits against labels, with the loss's map from logits to probabilities.
+    """Compute the scores and predictions of logits, with the loss's map to probabilities.
 
     Args:
         logits: N x C on the CPU, float32 or float64, all finite.
         labels: N class indices, int64.
-        loss: Used for its map alone, which is computed in float64.
+        loss: The loss, used only for its map to probabilities, which is computed in float64.
     """
-    raw, truth = logits.numpy(), labels.numpy()
+    raw, targets = logits.numpy(), labels.numpy()
     probabilities = loss.probabilities(logits.double()).numpy()
-    predictions = predict(raw, probabilities, truth)
+    predictions = predict(raw, probabilities, targets)
     outputs = Outputs(
-        logits=raw, probabilities=probabilities, labels=truth, predictions=predictions
+        logits=raw, probabilities=probabilities, labels=targets, predictions=predictions
     )
     found = {name: metric.compute(outputs) for name, metric in METRICS.items()}
     scores = Scores({name: value for name, value in found.items() if value is not None})

@@ -1,1 +1,1 @@
-"""The networks: what they are made of, and how one is built for images of a given shape."""
+"""Networks and their layers, built for images of a given shape."""

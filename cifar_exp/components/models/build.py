@@ -1,4 +1,4 @@
-"""How a network is built for images of a given shape, by its name."""
+"""Builds a network by name for images of a given shape."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ TORCHVISION = "torchvision:"
 
 
 def check_name(name: str) -> None:
-    """Raise ValueError, with the nearest or all choices, unless `build` knows the name."""
+    """Raise ValueError, with the nearest or all known names, if the network is unknown."""
     prefixed = name.startswith(TORCHVISION)
     known = _torchvision_names() if prefixed else [*MODELS, f"{TORCHVISION}NAME"]
     if name not in known:
@@ -30,28 +30,28 @@ def build(
     num_classes: int,
     seed: int,
 ) -> torch.nn.Module:
-    """Build a network that takes raw images and gives logits.
+    """Build a network that maps raw images to logits.
 
     Args:
-        name: a key of MODELS, or torchvision:NAME for torchvision's classification networks.
-        mean: of each channel over the training images, on the scale 0 to 1.
-        std: the standard deviations, likewise.
-        size: height and width of the images, in pixels.
-        num_classes: number of logits.
-        seed: the only thing the initial weights depend on; global random state stays as it is.
+        name: A key of MODELS, or torchvision:NAME for torchvision's classification networks.
+        mean: Mean of each channel over the training images, in 0..1.
+        std: Standard deviation of each channel, in 0..1.
+        size: Height and width of the images, in pixels.
+        num_classes: Number of logits.
+        seed: Seed of the initial weights; the global random state is not changed.
 
     Returns:
-        A sequence of `standardize` and `network`, from N x C x H x W uint8 to N x num_classes.
+        A Sequential of `standardize` and `network`: N x C x H x W uint8 to N x num_classes.
 
     Raises:
-        ValueError: the name is unknown, or the network cannot take images of this shape.
+        ValueError: The name is unknown, or the network cannot take images of this shape.
     """
-    from cifar_exp.components.models.standardize import Standardize  # noqa: PLC0415 - it needs torch
+    from cifar_exp.components.models.standardize import Standardize  # noqa: PLC0415 - imports torch
 
     check_name(name)
     channels = len(mean)
     with torch.random.fork_rng(devices=[]):
-        # Not torch.manual_seed, which would also reseed the GPUs.
+        # torch.manual_seed would also reseed the GPUs.
         torch.default_generator.manual_seed(seed)
         network = _builder(name)(channels=channels, size=size, num_classes=num_classes)
     layers = OrderedDict(standardize=Standardize(mean, std), network=network)
@@ -86,7 +86,7 @@ def _builder(name: str) -> Callable[..., torch.nn.Module]:
     return MODELS[name]
 
 
-# These two give several outputs in training, unless told otherwise.
+# These two have auxiliary outputs in training by default.
 _WITHOUT_AUXILIARY_HEADS: dict[str, dict[str, bool]] = {
     "googlenet": {"aux_logits": False, "init_weights": True},
     "inception_v3": {"aux_logits": False, "init_weights": True},

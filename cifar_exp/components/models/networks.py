@@ -1,4 +1,4 @@
-"""The networks: each entry of the table builds one for images of a given shape."""
+"""The networks: each function in `MODELS` builds one for images of a given shape."""
 
 from __future__ import annotations
 
@@ -9,21 +9,21 @@ from cifar_exp.system.lazy_import import LazyModule, torch, torchvision
 
 if TYPE_CHECKING:
     from cifar_exp.components.models import onednn
-else:  # it defines layers, so it needs torch
+else:  # it defines layers, so it imports torch
     onednn = LazyModule("cifar_exp.components.models.onednn")
 
 
 MODELS: dict[str, Callable[..., torch.nn.Module]] = {}
-"""Every network by its name."""
+"""All networks by name."""
 
 Builder = TypeVar("Builder", bound=Callable[..., "torch.nn.Module"])
 
 
 def network(build: Builder) -> Builder:
-    """Put a function that builds a network into the table, under its own name.
+    """Register a function that builds a network in `MODELS`, under its own name.
 
     Raises:
-        ValueError: The name is taken.
+        ValueError: The name is already registered.
     """
     if build.__name__ in MODELS:
         raise ValueError(f"there is a network {build.__name__!r} already")
@@ -31,8 +31,8 @@ def network(build: Builder) -> Builder:
     return build
 
 
-# Where a ReLU and a max-pooling follow a convolution, the pooling comes first below: the two
-# commute, values and gradients alike, and the ReLU then has a quarter of the work.
+# Max-pooling is placed before ReLU: they commute in values and gradients, and the ReLU then
+# processes a quarter of the elements.
 
 
 @network
@@ -40,7 +40,7 @@ def seed_cnn(*, channels: int, size: int, num_classes: int) -> torch.nn.Module:
     """The project's original network: three 5 x 5 convolutions, two linear layers, no activations.
 
     Each convolution is followed by 2 x 2 max-pooling, so images need at least 8 x 8 pixels.
-    Without activations the pooling is all that keeps it from being a linear map.
+    Max-pooling is the only non-linear operation.
     """
     return _seed_cnn("seed_cnn", torch.nn.Identity, channels, size, num_classes)
 
@@ -58,7 +58,7 @@ def _seed_cnn(
     size: int,
     num_classes: int,
 ) -> torch.nn.Module:
-    _require_size(name, size, least=8)
+    _require_size(name, size, minimum=8)
     nn, conv = torch.nn, onednn.BlockedConv2d
     return nn.Sequential(
         onednn.BlockedSequential(
@@ -80,16 +80,16 @@ def lenet(*, channels: int, size: int, num_classes: int) -> torch.nn.Module:
     parameters for CIFAR-10. Source: PyTorch tutorials, Training a Classifier, after LeCun et al.
     1998, Gradient-Based Learning Applied to Document Recognition.
     """
-    _require_size("lenet", size, least=16)
+    _require_size("lenet", size, minimum=16)
     nn, conv = torch.nn, onednn.BlockedConv2d
-    left = ((size - 4) // 2 - 4) // 2
+    side = ((size - 4) // 2 - 4) // 2
     return nn.Sequential(
         onednn.BlockedSequential(
             *(conv(channels, 6, 5), nn.MaxPool2d(2), nn.ReLU()),
             *(conv(6, 16, 5), nn.MaxPool2d(2), nn.ReLU()),
         ),
         nn.Flatten(),
-        *(nn.Linear(16 * left**2, 120), nn.ReLU()),
+        *(nn.Linear(16 * side**2, 120), nn.ReLU()),
         *(nn.Linear(120, 84), nn.ReLU()),
         nn.Linear(84, num_classes),
     )
@@ -104,9 +104,9 @@ def cifar10_3c3d(*, channels: int, size: int, num_classes: int) -> torch.nn.Modu
     weights, zero biases. 895,210 parameters for CIFAR-10. Source: Schneider et al. 2019, DeepOBS:
     A Deep Learning Optimizer Benchmark Suite.
     """
-    _require_size("cifar10_3c3d", size, least=16)
+    _require_size("cifar10_3c3d", size, minimum=16)
     nn, conv = torch.nn, onednn.BlockedConv2d
-    left = ((size - 4) // 2 - 2) // 2 // 2
+    side = ((size - 4) // 2 - 2) // 2 // 2
     network = nn.Sequential(
         onednn.BlockedSequential(
             *(conv(channels, 64, 5), nn.MaxPool2d(3, 2, ceil_mode=True), nn.ReLU()),
@@ -114,7 +114,7 @@ def cifar10_3c3d(*, channels: int, size: int, num_classes: int) -> torch.nn.Modu
             *(conv(96, 128, 3, padding=1), nn.MaxPool2d(3, 2, ceil_mode=True), nn.ReLU()),
         ),
         nn.Flatten(),
-        *(nn.Linear(128 * left**2, 512), nn.ReLU()),
+        *(nn.Linear(128 * side**2, 512), nn.ReLU()),
         *(nn.Linear(512, 256), nn.ReLU()),
         nn.Linear(256, num_classes),
     )
@@ -142,8 +142,9 @@ def resnet18(*, channels: int, size: int, num_classes: int) -> torch.nn.Module: 
     return cast("torch.nn.Module", network)
 
 
-def _require_size(name: str, size: int, *, least: int) -> None:
-    if size < least:
+def _require_size(name: str, size: int, *, minimum: int) -> None:
+    if size < minimum:
         raise ValueError(
-            f"model {name} needs images of at least {least} x {least} pixels, not {size} x {size}"
+            f"model {name} needs images of at least {minimum} x {minimum} pixels, "
+            f"not {size} x {size}"
         )

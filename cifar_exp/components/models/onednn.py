@@ -1,4 +1,4 @@
-"""Convolutional layers that train in the memory layout of oneDNN, where that is the fastest one."""
+"""Convolutional layers that train in oneDNN's memory layout, if it is the fastest one."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ from typing import cast
 
 import torch
 
-# With AMX these are the fastest kernels; on an AVX-512 processor without it those for channels-last
-# images take a fifth less time. It must not be raced at the start: layouts round differently.
+# With AMX these kernels are the fastest; on an AVX-512 CPU without AMX, channels-last kernels take
+# a fifth less time. The choice must not be measured at startup, as layouts round differently.
 IS_FASTEST = torch.backends.mkldnn.is_available() and bool(
     torch.cpu.get_capabilities().get("amx_bf16")
 )
@@ -15,16 +15,16 @@ PRECISIONS = (torch.float32, torch.bfloat16)
 
 
 class BlockedSequential(torch.nn.Sequential):
-    """Convolutions, poolings and ReLUs that stay in oneDNN's blocked layout from end to end.
+    """Convolutions, poolings and ReLUs that keep oneDNN's blocked layout between layers.
 
-    oneDNN, which computes them on CPUs, lays images out in blocks of channels. Between layers of
-    an ordinary network it converts back and forth; here it converts once at either end. That is
-    for training on a CPU with AMX: elsewhere, in evaluation and for torch.compile, which has
-    layouts of its own, this is a plain Sequential. Its convolutions are BlockedConv2d.
+    oneDNN stores images in blocks of channels on CPUs. In an ordinary network it converts the
+    layout at every layer; here it converts only at the beginning and the end. This applies to
+    training on a CPU with AMX. Elsewhere, in evaluation, and with torch.compile, which has its own
+    layouts, this is an ordinary Sequential. Its convolutions must be BlockedConv2d.
     """
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
-        """Map images N x C x H x W to features, as the layers one after another do."""
+        """Apply the layers to images N x C x H x W."""
         dtype = _convolution_dtype(images)
         on_this_cpu = (
             IS_FASTEST and images.device.type == "cpu" and not torch.compiler.is_compiling()
@@ -37,10 +37,10 @@ class BlockedSequential(torch.nn.Sequential):
 
 
 class BlockedConv2d(torch.nn.Conv2d):
-    """A convolution that takes blocked images, too; its padding is in numbers."""
+    """A convolution that also accepts blocked images; its padding must be numeric."""
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
-        """Map N x C x H x W images, blocked or not, to features of their layout and precision."""
+        """Map N x C x H x W images, blocked or not, to features in the same layout."""
         if not images.is_mkldnn:
             return super().forward(images)
         weight = self.weight.to(images.dtype)
@@ -51,10 +51,10 @@ class BlockedConv2d(torch.nn.Conv2d):
 
 
 def weight_format(network: torch.nn.Module, device: torch.device) -> torch.memory_format:
-    """Return the memory format in which a network's weights train fastest on a device.
+    """Return the memory format of a network's weights that trains fastest on a device.
 
-    Kernels of blocked convolutions reorder the weights at every call, fastest from contiguous
-    ones; all others want them in the order of the images, which come as channels_last.
+    Kernels of blocked convolutions reorder the weights at every call, which is fastest for
+    contiguous weights. All other kernels need the format of the images, which is channels_last.
     """
     on_this_cpu = IS_FASTEST and device.type == "cpu"
     is_blocked = on_this_cpu and any(
@@ -64,6 +64,6 @@ def weight_format(network: torch.nn.Module, device: torch.device) -> torch.memor
 
 
 def _convolution_dtype(images: torch.Tensor) -> torch.dtype:
-    """Return the precision that a plain convolution would compute these images in."""
+    """Return the precision in which an ordinary convolution would process these images."""
     autocast = torch.is_autocast_enabled("cpu")
     return torch.get_autocast_dtype("cpu") if autocast else images.dtype

@@ -1,4 +1,4 @@
-"""The first layer of every model: from raw images to standardised numbers."""
+"""The first layer of every model, which standardises raw images."""
 
 from collections.abc import Sequence
 
@@ -6,10 +6,9 @@ import torch
 
 
 class Standardize(torch.nn.Module):
-    """Maps raw images to (x / 255 - mean) / std, channel by channel.
+    """Maps raw images to (x / 255 - mean) / std, per channel.
 
-    Mean and standard deviation are on the scale 0 to 1 and are saved with the model, but not
-    trained.
+    Mean and standard deviation are in 0..1. They are saved with the model but not trained.
     """
 
     scale: torch.Tensor
@@ -26,8 +25,8 @@ class Standardize(torch.nn.Module):
         self.register_buffer("shift", (-means / stds).float())
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
-        """Map N x C x H x W images with values 0 to 255 (uint8) to floats; keeps the layout."""
-        # Spread over an image in its own layout, they meet it in one run of memory, not by pixel.
-        spread = torch.empty_like(images[:1], dtype=self.scale.dtype)
-        shift, scale = spread.clone().copy_(self.shift), spread.copy_(self.scale)
+        """Map N x C x H x W uint8 images to float32 in the same memory layout."""
+        # Expanded to an image in its layout, so that memory is read contiguously, not by pixel.
+        expanded = torch.empty_like(images[:1], dtype=self.scale.dtype)
+        shift, scale = expanded.clone().copy_(self.shift), expanded.copy_(self.scale)
         return torch.addcmul(shift, images.to(self.scale.dtype), scale)

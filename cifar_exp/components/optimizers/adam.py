@@ -1,4 +1,4 @@
-"""The Adam family: a mean gradient divided by the size of gradients."""
+"""The Adam family: the mean gradient divided by the magnitude of gradients."""
 
 from __future__ import annotations
 
@@ -30,7 +30,9 @@ class Adam(DecayingOptimizer):
     beta1: Beta1 = 0.9
     beta2: Beta2 = 0.999
     eps: Epsilon = 1e-8
-    amsgrad: bool = Field(default=False, description="divide by the largest mean square so far")
+    amsgrad: bool = Field(
+        default=False, description="divide by the maximum of all mean squares so far"
+    )
 
     def _make(self, groups: list[Group], lr: float) -> torch.optim.Optimizer:
         betas = (self.beta1, self.beta2)
@@ -51,7 +53,9 @@ class AdamW(DecayingOptimizer):
     beta1: Beta1 = 0.9
     beta2: Beta2 = 0.999
     eps: Epsilon = 1e-8
-    amsgrad: bool = Field(default=False, description="divide by the largest mean square so far")
+    amsgrad: bool = Field(
+        default=False, description="divide by the maximum of all mean squares so far"
+    )
 
     def _make(self, groups: list[Group], lr: float) -> torch.optim.Optimizer:
         betas = (self.beta1, self.beta2)
@@ -61,7 +65,7 @@ class AdamW(DecayingOptimizer):
 
 
 class NAdam(DecayingOptimizer):
-    """Adam with Nesterov momentum; weight decay is coupled, or decoupled on request.
+    """Adam with Nesterov momentum; weight decay is coupled, optionally decoupled.
 
     Source: Dozat 2016, Incorporating Nesterov Momentum into Adam.
     """
@@ -72,7 +76,7 @@ class NAdam(DecayingOptimizer):
     beta2: Beta2 = 0.999
     eps: Epsilon = 1e-8
     momentum_decay: float = Field(
-        default=0.004, ge=0, description="how fast the momentum rises to beta1"
+        default=0.004, ge=0, description="rate at which the momentum approaches beta1"
     )
     decoupled_weight_decay: DecoupledChoice = False
 
@@ -88,7 +92,7 @@ class NAdam(DecayingOptimizer):
 
 
 class RAdam(DecayingOptimizer):
-    """Rectified Adam; weight decay is coupled, or decoupled on request.
+    """Rectified Adam; weight decay is coupled, optionally decoupled.
 
     Source: Liu et al. 2020, On the Variance of the Adaptive Learning Rate and Beyond.
     """
@@ -111,7 +115,7 @@ class RAdam(DecayingOptimizer):
 
 
 class Adamax(DecayingOptimizer):
-    """Adam with the largest gradient in place of the mean square; weight decay is coupled.
+    """Adam with the infinity norm instead of the mean square; weight decay is coupled.
 
     Source: Kingma and Ba 2015, Adam: A Method for Stochastic Optimization, section 7.
     """

@@ -1,4 +1,4 @@
-"""Adaptive steps: gradients divided by the size of past gradients."""
+"""Adaptive optimizers: gradients divided by the magnitude of past gradients."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ class Adagrad(DecayingOptimizer):
         default=0.0, ge=0, description="step t uses lr / (1 + (t - 1) lr_decay)"
     )
     initial_accumulator_value: float = Field(
-        default=0.0, ge=0, description="start of the sum of squared gradients"
+        default=0.0, ge=0, description="initial value of the sum of squared gradients"
     )
     eps: Epsilon = 1e-10
 
@@ -85,7 +85,7 @@ class Adadelta(DecayingOptimizer):
 
 
 class Adafactor(DecayingOptimizer):
-    """Adafactor as torch has it, with relative steps of at most lr; weight decay is decoupled.
+    """Adafactor as in torch, with relative steps of at most lr; weight decay is decoupled.
 
     Source: Shazeer and Stern 2018, Adafactor: Adaptive Learning Rates with Sublinear Memory Cost.
     """
@@ -96,10 +96,12 @@ class Adafactor(DecayingOptimizer):
     beta2_decay: float = Field(
         default=-0.8, le=0, description="at step t the squared gradients decay by 1 - t^beta2_decay"
     )
-    # Torch's choice for float32: the distance from 1 to the next number.
+    # torch's default for float32: the machine epsilon.
     eps1: Epsilon = 2.0**-23
-    eps2: float = Field(default=1e-3, ge=0, description="least size of weights that steps scale to")
-    d: float = Field(default=1.0, ge=1, description="updates with a root mean square above are cut")
+    eps2: float = Field(
+        default=1e-3, ge=0, description="lower bound of the weights' size that scales steps"
+    )
+    d: float = Field(default=1.0, ge=1, description="updates are clipped to this root mean square")
 
     def _make(self, groups: list[Group], lr: float) -> torch.optim.Optimizer:
         return torch.optim.Adafactor(

@@ -1,4 +1,4 @@
-"""Gradient descent: steps along the gradient, or by its sign."""
+"""Gradient descent and sign-based steps."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ class SGD(DecayingOptimizer):
 
     momentum: Momentum = 0.0
     dampening: float = Field(
-        default=0.0, ge=0, le=1, description="share of the gradient kept out of the momentum"
+        default=0.0, ge=0, le=1, description="dampening of the gradient in the momentum"
     )
-    nesterov: bool = Field(default=False, description="Nesterov's form of momentum")
+    nesterov: bool = Field(default=False, description="whether to use Nesterov momentum")
 
     @model_validator(mode="after")
     def _nesterov_has_momentum(self) -> Self:
@@ -46,16 +46,20 @@ class SGD(DecayingOptimizer):
 
 
 class ASGD(DecayingOptimizer):
-    """Gradient descent whose step size falls over time; weight decay is coupled.
+    """Averaged gradient descent with a decreasing step size; weight decay is coupled.
 
-    The average of the iterates stays in the optimizer's state; the model keeps the last one.
+    The average of the iterates is in the optimizer's state; the model has the last iterate.
     Source: Polyak and Juditsky 1992, Acceleration of Stochastic Approximation by Averaging.
     """
 
     name: ClassVar[str] = "asgd"
 
-    lambd: float = Field(default=1e-4, ge=0, description="fall of the step size; also a decay")
-    alpha: float = Field(default=0.75, ge=0, le=1, description="power of the fall")
+    lambd: float = Field(
+        default=1e-4, ge=0, description="decay of the step size, and of the weights"
+    )
+    alpha: float = Field(
+        default=0.75, ge=0, le=1, description="exponent of the decay of the step size"
+    )
     t0: float = Field(default=1e6, ge=0, description="step at which averaging starts")
 
     def _make(self, groups: list[Group], lr: float) -> torch.optim.Optimizer:
@@ -63,16 +67,20 @@ class ASGD(DecayingOptimizer):
 
 
 class Rprop(Optimizer):
-    """Resilient propagation, meant for whole-data batches: steps by the sign of the gradient.
+    """Resilient propagation, for full-batch training: steps by the sign of the gradient.
 
-    There is no weight decay; lr is the first step size.
+    There is no weight decay; lr is the initial step size.
     Source: Riedmiller and Braun 1993, A Direct Adaptive Method for Faster Backpropagation Learning.
     """
 
     name: ClassVar[str] = "rprop"
 
-    eta_minus: float = Field(default=0.5, gt=0, lt=1, description="factor when the sign changes")
-    eta_plus: float = Field(default=1.2, gt=1, description="factor when the sign stays")
+    eta_minus: float = Field(
+        default=0.5, gt=0, lt=1, description="factor of the step size if the sign changes"
+    )
+    eta_plus: float = Field(
+        default=1.2, gt=1, description="factor of the step size if the sign stays the same"
+    )
     step_min: float = Field(default=1e-6, gt=0, description="smallest step size")
     step_max: float = Field(default=50.0, gt=0, description="largest step size")
 

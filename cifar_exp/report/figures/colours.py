@@ -1,4 +1,4 @@
-"""One colour a combination: the same in every figure, in the report's table and in MLflow."""
+"""Colours of combinations: the same in every figure, in the report's tables and in MLflow."""
 
 from __future__ import annotations
 
@@ -7,22 +7,22 @@ from dataclasses import dataclass
 
 from cifar_exp.comparison import Ranking
 
-# Okabe and Ito, Color Universal Design, 2008, without the yellow that white paper swallows.
+# Okabe and Ito, Color Universal Design, 2008, without yellow, which is hard to see on white.
 HUES = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#333333")
-# Of each hue: itself, then mixed with black (below 0) or with white.
+# Shades of a hue: the hue itself, then mixed with black (below 0) or white (above 0).
 SHADES = (0.0, -0.4, 0.4, -0.2, 0.2, -0.6, 0.6, -0.5, 0.5)
 GREY = "#b0b0b0"
 MARKERS = ("o", "s", "^", "D", "v", "P", "X")
-"""Of those that stand out: a reader who sees no colour tells them apart by these."""
+"""Markers of highlighted combinations, for readers who cannot distinguish the colours."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Palette:
-    """The colours of a ranking's combinations, and the few that stand out in crowded figures."""
+    """The colours of a ranking's combinations, and those that are highlighted in figures."""
 
     colours: Mapping[str, str]
     standing_out: tuple[str, ...]
-    """In rank order."""
+    """Names of the highlighted combinations, in rank order."""
 
     @property
     def crowded(self) -> bool:
@@ -30,20 +30,20 @@ class Palette:
         return len(self.standing_out) < len(self.colours)
 
     def line(self, name: str) -> str:
-        """Return the colour of a line: grey where it does not stand out."""
+        """Return the colour of a line: grey unless it is highlighted."""
         return self.colours[name] if name in self.standing_out else GREY
 
     def marker(self, name: str) -> str:
-        """Return the marker of a line; a small dot where it does not stand out."""
+        """Return the marker of a line: a small dot unless it is highlighted."""
         if name not in self.standing_out:
             return "."
         return MARKERS[self.standing_out.index(name)]
 
 
 def colours(names: Iterable[str]) -> dict[str, str]:
-    """Give each combination a colour as #rrggbb, by its place among all names in sorted order.
+    """Return a colour as #rrggbb for each combination, by its position in sorted order.
 
-    So it does not change with the ranking. Sixty-three differ, then they repeat.
+    So the colour does not depend on the rank. After 63 combinations the colours repeat.
     """
     return {
         name: _shade(HUES[position % len(HUES)], SHADES[position // len(HUES) % len(SHADES)])
@@ -52,15 +52,15 @@ def colours(names: Iterable[str]) -> dict[str, str]:
 
 
 def palette(ranking: Ranking) -> Palette:
-    """Let all combinations stand out, or the first ones of the best group where they are many."""
+    """Highlight all combinations or, if there are many, the first ones of the best group."""
     names = [row.combination for row in ranking.combinations]
     best = [row.combination for row in ranking.combinations if row.in_best_group]
-    few = names if len(names) <= len(MARKERS) else best or names
-    return Palette(colours=colours(names), standing_out=tuple(few[: len(MARKERS)]))
+    highlighted = names if len(names) <= len(MARKERS) else best or names
+    return Palette(colours=colours(names), standing_out=tuple(highlighted[: len(MARKERS)]))
 
 
 def _shade(colour: str, mixed: float) -> str:
-    """Mix a colour with white, or with black where `mixed` is below 0."""
-    other = 255 if mixed > 0 else 0
+    """Mix a colour with white, or with black if `mixed` is below 0."""
+    target = 255 if mixed > 0 else 0
     parts = [int(colour[start : start + 2], 16) for start in (1, 3, 5)]
-    return "#" + "".join(f"{round(p + abs(mixed) * (other - p)):02x}" for p in parts)
+    return "#" + "".join(f"{round(p + abs(mixed) * (target - p)):02x}" for p in parts)

@@ -1,4 +1,4 @@
-"""What a report shows beside the ranking itself."""
+"""The data of a report in addition to the ranking."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from cifar_exp.components.metrics.predictions import Predictions
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Evidence:
-    """Of each combination, by its name: epochs and predictions of its confirmations.
+    """Learning curves and predictions of the confirmations, by combination.
 
-    What a store does not hold is left out, and the report then says so.
+    Data that a store does not have is omitted, and the report says so.
     """
 
     curves: Curves = field(default_factory=dict)

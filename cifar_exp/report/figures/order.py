@@ -1,4 +1,4 @@
-"""Figures of the order: the table at a glance, differences to the first, seeds, P(best)."""
+"""Figures of the ranking: heat map, differences to the first, seeds, P(best)."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from cifar_exp.report.figures.picture import WIDTH, Picture, blank
 
 ROW_INCHES = 0.28
 EDGE_INCHES = 0.9
-LETTER_INCHES = 0.13  # of the widest letters
-LONG_NAME = 14  # letters; longer names below a column are turned
+LETTER_INCHES = 0.13  # width of the widest letters
+LONG_NAME = 14  # letters; longer column names are rotated
 
 
 def heat_map(ranking: Ranking) -> Picture | None:
@@ -31,9 +31,9 @@ def heat_map(ranking: Ranking) -> Picture | None:
     for row in rows:
         cells[losses.index(row.loss), optimizers.index(row.optimizer)] = scale * (row.mean or 0.0)
     longest = max(map(len, optimizers))
-    turned = longest if longest > LONG_NAME else 0
+    rotated = longest if longest > LONG_NAME else 0
     figure = blank(
-        EDGE_INCHES + 0.5 * len(losses) + LETTER_INCHES * turned,
+        EDGE_INCHES + 0.5 * len(losses) + LETTER_INCHES * rotated,
         max(WIDTH, 2.5 + 1.1 * len(optimizers) + LETTER_INCHES * max(map(len, losses))),
     )
     axes = figure.add_subplot()
@@ -44,13 +44,13 @@ def heat_map(ranking: Ranking) -> Picture | None:
     axes.set_xticks(range(len(optimizers)), optimizers)
     axes.set_yticks(range(len(losses)), losses)
     axes.tick_params(length=0, axis="both")
-    axes.tick_params(axis="x", rotation=90 if turned else 0)
+    axes.tick_params(axis="x", rotation=90 if rotated else 0)
     figure.colorbar(image, label=_label(ranking))
     for row in rows:
         position = (optimizers.index(row.optimizer), losses.index(row.loss))
-        share = float(np.ma.filled(image.norm(cells[position[1], position[0]]), 0.0))
-        dark = (share > 0.5) == ranking.smaller_is_better
-        axes.text(*position, _cell(ranking, row), ha="center", va="center", color="wk"[not dark])
+        fraction = float(np.ma.filled(image.norm(cells[position[1], position[0]]), 0.0))
+        is_dark = (fraction > 0.5) == ranking.smaller_is_better
+        axes.text(*position, _cell(ranking, row), ha="center", va="center", color="wk"[not is_dark])
         if row.in_best_group:
             axes.add_patch(_frame(position))
     return Picture(
@@ -58,13 +58,13 @@ def heat_map(ranking: Ranking) -> Picture | None:
         title="Every loss with every optimizer",
         caption=f"Mean {ranking.method.measure.label} with half the width of its "
         f"{_level(ranking)} interval; lighter is better. A red frame marks the best group: those "
-        "that cannot be told from the first.",
+        "that are not distinguishable from the first.",
         figure=figure,
     )
 
 
 def differences(ranking: Ranking) -> Picture | None:
-    """Draw how much worse than the first each combination is, with simultaneous intervals."""
+    """Draw the difference of each combination to the first, with simultaneous intervals."""
     rows = [row for row in ranking.combinations if row.difference_to_best is not None]
     if len(rows) < 2:
         return None
@@ -82,16 +82,16 @@ def differences(ranking: Ranking) -> Picture | None:
     axes.set_xlabel(f"worse than the first by ({_unit(ranking)})")
     return Picture(
         name="differences",
-        title="How much worse than the first",
+        title="Difference to the first",
         caption=f"Difference of means to the first, with {_level(ranking)} intervals that hold "
         "for all combinations together. Blue dots: the best group; dark squares: worse. The grey "
-        f"band is the difference that does not matter (±{ranking.rope:g} hundredths).",
+        f"band is the region of practical equivalence (±{ranking.rope:g} hundredths).",
         figure=figure,
     )
 
 
 def seeds(ranking: Ranking, palette: Palette) -> Picture | None:
-    """Draw each confirmation as a dot, with mean and interval."""
+    """Draw each confirmation as a dot, with the mean and its interval."""
     rows = _scored(ranking)
     if not rows:
         return None
@@ -116,28 +116,28 @@ def seeds(ranking: Ranking, palette: Palette) -> Picture | None:
     return Picture(
         name="seeds",
         title="Every seed",
-        caption="A dot is one confirmation: the best setting trained on a fresh seed and scored "
-        f"once on the test set. The stroke is the mean, the line its {_level(ranking)} interval.",
+        caption="Each dot is one confirmation: the best setting trained on a new seed and scored "
+        f"once on the test set. The mark is the mean, the line its {_level(ranking)} interval.",
         figure=figure,
     )
 
 
 def best_shares(ranking: Ranking, palette: Palette) -> Picture | None:
-    """Draw the probability of being the best as bars."""
+    """Draw the probability of being the best as a bar chart."""
     rows = [row for row in ranking.combinations if row.p_best is not None]
     if len(rows) < 2:
         return None
     figure, axes = rows_figure([_name(row) for row in rows])
     for position, row in enumerate(rows):
-        share = row.p_best or 0.0
-        axes.barh(position, share, height=0.65, color=palette.colours[row.combination])
-        axes.text(share + 0.01, position, f"{share:.2f}", va="center", fontsize=8)
+        fraction = row.p_best or 0.0
+        axes.barh(position, fraction, height=0.65, color=palette.colours[row.combination])
+        axes.text(fraction + 0.01, position, f"{fraction:.2f}", va="center", fontsize=8)
     axes.set_xlim(0, 1.08)
     axes.set_xlabel("P(best)")
     return Picture(
         name="p-best",
         title="Probability of being the best",
-        caption="Share of 10 000 draws of all means, given the seeds seen, in which the "
+        caption="Share of 10 000 draws of all means, given the observed seeds, in which the "
         "combination comes first.",
         figure=figure,
     )
@@ -148,7 +148,7 @@ def _scored(ranking: Ranking) -> list[Row]:
 
 
 def rows_figure(names: Sequence[str]) -> tuple[Figure, Axes]:
-    """Return a figure with a line a name, the first one at the top, and its axes."""
+    """Return a figure with one row per name, the first at the top, and its axes."""
     longest = LETTER_INCHES * max(map(len, names))
     figure = blank(EDGE_INCHES + ROW_INCHES * len(names), max(WIDTH, WIDTH / 2 + longest))
     axes = figure.add_subplot()

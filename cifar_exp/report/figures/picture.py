@@ -1,4 +1,4 @@
-"""A figure of the report with its words, and how it is stored."""
+"""A figure of the report with title and caption, and its storage."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ from matplotlib.figure import Figure
 DOTS_PER_INCH = 130
 WIDTH = 7.5  # inches
 STYLE: dict[str, Any] = {
-    "svg.fonttype": "none",  # names stay text that can be searched
-    "svg.hashsalt": "cifar_exp",  # the same figure gives the same file
-    "text.parse_math": False,  # a name with a $ is no formula
+    "svg.fonttype": "none",  # keep names searchable
+    "svg.hashsalt": "cifar_exp",  # makes the file reproducible
+    "text.parse_math": False,  # a name with a $ is not a formula
     "font.family": "sans-serif",
     "font.sans-serif": ["DejaVu Sans", "Verdana", "Arial"],
     "font.size": 9,
@@ -33,10 +33,10 @@ STYLE: dict[str, Any] = {
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Picture:
-    """A figure; `caption` says what it shows and how to read it."""
+    """A figure; `caption` explains what it shows and how to read it."""
 
     name: str
-    """Of its files."""
+    """Name of its files, without suffix."""
     title: str
     caption: str
     figure: Figure
@@ -44,7 +44,7 @@ class Picture:
 
 @contextmanager
 def style() -> Iterator[None]:
-    """Draw and store all figures alike, whatever the user's own settings of matplotlib are."""
+    """Use the style of the report, independent of the user's matplotlib settings."""
     with mpl.rc_context():
         mpl.rcdefaults()
         mpl.rcParams.update(cast(Any, STYLE))
@@ -52,21 +52,21 @@ def style() -> Iterator[None]:
 
 
 def blank(rows: float, width: float = WIDTH) -> Figure:
-    """Return an empty figure that is `rows` inches high."""
+    """Return an empty figure of height `rows` and width `width`, in inches."""
     return Figure(figsize=(width, rows), layout="constrained")
 
 
 def store(picture: Picture, folder: Path) -> str:
-    """Write a picture as PNG and SVG into a folder; return the SVG as a part of a page."""
+    """Write a picture as PNG and SVG into a folder; return the SVG element for a page."""
     picture.figure.savefig(folder / f"{picture.name}.png", dpi=DOTS_PER_INCH)
     text = io.StringIO()
     picture.figure.savefig(text, format="svg", metadata={"Date": None})
     (folder / f"{picture.name}.svg").write_text(text.getvalue(), encoding="utf-8")
-    return _part_of_page(text.getvalue(), picture)
+    return _svg_element(text.getvalue(), picture)
 
 
-def _part_of_page(svg: str, picture: Picture) -> str:
-    """Leave out what only a file needs, and make ids differ from those of other pictures."""
+def _svg_element(svg: str, picture: Picture) -> str:
+    """Return the SVG element without file metadata, and with ids that are unique in the page."""
     element = svg[svg.index("<svg") :]
     element = re.sub(r"<metadata>.*?</metadata>", "", element, flags=re.DOTALL)
     element = re.sub(r'\bid="', f'id="{picture.name}-', element)

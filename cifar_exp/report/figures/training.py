@@ -1,4 +1,4 @@
-"""Figures of the confirmations: learning curves, and how far confidence can be trusted."""
+"""Figures of the confirmations: learning curves and reliability diagrams."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ from cifar_exp.report.figures.evidence import Evidence
 from cifar_exp.report.figures.picture import Picture, blank
 from cifar_exp.report.figures.tuning import CROWDED, add_legend, legend_inches
 
-PANELS_A_LINE = 4
-MOST_PANELS = 12
+PANELS_PER_ROW = 4
+MAX_PANELS = 12
 
 
 def learning_curves(ranking: Ranking, curves: Curves, palette: Palette) -> Picture | None:
-    """Draw validation accuracy over epochs: the mean of the seeds, and a band from end to end."""
+    """Draw validation accuracy over epochs: mean over seeds, with a band from lowest to highest."""
     names = [
         row.combination for row in ranking.combinations if any(curves.get(row.combination, ()))
     ]
@@ -49,12 +49,12 @@ def learning_curves(ranking: Ranking, curves: Curves, palette: Palette) -> Pictu
 
 
 def reliability_diagrams(ranking: Ranking, evidence: Evidence, palette: Palette) -> Picture | None:
-    """Draw accuracy over confidence, a panel a combination."""
+    """Draw accuracy over confidence, one panel per combination."""
     known = [row for row in ranking.combinations if evidence.predictions.get(row.combination)]
     if not known:
         return None
-    rows = known[:MOST_PANELS]
-    columns = min(PANELS_A_LINE, len(rows))
+    rows = known[:MAX_PANELS]
+    columns = min(PANELS_PER_ROW, len(rows))
     lines = -(-len(rows) // columns)
     figure = blank(0.4 + 2.1 * lines)
     panels = list(figure.subplots(lines, columns, squeeze=False, sharex=True, sharey=True).flat)
@@ -64,37 +64,37 @@ def reliability_diagrams(ranking: Ranking, evidence: Evidence, palette: Palette)
         axes.set_visible(False)
     figure.supxlabel("confidence", fontsize=9)
     figure.supylabel("accuracy", fontsize=9)
-    left = f" The first {MOST_PANELS} of {len(known)}." if len(known) > MOST_PANELS else ""
+    omitted = f" The first {MAX_PANELS} of {len(known)}." if len(known) > MAX_PANELS else ""
     return Picture(
         name="reliability",
-        title="Can the confidence be trusted?",
+        title="Calibration",
         caption="Test images of all confirmations, by the probability of the predicted class in "
-        f"{NUM_BINS} bins: on the diagonal confidence is right, below it too high. Grey bars: "
-        f"share of the images. ECE: mean of the confirmations.{left}",
+        f"{NUM_BINS} bins: on the diagonal, confidence equals accuracy; below it, it is too high. "
+        f"Grey bars: share of the images. ECE: mean of the confirmations.{omitted}",
         figure=figure,
     )
 
 
 def _curve(axes: Axes, name: str, curves: Sequence[Curve], palette: Palette) -> None:
-    """Draw the curves of one combination; where one ended early, the others go on."""
+    """Draw the curves of one combination; the mean of an epoch is over the curves that reach it."""
     by_epoch: dict[int, list[float]] = {}
     for curve in curves:
         for point in curve:
             by_epoch.setdefault(point.epoch, []).append(100 * point.accuracy)
     epochs = sorted(by_epoch)
-    stands_out = name in palette.standing_out
+    highlighted = name in palette.standing_out
     axes.plot(
         epochs,
         [statistics.fmean(by_epoch[epoch]) for epoch in epochs],
         color=palette.line(name),
-        marker=palette.marker(name) if stands_out else None,
+        marker=palette.marker(name) if highlighted else None,
         markersize=4,
         markevery=max(1, len(epochs) // 12),
-        linewidth=1.5 if stands_out else 0.8,
+        linewidth=1.5 if highlighted else 0.8,
         label=name,
     )
-    if stands_out:
-        low, high = ([end(by_epoch[epoch]) for epoch in epochs] for end in (min, max))
+    if highlighted:
+        low, high = ([extreme(by_epoch[epoch]) for epoch in epochs] for extreme in (min, max))
         axes.fill_between(epochs, low, high, color=palette.line(name), alpha=0.15, linewidth=0)
 
 
@@ -107,8 +107,8 @@ def _reliability(
         confidence=np.concatenate([of_seed.confidence for of_seed in predictions]),
     )
     share, confidence, accuracy = reliability(pooled)
-    places = (np.arange(NUM_BINS) + 0.5) / NUM_BINS
-    axes.bar(places, share, width=0.9 / NUM_BINS, color="#dddddd")
+    centres = (np.arange(NUM_BINS) + 0.5) / NUM_BINS
+    axes.bar(centres, share, width=0.9 / NUM_BINS, color="#dddddd")
     axes.plot([0, 1], [0, 1], color="#666666", linewidth=0.8, linestyle="--")
     seen = share > 0
     axes.plot(
@@ -119,11 +119,11 @@ def _reliability(
         markersize=3.5,
     )
     error = row.metric_means.get("test_ece")
-    measured = "" if error is None else f"\nECE {error:.3f}"
-    axes.set_title(f"{_short(row.combination)}{measured}", fontsize=8)
+    ece = "" if error is None else f"\nECE {error:.3f}"
+    axes.set_title(f"{_short(row.combination)}{ece}", fontsize=8)
     axes.set(xlim=(0, 1), ylim=(0, 1))
 
 
 def _short(name: str) -> str:
-    """Break a long name at its plus sign, so that it fits above a panel."""
+    """Break a long name after its plus sign, so that it fits above a panel."""
     return name if len(name) <= 22 else name.replace("+", "+\n", 1)

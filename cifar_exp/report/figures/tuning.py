@@ -1,4 +1,4 @@
-"""Figures of tuning: response to the learning rate, budget curves, accuracy against cost."""
+"""Figures of tuning: response to the learning rate, budget curves, accuracy against time."""
 
 from __future__ import annotations
 
@@ -11,19 +11,19 @@ from cifar_exp.comparison import Ranking, Row
 from cifar_exp.report.figures.colours import GREY, Palette
 from cifar_exp.report.figures.picture import Picture, blank
 
-PANELS_A_LINE = 3
+PANELS_PER_ROW = 3
 CROWDED = " Colours and markers: the best group; grey: the others."
 
 
 def lr_response(ranking: Ranking, palette: Palette) -> Picture | None:
-    """Draw validation accuracy over learning rate, a panel an optimizer."""
+    """Draw validation accuracy over learning rate, one panel per optimizer."""
     rows = [row for row in ranking.combinations if row.lr_response]
     if not rows:
         return None
     optimizers = sorted({row.optimizer for row in rows})
-    lines = -(-len(optimizers) // PANELS_A_LINE)
+    lines = -(-len(optimizers) // PANELS_PER_ROW)
     figure = blank(0.3 + 2.5 * lines + legend_inches(palette))
-    columns = min(PANELS_A_LINE, len(optimizers))
+    columns = min(PANELS_PER_ROW, len(optimizers))
     panels = list(figure.subplots(lines, columns, squeeze=False, sharey=True).flat)
     for axes, optimizer in zip(panels, optimizers, strict=False):
         axes.set_title(optimizer, fontsize=9)
@@ -31,7 +31,7 @@ def lr_response(ranking: Ranking, palette: Palette) -> Picture | None:
         axes.xaxis.set_major_formatter(lambda rate, _: f"{rate:g}")
         axes.xaxis.set_minor_formatter(NullFormatter())
         axes.set_xlabel("learning rate")
-        for row in _behind_first(rows, palette):
+        for row in _grey_first(rows, palette):
             if row.optimizer == optimizer:
                 rates, accuracies = zip(*row.lr_response, strict=True)
                 _line(axes, row.combination, rates, accuracies, palette)
@@ -49,13 +49,13 @@ def lr_response(ranking: Ranking, palette: Palette) -> Picture | None:
 
 
 def budget(ranking: Ranking, palette: Palette) -> Picture | None:
-    """Draw the best validation accuracy after each number of trials."""
+    """Draw the best validation accuracy over the number of trials."""
     rows = [row for row in ranking.combinations if row.expected_best]
     if not rows:
         return None
     figure = blank(3.6 + legend_inches(palette))
     axes = figure.add_subplot()
-    for row in _behind_first(rows, palette):
+    for row in _grey_first(rows, palette):
         trials = range(1, 1 + len(row.expected_best))
         _line(axes, row.combination, trials, row.expected_best, palette)
     axes.set_xlabel("trials")
@@ -64,15 +64,15 @@ def budget(ranking: Ranking, palette: Palette) -> Picture | None:
     add_legend([axes], palette)
     return Picture(
         name="budget",
-        title="What tuning buys",
-        caption=f"Best validation accuracy after so many trials: {ranking.budget_curve}."
+        title="Budget curves",
+        caption=f"Best validation accuracy over the number of trials: {ranking.budget_curve}."
         f"{CROWDED if palette.crowded else ''}",
         figure=figure,
     )
 
 
 def cost(ranking: Ranking, palette: Palette) -> Picture | None:
-    """Draw the mean of the yardstick over the training time of all trials."""
+    """Draw the mean yardstick over the training time of all trials."""
     rows = [row for row in ranking.combinations if row.mean is not None and row.seconds > 0]
     if not rows:
         return None
@@ -80,7 +80,7 @@ def cost(ranking: Ranking, palette: Palette) -> Picture | None:
     scale = 100 if measure.percent else 1
     figure = blank(3.6 + legend_inches(palette))
     axes = figure.add_subplot()
-    for row in _behind_first(rows, palette):
+    for row in _grey_first(rows, palette):
         name = row.combination
         axes.plot(
             row.seconds,
@@ -96,19 +96,19 @@ def cost(ranking: Ranking, palette: Palette) -> Picture | None:
     better = "Lower" if ranking.smaller_is_better else "Higher"
     return Picture(
         name="cost",
-        title="Result against time",
+        title="Result and tuning time",
         caption=f"{better} and further left is better. The time is that of all trials of a "
-        f"combination, confirmations apart.{CROWDED if palette.crowded else ''}",
+        f"combination, without confirmations.{CROWDED if palette.crowded else ''}",
         figure=figure,
     )
 
 
 def add_legend(axes: Sequence[Axes], palette: Palette) -> None:
-    """Name the lines that stand out below the axes, in rank order."""
+    """Add a legend of the highlighted lines below the axes, in rank order."""
     shown = {
         label: handle
-        for axes_of in axes
-        for handle, label in zip(*axes_of.get_legend_handles_labels(), strict=True)
+        for panel in axes
+        for handle, label in zip(*panel.get_legend_handles_labels(), strict=True)
     }
     names = [name for name in palette.standing_out if name in shown]
     longest = max(map(len, names), default=0)
@@ -122,22 +122,22 @@ def add_legend(axes: Sequence[Axes], palette: Palette) -> None:
 
 
 def legend_inches(palette: Palette) -> float:
-    """Return how high the legend is."""
+    """Return the height of the legend in inches."""
     longest = max(map(len, palette.standing_out), default=0)
     columns = 3 if longest < 26 else 2 if longest < 40 else 1
     return 0.2 * -(-len(palette.standing_out) // columns)
 
 
-def _behind_first(rows: Sequence[Row], palette: Palette) -> list[Row]:
-    """Put what is drawn in grey first, so that it lies behind the others."""
+def _grey_first(rows: Sequence[Row], palette: Palette) -> list[Row]:
+    """Sort grey lines first, so that they are drawn behind the others."""
     return sorted(rows, key=lambda row: row.combination in palette.standing_out)
 
 
 def _line(
-    axes: Axes, name: str, places: Sequence[float], accuracies: Sequence[float], palette: Palette
+    axes: Axes, name: str, positions: Sequence[float], accuracies: Sequence[float], palette: Palette
 ) -> None:
     axes.plot(
-        places,
+        positions,
         [100 * value for value in accuracies],
         color=palette.line(name),
         marker=palette.marker(name),

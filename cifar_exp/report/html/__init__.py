@@ -1,1 +1,1 @@
-"""The page of the report."""
+"""The HTML page of the report."""

@@ -1,4 +1,4 @@
-"""The report as one HTML file that needs no script and no network."""
+"""The report as one HTML file, without scripts and external resources."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ TEMPLATE = Path(__file__).with_name("page.html.jinja")
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Section:
-    """A part of the page: a figure, a table, or a line that says why there is none."""
+    """A section of the page: a figure, a table, or a text that says why there is none."""
 
     id: str
     title: str
@@ -30,17 +30,17 @@ class Section:
 
 
 def page(ranking: Ranking, palette: Palette, sections: Sequence[Section]) -> str:
-    """Return the page; every text is escaped, the figures' SVG is taken as it is."""
+    """Return the HTML of the page; all text is escaped except the SVG of figures."""
     environment = Environment(
         loader=FileSystemLoader(TEMPLATE.parent), autoescape=True, undefined=StrictUndefined
     )
-    said = sentences(ranking)
-    apart = {verdict(ranking), *fairness(ranking)}
+    texts = sentences(ranking)
+    shown_elsewhere = {verdict(ranking), *fairness(ranking)}
     return environment.get_template(TEMPLATE.name).render(
         ranking=ranking,
         about=_about(ranking),
         verdict=_verdict(ranking),
-        sentences=[text for text in said if text not in apart],
+        sentences=[text for text in texts if text not in shown_elsewhere],
         sections=[
             {
                 "id": section.id,
@@ -60,28 +60,28 @@ def page(ranking: Ranking, palette: Palette, sections: Sequence[Section]) -> str
 
 
 def _about(ranking: Ranking) -> str:
-    """Say what was compared."""
-    given = ranking.definition
+    """Return a sentence about what was compared."""
+    definition = ranking.definition
     trials = sum(row.trials for row in ranking.combinations)
     confirmed = sum(row.seeds + row.seeds_failed for row in ranking.combinations)
-    what = [given[name] for name in ("dataset", "model") if name in given]
-    epochs = [f"{given['epochs']} epochs"] if "epochs" in given else []
+    subject = [definition[name] for name in ("dataset", "model") if name in definition]
+    epochs = [f"{definition['epochs']} epochs"] if "epochs" in definition else []
     count = len(ranking.combinations)
     counted = [
         f"{count} combination{'' if count == 1 else 's'} of loss and optimizer",
         f"{trials} trials",
         f"{confirmed} confirmations",
     ]
-    return ", ".join([*what, *epochs, *counted]) + "."
+    return ", ".join([*subject, *epochs, *counted]) + "."
 
 
 def _verdict(ranking: Ranking) -> str:
-    """Say who is best in one paragraph, and what to beware of."""
-    said = verdict(ranking) or "No combination has a result yet, so there is nothing to rank."
+    """Return the verdict, the mean of the first combination, and warnings, as one paragraph."""
+    sentence = verdict(ranking) or "No combination has a result yet, so there is nothing to rank."
     first = [
         f"The first has a mean {ranking.method.measure.label} of {mean_text(ranking, row)} over "
         f"{len(row.values)} seed{'' if len(row.values) == 1 else 's'}."
         for row in ranking.combinations[:1]
         if row.mean is not None
     ]
-    return " ".join([said, *first, *warnings(ranking)])
+    return " ".join([sentence, *first, *warnings(ranking)])

@@ -1,4 +1,4 @@
-"""The tables of the report, every cell as text."""
+"""The tables of the report, with all cells as text."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ from cifar_exp.system.formatting import duration
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Line:
-    """One line of a table, with the colour of its combination."""
+    """One row of a table, with the colour of its combination."""
 
     cells: Sequence[str]
     colour: str | None = None
     best: bool = False
-    """Whether it is of the best group."""
+    """Whether the combination is in the best group."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Table:
-    """A table of a page; the cells of column `head` name their lines."""
+    """A table of the page; column `head` contains the row headers."""
 
     name: str
     caption: str
@@ -32,11 +32,11 @@ class Table:
     lines: Sequence[Line]
     head: int = 0
     text_columns: Collection[int] = (0,)
-    """Columns of words, which stand at the left."""
+    """Columns with text, which are left-aligned."""
 
 
 def ranking_table(ranking: Ranking, palette: Palette) -> Table:
-    """Return the ranking as the terminal shows it."""
+    """Return the ranking with the columns of the terminal output."""
     measure = ranking.method.measure
     direction = "smaller is better" if ranking.smaller_is_better else "larger is better"
     return Table(
@@ -51,45 +51,45 @@ def ranking_table(ranking: Ranking, palette: Palette) -> Table:
 
 
 def target_table(ranking: Ranking, palette: Palette) -> Table | None:
-    """Return how fast each combination got to the target; None where no epochs are known."""
+    """Return the time to target of each combination; None if no epochs are known."""
     timed = [row for row in ranking.combinations if row.time_to_target is not None]
     if ranking.target is None or not timed:
         return None
     return Table(
         name="table-target",
         caption=f"To {100 * ranking.target:.1f} % validation accuracy: how many confirmations "
-        "reached it, and the median of epochs and of seconds. One that did not is not left out: it "
-        "took longer than it lasted (Kaplan-Meier). A dash: fewer than half reached it.",
+        "reached it, and the median of epochs and of seconds. A confirmation that did not reach it "
+        "is censored at its end (Kaplan-Meier). A dash: fewer than half reached it.",
         headers=("combination", "reached", "epochs", "seconds"),
         lines=[_line(row, palette, _target_cells(row)) for row in timed],
     )
 
 
 def variance_table(ranking: Ranking) -> Table | None:
-    """Return how much of the variance each factor explains; None where it cannot be split."""
+    """Return the share of the variance of each factor; None if it cannot be split."""
     if not ranking.two_way:
         return None
     return Table(
         name="table-variance",
         caption=f"Analysis of variance of the {ranking.method.measure.label} of all confirmations: "
-        "share of the variance (omega squared) that is due to each, and the p-value of its F test. "
-        "loss:optimizer is what a pair does beyond its loss and its optimizer; residual is noise.",
+        "the share of the variance (omega squared) of each source, and the p-value of its F test. "
+        "loss:optimizer is their interaction; residual is noise.",
         headers=("source", "share", "degrees of freedom", "F", "p"),
         lines=[Line(cells=_source_cells(source)) for source in ranking.two_way],
     )
 
 
 def tuning_table(ranking: Ranking, palette: Palette) -> Table | None:
-    """Return what choosing the best trial flatters, and how much the learning rate matters."""
+    """Return the winner's curse and the sensitivity to the learning rate of each combination."""
     rows = [row for row in ranking.combinations if row.val_accuracy is not None]
     if not rows:
         return None
     return Table(
         name="table-tuning",
-        caption="Validation accuracy in %: of the best trial, of the same setting on fresh seeds, "
-        "and the gap, by which choosing the best flatters (winner's curse). Then the share of "
-        "trials that diverged, the end of the range that the best learning rate lies at, if it "
-        "does, and the points lost at a third and at three times the best learning rate "
+        caption="Validation accuracy in %: of the best trial, of the same setting on new seeds, "
+        "and the gap, the bias from choosing the best (winner's curse). Then the share of "
+        "trials that diverged, the end of the range if the best learning rate lies "
+        "at one, and the points lost at a third and at three times the best learning rate "
         "(interpolated; a dash: no trials there).",
         headers=(
             "combination",
@@ -106,10 +106,10 @@ def tuning_table(ranking: Ranking, palette: Palette) -> Table | None:
 
 
 def fairness_table(ranking: Ranking) -> Table:
-    """Return which conditions were the same for all combinations."""
+    """Return the conditions and whether they were the same for all combinations."""
     return Table(
         name="table-fairness",
-        caption="Whether all combinations were treated alike; a different value names its "
+        caption="Whether all combinations had the same conditions; a different value names its "
         "combinations.",
         headers=("condition", "value", "the same for all"),
         lines=[
@@ -127,7 +127,7 @@ def fairness_table(ranking: Ranking) -> Table:
 
 
 def made_table(ranking: Ranking) -> Table:
-    """Return the definition of the sweep and how its combinations were compared."""
+    """Return the definition of the sweep and the settings of the comparison."""
     pairs = {
         **ranking.definition,
         "yardstick": ranking.yardstick,
@@ -136,7 +136,7 @@ def made_table(ranking: Ranking) -> Table:
     }
     return Table(
         name="table-made",
-        caption="The sweep's parameters as MLflow holds them, and the comparison's.",
+        caption="The parameters of the sweep, as stored in MLflow, and of the comparison.",
         headers=("parameter", "value"),
         lines=[Line(cells=pair) for pair in pairs.items()],
         text_columns=(0, 1),

@@ -1,1 +1,1 @@
-"""A ranking as text: table, sentences, CSV, JSON, Markdown."""
+"""A ranking as text: table, sentences, CSV, JSON and Markdown."""

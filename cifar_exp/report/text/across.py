@@ -15,12 +15,12 @@ NOT_KNOWN = "-"
 
 
 def across_headers(across: Across) -> tuple[str, ...]:
-    """Name the columns of `across_cells`."""
+    """Return the column headers of `across_cells`."""
     return ("mean rank", LEFT, *across.experiments, "best", "holds")
 
 
 def across_cells(across: Across, row: AcrossRow) -> tuple[str, ...]:
-    """Write a combination for people, in the order of `across_headers`."""
+    """Format a combination for the table, in the order of `across_headers`."""
     return (
         f"{row.mean_rank:.2f}",
         row.combination,
@@ -31,19 +31,19 @@ def across_cells(across: Across, row: AcrossRow) -> tuple[str, ...]:
 
 
 def across_sentences(across: Across) -> list[str]:
-    """Say who is first over all experiments, how far they agree, and how sure that is."""
-    said = (_first, _agreement, _holding, _difference, _left_out)
-    return [text for text in (say(across) for say in said) if text]
+    """Return the sentences below the table: the first, agreement, stable ranks and the test."""
+    writers = (_first, _agreement, _holding, _difference, _left_out)
+    return [text for text in (write(across) for write in writers) if text]
 
 
 def across_json(across: Across) -> str:
-    """Write a comparison as JSON, with the sentences that stand below its table."""
+    """Format a comparison as JSON, with the sentences below its table."""
     document = {**asdict(across), "sentences": across_sentences(across)}
     return json.dumps(document, indent=2, allow_nan=False) + "\n"
 
 
 def across_csv(across: Across) -> str:
-    """Write a comparison as CSV, a line a combination and experiment."""
+    """Format a comparison as CSV, with one line per combination and experiment."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     fields = ("rank", "mean", "rank_low", "rank_high", "in_best_group")
@@ -56,7 +56,7 @@ def across_csv(across: Across) -> str:
 
 
 def across_markdown(across: Across) -> str:
-    """Write a comparison as a Markdown table, and what it says as a list below."""
+    """Format a comparison as a Markdown table, with its sentences as a list below."""
     names = across_headers(across)
     lines = [names, tuple("---" if name == LEFT else "---:" for name in names)]
     lines += [across_cells(across, row) for row in across.combinations]
@@ -100,9 +100,9 @@ def _holding(across: Across) -> str:
     holding = [row.combination for row in rows if row.holds_place]
     moving = [row.combination for row in rows if row.holds_place is False]
     if not holding and not moving:
-        return "No seeds show a spread, so which places are held cannot be said."
+        return "The seeds show no spread, so the stability of ranks is not known."
     return (
-        f"Hold their place (one rank lies in the 90 % intervals of all experiments): "
+        f"Keep their rank (one rank lies in the 90 % intervals of all experiments): "
         f"{_listed(holding)}. Do not: {_listed(moving)}."
     )
 
@@ -110,8 +110,8 @@ def _holding(across: Across) -> str:
 def _difference(across: Across) -> str:
     if across.critical_difference is None:
         return (
-            f"{len(across.experiments)} experiments are too few to compare mean ranks by a test; "
-            f"from {ENOUGH_EXPERIMENTS} on there is one."
+            f"{len(across.experiments)} experiments are too few to test differences of mean ranks; "
+            f"the test needs {ENOUGH_EXPERIMENTS}."
         )
     first, *others = across.combinations
     limit = first.mean_rank + across.critical_difference
@@ -127,7 +127,7 @@ def _difference(across: Across) -> str:
 def _left_out(across: Across) -> str:
     if not across.left_out:
         return ""
-    return f"Left out, as some experiment has no whole result of them: {_listed(across.left_out)}."
+    return f"Omitted, as some experiment has no complete result: {_listed(across.left_out)}."
 
 
 def _listed(names: Iterable[str]) -> str:

@@ -14,18 +14,18 @@ from cifar_exp.comparison.row import Row
 from cifar_exp.report.text.sentences import sentences
 from cifar_exp.report.text.table import LEFT, cells, headers
 
-# Tables within a row: JSON alone.
+# Nested tables of a row, which only JSON can hold.
 NESTED = ("trial_results", "confirmation_results", "lr_response", "time_to_target")
 
 
 def to_json(ranking: Ranking) -> str:
-    """Write a ranking as JSON, with the sentences that stand below its table."""
+    """Format a ranking as JSON, with the sentences below its table."""
     document = {**asdict(ranking), "sentences": sentences(ranking)}
     return json.dumps(document, indent=2, allow_nan=False) + "\n"
 
 
 def to_csv(ranking: Ranking) -> str:
-    """Write a ranking as CSV with a header, lists separated by spaces."""
+    """Format a ranking as CSV with a header; the items of a list are separated by spaces."""
     text = io.StringIO()
     names = [field.name for field in fields(Row) if field.name not in NESTED]
     writer = csv.DictWriter(text, names, lineterminator="\n")
@@ -36,7 +36,7 @@ def to_csv(ranking: Ranking) -> str:
 
 
 def to_markdown(ranking: Ranking) -> str:
-    """Write a ranking as a Markdown table, and what it says as a list below."""
+    """Format a ranking as a Markdown table, with its sentences as a list below."""
     names = headers(ranking)
     lines = [names, tuple("---" if name == LEFT else "---:" for name in names)]
     lines += [cells(ranking, row) for row in ranking.combinations]
@@ -46,7 +46,7 @@ def to_markdown(ranking: Ranking) -> str:
 
 
 def _flat(value: Any) -> Any:
-    """Write what holds several values in one cell."""
+    """Format a tuple or mapping as one cell."""
     match value:
         case tuple():
             return " ".join(map(str, value))

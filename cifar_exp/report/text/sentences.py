@@ -1,4 +1,4 @@
-"""What a ranking says, in sentences that stand below its table."""
+"""The sentences below the table of a ranking."""
 
 from __future__ import annotations
 
@@ -14,22 +14,21 @@ SHORT_COMMIT = 10
 
 
 def sentences(ranking: Ranking) -> list[str]:
-    """Say who is best and how sure that is, what to beware of, and what was the same for all."""
-    said = (verdict, _method, _detectable, _equivalent, _shares, _curse, _diverged)
-    found = [say(ranking) for say in said]
+    """Return all sentences: verdict, method, further results, warnings and conditions."""
+    writers = (verdict, _method, _detectable, _equivalent, _shares, _curse, _diverged)
+    found = [write(ranking) for write in writers]
     return [text for text in (*found, *warnings(ranking), *fairness(ranking)) if text]
 
 
 def verdict(ranking: Ranking) -> str:
-    """Say who is best, and who cannot be told from it."""
+    """Return a sentence on the first combination and those not distinguishable from it."""
     compared = [row for row in ranking.combinations if row.in_best_group is not None]
     if not compared:
         return ""
     best, *others = compared
     if ranking.spread_pooled is None:
-        return (
-            f"{best.combination} is first, but how sure that is cannot be said: {_mute(compared)}."
-        )
+        reason = _why_no_interval(compared)
+        return f"{best.combination} is first, but this cannot be tested: {reason}."
     near = [row.combination for row in others if row.in_best_group]
     if not others:
         return f"{best.combination} is the only combination that can be compared."
@@ -42,7 +41,7 @@ def verdict(ranking: Ranking) -> str:
 
 
 def warnings(ranking: Ranking) -> list[str]:
-    """Say what makes the ranking less sure than it looks."""
+    """Return sentences on what makes the ranking less reliable."""
     rows = ranking.combinations
     lost = [
         f"{r.combination} ({r.seeds} of {r.seeds + r.seeds_failed})" for r in rows if r.seeds_failed
@@ -58,14 +57,14 @@ def warnings(ranking: Ranking) -> list[str]:
     found = [f"{text}: {_listed(names)}." for text, names in texts.items() if names]
     if sizes and min(sizes) < ENOUGH_SEEDS and ranking.spread_pooled is not None:
         found.append(
-            f"With {min(sizes)} seeds for some, unequal spreads go unseen and claims are less "
-            f"sure: take at least {ENOUGH_SEEDS}."
+            f"With {min(sizes)} seeds for some combinations, unequal spreads may stay "
+            f"undetected and claims are less reliable: use at least {ENOUGH_SEEDS} seeds."
         )
     return found
 
 
 def fairness(ranking: Ranking) -> list[str]:
-    """Say which conditions were the same for all combinations, and which were not."""
+    """Return sentences on the conditions that were and were not the same for all combinations."""
     same = [f"{c.name} {_short(c.value)}" for c in ranking.fairness if c.same]
     found = [f"The same for all: {'; '.join(same)}."] if same else []
     return [*found, *(_difference(c) for c in ranking.fairness if not c.same)]
@@ -77,13 +76,13 @@ def _method(ranking: Ranking) -> str:
     level = f"{100 * (1 - ranking.alpha):g} %"
     test = "" if ranking.spread_p is None else f" (Breusch-Pagan p = {ranking.spread_p:.2g})"
     if ranking.spread_pooled:
-        how = f"one variance for all combinations{test}; compared by Tukey-Kramer"
+        variance = f"one variance for all combinations{test}; compared by Tukey-Kramer"
     else:
-        how = (
+        variance = (
             f"own variances, as spreads differ{test}; compared by Welch's t and Holm over all pairs"
         )
     ranks = f"{100 * ranking.rank_level:g} %"
-    return f"± is the {level} t interval, with {how}. ranks: {ranks} interval of the rank."
+    return f"± is the {level} t interval, with {variance}. ranks: {ranks} interval of the rank."
 
 
 def _detectable(ranking: Ranking) -> str:
@@ -122,7 +121,7 @@ def _shares(ranking: Ranking) -> str:
 
 
 def _curse(ranking: Ranking) -> str:
-    """Say how far the validation accuracy of the best trials was flattered by choosing them."""
+    """Return a sentence on the winner's curse in the validation accuracy of the best trials."""
     gaps = [
         (row.winners_curse, row.combination)
         for row in ranking.combinations
@@ -144,10 +143,10 @@ def _diverged(ranking: Ranking) -> str:
     return f"Diverged trials: {_listed(names)}." if names else ""
 
 
-def _mute(rows: Sequence[Row]) -> str:
+def _why_no_interval(rows: Sequence[Row]) -> str:
     if max(len(row.values) for row in rows) < 2:
-        return "one seed each shows no spread, so there is no interval"
-    return "the seeds of each combination gave equal values, so no spread is seen"
+        return "one seed each gives no estimate of the spread"
+    return "the seeds of each combination have equal values"
 
 
 def _difference(condition: Condition) -> str:
@@ -160,7 +159,7 @@ def _level(ranking: Ranking) -> str:
 
 
 def _short(value: str) -> str:
-    """Cut what is as long as a hash."""
+    """Shorten a value that looks like a hash."""
     return value[:SHORT_COMMIT] if len(value) >= 40 and " " not in value else value
 
 

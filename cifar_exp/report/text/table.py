@@ -1,4 +1,4 @@
-"""A ranking as a table for people."""
+"""A ranking as a table for the terminal."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ LEFT = "combination"
 
 
 def headers(ranking: Ranking) -> tuple[str, ...]:
-    """Name the columns of `cells`."""
+    """Return the column headers of `cells`."""
     return (
         "rank",
         LEFT,
@@ -25,7 +25,7 @@ def headers(ranking: Ranking) -> tuple[str, ...]:
 
 
 def cells(ranking: Ranking, row: Row) -> tuple[str, ...]:
-    """Write a row of a ranking for people, in the order of `headers`."""
+    """Format a row of a ranking for the table, in the order of `headers`."""
     return (
         _text(row.rank, "d"),
         row.combination,
@@ -40,7 +40,7 @@ def cells(ranking: Ranking, row: Row) -> tuple[str, ...]:
 
 
 def mean_text(ranking: Ranking, row: Row) -> str:
-    """Write a mean with half the width of its interval, where there is one."""
+    """Format a mean with the half-width of its interval, if there is one."""
     if row.mean is None:
         return "no result"
     measure = ranking.method.measure

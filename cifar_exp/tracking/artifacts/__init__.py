@@ -1,1 +1,1 @@
-"""What a run holds beside numbers: its model, its predictions, its data set."""
+"""Artifacts of a run: model, predictions and data set."""

@@ -1,7 +1,7 @@
-"""MLflow's flavor for torch, which writes a network as a model.
+"""MLflow's torch flavor, which saves a network as an MLflow model.
 
-Where Lightning is installed, MLflow imports it along for an autologging that is not used here. That
-would double the time that a process takes to start.
+If Lightning is installed, MLflow also imports it for autologging, which is not used here. That
+import would double the startup time of a process.
 """
 
 from __future__ import annotations
@@ -14,10 +14,10 @@ AUTOLOGGING = "mlflow.pytorch._lightning_autolog"
 
 
 def _without_lightning() -> ModuleType:
-    """Import the flavor as if Lightning were not there; a later use of it imports it as ever."""
+    """Import the flavor without Lightning; later imports of Lightning are not affected."""
     hide = AUTOLOGGING not in sys.modules
     if hide:
-        sys.modules[AUTOLOGGING] = None  # type: ignore[assignment]  # its import fails, which MLflow allows
+        sys.modules[AUTOLOGGING] = None  # type: ignore[assignment]  # makes the import fail, which MLflow handles
     try:
         return importlib.import_module("mlflow.pytorch")
     finally:

@@ -1,4 +1,4 @@
-"""What a run holds beside numbers: its model and its data set."""
+"""The model and the data set of a run."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from mlflow.types import Schema, TensorSpec
 from cifar_exp.components.datasets import Dataset
 from cifar_exp.tracking.artifacts.flavor import flavor
 
-logging.getLogger("mlflow.pytorch").setLevel(logging.ERROR)  # it warns of pickle on every call
+logging.getLogger("mlflow.pytorch").setLevel(logging.ERROR)  # it warns about pickle at every call
 
 
 def log_model(
@@ -27,11 +27,11 @@ def log_model(
 ) -> str:
     """Store the network in a file as the MLflow model `model` of a run; return the model's id.
 
-    The file is one of a trainer of this sweep: to read it runs code. The network takes uint8
-    images N x C x H x W as they are in the data set and gives float32 logits N x classes.
+    The network takes uint8 images N x C x H x W as in the data set, and returns float32 logits
+    N x classes. Loading the file runs code, so it must come from a trainer of this sweep.
 
-    This is what MLflow's own `Model.log` does, but for one thing: that reads the history of each
-    of the run's metrics to find those of step 0, a request a metric, and there are none.
+    MLflow's own `Model.log` does the same, but it also reads the history of every metric of the
+    run, one request each, to find values at step 0. There are none.
     """
     logged = client.create_logged_model(run.experiment_id, name="model", source_run_id=run.run_id)
     client.log_outputs(run.run_id, [entities.LoggedModelOutput(logged.model_id, step=0)])
@@ -46,7 +46,7 @@ def log_model(
 
 
 def dataset_input(data: Dataset) -> entities.DatasetInput:
-    """Describe a data set for MLflow by its name, fingerprint and sizes, without its images."""
+    """Return a data set as an MLflow input: name, fingerprint and sizes, without images."""
     profile = {
         "train": len(data.train.labels),
         "val": len(data.val.labels),
@@ -54,21 +54,21 @@ def dataset_input(data: Dataset) -> entities.DatasetInput:
         "classes": data.num_classes,
         "fingerprint": data.fingerprint,
     }
-    described = entities.Dataset(
+    dataset = entities.Dataset(
         name=data.name,
         digest=data.fingerprint[:8],
         source_type="local",
         source=json.dumps({"uri": str(data.path)}),
         profile=json.dumps(profile),
     )
-    return entities.DatasetInput(described, [entities.InputTag("mlflow.data.context", "training")])
+    return entities.DatasetInput(dataset, [entities.InputTag("mlflow.data.context", "training")])
 
 
-def _save(model: torch.nn.Module, about: Model, path: Path, data: Dataset) -> None:
+def _save(model: torch.nn.Module, metadata: Model, path: Path, data: Dataset) -> None:
     flavor.save_model(
         model,
         path=str(path),
-        mlflow_model=about,
+        mlflow_model=metadata,
         signature=_signature(data),
         pip_requirements=_requirements(),
         serialization_format="pickle",

@@ -1,4 +1,4 @@
-"""The predictions of a network on the test set, as an artifact of its run."""
+"""The predictions of a network on the test set, stored as an artifact of its run."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ from cifar_exp.tracking.store.server import StoreError
 
 FILE = "predictions.npz"
 DAMAGED = (OSError, EOFError, ValueError, TypeError, AttributeError, zipfile.BadZipFile, zlib.error)
-"""What numpy raises for files of something else; it is never let unpickle one."""
+"""Errors that numpy raises for invalid files; pickled content is not allowed."""
 
 
 def log_predictions(client: mlflow.MlflowClient, run_id: str, predictions: Predictions) -> None:
-    """Store predictions as `predictions.npz`, an array for each field."""
+    """Store predictions as `predictions.npz`, with one array per field."""
     with TemporaryDirectory() as folder:
         path = Path(folder) / FILE
         np.savez_compressed(path, **asdict(predictions))
@@ -32,7 +32,7 @@ def read_predictions(client: mlflow.MlflowClient, run_id: str) -> Predictions:
     """Read the predictions of a confirmation on the test set.
 
     Raises:
-        StoreError: The run holds none, or what it holds is something else.
+        StoreError: The run has no predictions, or the file is damaged.
     """
     with TemporaryDirectory() as folder:
         try:

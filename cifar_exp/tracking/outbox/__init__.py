@@ -1,1 +1,1 @@
-"""Runs for a tracking server: kept on this machine, and pushed from there."""
+"""The outbox: runs for a tracking server are stored on this machine and pushed from there."""

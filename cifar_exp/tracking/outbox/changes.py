@@ -1,4 +1,4 @@
-"""What an outbox holds that the server has not got."""
+"""Changes: the runs of an outbox that are not delivered in their present state."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ from cifar_exp.tracking.store.search import pages
 
 RUNS_PER_PAGE = 1000
 TAKEN_FROM = "server_run_id"
-"""The tag of a run in the outbox that was taken from the server, with its id there."""
+"""Tag of a run in the outbox that was pulled from the server: its id on the server."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Change:
-    """A run of the outbox in a state that the server does not have."""
+    """A run of the outbox whose present state is not delivered."""
 
     run: MlflowRun
     models: tuple[LoggedModel, ...]
-    """Those of its stored models that are complete, and not deleted."""
+    """The stored models of the run that are complete and not deleted."""
     state: str
 
     @property
@@ -39,37 +39,37 @@ class Change:
 
     @property
     def ended(self) -> bool:
-        """Whether nothing is being written to the run."""
+        """Whether the run is closed."""
         return bool(self.run.info.status != "RUNNING")
 
 
 def changes(client: mlflow.MlflowClient, sync_state: SyncState) -> list[Change]:
-    """Return the runs whose state is not the delivered one, the oldest first.
+    """Return the runs whose state is not delivered, the oldest first.
 
-    A run that is being taken from the server is none of them: half of it would be sent back.
+    A run that is only partly pulled from the server is excluded, so that it is not sent back.
     """
     experiments = [experiment.experiment_id for experiment in pages(client.search_experiments)]
     models = _models_by_run(client, experiments)
     found = []
     for run in _runs(client, experiments):
         change = describe(run, models.get(run.info.run_id, ()))
-        if sync_state.state(change.run_id) != change.state and not _half_taken(run, sync_state):
+        if sync_state.state(change.run_id) != change.state and not _partly_pulled(run, sync_state):
             found.append(change)
     return found
 
 
 def describe(run: MlflowRun, models: Iterable[LoggedModel] = ()) -> Change:
-    """Describe a run with a hash of all that is delivered of it, in any order."""
+    """Return a run as a change; its state is a hash of all that is delivered, in any order."""
     proto = run.to_proto()
     parts = [*proto.data.params, *proto.data.tags, *proto.data.metrics]
     parts += [*proto.inputs.dataset_inputs, *proto.outputs.model_outputs]
     texts = sorted(part.SerializeToString(deterministic=True) for part in parts)
     names = sorted(model.model_id for model in models)
-    whole = [proto.info.SerializeToString(deterministic=True), *texts, *map(str.encode, names)]
+    content = [proto.info.SerializeToString(deterministic=True), *texts, *map(str.encode, names)]
     return Change(
         run=run,
         models=tuple(models),
-        state=hashlib.sha256(b"\n".join(whole)).hexdigest(),
+        state=hashlib.sha256(b"\n".join(content)).hexdigest(),
     )
 
 
@@ -93,5 +93,5 @@ def _models_by_run(
     return models
 
 
-def _half_taken(run: MlflowRun, sync_state: SyncState) -> bool:
+def _partly_pulled(run: MlflowRun, sync_state: SyncState) -> bool:
     return TAKEN_FROM in run.data.tags and sync_state.server_id(run.info.run_id) is None

@@ -1,4 +1,4 @@
-"""A model that MLflow stores, copied from one store to another."""
+"""Copies a stored MLflow model from the outbox to the server."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ from mlflow.utils.file_utils import local_file_uri_to_path
 from cifar_exp.tracking.store.stored_files import StoredModel
 
 ORIGIN = "outbox_model_id"
-"""The tag of a copy that names the model it was copied from."""
+"""Tag of a copy: the id of the model in the outbox."""
 
 
 def place_copy(
     model: LoggedModel, server: mlflow.MlflowClient, run: mlflow.entities.Run, step: int
 ) -> LoggedModel:
-    """Make the copy of a model of this machine in a run on a server, if it is not there."""
+    """Return the copy of a local model in a run on the server; it is created if it is missing."""
     copy = _only_copy(model, server, run) or server.create_logged_model(
         run.info.experiment_id,
         name=model.name,
@@ -41,7 +41,7 @@ def place_copy(
 def fill_copy(
     model: LoggedModel, server: mlflow.MlflowClient, copy: LoggedModel, run_id: str
 ) -> None:
-    """Send the files of a model to its copy; they name the copy and its run, and load by either."""
+    """Send the files of a model to its copy; `MLmodel` names the copy and its run."""
     if copy.status == LoggedModelStatus.READY:
         return
     with _renamed(files(model), run_id, copy.model_id) as folder:
@@ -51,14 +51,14 @@ def fill_copy(
 
 
 def files(model: LoggedModel) -> Path:
-    """Return the folder of a model that is stored on this machine."""
+    """Return the folder of a model on this machine."""
     return Path(local_file_uri_to_path(model.artifact_location))
 
 
 def _only_copy(
     model: LoggedModel, server: mlflow.MlflowClient, run: mlflow.entities.Run
 ) -> LoggedModel | None:
-    """Return the oldest copy in a run; a request that a frozen server took late has made others."""
+    """Return the oldest copy in a run and delete others, which delayed requests have created."""
     copies = server.search_logged_models(
         [run.info.experiment_id], f"tags.{ORIGIN} = '{model.model_id}'"
     )
@@ -71,11 +71,11 @@ def _only_copy(
 
 @contextmanager
 def _renamed(source: Path, run_id: str, model_id: str) -> Iterator[Path]:
-    """Give a copy of a model's files in which MLmodel names another run and model."""
-    with TemporaryDirectory() as temporary:
-        folder = Path(temporary) / "model"
+    """Yield a temporary copy of a model's files in which `MLmodel` names another run and model."""
+    with TemporaryDirectory() as temporary_folder:
+        folder = Path(temporary_folder) / "model"
         shutil.copytree(source, folder)
-        about = Model.load(str(folder))
-        about.run_id, about.model_id = run_id, model_id
-        about.save(str(folder / "MLmodel"))
+        metadata = Model.load(str(folder))
+        metadata.run_id, metadata.model_id = run_id, model_id
+        metadata.save(str(folder / "MLmodel"))
         yield folder

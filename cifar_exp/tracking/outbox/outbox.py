@@ -1,4 +1,4 @@
-"""The outbox: where the runs for a server are written first, on this machine."""
+"""The outbox: a local store to which the runs for a server are written first."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ ADDRESS = "server.txt"
 
 @dataclass(frozen=True, slots=True)
 class Outbox:
-    """The folder that holds the runs for one server: an MLflow store, and what was delivered."""
+    """The outbox of one server: a folder with an MLflow store and the sync state."""
 
     server: str
     """The server's address, without credentials."""
@@ -26,25 +26,25 @@ class Outbox:
 
     @property
     def uri(self) -> str:
-        """The tracking URI of the store that training writes to."""
+        """The tracking URI of the store in the outbox."""
         return f"sqlite:///{self.folder / 'mlflow.db'}"
 
     @property
     def sync_state_file(self) -> Path:
-        """The file of what was sent and where it is on the server."""
+        """The file of the sync state: what was delivered, and its ids on the server."""
         return self.folder / "delivered.db"
 
     def alone(self) -> FileLock:
-        """Return the lock of whoever delivers, or takes in what others have changed."""
+        """Return the lock for push and pull."""
         return FileLock(self.folder / "delivery.lock")
 
     def open(self) -> None:
-        """Make the folder, readable by its user alone, if it is not there."""
+        """Create the folder if it is missing, readable by its user only."""
         self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         (self.folder / ADDRESS).write_text(self.server)
 
     def experiment(self, client: mlflow.MlflowClient, name: str) -> str:
-        """Return the id of an MLflow experiment in the outbox; it keeps its files there too."""
+        """Return the id of an MLflow experiment in the outbox; artifacts are stored there too."""
         found = client.get_experiment_by_name(name)
         if found is not None:
             return str(found.experiment_id)
@@ -52,7 +52,7 @@ class Outbox:
 
 
 def outbox_of(uri: str) -> Outbox:
-    """Return the outbox for a server, whether it is there or not.
+    """Return the outbox of a server; it need not exist.
 
     Args:
         uri: The server's address, without credentials.
@@ -61,12 +61,12 @@ def outbox_of(uri: str) -> Outbox:
 
 
 def store_of(uri: str) -> str:
-    """Return the URI of the store that runs for a tracking URI are written to: its own, mostly."""
+    """Return the URI of the store that runs are written to: the outbox of a server, or `uri`."""
     return outbox_of(uri).uri if is_server(uri) else uri
 
 
 def every_outbox() -> Iterator[Outbox]:
-    """Give the outboxes of this user."""
+    """Yield the outboxes of this user."""
     for address in sorted(outboxes().glob(f"*/{ADDRESS}")):
         yield Outbox(address.read_text(), address.parent)
 

@@ -1,7 +1,7 @@
-"""Takes into an outbox what the server holds of an experiment and the outbox does not.
+"""Pull: copies runs of an experiment from the server into the outbox.
 
-That is what another machine has sent, or this one before its outbox was lost; and what was
-deleted on the server since.
+These are runs sent by another machine, or by this machine before its outbox was lost. Deletions on
+the server are applied too.
 """
 
 from __future__ import annotations
@@ -25,13 +25,13 @@ from cifar_exp.tracking.store.search import pages, quoted
 
 
 class Pull:
-    """Copies runs of the server into the outbox: records and points, no artifacts.
+    """Copies runs from the server into the outbox: records and metrics, no artifacts.
 
     Args:
-        place: The outbox.
-        outbox: A client of its store.
+        folder: The outbox.
+        outbox: A client of the store in the outbox.
         server: A client of the server.
-        sync_state: What has been delivered; a run that was taken in counts as that.
+        sync_state: The sync state; a pulled run counts as delivered.
     """
 
     def __init__(
@@ -47,9 +47,9 @@ class Pull:
         self.sync_state = sync_state
 
     def take_experiment(self, name: str) -> None:
-        """Bring the outbox to the state of the server: the runs with an experiment's name.
+        """Pull the runs with an experiment's name, and apply deletions.
 
-        Trainings that did not come to an end stay where they are, another machine may be at them.
+        Unfinished trainings are not pulled, as another machine may be running them.
         """
         runs = list(self._search(name))
         self._forget_lost(name, {run.info.run_id for run in runs})
@@ -60,16 +60,18 @@ class Pull:
             deleted = run.info.lifecycle_stage == "deleted"
             if deleted and local:
                 self.outbox.delete_run(local)
-            elif not deleted and not local and not self._recognise(run) and _is_settled(run):
+            elif (
+                not deleted and not local and not self._was_sent_from_here(run) and _is_settled(run)
+            ):
                 new.append(run)
-        self._take(new)
+        self._pull(new)
 
     def take_run(self, run_id: str) -> str:
-        """Take in one run, such as the one that `mlflow run` has made; return its id here."""
+        """Pull one run, such as the one created by `mlflow run`; return its id in the outbox."""
         run = self.server.get_run(run_id)
         require_new(run)
         known = {server: local for local, server in self.sync_state.server_ids().items()}
-        return known.get(run_id) or self._take([run])[run_id]
+        return known.get(run_id) or self._pull([run])[run_id]
 
     def _search(self, name: str) -> Sequence[MlflowRun]:
         everywhere = [e.experiment_id for e in pages(self.server.search_experiments)]
@@ -83,7 +85,7 @@ class Pull:
         return list(found)
 
     def _forget_lost(self, name: str, on_server: set[str]) -> None:
-        """Forget the delivery of runs that the server no longer knows: its store is another one."""
+        """Mark runs as undelivered if the server does not have them: its store was replaced."""
         everywhere = [e.experiment_id for e in pages(self.outbox.search_experiments)]
         for run in pages(
             self.outbox.search_runs,
@@ -97,8 +99,8 @@ class Pull:
                 self.sync_state.forget(f"files/{run.info.run_id}")
                 self.sync_state.forget(f"experiment/{run.info.experiment_id}")
 
-    def _recognise(self, run: MlflowRun) -> bool:
-        """Note a run that came from this outbox, and say whether it did."""
+    def _was_sent_from_here(self, run: MlflowRun) -> bool:
+        """Return whether a run was sent from this outbox; if so, store its id on the server."""
         origin = run.data.tags.get(SENT_FROM)
         try:
             self.outbox.get_run(origin or "")
@@ -107,45 +109,45 @@ class Pull:
         self.sync_state.note(str(origin), run.info.run_id)
         return True
 
-    def _take(self, runs: Sequence[MlflowRun]) -> Mapping[str, str]:
-        """Take in runs, and return their ids here by those on the server."""
+    def _pull(self, runs: Sequence[MlflowRun]) -> Mapping[str, str]:
+        """Pull runs; return their ids in the outbox by their ids on the server."""
         known = {server: local for local, server in self.sync_state.server_ids().items()}
-        taken = {run.info.run_id: self._place(run) for run in runs}
+        pulled = {run.info.run_id: self._find_or_create(run) for run in runs}
         names = {name for run in runs for name in run.data.metrics}
         for name in names:
-            found = read_points(self.server, list(taken), name)
+            found = read_points(self.server, list(pulled), name)
             points: dict[str, list[mlflow.entities.Metric]] = {}
             for server_id, point in found:
-                points.setdefault(taken[server_id], []).append(point)
-            for local, some in points.items():
-                for batch in chunks(some, METRICS_PER_BATCH):
+                points.setdefault(pulled[server_id], []).append(point)
+            for local, group in points.items():
+                for batch in chunks(group, METRICS_PER_BATCH):
                     self.outbox.log_batch(local, metrics=batch)
         for run in runs:
-            self._fill(run, taken[run.info.run_id], {**known, **taken})
-        return taken
+            self._copy_records(run, pulled[run.info.run_id], {**known, **pulled})
+        return pulled
 
-    def _place(self, run: MlflowRun) -> str:
-        """Return the id of the copy of a run, which is made if an earlier attempt has not."""
+    def _find_or_create(self, run: MlflowRun) -> str:
+        """Return the id of the copy of a run; it is created unless an earlier attempt did."""
         name = self.server.get_experiment(run.info.experiment_id).name
         experiment_id = self.folder.experiment(self.outbox, name)
         found = self.outbox.search_runs([experiment_id], f"tags.{TAKEN_FROM} = '{run.info.run_id}'")
         if found:
             return str(found[0].info.run_id)
-        made = self.outbox.create_run(
+        created = self.outbox.create_run(
             experiment_id,
             start_time=run.info.start_time,
             tags={TAKEN_FROM: run.info.run_id},
             run_name=run.info.run_name,
         )
-        return str(made.info.run_id)
+        return str(created.info.run_id)
 
-    def _fill(self, run: MlflowRun, local: str, ids: Mapping[str, str]) -> None:
-        """Write all but the points of a run to its copy, and note that it is whole."""
+    def _copy_records(self, run: MlflowRun, local: str, ids: Mapping[str, str]) -> None:
+        """Write everything but the metrics of a run to its copy, and mark it as complete."""
         tags = {name: text for name, text in run.data.tags.items() if name != SENT_FROM}
         if PARENT in tags:
             tags[PARENT] = ids.get(tags[PARENT], tags[PARENT])
-        for some in chunks([Param(*item) for item in run.data.params.items()], OTHERS_PER_BATCH):
-            self.outbox.log_batch(local, params=some)
+        for group in chunks([Param(*item) for item in run.data.params.items()], OTHERS_PER_BATCH):
+            self.outbox.log_batch(local, params=group)
         for batch in chunks([RunTag(*item) for item in tags.items()], OTHERS_PER_BATCH):
             self.outbox.log_batch(local, tags=batch)
         if run.inputs and run.inputs.dataset_inputs:
@@ -157,7 +159,7 @@ class Pull:
 
 
 def _is_settled(run: MlflowRun) -> bool:
-    """Say whether nobody will change a run any more, so far as it is a training."""
+    """Return whether a run is final: a training has ended; other kinds are always pulled."""
     tags = run.data.tags
     if tags.get("kind") in TRAININGS:
         return STATE in tags and bool(run.info.status != "RUNNING")

@@ -1,4 +1,4 @@
-"""Copies what is new in an outbox to its server, each thing once however often it is tried."""
+"""Push: copies changes of an outbox to its server. Retries create no duplicates."""
 
 from __future__ import annotations
 
@@ -22,36 +22,39 @@ from cifar_exp.tracking.store.server import check_server
 from cifar_exp.tracking.ui import NOTE, OURS
 
 ORIGIN = "outbox_run_id"
-"""The tag of a run on the server that names the run of the outbox."""
+"""Tag of a run on the server: the id of the run in the outbox."""
 PARENT = "mlflow.parentRunId"
-METRICS_PER_BATCH, OTHERS_PER_BATCH = 800, 100  # MLflow's limits: 1000 in all, 100 of each other
+METRICS_PER_BATCH, OTHERS_PER_BATCH = (
+    800,
+    100,
+)  # MLflow's limits: 1000 in total, 100 params, 100 tags
 
 Points = set[tuple[str, float, int, int]]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Sent:
-    """What one round of a delivery did."""
+    """The result of one round of a delivery."""
 
     runs: int
     points: int
-    """Points of metrics."""
+    """Number of metric values."""
     left: int
-    """Runs that the server refused."""
+    """Number of runs that the server refused."""
     problem: str = ""
-    """What it said of the first of them."""
+    """The error message of the first refused run."""
 
 
 class Push:
-    """Brings the runs of an outbox to the server, round by round.
+    """Sends the runs of an outbox to the server, in rounds.
 
-    A run is looked for before it is made, by the tag that names its origin. Parameters, tags and
-    points are the same however often they are sent. What has been delivered is noted last.
+    Each step can be repeated: a run is searched by the tag of its origin before it is created, and
+    params, tags and metrics may be sent again. The sync state is updated last.
 
     Args:
-        outbox: A client of the store that training writes to.
+        outbox: A client of the store in the outbox.
         server: A client of the server.
-        sync_state: What has been delivered.
+        sync_state: The sync state of the outbox.
     """
 
     def __init__(
@@ -65,15 +68,15 @@ class Push:
         self._num_points = 0
 
     def round(self) -> Sent:
-        """Send everything that is new.
+        """Send all changes.
 
         Raises:
-            StoreError: The server does not answer.
+            StoreError: The server does not respond.
         """
         check_server(self.server.tracking_uri)
         found = changes(self.outbox, self.sync_state)
         points_before, problems = self._num_points, []
-        for step in (self._place, self._send):  # parents have an id before children name it
+        for step in (self._find_or_create, self._send):  # parents need an id before their children
             for change in found:
                 problems += self._attempt(step, change)
         for experiment in self.outbox.search_experiments():
@@ -87,7 +90,7 @@ class Push:
         )
 
     def _attempt(self, step: Callable[..., None], subject: Any) -> list[str]:
-        """Take a step; return what the server says where it refuses, so that others go on."""
+        """Run a step; return the error message if the server refuses, so that others continue."""
         try:
             step(subject)
         except (MlflowException, OSError) as error:
@@ -95,8 +98,8 @@ class Push:
             return [first_line(error)]
         return []
 
-    def _place(self, change: Change) -> None:
-        """Make the run on the server, if it is not there."""
+    def _find_or_create(self, change: Change) -> None:
+        """Create the run on the server if it is missing."""
         if change.deleted or self.sync_state.server_id(change.run_id):
             return
         run = change.run
@@ -113,28 +116,28 @@ class Push:
         )
 
     def _send(self, change: Change) -> None:
-        """Bring the run on the server to the state of that in the outbox."""
+        """Update the run on the server to the state in the outbox."""
         server_id = self.sync_state.server_id(change.run_id)
         if change.deleted:
             self._delete(change)
-        elif server_id is None or self._awaits_parent(change.run):
-            return  # another round can place them
-        elif self._is_there(change, server_id):
+        elif server_id is None or self._waits_for_parent(change.run):
+            return  # retried in another round
+        elif self._is_active(change, server_id):
             self._send_records(change.run, server_id)
             if change.ended:
                 self._files.send(change, server_id)
             self._send_status(change, server_id)
         self.sync_state.mark(change.run_id, change.state)
 
-    def _awaits_parent(self, run: MlflowRun) -> bool:
-        """Say whether a run's parent is still to be placed; one that is deleted is not awaited."""
+    def _waits_for_parent(self, run: MlflowRun) -> bool:
+        """Return whether an active parent of the run is not on the server yet."""
         parent = run.data.tags.get(PARENT)
         if parent is None or self.sync_state.server_id(parent):
             return False
         try:
             found = self.outbox.get_run(parent)
         except MlflowException:
-            return False  # a foreign run, or one that was removed for good
+            return False  # not in the outbox, or permanently deleted
         return bool(found.info.lifecycle_stage == "active")
 
     def _send_records(self, run: MlflowRun, server_id: str) -> None:
@@ -145,15 +148,15 @@ class Push:
             chunks([RunTag(*item) for item in self._tags(run).items()], OTHERS_PER_BATCH),
             fillvalue=(),
         )
-        for metrics, params, some_tags in batches:
-            self.server.log_batch(server_id, metrics, params, some_tags)
+        for metrics, params, tags in batches:
+            self.server.log_batch(server_id, metrics, params, tags)
         if datasets := run.inputs.dataset_inputs if run.inputs else []:
             self.server.log_inputs(server_id, datasets)
         self._points.setdefault(run.info.run_id, set()).update(points)
         self._num_points += len(points)
 
     def _new_points(self, run: MlflowRun) -> list[tuple[str, float, int, int]]:
-        """Return the points that this process has not sent; the server drops what it has."""
+        """Return the metric values not sent by this process; the server ignores duplicates."""
         sent = self._points.get(run.info.run_id, set())
         found = (
             (point.key, point.value, point.timestamp, point.step)
@@ -163,7 +166,7 @@ class Push:
         return sorted(set(found) - sent, key=lambda point: (point[2], point[3], point[0]))
 
     def _send_status(self, change: Change, server_id: str) -> None:
-        """Send what says that all else is there: the state of a training, and the run's status."""
+        """Send the state of a training and the run's status, which mark the run as complete."""
         info = change.run.info
         if change.ended and (state := change.run.data.tags.get(STATE)):
             self.server.set_tag(server_id, STATE, state)
@@ -171,7 +174,7 @@ class Push:
         if change.ended:
             self.server.set_terminated(server_id, info.status, info.end_time)
             for copy in self._copies(change.run):
-                if copy.info.run_id != server_id:  # made by a request that was taken late
+                if copy.info.run_id != server_id:  # created by a delayed request
                     self.server.delete_run(copy.info.run_id)
             self._points.pop(change.run_id, None)
 
@@ -181,11 +184,11 @@ class Push:
         for copy in known or [copy.info.run_id for copy in self._copies(change.run)]:
             self.server.delete_run(copy)
 
-    def _is_there(self, change: Change, server_id: str) -> bool:
-        """Say whether the server's run can be written to; one deleted there is let be.
+    def _is_active(self, change: Change, server_id: str) -> bool:
+        """Return whether the run on the server is active; a run deleted there stays deleted.
 
         Raises:
-            MlflowException: The server does not know the run; another round makes it anew.
+            MlflowException: The server does not have the run; another round creates it again.
         """
         try:
             found_run = self.server.get_run(server_id)
@@ -205,16 +208,16 @@ class Push:
         return sorted(found, key=lambda copy: (copy.info.start_time, copy.info.run_id))
 
     def _tags(self, run: MlflowRun) -> dict[str, str]:
-        """Return the tags of a run's copy, but for its state: its own, and where it comes from."""
-        apart = (TAKEN_FROM, STATE)
-        tags = {name: text for name, text in run.data.tags.items() if name not in apart}
+        """Return the tags of a run's copy: its own, without the state, and its origin."""
+        excluded = (TAKEN_FROM, STATE)
+        tags = {name: text for name, text in run.data.tags.items() if name not in excluded}
         tags[ORIGIN] = run.info.run_id
         if PARENT in tags:
             tags[PARENT] = self.sync_state.server_id(tags[PARENT]) or tags[PARENT]
         return tags
 
     def _experiment_id(self, run: MlflowRun) -> str:
-        """Return the id of the server's experiment of the same name, which is made if need be."""
+        """Return the id of the experiment on the server; it is created if it is missing."""
         local = f"experiment/{run.info.experiment_id}"
         known = self.sync_state.server_id(local)
         if known is None:
@@ -225,7 +228,7 @@ class Push:
         return known
 
     def _describe(self, experiment: Experiment) -> None:
-        """Send the tags of an experiment; a description that a user has written is left alone."""
+        """Send the tags of an experiment; a description written by a user is kept."""
         local = f"experiment/{experiment.experiment_id}"
         server_id, state = self.sync_state.server_id(local), str(sorted(experiment.tags.items()))
         if server_id is None or self.sync_state.state(local) == state:
@@ -238,5 +241,5 @@ class Push:
 
 
 def chunks(items: Sequence[Any], size: int) -> Iterator[Sequence[Any]]:
-    """Cut a sequence into parts of at most `size`."""
+    """Yield parts of a sequence with at most `size` items."""
     return (items[start : start + size] for start in range(0, len(items), size))

@@ -1,4 +1,4 @@
-"""Copies the files of runs in an outbox to its server: artifacts and stored networks."""
+"""Pushes the files of runs in an outbox to the server: artifacts and stored models."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ READY, DELETED = "ready", "deleted"
 
 
 class FilePush:
-    """Sends what has not been sent, and notes it when it is there.
+    """Sends files that are not delivered, and updates the sync state afterwards.
 
     Args:
         server: A client of the server.
-        sync_state: What has been delivered.
+        sync_state: The sync state of the outbox.
     """
 
     def __init__(self, server: mlflow.MlflowClient, sync_state: SyncState) -> None:
@@ -31,17 +31,17 @@ class FilePush:
         self.sync_state = sync_state
 
     def send(self, change: Change, server_id: str) -> None:
-        """Send artifacts and models; a model's files are deleted here when they are there."""
+        """Send artifacts and models; the local files of a delivered model are deleted."""
         run = change.run
         folder = Path(local_file_uri_to_path(run.info.artifact_uri))
         if folder.is_dir():
             self._send_artifacts(folder, change.run_id, server_id)
         outputs = run.outputs.model_outputs if run.outputs else []
         steps = {output.model_id: output.step for output in outputs}
-        alive = {model.model_id: model for model in change.models}
+        existing = {model.model_id: model for model in change.models}
         for model_id, step in steps.items():
-            if model_id in alive:
-                self._send_model(alive[model_id], server_id, step)
+            if model_id in existing:
+                self._send_model(existing[model_id], server_id, step)
             else:
                 self._delete_model(model_id)
 
@@ -69,7 +69,7 @@ class FilePush:
 
 
 def _contents(folder: Path) -> str:
-    """Return a hash of the names, sizes and times of a folder's files."""
+    """Return a hash of the names, sizes and modification times of a folder's files."""
     files = sorted(path for path in folder.rglob("*") if path.is_file())
-    about = [(str(path), path.stat().st_size, path.stat().st_mtime_ns) for path in files]
-    return hashlib.sha256(str(about).encode()).hexdigest()
+    stats = [(str(path), path.stat().st_size, path.stat().st_mtime_ns) for path in files]
+    return hashlib.sha256(str(stats).encode()).hexdigest()

@@ -1,7 +1,7 @@
-"""The process that delivers an outbox while a sweep trains, and the sweep's side of it.
+"""The relay: a process that delivers an outbox while a sweep trains, and its control.
 
-It is a process of its own so that the trainings neither wait for the server nor share their time
-with the push, and so that it can be left behind when the server does not answer.
+It is a separate process, so that trainings neither wait for the server nor share CPU time with the
+push, and so that it can be killed when the server does not respond.
 """
 
 from __future__ import annotations
@@ -33,27 +33,27 @@ from cifar_exp.tracking.store.server import StoreError, is_server
 
 SECONDS_BETWEEN_ROUNDS = 2.0
 SHARE_OF_TIME = 0.1
-"""The pause after a round is so long that looking for what is new takes at most this share."""
+"""Largest fraction of the time that rounds may take; it determines the pause after a round."""
 SECONDS_TO_COME_BACK = 5.0
-"""How long the end waits for a server that takes nothing."""
+"""At the end of a sweep: how long to wait for a server that accepts nothing."""
 SECONDS_AFTER_FAILURE = 5.0
-"""How long an interrupted sweep waits for its last push."""
-BOUNDS = {"MLFLOW_HTTP_REQUEST_TIMEOUT": "10", "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0"}
-"""MLflow would try for minutes; here the next round tries again. What the user has set counts."""
+"""After an interruption: how long to wait for the last push."""
+HTTP_DEFAULTS = {"MLFLOW_HTTP_REQUEST_TIMEOUT": "10", "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0"}
+"""MLflow's defaults retry for minutes; here the next round retries. The user's values are kept."""
 END = "end\n"
 
 
 @contextmanager
 def delivering(uri: str, mlflow_experiment: str, experiment: str | None = None) -> Iterator[str]:
-    """Give the URI of the store to write to, and deliver to `uri`, if that is a server.
+    """Yield the URI of the store to write to; if `uri` is a server, deliver to it meanwhile.
 
     Args:
         uri: The tracking URI.
-        mlflow_experiment: The MLflow experiment that runs will be made in.
-        experiment: The definition's name, if its runs on the server are to be gone on with.
+        mlflow_experiment: The MLflow experiment of new runs.
+        experiment: The definition's name, if its runs on the server are to be resumed.
 
     Raises:
-        StoreError: The server does not answer at the start, or its experiment is deleted.
+        StoreError: The server does not respond at the start, or its experiment is deleted.
     """
     if not is_server(uri):
         yield uri
@@ -69,12 +69,12 @@ def delivering(uri: str, mlflow_experiment: str, experiment: str | None = None) 
 
 
 def deliver(outbox: Outbox) -> Sent:
-    """Send what is left in an outbox, in this process.
+    """Send the changes of an outbox, in this process.
 
     Raises:
-        StoreError: The server does not answer.
+        StoreError: The server does not respond.
     """
-    _bound_requests()
+    _set_http_defaults()
     with closing(SyncState(outbox.sync_state_file)) as sync_state:
         client = connect(outbox.uri)
         push = Push(client, mlflow.MlflowClient(outbox.server), sync_state)
@@ -83,7 +83,7 @@ def deliver(outbox: Outbox) -> Sent:
 
 
 def undelivered(uri: str) -> int:
-    """Count the runs for the server at `uri` that it has not got; other stores have all."""
+    """Return the number of runs not delivered to the server at `uri`; 0 for other stores."""
     outbox = outbox_of(uri) if is_server(uri) else None
     if outbox is None or not outbox.sync_state_file.exists():
         return 0
@@ -92,9 +92,9 @@ def undelivered(uri: str) -> int:
 
 
 def address(uri: str, page: str) -> tuple[str, str]:
-    """Return the store to look at a run, and the run's path in MLflow's pages there.
+    """Return the store that has a run, and the path of the run in MLflow's UI.
 
-    That is the server, or the outbox for a run that has not been delivered.
+    The store is the server, or the outbox if the run is not delivered yet.
     """
     if not is_server(uri):
         return uri, page
@@ -109,7 +109,7 @@ def address(uri: str, page: str) -> tuple[str, str]:
 
 
 class Relay:
-    """The delivering process of an outbox, which ends with this one."""
+    """The process that delivers an outbox; it ends with the parent process."""
 
     def __init__(self, outbox: Outbox) -> None:
         paths = os.pathsep.join(path for path in sys.path if path)
@@ -117,36 +117,38 @@ class Relay:
             [sys.executable, "-P", "-m", __name__, outbox.server],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,  # MLflow's own warnings of each request
+            stderr=subprocess.DEVNULL,  # MLflow warns about every failed request
             text=True,
             env={**os.environ, "PYTHONPATH": paths},
         )
         assert self._process.stdout is not None
-        self._listener = threading.Thread(target=_warn, args=[self._process.stdout], daemon=True)
+        self._listener = threading.Thread(
+            target=_print_warnings, args=[self._process.stdout], daemon=True
+        )
         self._listener.start()
 
     def end(self, seconds: float | None = None) -> None:
-        """Let it deliver the rest, for so many seconds at most, and end it."""
+        """Wait until everything is delivered, for at most `seconds`, and end the process."""
         assert self._process.stdin is not None
         try:
             self._process.stdin.write(END)
             self._process.stdin.flush()
             self._process.wait(seconds)
         except (subprocess.TimeoutExpired, BrokenPipeError):
-            pass  # what it has not sent is kept
+            pass  # undelivered runs are kept
         finally:
             self._process.kill()
             self._process.wait()
             self._listener.join()
 
 
-def _warn(lines: IO[str]) -> None:
+def _print_warnings(lines: IO[str]) -> None:
     for line in lines:
         print(f"warning: {line.rstrip()}", file=sys.stderr)
 
 
 def _prepare(uri: str, mlflow_experiment: str, experiment: str | None) -> Outbox:
-    """Open the outbox, and take in what the server has and it has not."""
+    """Open the outbox, and pull the runs of the experiment from the server."""
     outbox = outbox_of(uri)
     server = connect(uri)
     found = server.get_experiment_by_name(mlflow_experiment)
@@ -157,7 +159,9 @@ def _prepare(uri: str, mlflow_experiment: str, experiment: str | None) -> Outbox
     outbox.open()
     client = connect(outbox.uri)
     with outbox.alone(), closing(SyncState(outbox.sync_state_file)) as sync_state:
-        outbox.experiment(client, mlflow_experiment)  # of several processes, one makes it
+        outbox.experiment(
+            client, mlflow_experiment
+        )  # under the lock, so that only one process creates it
         pull = Pull(outbox, client, server, sync_state)
         inherited = os.environ.get(VARIABLE)
         try:
@@ -170,13 +174,13 @@ def _prepare(uri: str, mlflow_experiment: str, experiment: str | None) -> Outbox
     return outbox
 
 
-def _bound_requests() -> None:
-    for name, value in BOUNDS.items():
+def _set_http_defaults() -> None:
+    for name, value in HTTP_DEFAULTS.items():
         os.environ.setdefault(name, value)
 
 
 class Round:
-    """Delivers again and again, and tells when the server goes away and when it is back."""
+    """Delivers repeatedly, and reports when the server becomes unavailable or available."""
 
     def __init__(self, outbox: Outbox, delivery: Push) -> None:
         self.outbox = outbox
@@ -185,7 +189,7 @@ class Round:
         self.last_arrival = time.monotonic()
 
     def __call__(self) -> bool:
-        """Deliver what is new; say whether all of it arrived."""
+        """Deliver all changes; return whether all of them arrived."""
         try:
             with self.outbox.alone():
                 sent = self.push.round()
@@ -194,35 +198,37 @@ class Round:
         except (MlflowException, OSError, sqlalchemy.exc.SQLAlchemyError) as error:
             return self._fail(f"cannot be written to ({first_line(error)})")
         if self.away:
-            _say(f"{self.outbox.server} answers again")
+            _print_line(f"{self.outbox.server} answers again")
         self.away = False
         if sent.runs or sent.points:
             self.last_arrival = time.monotonic()
         return sent.left == 0
 
     def finish(self) -> None:
-        """Deliver until all has arrived, or nothing has for some time."""
-        self.last_arrival = time.monotonic()  # or the beginning of the end
+        """Deliver until everything has arrived, or nothing has arrived for some time."""
+        self.last_arrival = time.monotonic()  # the waiting time starts here
         while not self():
             if time.monotonic() > self.last_arrival + SECONDS_TO_COME_BACK:
                 return
             time.sleep(0.5)
 
-    def _fail(self, how: str) -> bool:
+    def _fail(self, reason: str) -> bool:
         if not self.away:
-            _say(f"{self.outbox.server} {how}; training goes on, runs are kept here")
+            _print_line(
+                f"{self.outbox.server} {reason}; training continues, runs are kept on this machine"
+            )
         self.away = True
         return False
 
 
-def _say(sentence: str) -> None:
-    print(sentence, flush=True)
+def _print_line(text: str) -> None:
+    print(text, flush=True)
 
 
 def main() -> None:
-    """Deliver the outbox of the server that is named, until the end is asked for on stdin."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the sweep too, which decides
-    _bound_requests()
+    """Deliver the outbox of the server in `sys.argv[1]` until `END` is read from stdin."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the sweep handles Ctrl-C
+    _set_http_defaults()
     ending = threading.Event()
     threading.Thread(target=_await_end, args=[ending], daemon=True).start()
     outbox = outbox_of(sys.argv[1])
@@ -233,14 +239,14 @@ def main() -> None:
     while not ending.is_set():
         started = time.monotonic()
         deliver_round()
-        taken = time.monotonic() - started
-        ending.wait(max(SECONDS_BETWEEN_ROUNDS, taken / SHARE_OF_TIME))
+        duration = time.monotonic() - started
+        ending.wait(max(SECONDS_BETWEEN_ROUNDS, duration / SHARE_OF_TIME))
     deliver_round.finish()
     sync_state.close()
 
 
 def _await_end(ending: threading.Event) -> None:
-    """Wait for the sweep to ask for the end; where it dies, end at once."""
+    """Wait for `END` from the sweep; exit at once if the sweep dies."""
     if sys.stdin.readline() != END:
         os._exit(1)
     ending.set()

@@ -1,4 +1,4 @@
-"""The sync state of an outbox: the id of each thing on the server, and which state is there."""
+"""The sync state of an outbox: ids on the server, and the states that were delivered."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 from cifar_exp.system.sqlite import SECONDS_TO_WAIT
 
 TABLE = "CREATE TABLE IF NOT EXISTS entries (local TEXT PRIMARY KEY, server TEXT, state TEXT)"
-PUT = """
+UPSERT = """
 INSERT INTO entries (local, {column}) VALUES (?, ?)
 ON CONFLICT (local) DO UPDATE SET {column} = excluded.{column}
 """
@@ -17,8 +17,8 @@ ON CONFLICT (local) DO UPDATE SET {column} = excluded.{column}
 class SyncState:
     """Entries of runs, models, experiments and files, by their ids in the outbox.
 
-    It is a file of its own, so that whoever delivers writes nothing to the store that the
-    trainings write to. Where it is lost, the tags of the runs on the server tell the same.
+    It is a separate database, so that the relay does not write to the store of the trainings. If it
+    is lost, it can be rebuilt from the tags of the runs on the server.
     """
 
     def __init__(self, path: Path) -> None:
@@ -30,28 +30,28 @@ class SyncState:
         self._file.close()
 
     def server_ids(self) -> dict[str, str]:
-        """Return the ids on the server by the ids in the outbox."""
+        """Return all ids on the server by the ids in the outbox."""
         found = self._file.execute("SELECT local, server FROM entries WHERE server IS NOT NULL")
         return dict(found.fetchall())
 
     def server_id(self, local: str) -> str | None:
-        """Return the id on the server of what is in the outbox."""
+        """Return the id on the server of an object in the outbox; None if it has none."""
         return self._get("server", local)
 
     def state(self, local: str) -> str | None:
-        """Return the state in which something was delivered."""
+        """Return the delivered state of an object; None if it is not delivered."""
         return self._get("state", local)
 
     def note(self, local: str, server: str) -> None:
-        """Note the id on the server of what is in the outbox."""
+        """Store the id on the server of an object in the outbox."""
         self._put("server", local, server)
 
     def mark(self, local: str, state: str) -> None:
-        """Note the state in which something was delivered."""
+        """Store the delivered state of an object."""
         self._put("state", local, state)
 
     def forget(self, local: str) -> None:
-        """Forget something, which is then delivered anew."""
+        """Delete an entry, so that the object is delivered again."""
         self._file.execute("DELETE FROM entries WHERE local = ?", (local,))
 
     def _get(self, column: str, local: str) -> str | None:
@@ -60,4 +60,4 @@ class SyncState:
         return None if row is None else row[0]
 
     def _put(self, column: str, local: str, value: str) -> None:
-        self._file.execute(PUT.format(column=column), (local, value))
+        self._file.execute(UPSERT.format(column=column), (local, value))

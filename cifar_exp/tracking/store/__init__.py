@@ -1,1 +1,1 @@
-"""An MLflow store: connected to, searched, read."""
+"""Access to an MLflow store: connection, search and reading."""

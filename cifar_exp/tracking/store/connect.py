@@ -1,4 +1,4 @@
-"""The MLflow store: where it is, and whether it can be used."""
+"""Connection to an MLflow store."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ from cifar_exp.system.urls import hide, secrets_in, store_name, without_credenti
 from cifar_exp.tracking.store.server import StoreError, check_server, is_server, move_credentials
 
 QUIET = {
-    "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",  # a bar a file
-    "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",  # two lines and a request a run on a server
+    "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",  # one bar per file
+    "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",  # two lines and a request per run on a server
 }
 UNUSABLE = (
     MlflowException,
@@ -33,7 +33,7 @@ UNUSABLE = (
     sqlite3.Error,
     OSError,
     ImportError,  # the database's driver is not installed
-    ValueError,  # the address has a port that is no number
+    ValueError,  # the port in the address is not a number
 )
 
 DATABASES = ("postgresql", "mysql", "mssql")
@@ -42,14 +42,14 @@ Client = mlflow.MlflowClient
 
 
 def resolve_uri(given: str | None) -> str:
-    """Return the tracking URI to use, without the credentials of a server.
+    """Return the tracking URI to use.
 
-    Those go to MLflow's own variables, for this process and its children: MLflow puts the URI into
-    its messages, and what is not in there cannot be shown.
+    The user and password of a server are moved from its address into MLflow's environment
+    variables, as MLflow prints the address in its messages.
 
     Args:
-        given: A tracking URI; by default MLFLOW_TRACKING_URI, or else the database file `mlflow.db`
-            in the current folder.
+        given: A tracking URI; default: MLFLOW_TRACKING_URI, if unset `mlflow.db` in the current
+            folder.
     """
     uri = given or os.environ.get("MLFLOW_TRACKING_URI")
     uri = uri or f"sqlite:///{Path('mlflow.db').absolute()}"
@@ -57,12 +57,13 @@ def resolve_uri(given: str | None) -> str:
 
 
 def connect(uri: str) -> mlflow.MlflowClient:
-    """Return a client of the store at `uri`, which is created if it is a new database.
+    """Return a client of the store at `uri`; a new database is created.
 
-    Several processes may call this at once: MLflow makes its tables unguarded, so a lock does.
+    Several processes may call this at the same time: a lock protects the creation of the tables,
+    which MLflow does not protect itself.
 
     Raises:
-        StoreError: The server does not answer, or the database cannot be opened.
+        StoreError: The server does not respond, or the database cannot be opened.
     """
     configure()
     if uri.startswith("sqlite:"):
@@ -90,10 +91,10 @@ def connect(uri: str) -> mlflow.MlflowClient:
 
 @cache
 def configure() -> None:
-    """Set up this process for MLflow: fewer messages, and SQLite files that are shared."""
+    """Configure logging, environment and SQLite for MLflow, once per process."""
     for noisy in ("mlflow", "alembic"):
         logging.getLogger(noisy).setLevel(logging.ERROR)
-    # It prints the traceback of an error that it raises as well, on a full disk for example.
+    # It prints the traceback of errors that it also raises, for example on a full disk.
     logging.getLogger("mlflow.store.db.utils").setLevel(logging.CRITICAL)
     for silenced, value in QUIET.items():
         os.environ.setdefault(silenced, value)
@@ -101,12 +102,12 @@ def configure() -> None:
 
 
 def exists(uri: str) -> bool:
-    """Say whether a store is there already; of a server, its answer will tell."""
+    """Return whether a store exists; a server is assumed to exist."""
     return sqlite.exists(uri)
 
 
 def _check_file(uri: str) -> None:
-    """Open a database file once, as MLflow itself would try for more than a minute."""
+    """Open a database file once, as MLflow itself would retry for more than a minute."""
     try:
         with closing(_open_file(uri)) as connection:
             connection.execute("PRAGMA schema_version")
@@ -117,7 +118,7 @@ def _check_file(uri: str) -> None:
 
 
 def _check_database(uri: str) -> None:
-    """Connect to a database server once, as MLflow itself would try for more than a minute."""
+    """Connect to a database server once, as MLflow itself would retry for more than a minute."""
     try:
         engine = sqlalchemy.create_engine(uri, poolclass=sqlalchemy.NullPool)
         engine.connect().close()

@@ -1,4 +1,4 @@
-"""Every point of a metric, read for many runs with few requests."""
+"""Metric histories of many runs, read with few requests."""
 
 from __future__ import annotations
 
@@ -12,35 +12,35 @@ from mlflow.utils.rest_utils import http_request, verify_rest_response
 from cifar_exp.comparison.statistics.survival import Point
 from cifar_exp.tracking.store.server import StoreError, is_server
 
-RUNS_PER_REQUEST = 100  # MLflow's own limits, of both
+RUNS_PER_REQUEST = 100  # this and the next are limits of MLflow
 EPOCHS_PER_RUN = 2500
 POINTS_PER_QUERY = RUNS_PER_REQUEST * EPOCHS_PER_RUN
 PATH = "/ajax-api/2.0/mlflow/metrics/get-history-bulk-interval"
 
-Found = Iterable[tuple[str, Metric]]
+Points = Iterable[tuple[str, Metric]]
 
 
 def read_points(
     client: mlflow.MlflowClient, run_ids: Sequence[str], metric: str
 ) -> Iterator[tuple[str, Metric]]:
-    """Give the points of a metric, each with the id of its run."""
+    """Yield the values of a metric, each with the id of its run."""
     read = _from_server if is_server(client.tracking_uri) else _from_database
     for start in range(0, len(run_ids), RUNS_PER_REQUEST):
         yield from read(client, run_ids[start : start + RUNS_PER_REQUEST], metric)
 
 
-def _from_database(client: mlflow.MlflowClient, run_ids: Sequence[str], metric: str) -> Found:
+def _from_database(client: mlflow.MlflowClient, run_ids: Sequence[str], metric: str) -> Points:
     store = client._tracking_client.store
     found = store.get_metric_history_bulk(list(run_ids), metric, POINTS_PER_QUERY)
     return [(p.run_id, Metric(metric, p.value, p.timestamp, p.step)) for p in found]
 
 
-def _from_server(client: mlflow.MlflowClient, run_ids: Sequence[str], metric: str) -> Found:
-    """Ask the server as MLflow's own pages do: its client would send a request a run."""
-    asked = {"run_ids": list(run_ids), "metric_key": metric, "max_results": EPOCHS_PER_RUN}
+def _from_server(client: mlflow.MlflowClient, run_ids: Sequence[str], metric: str) -> Points:
+    """Read with the request of MLflow's UI, as its client would send one request per run."""
+    query = {"run_ids": list(run_ids), "metric_key": metric, "max_results": EPOCHS_PER_RUN}
     credentials = client._tracking_client.store.get_host_creds()
-    answer = http_request(credentials, PATH, "GET", params=asked)
-    document: Mapping[str, list[dict[str, str]]] = verify_rest_response(answer, PATH).json()
+    response = http_request(credentials, PATH, "GET", params=query)
+    document: Mapping[str, list[dict[str, str]]] = verify_rest_response(response, PATH).json()
     return [
         (
             point["run_id"],
@@ -53,13 +53,13 @@ def _from_server(client: mlflow.MlflowClient, run_ids: Sequence[str], metric: st
 
 
 History = dict[int, float]
-"""A metric by epoch."""
+"""Values of a metric by epoch."""
 
 
 def read_curves(
     client: mlflow.MlflowClient, run_ids: Sequence[str]
 ) -> dict[str, tuple[Point, ...]]:
-    """Read validation accuracy and time of every epoch of runs; those without epochs are left out.
+    """Read validation accuracy and time of every epoch of runs; runs without epochs are omitted.
 
     Raises:
         StoreError: The store cannot be read.
@@ -97,7 +97,7 @@ def _curve(accuracies: History, seconds: History) -> tuple[Point, ...]:
 def _histories(
     client: mlflow.MlflowClient, run_ids: Sequence[str], metric: str
 ) -> dict[str, History]:
-    """Return a metric of runs by epoch; of values for the same epoch the last one counts."""
+    """Return the values of a metric by run and epoch; the last value of an epoch counts."""
     histories: dict[str, History] = {}
     for run, point in read_points(client, run_ids, metric):
         histories.setdefault(run, {})[point.step] = point.value

@@ -1,4 +1,4 @@
-"""What MLflow holds of the runs of an experiment, read as records."""
+"""Reads the runs of an experiment from MLflow as records."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ RUNS_PER_PAGE = 1000
 
 
 def read_records(client: mlflow.MlflowClient, experiment: str, **tags: str) -> list[RunRecord]:
-    """Read the runs that carry an experiment's name and these tags, the oldest first."""
+    """Return the runs with an experiment's name and these tags, the oldest first."""
     conditions = {"experiment": experiment, **tags}
     filter_string = " and ".join(
         f"tags.`{key}` = {quoted(value)}" for key, value in conditions.items()
@@ -27,14 +27,14 @@ def read_records(client: mlflow.MlflowClient, experiment: str, **tags: str) -> l
 
 
 def deleted_runs(client: mlflow.MlflowClient, experiment: str) -> Iterator[MlflowRun]:
-    """Give the deleted runs of an experiment; MLflow keeps them until its own gc."""
+    """Yield the deleted runs of an experiment; MLflow keeps them until its own gc."""
     condition = f"tags.experiment = {quoted(experiment)}"
     found = _search(client, condition, run_view_type=ViewType.DELETED_ONLY)
     return (run for run in found if _is_ours(run))
 
 
 def files_of_deleted_runs(client: mlflow.MlflowClient, experiment: str) -> Iterator[Files]:
-    """Give the files of each deleted run of an experiment."""
+    """Yield the files of each deleted run of an experiment."""
     return (Files(client, run.info.artifact_uri) for run in deleted_runs(client, experiment))
 
 
@@ -45,7 +45,7 @@ def experiments(client: mlflow.MlflowClient) -> set[str]:
 
 
 def record_of(run: MlflowRun) -> RunRecord:
-    """Return what a run of this program holds."""
+    """Return a run of this program as a record."""
     tags = run.data.tags
     return RunRecord(
         run_id=run.info.run_id,
@@ -80,16 +80,16 @@ def _search(client: mlflow.MlflowClient, filter_string: str, **options: Any) -> 
 
 
 def _is_ours(run: MlflowRun) -> bool:
-    """Say whether a run that carries the experiment's name was made by this program."""
+    """Return whether a run with an experiment's name was created by this program."""
     return run.data.tags.get("kind") in get_args(Kind)
 
 
 def _data_digest(run: MlflowRun) -> str | None:
-    """Return the digest of the data set that a run names as its input, if it does."""
+    """Return the digest of a run's data set input; None if there is none."""
     inputs = run.inputs.dataset_inputs if run.inputs else []
-    return next((given.dataset.digest for given in inputs), None)
+    return next((dataset_input.dataset.digest for dataset_input in inputs), None)
 
 
 def _number(text: str | None) -> int | None:
-    """Return the number that a tag holds; what is none was not written by this program."""
+    """Return the number in a tag; None for other text, which this program did not write."""
     return int(text) if text is not None and text.isdecimal() else None

@@ -1,4 +1,4 @@
-"""Searches in MLflow: how a value is quoted, and results that come in pages."""
+"""Searches in MLflow: pagination and quoting."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from cifar_exp.errors import BadInput
 
 
 def pages(search: Callable[..., Any], **query: Any) -> Iterator[Any]:
-    """Give the results of a search one after another, from all of its pages."""
+    """Yield the results of all pages of a search."""
     token: str | None = None
     while True:
         with collecting_later():
@@ -23,10 +23,10 @@ def pages(search: Callable[..., Any], **query: Any) -> Iterator[Any]:
 
 
 def quoted(value: str) -> str:
-    """Quote a value for a filter, which knows no escapes.
+    """Quote a value for a filter, whose syntax has no escapes.
 
     Raises:
-        BadInput: It holds both kinds of quotes.
+        BadInput: The value contains both kinds of quotes.
     """
     if "'" in value and '"' in value:
         raise BadInput(f"MLflow cannot search for {value}, which holds both kinds of quotes")
@@ -35,10 +35,10 @@ def quoted(value: str) -> str:
 
 @contextmanager
 def collecting_later() -> Iterator[None]:
-    """Look for garbage again when the block has ended.
+    """Disable garbage collection within the block.
 
-    SQLAlchemy makes fifty objects a run, and each time their number has grown by some share
-    Python looks through all of them in vain: half of the time that a thousand runs take to read.
+    SQLAlchemy creates fifty objects per run, and Python repeatedly scans all of them without
+    result: half of the time that reading a thousand runs takes.
     """
     enabled = gc.isenabled()
     gc.disable()

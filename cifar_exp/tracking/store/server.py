@@ -1,4 +1,4 @@
-"""A tracking server: whether an address is one, who asks it, and whether it answers."""
+"""Tracking servers: recognition of addresses, credentials and health check."""
 
 from __future__ import annotations
 
@@ -22,12 +22,15 @@ class StoreError(Unavailable):
 
 
 def is_server(uri: str) -> bool:
-    """Say whether a tracking URI is a server's address."""
+    """Return whether a tracking URI is the address of a server."""
     return uri.startswith(("http://", "https://"))
 
 
 def move_credentials(uri: str) -> str:
-    """Set MLflow's variables to the user and password of an address; return it without them."""
+    """Move user and password from a server's address into MLflow's environment variables.
+
+    Returns the address without them.
+    """
     parts = urlsplit(uri)
     for name, value in (("USERNAME", parts.username), ("PASSWORD", parts.password)):
         if value is not None:
@@ -36,32 +39,31 @@ def move_credentials(uri: str) -> str:
 
 
 def check_server(uri: str) -> None:
-    """Ask the server at `uri`, if it is one, for its health: MLflow's client retries for minutes.
+    """Check the health of the server at `uri`, if it is one; MLflow's client retries for minutes.
 
-    It is asked as that client would ask, with the token, password or certificates that MLflow's
-    variables name.
+    The request uses MLflow's settings: the token, password or certificates in its variables.
 
     Raises:
-        StoreError: The server does not answer.
+        StoreError: The server does not respond, or responds with an error.
     """
     if not is_server(uri):
         return
     handled = sys.exc_info()[1]
     once = {"max_retries": 0, "timeout": SECONDS_TO_ANSWER, "raise_on_status": False}
     try:
-        answer = http_request(get_default_host_creds(uri), "/health", "GET", **once)
-    except (MlflowException, ImportError) as error:  # a kind of authentication may be missing
+        response = http_request(get_default_host_creds(uri), "/health", "GET", **once)
+    except (MlflowException, ImportError) as error:  # an authentication plugin may be missing
         raise StoreError(
             f"the MLflow server {uri} does not answer ({_root(error, handled)}); "
             "start it, or set MLFLOW_TRACKING_URI to another store"
         ) from None
-    if answer.status_code != OK:
+    if response.status_code != OK:
         raise StoreError(
-            f"the MLflow server {uri} answers {answer.status_code} to /health; is it MLflow?"
+            f"the MLflow server {uri} answers {response.status_code} to /health; is it MLflow?"
         )
 
 
 def _root(error: BaseException, handled: BaseException | None) -> BaseException:
-    """Return what an error began with, but for an earlier one that was being handled."""
-    before = error.__cause__ or error.__context__
-    return error if before in (None, handled) else _root(before, handled)
+    """Return the first error in a chain, up to the one that was being handled before."""
+    earlier = error.__cause__ or error.__context__
+    return error if earlier in (None, handled) else _root(earlier, handled)

@@ -1,4 +1,4 @@
-"""The files that belong to runs and models: how large they are, and their end."""
+"""The stored files of runs and models: size and deletion."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ class Files:
         )
 
     def num_bytes(self) -> int:
-        """Return how much room they take."""
+        """Return the total size in bytes."""
         return sum(self._sizes(None))
 
     def delete(self) -> None:
-        """Delete them; those that are gone already do not matter."""
+        """Delete the files; missing files are ignored."""
         self._repository.delete_artifacts()
 
     def _sizes(self, folder: str | None) -> Iterator[int]:
@@ -40,7 +40,7 @@ class Files:
 
 
 class StoredModel:
-    """A model that MLflow stores, with its files."""
+    """A model stored in MLflow, with its files."""
 
     def __init__(self, client: mlflow.MlflowClient, model_id: str, location: str) -> None:
         self.files = Files(client, location)
@@ -50,20 +50,20 @@ class StoredModel:
     def delete(self) -> None:
         """Delete the files, which MLflow itself would keep until `mlflow gc`, and then the model.
 
-        In this order: what is interrupted between the two can be found again.
+        In this order, a model whose deletion was interrupted can be found again.
         """
         self.files.delete()
         self._client.delete_logged_model(self._id)
 
 
 def stored_model(client: mlflow.MlflowClient, model_id: str) -> StoredModel | None:
-    """Return a model; one that was deleted is None."""
+    """Return a model; None if it is deleted."""
     model = _logged_model(client, model_id)
     return None if model is None else StoredModel(client, model_id, model.artifact_location)
 
 
 def stored_models(client: mlflow.MlflowClient, run: MlflowRun) -> list[StoredModel]:
-    """Return the models of a run, but for those in MLflow's registry: somebody chose them."""
+    """Return the models of a run, except those in MLflow's registry, which a user has chosen."""
     outputs = run.outputs.model_outputs if run.outputs else []
     found = [_logged_model(client, output.model_id) for output in outputs]
     return [
@@ -74,7 +74,7 @@ def stored_models(client: mlflow.MlflowClient, run: MlflowRun) -> list[StoredMod
 
 
 def artifact_folder(client: mlflow.MlflowClient, mlflow_experiment_id: str) -> Path | None:
-    """Return the folder of this machine that an experiment's files go to, if they go to one."""
+    """Return the local folder of an experiment's artifacts; None if they are stored elsewhere."""
     location = client.get_experiment(mlflow_experiment_id).artifact_location
     return Path(local_file_uri_to_path(location)) if is_local_uri(location) else None
 
@@ -84,5 +84,5 @@ def _logged_model(client: mlflow.MlflowClient, model_id: str) -> mlflow.entities
         return client.get_logged_model(model_id)
     except MlflowException as error:
         if error.error_code == "RESOURCE_DOES_NOT_EXIST":
-            return None  # it was deleted before
+            return None  # deleted
         raise
