@@ -115,8 +115,8 @@ WRONG: dict[str, Wrong] = {
         f"no {key}": Wrong({key: MISSING}, (f"{key}: is missing",))
         for key in ("name", "dataset", "model", "epochs", "losses", "optimizers")
     },
-    "no losses in the table": Wrong({"losses": {}}, ("losses:", "hold at least 1")),
-    "no optimizers in the table": Wrong({"optimizers": {}}, ("optimizers:", "hold at least 1")),
+    "no losses in the table": Wrong({"losses": {}}, ("losses:", "have at least 1")),
+    "no optimizers in the table": Wrong({"optimizers": {}}, ("optimizers:", "have at least 1")),
     "no lr": Wrong({"optimizers/adam": {}}, ("optimizers.adam.lr: the learning rate is missing",)),
     "folder without path": Wrong({"dataset": "folder"}, ("dataset.path: is missing",)),
     "dataset without type": Wrong({"dataset": {"path": "x"}}, ("dataset:", "`type`")),

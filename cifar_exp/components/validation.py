@@ -170,3 +170,11 @@ def suggestion(given: str, known: Iterable[str]) -> str:
         return "; there are no settings"
     match = nearest(given, names)
     return f'; did you mean "{match}"?' if match else f"; known are: {', '.join(names)}"
+
+
+def check_known(kind: str, name: str, table: Mapping[str, object]) -> str:
+    """Return a name if it is in a table; otherwise raise a validation error of that kind."""
+    if name not in table:
+        text = f"unknown {kind} {quoted(name)}{suggestion(name, table)}"
+        raise PydanticCustomError(kind, "{text}", {"text": text})
+    return name

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
-from typing import Annotated, Any, Literal
+from typing import Any, Literal
 
 from pydantic import Field, SerializeAsAny, field_validator
 from pydantic_core import PydanticCustomError
@@ -15,10 +15,9 @@ from cifar_exp.components.losses import LOSSES, Loss
 from cifar_exp.components.models.build import check_name
 from cifar_exp.components.optimizers import OPTIMIZERS, Optimizer
 from cifar_exp.components.precision import Precision, PrecisionChoice, resolve
-from cifar_exp.components.pruners import PRUNERS
-from cifar_exp.components.samplers import SAMPLERS
-from cifar_exp.components.settings import Later, Settings
-from cifar_exp.components.validation import quoted, suggestion
+from cifar_exp.components.settings import Settings
+from cifar_exp.components.validation import check_known
+from cifar_exp.experiment.search import Confirm, Count, Search, Seed
 from cifar_exp.experiment.space import Choices, Range, Space, parse
 from cifar_exp.experiment.variant import (
     DatasetVariant,
@@ -31,69 +30,6 @@ from cifar_exp.experiment.variant import (
     read_loss,
     read_optimizer,
 )
-
-Count = Annotated[int, Field(ge=1, le=1_000_000)]
-"""A number of trainings, epochs or images; a larger number is assumed to be a typing error."""
-Seed = Annotated[int, Field(ge=0, lt=2**32)]
-
-
-def _known(kind: str, name: str, table: Mapping[str, Any]) -> str:
-    """Return a name if it is in a table; otherwise raise a validation error."""
-    if name not in table:
-        text = f"unknown {kind} {quoted(name)}{suggestion(name, list(table))}"
-        raise PydanticCustomError(kind, "{text}", {"text": text})
-    return name
-
-
-class Search(Settings):
-    """How each combination is tuned; the same for all combinations."""
-
-    trials: Count = 20
-    """Number of trials per combination, in total."""
-    sampler: str = Field(default="tpe", json_schema_extra={"enum": list(SAMPLERS)})
-    """How settings are chosen: random, quasi-random, or based on earlier trials."""
-    pruner: str = Field(default="median", json_schema_extra={"enum": list(PRUNERS)})
-    """When a trial is stopped early, compared with the other trials of its combination."""
-    batch_size: tuple[Count, ...] = Field(
-        default=(32, 64, 128, 256),
-        strict=False,
-        json_schema_extra={"minItems": 1, "uniqueItems": True},
-    )
-    """Batch sizes to choose from."""
-    at_once: Annotated[Count, Later()] = 1
-    """Number of trials of a combination that form a block; sampler and pruner use the results of
-    earlier blocks only."""
-
-    @field_validator("sampler")
-    @classmethod
-    def _known_sampler(cls, name: str) -> str:
-        return _known("sampler", name, SAMPLERS)
-
-    @field_validator("pruner")
-    @classmethod
-    def _known_pruner(cls, name: str) -> str:
-        return _known("pruner", name, PRUNERS)
-
-    @field_validator("batch_size")
-    @classmethod
-    def _all_different(cls, given: tuple[int, ...]) -> tuple[int, ...]:
-        if not given:
-            raise PydanticCustomError("batch_size", "should have at least one batch size")
-        if len(set(given)) < len(given):
-            raise PydanticCustomError("batch_size", "a batch size is listed twice")
-        return given
-
-
-class Confirm(Settings):
-    """How the best setting of each combination is confirmed."""
-
-    seeds: Count = 5
-    """Number of trainings on new seeds, each scored once on the test set."""
-
-    @property
-    def numbers(self) -> range:
-        """The numbers of the confirmations, starting from 1."""
-        return range(1, self.seeds + 1)
 
 
 class Combination(Settings):
@@ -166,7 +102,7 @@ class Experiment(Settings):
     @field_validator("augment")
     @classmethod
     def _known_augmentation(cls, name: str) -> str:
-        return _known("augmentation", name, AUGMENTATIONS)
+        return check_known("augmentation", name, AUGMENTATIONS)
 
     @field_validator("dataset", mode="before")
     @classmethod
