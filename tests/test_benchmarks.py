@@ -90,6 +90,7 @@ def test_epochs_count_by_whether_they_lie_in_an_outage() -> None:
     assert "3 epochs in 2 outages and of 2 between" in found.detail
 
 
+@pytest.mark.chaos
 def test_the_overhead_on_a_server_that_is_stopped_even_after_a_failure(
     data: Dataset, monkeypatch: pytest.MonkeyPatch
 ) -> None:

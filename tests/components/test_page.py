@@ -66,6 +66,7 @@ def test_unhinged():
 """
 
 
+@pytest.mark.chaos
 def test_the_example_of_a_loss_is_one_class_and_passes_the_tests_of_every_loss(
     copied: Path,
 ) -> None:

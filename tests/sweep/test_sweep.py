@@ -5,17 +5,20 @@ import io
 import json
 import math
 import os
-import signal
+import runpy
+import shlex
 import subprocess
 import sys
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
+from contextlib import redirect_stdout
 from pathlib import Path
 from typing import Any
 
 import optuna
 import pytest
+from mlflow.projects._project_spec import load_project
 from sklearn.metrics import accuracy_score, f1_score
 
 from cifar_exp.components.losses import LOSSES
@@ -31,8 +34,8 @@ from cifar_exp.tracking import connect, read_predictions
 from cifar_exp.training import checkpoint, loop
 from cifar_exp.training.loop import EpochMetrics
 from tests import tiny
-from tests.bench import CLI, SCORES, SCORES_BY_EPOCH, Bench, scores, studies, tiny_search, trained
-from tests.waiting import wait_until
+from tests.bench import SCORES, SCORES_BY_EPOCH, Bench, scores, studies, tiny_search
+from tests.command import Cli
 
 ROOT = Path(__file__).parents[2]
 
@@ -397,64 +400,7 @@ def test_another_process_that_runs_the_experiment_is_waited_for_by_hand(
     assert bench.records() == []
 
 
-# Whole processes: what is ended, and what `mlflow run` starts. More such is under `chaos/`.
-
-Start = Callable[..., "subprocess.Popen[str]"]
-
-
-@pytest.fixture
-def start(bench: Bench, images: Path, tmp_path: Path) -> Start:
-    """Start a sweep of some 20 trainings as a process of its own group."""
-    definition = tmp_path / "tiny.toml"
-    long = tiny.definition(images, epochs="40", search=tiny_search("random", "none"))
-    definition.write_text(long)
-
-    def start_(workers: int = 1) -> subprocess.Popen[str]:
-        options = ["--storage", bench.storage_url, "--workers", str(workers), "--threads", "1"]
-        return subprocess.Popen(
-            [*CLI, "run", str(definition), *options],
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-            start_new_session=True,
-        )
-
-    return start_
-
-
-def test_a_sweep_ended_by_ctrl_c_ends_where_an_undisturbed_one_does(
-    bench: Bench, other_bench: Bench, start: Start, tmp_path: Path
-) -> None:
-    process = start(2)
-    wait_until(trained(bench, 2))
-    os.killpg(process.pid, signal.SIGINT)
-    _, errors = process.communicate(timeout=60)
-    assert process.returncode == 130
-    assert errors.strip().splitlines()[-1].endswith("run the same command again to resume")
-    assert "Traceback" not in errors
-    assert not [record for record in bench.records() if record.status == "RUNNING"]
-    definition = (tmp_path / "tiny.toml").read_text()
-    kept = {r.run_id for r in bench.records() if r.finished}
-    resumed = bench.run(definition)
-    assert kept <= {record.run_id for record in bench.records()}
-    assert not [record for record in bench.records() if record.status == "RUNNING"]
-    assert scores(resumed) == scores(other_bench.run(definition))
-    assert bench.results() == other_bench.results()
-    assert len([r for r in bench.records() if r.kind in ("trial", "confirmation")]) == 10
-    states = {t.state.name for s in studies(bench) for t in s.trials}
-    assert states == {"COMPLETE"}
-
-
-def test_workers_end_with_their_parent(bench: Bench, start: Start) -> None:
-    process = start(2)
-    wait_until(trained(bench, 1))
-    process.kill()
-    process.wait()
-
-    def gone() -> bool:
-        return subprocess.run(["pgrep", "-g", str(process.pid)], check=False).returncode == 1
-
-    wait_until(gone, seconds=10)
+# What `mlflow run` starts. Processes that are ended are under `chaos/`.
 
 
 def mlflow_run(*arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:
@@ -504,23 +450,37 @@ def test_mlflow_run_makes_one_sweep_run_and_compares_it(
         "confirmation": 4,
     }
     assert client.search_runs(["0"]) == []
-    compared = mlflow_run(
-        "-e", "compare", "-P", "name=tiny", "--experiment-name", "x", cwd=tmp_path
-    )
-    by_script = subprocess.run(
-        [sys.executable, str(ROOT / "scripts" / "compare.py"), "tiny"],
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    assert by_script.stdout in compared.stdout
-    assert "cross_entropy+sgd" in by_script.stdout
 
 
-def test_mlflow_run_trains_once(tracking_uri: str, tmp_path: Path) -> None:
-    done = mlflow_run("-e", "train", "-P", "epochs=1", "-P", "lr=0.05", cwd=tmp_path)
-    assert done.returncode == 0, done.stderr
-    [run] = connect(tracking_uri).search_runs(["0"])
+def words_of(entry_point: str, **params: object) -> list[str]:
+    """The words of the command that `mlflow run` starts, after `cifar-exp`."""
+    command = load_project(str(ROOT)).get_entry_point(entry_point).compute_command(params, None)
+    program, *words = shlex.split(command)
+    assert program == "cifar-exp"
+    return words
+
+
+def test_entry_point_compare_and_the_script_print_the_ranking(
+    bench: Bench, images: Path, cli: Cli, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bench.run(tiny.definition(images, epochs="1", search=tiny_search("random", "none")))
+    compared = cli(*words_of("compare", name="tiny"))
+    assert compared.code == 0
+    assert "cross_entropy+sgd" in compared.out
+    monkeypatch.setattr(sys, "argv", ["compare.py", "tiny"])
+    with pytest.raises(SystemExit) as ended, redirect_stdout(io.StringIO()) as out:
+        runpy.run_path(str(ROOT / "scripts" / "compare.py"), run_name="__main__")
+    assert (ended.value.code, out.getvalue()) == (0, compared.out)
+
+
+def test_entry_point_train_trains_once(tracking_uri: str, cli: Cli) -> None:
+    done = cli(*words_of("train", epochs=1, lr=0.05, threads=1))
+    assert done.code == 0, done.err
+    client = connect(tracking_uri)
+    place = client.get_experiment_by_name("train")
+    assert place is not None
+    [run] = client.search_runs([place.experiment_id])
     assert (run.data.tags["kind"], run.info.status) == ("train", "FINISHED")
+    assert {run.data.params[name] for name in ("lr", "epochs")} == {"0.05", "1"}
     assert run.data.params["loss.label_smoothing"] == "0.0"
     assert 0 < run.data.metrics["val_accuracy"] < 1
