@@ -6,6 +6,7 @@ The server is started here, from the binaries of the machine (Debian: `apt-get i
 from __future__ import annotations
 
 import gc
+import json
 import os
 import pwd
 import shutil
@@ -13,7 +14,7 @@ import signal
 import socket
 import subprocess
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -26,7 +27,8 @@ from cifar_exp.components.datasets import Dataset
 from cifar_exp.maintenance import doctor
 from cifar_exp.tracking import StoreError, connect
 from tests import tiny
-from tests.bench import CLI, Bench, scores, studies, trained
+from tests.bench import CLI, Bench, scores, studies
+from tests.chaos.bench import fault
 from tests.waiting import wait_until
 
 SECRET = "pa55-of-the-owner"
@@ -134,11 +136,11 @@ def connected(psycopg: Any, process: subprocess.Popen[bytes], address: str) -> A
     return connections[0]
 
 
-def command(server: Server, *words: str) -> subprocess.Popen[str]:
+def command(server: Server, *words: str, faults: Sequence[object] = ()) -> subprocess.Popen[str]:
     stores = {"MLFLOW_TRACKING_URI": server.url("mlflow"), "OPTUNA_STORAGE": server.url("optuna")}
     return subprocess.Popen(
         [*CLI, *words],
-        env={**os.environ, **stores},
+        env={**os.environ, **stores, "CIFAR_EXP_FAULTS": json.dumps(faults)},
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
@@ -160,20 +162,20 @@ def test_a_sweep_killed_and_gone_on_with_ends_as_in_sqlite(
     storage_url: str,
     images: Path,
     data: Dataset,
+    no_pictures: None,
     tmp_path: Path,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    del data
+    del data, no_pictures
     definition = tmp_path / "tiny.toml"
     search = 'trials = 3\nsampler = "tpe"\npruner = "median"\nbatch_size = [8, 16]'
-    definition.write_text(tiny.definition(images, epochs="60", losses="mse = {}", search=search))
+    definition.write_text(tiny.definition(images, epochs="4", losses="mse = {}", search=search))
     bench = Bench(server.url("mlflow"), server.url("optuna"))
     words = ("run", str(definition), "--workers", "1", "--threads", "1")
     connect(bench.tracking_uri)
-    first = command(server, *words)
-    wait_until(trained(bench, 1))
-    first.send_signal(signal.SIGKILL)
-    first.communicate()
+    deadly = fault("after_checkpoint", training="mse+sgd #1", epoch=2, to="group")
+    first = command(server, *words, faults=[{**deadly, "marks": str(tmp_path / "marks")}])
+    finished(first, -signal.SIGKILL)
     kept = {r.run_id for r in bench.records() if r.finished}
     shown = finished(command(server, *words))
     assert kept <= {r.run_id for r in bench.records() if r.finished}
