@@ -23,7 +23,6 @@ import pytest
 
 from cifar_exp import study
 from cifar_exp.cli.compare import compare
-from cifar_exp.components.datasets import Dataset
 from cifar_exp.maintenance import doctor
 from cifar_exp.tracking import StoreError, connect
 from tests import tiny
@@ -156,17 +155,15 @@ def finished(process: subprocess.Popen[str], code: int = 0) -> str:
     return out if code == 0 else err
 
 
+@pytest.mark.usefixtures("data", "no_pictures")
 def test_a_sweep_killed_and_gone_on_with_ends_as_in_sqlite(
     server: Server,
     tracking_uri: str,
     storage_url: str,
     images: Path,
-    data: Dataset,
-    no_pictures: None,
     tmp_path: Path,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    del data, no_pictures
     definition = tmp_path / "tiny.toml"
     search = 'trials = 3\nsampler = "tpe"\npruner = "median"\nbatch_size = [8, 16]'
     definition.write_text(tiny.definition(images, epochs="4", losses="mse = {}", search=search))
