@@ -90,7 +90,7 @@ def read_results(name: str, uri: str) -> Results:
     """Read the results of an experiment's latest sweep from an MLflow store."""
     if not tracking.exists(uri):
         file = without_credentials(uri).removeprefix("sqlite:///")
-        raise BadInput(f"there is no {file}; name the MLflow store")
+        raise BadInput(f"there is no {file}; set --tracking-uri")
     client = tracking.connect(uri)
     records = tracking.read_records(client, name)
     try:

@@ -61,7 +61,7 @@ def visit(
     if not tracking.exists(store):
         if tracking.is_server(tracking_uri):
             raise BadInput(f"this machine has recorded nothing for {shown}")
-        raise BadInput(f"there is no {tracking_uri.removeprefix('sqlite:///')}; name the store")
+        raise BadInput(f"there is no {tracking_uri.removeprefix('sqlite:///')}; set --tracking-uri")
     known = tracking.experiments(tracking.connect(store))
     if name is not None and name not in known:
         if tracking.is_server(tracking_uri):
@@ -86,7 +86,7 @@ def _visit(name: str, tracking_uri: str, storage_url: str, *, dry_run: bool) -> 
         with locks.alone((tracking_uri, storage_url), name):
             return [finding.sentence for finding in action(tracker, storage_url)]
     except InUse as error:
-        return [f"left alone: {error}"]
+        return [f"skipped: {error}"]
 
 
 def _unused_checkpoints(tracker: Tracker, records: Sequence[RunRecord]) -> list[Path]:
