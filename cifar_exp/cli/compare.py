@@ -76,13 +76,13 @@ def compare_several(
     """
     uri = tracking_uri or tracking.default_uri()
     rankings = [read_results(name, uri).ranking(method) for name in names]
-    found = across(rankings)
+    comparison = across(rankings)
     if form == "table":
-        console.print_across(console.stdout(), found)
+        console.print_across(console.stdout(), comparison)
     else:
-        print(ACROSS_FORMATS[form](found), end="")
+        print(ACROSS_FORMATS[form](comparison), end="")
     if output is not None:
-        _print_written(report.write_across(found, output), output)
+        _print_written(report.write_across(comparison, output), output)
     return rankings
 
 

@@ -177,10 +177,10 @@ def print_findings(
     for name, sentences in findings.items():
         for sentence in sentences:
             _print_line(console, f"{name}: {sentence}")
-    found = sum(map(len, findings.values()))
+    num_findings = sum(map(len, findings.values()))
     done = "; nothing was changed" if dry_run else ""
     checked = _counted(len(findings), "experiment")
-    _print_line(console, f"{checked} examined, {_counted(found, 'finding')}{done}")
+    _print_line(console, f"{checked} examined, {_counted(num_findings, 'finding')}{done}")
 
 
 def print_collected(console: Console, name: str, collected: Collected, *, dry_run: bool) -> None:

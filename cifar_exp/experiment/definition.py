@@ -76,12 +76,12 @@ class Search(Settings):
 
     @field_validator("batch_size")
     @classmethod
-    def _all_different(cls, given: tuple[int, ...]) -> tuple[int, ...]:
-        if not given:
+    def _all_different(cls, raw: tuple[int, ...]) -> tuple[int, ...]:
+        if not raw:
             raise PydanticCustomError("batch_size", "should have at least one batch size")
-        if len(set(given)) < len(given):
+        if len(set(raw)) < len(raw):
             raise PydanticCustomError("batch_size", "a batch size is listed twice")
-        return given
+        return raw
 
 
 class Confirm(Settings):
@@ -170,18 +170,18 @@ class Experiment(Settings):
 
     @field_validator("dataset", mode="before")
     @classmethod
-    def _read_dataset(cls, given: Any) -> Any:
-        return read_dataset(given)
+    def _read_dataset(cls, raw: Any) -> Any:
+        return read_dataset(raw)
 
     @field_validator("losses", mode="before")
     @classmethod
-    def _read_losses(cls, given: Any) -> Any:
-        return read_each(given, read_loss)
+    def _read_losses(cls, raw: Any) -> Any:
+        return read_each(raw, read_loss)
 
     @field_validator("optimizers", mode="before")
     @classmethod
-    def _read_optimizers(cls, given: Any) -> Any:
-        return read_each(given, read_optimizer)
+    def _read_optimizers(cls, raw: Any) -> Any:
+        return read_each(raw, read_optimizer)
 
     @property
     def arithmetic(self) -> Precision:

@@ -305,7 +305,7 @@ def test_listed_kinds_are_those_of_the_command_line(kind: str) -> None:
 
 def test_a_required_setting_is_told_from_a_default(screen: Console) -> None:
     console.print_components(screen, "datasets")
-    assert "    path = (required)  The folder that holds" in printed(screen)
+    assert "    path = (required)  The folder that contains" in printed(screen)
     assert "    size = None  Height and width" in printed(screen)
 
 

@@ -50,9 +50,11 @@ def check_server(uri: str) -> None:
         return
     address = take_credentials(uri)
     handled = sys.exc_info()[1]
-    once = {"max_retries": 0, "timeout": SECONDS_TO_ANSWER, "raise_on_status": False}
+    request_options = {"max_retries": 0, "timeout": SECONDS_TO_ANSWER, "raise_on_status": False}
     try:
-        response = http_request(get_default_host_creds(address), "/health", "GET", **once)
+        response = http_request(
+            get_default_host_creds(address), "/health", "GET", **request_options
+        )
     except (MlflowException, ImportError) as error:  # an authentication plugin may be missing
         reason = hide(str(_root(error, handled)), secrets_in(uri))
         raise StoreError(
