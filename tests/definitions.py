@@ -66,7 +66,7 @@ def _sizes(value: Any, *says: str, schema_sees: bool = True) -> Wrong:
 
 WRONG: dict[str, Wrong] = {
     # names and keys that nobody knows, or that mean something else
-    "name of trainings by hand": Wrong(
+    "name of single trainings": Wrong(
         {"name": "train"}, ('name: "train" is reserved for single trainings',), schema_sees=False
     ),
     "unknown key": Wrong({"epoch": 3}, ("epoch: unknown name", 'did you mean "epochs"?')),
@@ -115,8 +115,8 @@ WRONG: dict[str, Wrong] = {
         f"no {key}": Wrong({key: MISSING}, (f"{key}: is missing",))
         for key in ("name", "dataset", "model", "epochs", "losses", "optimizers")
     },
-    "no losses in the table": Wrong({"losses": {}}, ("losses:", "hold at least 1")),
-    "no optimizers in the table": Wrong({"optimizers": {}}, ("optimizers:", "hold at least 1")),
+    "no losses in the table": Wrong({"losses": {}}, ("losses:", "have at least 1")),
+    "no optimizers in the table": Wrong({"optimizers": {}}, ("optimizers:", "have at least 1")),
     "no lr": Wrong({"optimizers/adam": {}}, ("optimizers.adam.lr: the learning rate is missing",)),
     "folder without path": Wrong({"dataset": "folder"}, ("dataset.path: is missing",)),
     "dataset without type": Wrong({"dataset": {"path": "x"}}, ("dataset:", "`type`")),

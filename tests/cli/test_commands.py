@@ -442,7 +442,7 @@ def test_one_database_for_both_stores_is_refused(cli: Cli, definition: Path, her
     for storage in (uri, f"{uri}?timeout=60"):
         shown = cli("run", definition, "--tracking-uri", uri, "--storage", storage)
         assert shown.code == 2
-        assert f"MLflow and Optuna need a database each, and both have {uri}" in shown.last
+        assert f"MLflow and Optuna need separate databases, but both are set to {uri}" in shown.last
     assert not list(here.iterdir())
 
 
