@@ -1,7 +1,7 @@
 # make run    the quickstart: installs into .venv, then `mlflow run .`
-# make ui     MLflow's pages of the runs in this folder, at http://127.0.0.1:5000; PORT=5001 for another port
-# make test   the suite but for most of chaos
-# make chaos  kills sweeps at every step and compares what comes of them; CHAOS_SEED=1 repeats random times
+# make ui     MLflow's UI for the runs in this folder, at http://127.0.0.1:5000; PORT=5001 uses another port
+# make test   the test suite without most of tests/chaos
+# make chaos  kills sweeps at every step and compares the results; CHAOS_SEED=1 repeats the random times
 # make check  lint, format, types, import layers
 # make bench  the benchmarks, see benchmarks/README.md
 
@@ -16,7 +16,7 @@ export MLFLOW_TRACKING_URI ?= sqlite:///$(CURDIR)/mlflow.db
 
 run: $(VENV)/.installed
 	env -u MLFLOW_EXPERIMENT_ID -u MLFLOW_EXPERIMENT_NAME PATH="$(BIN):$$PATH" mlflow run . --env-manager=local --experiment-name quickstart
-	@echo "To look at the runs: make ui.  To use the commands above: . $(VENV)/bin/activate"
+	@echo "To view the runs: make ui.  To use the commands above: . $(VENV)/bin/activate"
 
 ui: $(VENV)/.installed
 	@$(BIN)/python -c 'import socket; socket.create_server(("127.0.0.1", $(PORT))).close()' 2>/dev/null \
@@ -27,7 +27,7 @@ test: $(VENV)/.installed-test
 	$(BIN)/pytest -m "not chaos or chaos_short" --numprocesses auto --dist worksteal
 
 chaos: $(VENV)/.installed-test
-	$(BIN)/pytest -m chaos --numprocesses 3 --dist worksteal  # they wait a lot
+	$(BIN)/pytest -m chaos --numprocesses 3 --dist worksteal  # they mostly wait
 
 check: $(VENV)/.installed-test
 	$(BIN)/ruff check .

@@ -1,1 +1,1 @@
-"""Rank loss functions and optimizers for an image classification task, each pair fairly tuned."""
+"""Rank losses and optimizers for an image classification task, all tuned with the same budget."""

@@ -1,9 +1,9 @@
-"""The two ways in which a command fails through no fault of its own; each is one sentence."""
+"""Base classes of expected errors, whose message is one sentence for the user."""
 
 
-class BadInput(Exception):  # noqa: N818 - it is what the user gave, not a fault of the program
-    """What was asked for cannot be done as it stands; nothing was started."""
+class BadInput(Exception):  # noqa: N818 - an error of the input, not of the program
+    """The input is invalid; nothing was started."""
 
 
 class Unavailable(Exception):  # noqa: N818
-    """Data, a store or this machine does not provide what is needed."""
+    """Data, a store or a resource of this machine is unavailable."""

@@ -1,4 +1,4 @@
-"""What MLflow holds of one run, as a plain value; the comparison works on these alone."""
+"""The record of one MLflow run as frozen data, the only input of the comparison."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ TrialState = Literal["COMPLETE", "PRUNED", "FAIL"]
 TRAININGS: tuple[Kind, ...] = ("trial", "confirmation")
 """The kinds of runs that are trainings of a combination."""
 STATE = "trial_state"
-"""The tag with the state of a training. A run that has it has everything else already."""
+"""The tag with the state of a training; it is written after everything else."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -24,7 +24,7 @@ class RunRecord:
     name: str
     status: str
     start_time: int
-    """Milliseconds since 1970; of a sweep, when it was last gone on with."""
+    """Milliseconds since 1970; for a sweep, when it was last resumed."""
     parent: str | None = None
     combination: str | None = None
     combination_id: str | None = None
@@ -34,12 +34,12 @@ class RunRecord:
     confirms: int | None = None
     """The number of the trial whose setting a confirmation trains again."""
     data_digest: str | None = None
-    """Digest of images, labels and split that a training saw."""
+    """Digest of the images, labels and split of a training."""
     params: Mapping[str, str] = field(default_factory=dict)
     metrics: Mapping[str, float] = field(default_factory=dict)
     tags: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def finished(self) -> bool:
-        """Whether the training came to an end: its state is written last of all."""
+        """Whether the training has ended: its state is written last."""
         return self.state is not None

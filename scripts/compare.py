@@ -1,4 +1,4 @@
-"""Rank the combinations of an experiment from what MLflow holds, as `cifar-exp compare` does."""
+"""Rank the combinations of an experiment, read from MLflow; equivalent to `cifar-exp compare`."""
 
 import sys
 

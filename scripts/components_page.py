@@ -1,4 +1,4 @@
-"""Writes the tables of docs/components.md from the components themselves: `make generate`."""
+"""Generates the tables of docs/components.md from the components; run by `make generate`."""
 
 from __future__ import annotations
 
@@ -13,22 +13,22 @@ TABLES = ("losses", "optimizers", "models", "augmentations", "samplers", "pruner
 
 
 def written(page: str) -> str:
-    """Return the page with every table between its two markers as it is now."""
+    """Return the page with every table between two markers updated."""
     for kind in TABLES:
-        marks = re.compile(rf"(<!-- {kind} -->\n).*?(<!-- end -->)", re.DOTALL)
-        page = marks.sub(lambda found, kind=kind: f"{found[1]}{_table(kind)}{found[2]}", page)  # type: ignore[misc]
+        markers = re.compile(rf"(<!-- {kind} -->\n).*?(<!-- end -->)", re.DOTALL)
+        page = markers.sub(lambda found, kind=kind: f"{found[1]}{_table(kind)}{found[2]}", page)  # type: ignore[misc]
     return page
 
 
 def _table(kind: str) -> str:
     components = components_of(kind)
     has_settings = any(_settings(component) for component in components.values())
-    heads = ["name", "is", *(["settings"] if has_settings else [])]
+    headers = ["name", "description", *(["settings"] if has_settings else [])]
     rows = [
         [f"`{name}`", _summary(component), *([_settings(component)] if has_settings else [])]
         for name, component in components.items()
     ]
-    lines = [heads, ["---"] * len(heads), *rows]
+    lines = [headers, ["---"] * len(headers), *rows]
     return "".join(f"| {' | '.join(line)} |\n" for line in lines)
 
 

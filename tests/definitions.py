@@ -66,7 +66,7 @@ def _sizes(value: Any, *says: str, schema_sees: bool = True) -> Wrong:
 
 WRONG: dict[str, Wrong] = {
     # names and keys that nobody knows, or that mean something else
-    "name of trainings by hand": Wrong(
+    "name of single trainings": Wrong(
         {"name": "train"}, ('name: "train" is reserved for single trainings',), schema_sees=False
     ),
     "unknown key": Wrong({"epoch": 3}, ("epoch: unknown name", 'did you mean "epochs"?')),

@@ -111,7 +111,7 @@ def train(
 @click.option(
     "--target",
     type=Finite(0, 100, min_open=True),
-    help="Validation accuracy in % for the time to target.  [default: half of them reach it]",
+    help="Validation accuracy in % for the time to target.  [default: reached by half]",
 )
 @tracking_option
 def compare(

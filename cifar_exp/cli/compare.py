@@ -76,13 +76,13 @@ def compare_several(
     """
     uri = tracking.resolve_uri(tracking_uri)
     rankings = [read_results(name, uri).ranking(method) for name in names]
-    found = across(rankings)
+    comparison = across(rankings)
     if form == "table":
-        console.print_across(console.stdout(), found)
+        console.print_across(console.stdout(), comparison)
     else:
-        print(ACROSS_FORMATS[form](found), end="")
+        print(ACROSS_FORMATS[form](comparison), end="")
     if output is not None:
-        _print_written(report.write_across(found, output), output)
+        _print_written(report.write_across(comparison, output), output)
     return rankings
 
 
@@ -90,7 +90,7 @@ def read_results(name: str, uri: str) -> Results:
     """Read the results of an experiment's latest sweep from an MLflow store."""
     if not tracking.exists(uri):
         file = without_credentials(uri).removeprefix("sqlite:///")
-        raise BadInput(f"there is no {file}; name the MLflow store")
+        raise BadInput(f"there is no {file}; set --tracking-uri")
     client = tracking.connect(uri)
     records = tracking.read_records(client, name)
     try:

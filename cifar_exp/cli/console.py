@@ -143,13 +143,13 @@ def print_next_steps(
     best = ranking.combinations[0]
     if best.rank is None:
         return
-    _print_line(console, f"Best again: {shlex.join(train_command(experiment, best))}")
+    _print_line(console, f"Best setting: {shlex.join(train_command(experiment, best))}")
     first, last = (experiment.confirmation_seed(n) for n in (1, experiment.confirm.seeds))
     confirmed = f"seed {first} was" if first == last else f"seeds {first} to {last} were"
     _print_line(
         console,
-        f"That repeats the best trial (seed {experiment.seed}) and its validation accuracy; "
-        f"{confirmed} the confirmations, which alone are scored on the test set",
+        f"This repeats the best trial (seed {experiment.seed}) and its validation accuracy; "
+        f"{confirmed} the confirmations, which are scored on the test set",
     )
 
 
@@ -158,9 +158,9 @@ def print_plan(console: Console, experiment: Experiment, plan: Plan, workers: in
     lines = [
         f"{experiment.name}: {plan.combinations} combinations",
         f"trials: {plan.trials}, confirmations: {plan.confirmations}",
-        f"epochs in all: {plan.epochs} (fewer where trials are pruned)",
+        f"epochs in total: {plan.epochs} (fewer where trials are pruned)",
         *(
-            f"training speed at batch size {batch_size}: {speed:.0f} images/s a worker"
+            f"training speed at batch size {batch_size}: {speed:.0f} images/s per worker"
             for batch_size, speed in plan.images_per_second.items()
         ),
         f"time with {_counted(workers, 'worker')}: about {duration(plan.seconds)}",
@@ -177,10 +177,10 @@ def print_findings(
     for name, sentences in findings.items():
         for sentence in sentences:
             _print_line(console, f"{name}: {sentence}")
-    found = sum(map(len, findings.values()))
+    num_findings = sum(map(len, findings.values()))
     done = "; nothing was changed" if dry_run else ""
     checked = _counted(len(findings), "experiment")
-    _print_line(console, f"{checked} examined, {_counted(found, 'finding')}{done}")
+    _print_line(console, f"{checked} examined, {_counted(num_findings, 'finding')}{done}")
 
 
 def print_collected(console: Console, name: str, collected: Collected, *, dry_run: bool) -> None:

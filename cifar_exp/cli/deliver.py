@@ -18,7 +18,7 @@ def deliver(tracking_uri: str | None) -> None:
     problems = []
     outboxes = _outboxes(tracking_uri)
     if not outboxes:
-        print("nothing is kept on this machine to be delivered")
+        print("there is nothing to deliver")
     for outbox in outboxes:
         try:
             print(_send(outbox))
@@ -33,7 +33,7 @@ def _outboxes(tracking_uri: str | None) -> list[Outbox]:
     if tracking_uri is None:
         return list(tracking.every_outbox())
     if not tracking.is_server(uri):
-        raise BadInput("--tracking-uri: runs are kept for servers alone; name one by http://")
+        raise BadInput("--tracking-uri: should be the address of a server, http:// or https://")
     wanted = tracking.outbox_of(uri)
     return [outbox for outbox in tracking.every_outbox() if outbox == wanted]
 

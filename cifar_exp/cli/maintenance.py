@@ -27,8 +27,8 @@ def doctor(
     from cifar_exp.maintenance import doctor as doctor_
 
     uri, url = tracking.resolve_uri(tracking_uri), storage or study.default_url()
-    found = doctor_.visit(name, uri, url, dry_run=dry_run)
-    console.print_findings(console.stdout(), found, dry_run=dry_run)
+    findings = doctor_.visit(name, uri, url, dry_run=dry_run)
+    console.print_findings(console.stdout(), findings, dry_run=dry_run)
     if tracking.is_server(uri) and not dry_run:
         deliver_outboxes(uri)
 

@@ -33,11 +33,11 @@ def conditions(trainings: Mapping[str, Trainings]) -> tuple[Condition, ...]:
     Omitted are conditions that no training recorded, and combinations without finished trainings.
     """
     trained = {name: records for name, records in trainings.items() if records}
-    found = (
+    compared = (
         _condition(name, {key: read(records) for key, records in trained.items()})
         for name, read in READ.items()
     )
-    return tuple(condition for condition in found if condition is not None)
+    return tuple(condition for condition in compared if condition is not None)
 
 
 def _condition(name: str, values: Mapping[str, str]) -> Condition | None:

@@ -98,9 +98,9 @@ def _test_metrics(scored: Sequence[RunRecord]) -> dict[str, Any]:
     names = sorted({name for r in scored for name in r.metrics if name.startswith("test_")})
     values = {name: _metric(scored, name) for name in names}
     return {
-        "metric_means": {name: statistics.fmean(found) for name, found in values.items()},
+        "metric_means": {name: statistics.fmean(numbers) for name, numbers in values.items()},
         "metric_stds": {
-            name: statistics.stdev(found) for name, found in values.items() if len(found) > 1
+            name: statistics.stdev(numbers) for name, numbers in values.items() if len(numbers) > 1
         },
     }
 

@@ -50,15 +50,17 @@ class Settings(BaseModel):
 
     @model_validator(mode="wrap")
     @classmethod
-    def _suggest_names(cls, given: Any, handler: ModelWrapValidatorHandler[Self]) -> Self:
+    def _suggest_names(cls, raw: Any, handler: ModelWrapValidatorHandler[Self]) -> Self:
         """Suggest the nearest known name for an unknown one, and do not report it as missing."""
         try:
-            return handler(given)
+            return handler(raw)
         except ValidationError as error:
             problems = problems_of(error)
             unknown = [str(p.path[-1]) for p in problems if p.type == "extra_forbidden"]
-            meant = {nearest(name, cls.model_fields) for name in unknown}
-            reported = [p for p in problems if not (p.type == "missing" and p.path[-1] in meant)]
+            suggested = {nearest(name, cls.model_fields) for name in unknown}
+            reported = [
+                p for p in problems if not (p.type == "missing" and p.path[-1] in suggested)
+            ]
             raise validation_error(map(cls._with_suggestion, reported)) from None
 
     @classmethod

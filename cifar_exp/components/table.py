@@ -23,17 +23,17 @@ def table_of(kind: type[Kind]) -> dict[str, type[Kind]]:
     Raises:
         ValueError: Two classes have the same name.
     """
-    found: dict[str, type[Kind]] = {}
+    table: dict[str, type[Kind]] = {}
     for component in _subclasses(kind):
         name = vars(component).get("name")
         if name is None:
             continue
-        if name in found:
+        if name in table:
             raise ValueError(
-                f"{found[name].__qualname__} and {component.__qualname__} are both called {name!r}"
+                f"{table[name].__qualname__} and {component.__qualname__} are both called {name!r}"
             )
-        found[name] = component
-    return found
+        table[name] = component
+    return table
 
 
 def import_all(package: str) -> None:
@@ -45,4 +45,4 @@ def import_all(package: str) -> None:
 
 def _subclasses(kind: type[Kind]) -> list[type[Kind]]:
     direct: list[type[Kind]] = kind.__subclasses__()
-    return [found for child in direct for found in (child, *_subclasses(child))]
+    return [descendant for child in direct for descendant in (child, *_subclasses(child))]

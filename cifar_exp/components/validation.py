@@ -88,13 +88,13 @@ def _key(key: int | str) -> str:
     return text if re.fullmatch(f"[A-Za-z0-9_-]{{1,{MAX_QUOTED}}}", text) else quoted(text)
 
 
-def quoted(given: str) -> str:
+def quoted(text: str) -> str:
     """Quote a text on one line, shortened if it is long.
 
     Control characters, which could move the cursor of a terminal, change colours or reverse the
     text direction, are escaped, as a definition may come from an untrusted source.
     """
-    short = given if len(given) <= MAX_QUOTED else f"{given[:MAX_QUOTED]}..."
+    short = text if len(text) <= MAX_QUOTED else f"{text[:MAX_QUOTED]}..."
     escaped = json.dumps(short, ensure_ascii=False)
     return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in escaped)
 
@@ -158,17 +158,17 @@ class Problems:
             ]
 
 
-def nearest(given: str, known: Iterable[str]) -> str | None:
+def nearest(text: str, known: Iterable[str]) -> str | None:
     """Return the most similar known name, if one is similar enough."""
-    return next(iter(difflib.get_close_matches(given, sorted(known), n=1)), None)
+    return next(iter(difflib.get_close_matches(text, sorted(known), n=1)), None)
 
 
-def suggestion(given: str, known: Iterable[str]) -> str:
+def suggestion(text: str, known: Iterable[str]) -> str:
     """Return the end of a message about an unknown name: the nearest known name, or all names."""
     names = sorted(known)
     if not names:
         return "; there are no settings"
-    match = nearest(given, names)
+    match = nearest(text, names)
     return f'; did you mean "{match}"?' if match else f"; known are: {', '.join(names)}"
 
 

@@ -106,18 +106,18 @@ class Experiment(Settings):
 
     @field_validator("dataset", mode="before")
     @classmethod
-    def _read_dataset(cls, given: Any) -> Any:
-        return read_dataset(given)
+    def _read_dataset(cls, raw: Any) -> Any:
+        return read_dataset(raw)
 
     @field_validator("losses", mode="before")
     @classmethod
-    def _read_losses(cls, given: Any) -> Any:
-        return read_each(given, read_loss)
+    def _read_losses(cls, raw: Any) -> Any:
+        return read_each(raw, read_loss)
 
     @field_validator("optimizers", mode="before")
     @classmethod
-    def _read_optimizers(cls, given: Any) -> Any:
-        return read_each(given, read_optimizer)
+    def _read_optimizers(cls, raw: Any) -> Any:
+        return read_each(raw, read_optimizer)
 
     @property
     def arithmetic(self) -> Precision:

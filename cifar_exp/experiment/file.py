@@ -68,9 +68,9 @@ def single_definition(
     Raises:
         DefinitionError: An option or setting is invalid.
     """
-    given = dict(options)
-    loss, optimizer, lr = given.pop("loss"), given.pop("optimizer"), given.pop("lr")
-    search = {"trials": 1, "batch_size": [given.pop("batch_size")]}
+    values = dict(options)
+    loss, optimizer, lr = values.pop("loss"), values.pop("optimizer"), values.pop("lr")
+    search = {"trials": 1, "batch_size": [values.pop("batch_size")]}
     if "lr" in settings.get("optimizer", {}):
         raise DefinitionError("-s optimizer.lr: the learning rate is given by --lr")
     document = {
@@ -78,9 +78,9 @@ def single_definition(
         "search": search,
         "losses": {loss: settings.get("loss", {})},
         "optimizers": {optimizer: {"lr": lr, **settings.get("optimizer", {})}},
-        **given,
+        **values,
     }
-    experiment = read_document(document, "train", _single_options(given, loss, optimizer))
+    experiment = read_document(document, "train", _single_options(values, loss, optimizer))
     [combination] = experiment.combinations()
     searched = set(experiment.space(combination)) - {"batch_size"}
     if searched:

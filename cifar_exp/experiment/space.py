@@ -11,10 +11,10 @@ from pydantic_core import PydanticCustomError
 from cifar_exp.components.settings import Settings
 
 
-def _one_number(given: Any, handler: Callable[[Any], Any]) -> Any:
+def _one_number(raw: Any, handler: Callable[[Any], Any]) -> Any:
     """Validate a number with a single error, instead of one per type of the union."""
     try:
-        return handler(given)
+        return handler(raw)
     except ValidationError:
         raise PydanticCustomError("number", "should be a number") from None
 
@@ -34,11 +34,11 @@ class Range(Settings):
 
     @model_validator(mode="before")
     @classmethod
-    def _log_over_a_decade(cls, given: Any) -> Any:
-        match given:
+    def _log_over_a_decade(cls, raw: Any) -> Any:
+        match raw:
             case {"low": int() | float() as low, "high": int() | float() as high}:
-                return {"log": 0 < 10 * low <= high, **given}
-        return given
+                return {"log": 0 < 10 * low <= high, **raw}
+        return raw
 
     @model_validator(mode="after")
     def _ordered(self) -> Self:

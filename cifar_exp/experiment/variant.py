@@ -47,9 +47,9 @@ class DatasetVariant(Settings):
     choice: SerializeAsAny[DatasetChoice]
 
 
-def read_dataset(given: Any) -> DatasetVariant:
+def read_dataset(raw: Any) -> DatasetVariant:
     """Parse the name of a data set, or a table with its `type` and settings."""
-    table = {"type": given} if isinstance(given, str) else given
+    table = {"type": raw} if isinstance(raw, str) else raw
     if not isinstance(table, dict) or "type" not in table:
         raise PydanticCustomError("dataset", "should be a name, or a table with its `type`")
     settings = {name: value for name, value in table.items() if name != "type"}
@@ -57,13 +57,13 @@ def read_dataset(given: Any) -> DatasetVariant:
     return DatasetVariant(type=table["type"], choice=choice)
 
 
-def read_each(given: Any, read: Callable[[str, Any], Variant]) -> Any:
+def read_each(raw: Any, read: Callable[[str, Any], Variant]) -> Any:
     """Parse a table of tables by name; other values are left for the model to reject."""
-    if not isinstance(given, dict):
-        return given
+    if not isinstance(raw, dict):
+        return raw
     variants: dict[str, Variant] = {}
     with Problems() as problems:
-        for name, table in given.items():
+        for name, table in raw.items():
             with problems.at(name):
                 variants[name] = read(name, table)
     return variants
@@ -76,22 +76,22 @@ def read_loss(name: str, table: Any) -> Variant:
 
 def read_optimizer(name: str, table: Any) -> OptimizerVariant:
     """Parse the table of an optimizer, with its learning rate."""
-    given = dict(_table(table))
-    lr = given.pop("lr", None)
+    raw = dict(_table(table))
+    lr = raw.pop("lr", None)
     with Problems() as problems:
         with problems.at("lr"):
             lr = _read_lr(lr)
         with problems.at():
-            variant = _read_variant("optimizer", name, given, OPTIMIZERS)
+            variant = _read_variant("optimizer", name, raw, OPTIMIZERS)
     return OptimizerVariant(lr=lr, **dict(variant))
 
 
-def _read_lr(given: Any) -> float | Range:
-    if given is None:
+def _read_lr(raw: Any) -> float | Range:
+    if raw is None:
         raise validation_error([Problem(path=(), message="the learning rate is missing")])
-    if not isinstance(given, dict):
-        return LEARNING_RATE.validate_python(given)
-    values = Range.model_validate({"log": True, **given})
+    if not isinstance(raw, dict):
+        return LEARNING_RATE.validate_python(raw)
+    values = Range.model_validate({"log": True, **raw})
     ends: dict[str, float] = {}
     with Problems() as problems:
         for end in ("low", "high"):
@@ -107,21 +107,21 @@ def _read_variant(
 
     Missing settings are filled with their defaults, so that the definition is explicit.
     """
-    given = {"type": name, **table}
-    type_name = given.pop("type")
+    raw = {"type": name, **table}
+    type_name = raw.pop("type")
     component = _known(kind, type_name, components)
-    ranges = _read_ranges(given)
+    ranges = _read_ranges(raw)
     ends: list[Settings] = []
     with Problems() as problems:
         for end in ("low", "high"):
             with problems.at():
                 fixed = {key: getattr(values, end) for key, values in ranges.items()}
-                ends.append(component.model_validate({**given, **fixed}))
-    typed = {  # with the component's types: int only if the setting is an int
+                ends.append(component.model_validate({**raw, **fixed}))
+    typed_ranges = {  # with the component's types: int only if the setting is an int
         key: Range(low=getattr(ends[0], key), high=getattr(ends[1], key), log=values.log)
         for key, values in ranges.items()
     }
-    return Variant(name=name, type=type_name, settings={**dict(ends[0]), **typed})
+    return Variant(name=name, type=type_name, settings={**dict(ends[0]), **typed_ranges})
 
 
 def _read_ranges(settings: Mapping[str, Any]) -> dict[str, Range]:
@@ -134,10 +134,10 @@ def _read_ranges(settings: Mapping[str, Any]) -> dict[str, Range]:
     return ranges
 
 
-def _table(given: Any) -> dict[str, Any]:
-    if not isinstance(given, dict):
+def _table(raw: Any) -> dict[str, Any]:
+    if not isinstance(raw, dict):
         raise validation_error([Problem(path=(), message="should be a table of settings, { }")])
-    return given
+    return raw
 
 
 def _known(kind: str, name: Any, table: Mapping[str, Component]) -> Component:

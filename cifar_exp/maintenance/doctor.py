@@ -78,7 +78,7 @@ def _connect(tracking_uri: str) -> Client:
     if tracking.is_server(tracking_uri):
         shown = without_credentials(tracking_uri)
         raise BadInput(f"this machine has recorded nothing for {shown}")
-    raise BadInput(f"there is no {tracking_uri.removeprefix('sqlite:///')}; name the store")
+    raise BadInput(f"there is no {tracking_uri.removeprefix('sqlite:///')}; set --tracking-uri")
 
 
 def _experiments(client: Client, name: str | None, tracking_uri: str) -> list[str]:
@@ -102,7 +102,7 @@ def _visit(
         with locks.alone((tracking_uri, storage_url), runs.experiment):
             return [finding.sentence for finding in action(runs, storage_url)]
     except InUse as error:
-        return [f"left alone: {error}"]
+        return [f"skipped: {error}"]
 
 
 def _unused_checkpoints(runs: ExperimentRuns, records: Sequence[RunRecord]) -> list[Path]:

@@ -60,7 +60,7 @@ def _duplicate(record: RunRecord) -> Finding:
     """Mark a duplicate run as deleted in MLflow, which keeps it until its own `gc`."""
     which = "later" if record.finished or record.kind == "combination" else "unused"
     return Finding(
-        f"{_name(record)} was there twice: the {which} run is deleted",
+        f"{_name(record)} is a duplicate: the {which} run is deleted",
         lambda runs: runs.client.delete_run(record.run_id),
     )
 
@@ -115,7 +115,7 @@ def _without_parent(records: Sequence[RunRecord]) -> Iterator[Finding]:
 
 def _orphan(record: RunRecord) -> Finding:
     return Finding(
-        f"{_name(record)} is under a deleted run: the next sweep of its definition takes it up"
+        f"{_name(record)} is under a deleted run: the next sweep of its definition moves it"
     )
 
 
@@ -139,7 +139,7 @@ def _inconsistent_studies(
         ]
         if different:
             yield Finding(
-                f"study {study.name!r} holds {', '.join(different)} otherwise than MLflow: "
+                f"study {study.name!r} differs from MLflow in {', '.join(different)}: "
                 "the next sweep rebuilds it"
             )
 

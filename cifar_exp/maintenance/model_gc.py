@@ -44,7 +44,7 @@ def collect(name: str, tracking_uri: str, *, dry_run: bool) -> Collected:
         StoreError: The store cannot be used.
     """
     if not tracking.exists(tracking_uri):
-        raise BadInput(f"there is no {tracking_uri.removeprefix('sqlite:///')}; name the store")
+        raise BadInput(f"there is no {tracking_uri.removeprefix('sqlite:///')}; set --tracking-uri")
     client = tracking.connect(tracking_uri)
     with locks.alone((tracking_uri,), name):
         records = tracking.read_records(client, name)

@@ -173,7 +173,7 @@ def _train_all(
     retention = model_retention(experiment, works, tracker)
     if not any(any(work.ready()) for work in works):
         return
-    all_records = [record for some in records.values() for record in some]
+    all_records = [record for group in records.values() for record in group]
     writer = Writer(
         Records(
             tracker=tracker,

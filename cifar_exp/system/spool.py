@@ -44,10 +44,10 @@ class Spool(Generic[Item]):
         """Wait for items and return those in memory; empty if the queue is closed and empty."""
         with self._changed:
             self._changed.wait_for(lambda: self._memory or self._closed)
-            taken = list(self._memory)
+            items = list(self._memory)
             self._memory.clear()
             self._refill()
-            return taken
+            return items
 
     def close(self) -> None:
         """Close the queue: `take` returns the remaining items, then nothing."""

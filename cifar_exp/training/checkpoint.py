@@ -87,7 +87,9 @@ class Checkpoint:
         Raises:
             One of WRONG: The history is invalid.
         """
-        return [EpochMetrics(**{**held, "val": Scores(**held["val"])}) for held in self.history]
+        return [
+            EpochMetrics(**{**entries, "val": Scores(**entries["val"])}) for entries in self.history
+        ]
 
     def restore(self, model: torch.nn.Module, optimizer: torch.optim.Optimizer) -> None:
         """Restore the state into a new model and its optimizer.
@@ -199,8 +201,8 @@ def key_of(config: TrialConfig, fingerprint: str) -> str:
 def _write(path: Path, key: str, checkpoint: Checkpoint) -> None:
     """Write the file atomically: after a kill, either the old or the new file exists."""
     content = io.BytesIO()
-    held = {field.name: getattr(checkpoint, field.name) for field in fields(Checkpoint)}
-    torch.save({"key": key, **held}, content)
+    entries = {field.name: getattr(checkpoint, field.name) for field in fields(Checkpoint)}
+    torch.save({"key": key, **entries}, content)
     path.parent.mkdir(parents=True, exist_ok=True)
     with _temporary(path).open("wb") as file:
         file.write(hashlib.sha256(content.getbuffer()).digest())
@@ -216,10 +218,10 @@ def _read(path: Path, key: str) -> Checkpoint:
     digest, body = content[:DIGEST_BYTES], content[DIGEST_BYTES:]
     if hashlib.sha256(body).digest() != digest:
         raise UnfitError("the file is damaged")
-    held = torch.load(io.BytesIO(body), map_location="cpu", weights_only=True)
-    if held.pop("key") != key:
+    entries = torch.load(io.BytesIO(body), map_location="cpu", weights_only=True)
+    if entries.pop("key") != key:
         raise UnfitError("it is of another training, data set or version")
-    return Checkpoint(**{**held, "seconds": float(held["seconds"])})
+    return Checkpoint(**{**entries, "seconds": float(entries["seconds"])})
 
 
 def _temporary(path: Path) -> Path:

@@ -134,10 +134,18 @@ def warm_up(config: TrialConfig, data: Dataset) -> None:
     if config.model in _warm:
         return
     _warm.add(config.model)
-    few = replace(data, train=data.train.first(WARM_UP_IMAGES), val=data.val.first(WARM_UP_IMAGES))
-    once = config.model_copy(update={"epochs": 1, "compile": False})
+    subset = replace(
+        data, train=data.train.first(WARM_UP_IMAGES), val=data.val.first(WARM_UP_IMAGES)
+    )
+    warm_up_config = config.model_copy(update={"epochs": 1, "compile": False})
     with suppress(Exception, SystemExit):  # the training itself fails the same way
-        list(train(initial_model(config.model, few, config.seed).to(device()), once, few))
+        list(
+            train(
+                initial_model(config.model, subset, config.seed).to(device()),
+                warm_up_config,
+                subset,
+            )
+        )
 
 
 def on_device(split: Split) -> Split:

@@ -226,7 +226,7 @@ def test_a_damaged_cache_that_cannot_be_mended_is_named(
     refused(cli, here, definition(here, path=str(known.path)), f"The cached data set {made.path}")
     shown = cli("run", definition(here, path=str(known.path)))
     assert name in shown.last
-    assert f"That failed: {known.path} is not there" in shown.last
+    assert f"That failed: {known.path} does not exist" in shown.last
 
 
 class Hostile:
@@ -258,7 +258,7 @@ def test_pickles_in_the_cache_are_never_loaded(known: TinyCifar, tmp_path: Path,
 def test_a_pipe_among_the_images_is_refused_and_not_waited_for(tmp_path: Path) -> None:
     choice = samples.folder(tmp_path).choice
     os.mkfifo(tmp_path / "data" / "train" / "ant" / "zzz.png")
-    with pytest.raises(DataError, match=r"zzz\.png is no regular file"):
+    with pytest.raises(DataError, match=r"zzz\.png is not a regular file"):
         load(choice)
 
 

@@ -179,14 +179,14 @@ def test_a_server_frozen_and_then_killed_costs_nothing(
     bench.hold()
     bench.server.signal(signal.SIGSTOP)
     thawed = time.monotonic() + SECONDS_FROZEN
-    sweep.wait_for("does not answer; training goes on")
+    sweep.wait_for("does not answer; training continues")
     bench.train_on()
     time.sleep(max(0, thawed - time.monotonic()))
     bench.server.signal(signal.SIGCONT)
     sweep.wait_for("answers again")
     bench.server.signal(signal.SIGKILL)
     bench.server.stop()
-    sweep.wait_for("does not answer; training goes on")
+    sweep.wait_for("does not answer; training continues")
     bench.train_on()
     bench.server.start()
     sweep.wait_for("answers again")
@@ -219,8 +219,8 @@ def test_what_never_arrives_is_kept_and_delivered_once(
     bench.server.stop()
     assert sweep.end() == 0
     [warning] = warnings(sweep)
-    assert warning == f"warning: {bench.server.uri} does not answer; training goes on, " + (
-        "runs are kept here"
+    assert warning == f"warning: {bench.server.uri} does not answer; training continues, " + (
+        "runs are kept on this machine"
     )
     assert any("cross_entropy+sgd is first" in line for line in sweep.seen)  # the ranking
     found = re.fullmatch(

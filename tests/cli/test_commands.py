@@ -63,8 +63,8 @@ def test_run_compare_and_train_the_best_again(
     ]
     assert (output / "figures" / "heat-map.png").stat().st_size > 1000
 
-    [line] = [line for line in ran.out.splitlines() if line.startswith("Best again: ")]
-    program, *command = shlex.split(line.removeprefix("Best again: "))
+    [line] = [line for line in ran.out.splitlines() if line.startswith("Best setting: ")]
+    program, *command = shlex.split(line.removeprefix("Best setting: "))
     assert program == "cifar-exp"
     again = cli(*command)
     assert again.code == 0, again.err
@@ -274,7 +274,7 @@ def test_plan_counts_and_records_nothing(cli: Cli, definition: Path, here: Path)
     for text in (
         "tiny: 2 combinations",
         "trials: 6, confirmations: 4",
-        "epochs in all: 20",
+        "epochs in total: 20",
         "at batch size 16",
         "time with 2 workers",
         "disk",
@@ -442,7 +442,7 @@ def test_one_database_for_both_stores_is_refused(cli: Cli, definition: Path, her
     for storage in (uri, f"{uri}?timeout=60"):
         shown = cli("run", definition, "--tracking-uri", uri, "--storage", storage)
         assert shown.code == 2
-        assert f"MLflow and Optuna need a database each, and both have {uri}" in shown.last
+        assert f"MLflow and Optuna need separate databases, but both are set to {uri}" in shown.last
     assert not list(here.iterdir())
 
 
@@ -452,7 +452,7 @@ def test_a_store_that_mlflow_does_not_know_is_refused_in_plain_words(
     shown = cli("run", definition, "--tracking-uri", "foo://bar")
     assert shown.code == 3
     assert shown.last.startswith(
-        "the MLflow store foo://bar cannot be used: MLflow has no such kind of store; name "
+        "the MLflow store foo://bar cannot be used: unknown kind of store; use "
     )
     assert not list(here.iterdir())
 

@@ -138,17 +138,17 @@ def test_where_to_look_next(screen: Console, tracking_uri: str, lines: list[str]
     console.print_next_steps(screen, definition, ranking(best), tracking_uri, "/x/runs/1")
     *places, best_again, explanation = printed(screen).splitlines()
     assert places == lines
-    assert best_again.startswith("Best again: cifar-exp train --dataset digits ")
+    assert best_again.startswith("Best setting: cifar-exp train --dataset digits ")
     assert explanation == (
-        "That repeats the best trial (seed 0) and its validation accuracy; seeds 1 to 5 were the "
-        "confirmations, which alone are scored on the test set"
+        "This repeats the best trial (seed 0) and its validation accuracy; seeds 1 to 5 were the "
+        "confirmations, which are scored on the test set"
     )
 
 
 def test_without_a_result_there_is_nothing_to_train_again(screen: Console) -> None:
     definition = read_document(changed({}), "a.toml")
     console.print_next_steps(screen, definition, ranking(row(None, "mse+sgd")), "sqlite://", "/x")
-    assert "Best again" not in printed(screen)
+    assert "Best setting" not in printed(screen)
 
 
 def settings_of(definition: Experiment, combination: Combination) -> dict[str, str]:
@@ -277,9 +277,9 @@ def test_a_plan_is_printed_line_by_line(screen: Console) -> None:
     assert printed(screen).splitlines() == [
         "small: 4 combinations",
         "trials: 24, confirmations: 12",
-        "epochs in all: 181 (fewer where trials are pruned)",
-        "training speed at batch size 32: 1234 images/s a worker",
-        "training speed at batch size 64: 2000 images/s a worker",
+        "epochs in total: 181 (fewer where trials are pruned)",
+        "training speed at batch size 32: 1234 images/s per worker",
+        "training speed at batch size 64: 2000 images/s per worker",
         "time with 2 workers: about 1.5 h",
         "disk: about 2.5 GB",
     ]
@@ -305,7 +305,7 @@ def test_listed_kinds_are_those_of_the_command_line(kind: str) -> None:
 
 def test_a_required_setting_is_told_from_a_default(screen: Console) -> None:
     console.print_components(screen, "datasets")
-    assert "    path = (required)  The folder that holds" in printed(screen)
+    assert "    path = (required)  The folder that contains" in printed(screen)
     assert "    size = None  Height and width" in printed(screen)
 
 

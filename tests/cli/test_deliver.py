@@ -19,7 +19,7 @@ def _own_outboxes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 def test_where_nothing_is_kept_it_says_so(capsys: pytest.CaptureFixture[str]) -> None:
     for uri in (None, "http://127.0.0.1:9"):
         deliver(uri)
-        assert capsys.readouterr().out == "nothing is kept on this machine to be delivered\n"
+        assert capsys.readouterr().out == "there is nothing to deliver\n"
 
 
 def test_only_servers_have_an_outbox() -> None:

@@ -196,7 +196,7 @@ def test_one_seed_has_no_interval_and_says_why() -> None:
 def test_equal_seeds_have_no_interval_and_say_why() -> None:
     found = ranked(*SHAPES["no spread"])
     assert found.combinations[0].interval_low is None
-    assert "the seeds of each combination gave equal values" in text(found)
+    assert "the seeds of each combination have equal values" in text(found)
 
 
 def test_ties_share_everything() -> None:

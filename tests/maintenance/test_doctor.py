@@ -66,10 +66,10 @@ def test_what_a_crash_leaves_is_repaired_once_and_the_ranking_stays(
     for file in (*useless, *kept):
         file.touch()
 
-    out_of_step = f"study {name!r} holds #0 otherwise than MLflow: the next sweep rebuilds it"
+    out_of_step = f"study {name!r} differs from MLflow in #0: the next sweep rebuilds it"
     expected = sorted(
         [
-            "trial mse+sgd #0 was there twice: the unused run is deleted",
+            "trial mse+sgd #0 is a duplicate: the unused run is deleted",
             "trial mse+sgd #7 was left open: closed as KILLED",
             "combination mse+sgd was left open: closed as KILLED",
             "trial mse+sgd #1 was under a deleted run: moved to its combination's",
@@ -128,7 +128,7 @@ def test_an_experiment_in_use_is_left_alone(bench: Bench, images: Path) -> None:
     connect(bench.tracking_uri).update_run(sweep.run_id, status="RUNNING")
     with locks.alone((bench.tracking_uri, bench.storage_url), "tiny"):
         [told] = visit(bench, None)
-    assert told.startswith("left alone: experiment 'tiny' is in use by process ")
+    assert told.startswith("skipped: experiment 'tiny' is in use by process ")
     assert visit(bench, None) == ["sweep tiny was left open: closed as KILLED"]
 
 
@@ -190,7 +190,7 @@ def test_of_two_finished_runs_of_a_training_the_earlier_one_stays() -> None:
     twins = [trial(0, run_id="early", start_time=5), trial(0, run_id="late", start_time=6)]
     for order in (twins, twins[::-1]):
         [finding] = diagnose(runs(*order), [], [])
-        assert finding.sentence == "trial a+b #0 was there twice: the later run is deleted"
+        assert finding.sentence == "trial a+b #0 is a duplicate: the later run is deleted"
         assert deleted_by([finding]) == ["late"]
     assert sentences(runs(*twins), held={"late"}) == []
 
@@ -201,7 +201,7 @@ def test_a_finished_run_stays_beside_an_unfinished_older_twin() -> None:
         trial(0, run_id="done", start_time=6),
     ]
     [finding] = diagnose(runs(*twins), [], [])
-    assert finding.sentence == "trial a+b #0 was there twice: the unused run is deleted"
+    assert finding.sentence == "trial a+b #0 is a duplicate: the unused run is deleted"
     assert deleted_by([finding]) == ["older"]
 
 
@@ -227,7 +227,7 @@ def test_a_study_that_holds_other_trials_is_named(
     states: tuple[str, ...], others: str | None
 ) -> None:
     study = StudyState(name="small/a+b x", combination_id="x", states=states)
-    told = f"study 'small/a+b x' holds {others} otherwise than MLflow: the next sweep rebuilds it"
+    told = f"study 'small/a+b x' differs from MLflow in {others}: the next sweep rebuilds it"
     assert sentences(runs(trial(0), trial(1, None)), study) == ([] if others is None else [told])
 
 

@@ -213,7 +213,7 @@ def test_names_are_escaped(tmp_path: Path) -> None:
 
 def test_what_is_not_there_is_said_in_one_line(tmp_path: Path) -> None:
     write(ranking(row(1, "mse+sgd")), tmp_path)
-    assert "No run holds its epochs" in Page(tmp_path / "report.html").words
+    assert "No run has metrics of its epochs" in Page(tmp_path / "report.html").words
 
 
 def test_the_verdict_stands_first(tmp_path: Path) -> None:

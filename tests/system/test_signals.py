@@ -59,7 +59,7 @@ def test_what_does_not_come_to_an_end_is_ended(number: signal.Signals, code: int
 def test_a_signal_on_its_way_still_finds_a_handler(monkeypatch: pytest.MonkeyPatch) -> None:
     """Of one that finds SIG_IGN, Python says that it was "ignored due to race condition"."""
     before = [signal.getsignal(each) for each in signals.BOTH]
-    monkeypatch.setattr(signals, "_end_here", lambda _: None)
+    monkeypatch.setattr(signals, "_exit_now", lambda _: None)
     try:
         signals.end_in_good_order()
         with pytest.raises(KeyboardInterrupt):

@@ -179,7 +179,7 @@ def test_a_file_that_is_cut_off_is_told_of_and_left_alone(
     file.save_in_time(Training(config, data).checkpoint)
     file.path.write_bytes(file.path.read_bytes()[:size])
     assert file.load() is None
-    assert "is not used, training starts anew" in caplog.text
+    assert "is not used, training restarts" in caplog.text
 
 
 def test_a_single_changed_bit_is_found(config: TrialConfig, data: Dataset) -> None:

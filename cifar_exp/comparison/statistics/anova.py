@@ -63,12 +63,12 @@ def two_way(
         dof=error_dof,
         mean_square=full[0] / error_dof,
     )
-    found = [
+    sources = [
         _source(name, reduced[0] - full_model[0], full_model[1] - reduced[1], total, error)
         for name, (reduced, full_model) in splits.items()
         if full_model[1] > reduced[1]
     ]
-    return (*found, error)
+    return (*sources, error)
 
 
 def _source(name: str, sum_of_squares: float, dof: int, total: float, error: Source) -> Source:

@@ -170,7 +170,7 @@ def _sole_writer(folder: Path, progress: Progress) -> Iterator[None]:
     except OSError as error:
         raise DataError(
             f"Cannot write the data cache in {folder.parent} ({error.strerror or error}): "
-            f"make room or give access, or set {paths.CACHE_VARIABLE} to another folder."
+            f"free some space or give access, or set {paths.CACHE_VARIABLE} to another folder."
         ) from error
 
 

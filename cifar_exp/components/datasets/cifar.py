@@ -153,7 +153,7 @@ class CifarSource(Source):
             if (folder / archive.names[0]).exists():
                 return files_in_folder(archive, folder)
         raise DataError(
-            f"{path} is not there or holds neither {archive.file} nor {archive.folder}: "
+            f"{path} does not exist or contains neither {archive.file} nor {archive.folder}: "
             "correct `path`, or leave it out to download the archive."
         )
 

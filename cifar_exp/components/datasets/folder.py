@@ -132,7 +132,7 @@ def _check_classes(
     root: Path, train: dict[str, list[ImageFile]], test: dict[str, list[ImageFile]]
 ) -> None:
     if len(train) < 2:
-        raise DataError(f"{root / 'train'} holds the one class {min(train)!r}: add a second one.")
+        raise DataError(f"{root / 'train'} has only the class {min(train)!r}: add a second one.")
     for name in sorted(test.keys() - train.keys()):
         raise DataError(
             f"Class {name!r} is in {root / 'test'} but not in {root / 'train'}: "

@@ -39,7 +39,7 @@ def image_files(folder: Path) -> dict[str, list[ImageFile]]:
         if entry.is_dir()
     }
     if not classes:
-        raise DataError(f"{folder} holds no folders: give it one folder of images for each class.")
+        raise DataError(f"{folder} contains no folders: add one folder of images per class.")
     return classes
 
 
@@ -51,7 +51,7 @@ def _images(folder: str) -> list[ImageFile]:
     ]
     if not files:
         raise DataError(
-            f"{folder} holds no images ({' '.join(SUFFIXES)}): add some or remove the folder."
+            f"{folder} contains no images ({' '.join(SUFFIXES)}): add some or remove the folder."
         )
     return files
 

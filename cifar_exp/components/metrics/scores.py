@@ -53,6 +53,6 @@ def examine(logits: torch.Tensor, labels: torch.Tensor, loss: Loss) -> Evaluatio
     outputs = Outputs(
         logits=raw, probabilities=probabilities, labels=targets, predictions=predictions
     )
-    found = {name: metric.compute(outputs) for name, metric in METRICS.items()}
-    scores = Scores({name: value for name, value in found.items() if value is not None})
+    values = {name: metric.compute(outputs) for name, metric in METRICS.items()}
+    scores = Scores({name: value for name, value in values.items() if value is not None})
     return Evaluation(scores=scores, predictions=predictions)

@@ -77,7 +77,7 @@ def check_input(
     finally:
         model.train(training)
     if shape != (2, num_classes):
-        raise ValueError(f"model {name} gives outputs of shape {shape}, not {(2, num_classes)}")
+        raise ValueError(f"model {name} has outputs of shape {shape}, not {(2, num_classes)}")
 
 
 def _builder(name: str) -> Callable[..., torch.nn.Module]:

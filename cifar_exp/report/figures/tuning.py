@@ -105,15 +105,15 @@ def cost(ranking: Ranking, palette: Palette) -> Picture | None:
 
 def add_legend(axes: Sequence[Axes], palette: Palette) -> None:
     """Add a legend of the highlighted lines below the axes, in rank order."""
-    shown = {
+    handles = {
         label: handle
         for panel in axes
         for handle, label in zip(*panel.get_legend_handles_labels(), strict=True)
     }
-    names = [name for name in palette.standing_out if name in shown]
+    names = [name for name in palette.standing_out if name in handles]
     longest = max(map(len, names), default=0)
     axes[0].figure.legend(
-        [shown[name] for name in names],
+        [handles[name] for name in names],
         names,
         loc="outside lower center",
         ncols=3 if longest < 26 else 2 if longest < 40 else 1,

@@ -38,7 +38,7 @@ def page(ranking: Ranking, palette: Palette, sections: Sequence[Section]) -> str
     shown_elsewhere = {verdict(ranking), *fairness(ranking)}
     return environment.get_template(TEMPLATE.name).render(
         ranking=ranking,
-        about=_about(ranking),
+        about=_summary(ranking),
         verdict=_verdict(ranking),
         sentences=[text for text in texts if text not in shown_elsewhere],
         sections=[
@@ -59,7 +59,7 @@ def page(ranking: Ranking, palette: Palette, sections: Sequence[Section]) -> str
     )
 
 
-def _about(ranking: Ranking) -> str:
+def _summary(ranking: Ranking) -> str:
     """Return a sentence about what was compared."""
     definition = ranking.definition
     trials = sum(row.trials for row in ranking.combinations)

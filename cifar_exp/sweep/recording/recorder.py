@@ -23,7 +23,7 @@ from cifar_exp.system import fault_injection
 from cifar_exp.training.loop import EpochMetrics
 from cifar_exp.training.trainer import Group, Outcome, Step
 
-MOST_ATTEMPTS = 3
+MAX_ATTEMPTS = 3
 
 
 class TrainerError(Unavailable):
@@ -181,7 +181,7 @@ class Recorder:
         has_begun = group.since is not None or group.spent > 0
         if not has_begun:
             self._early_deaths += 1
-            if self._early_deaths == MOST_ATTEMPTS:
+            if self._early_deaths == MAX_ATTEMPTS:
                 raise TrainerError(
                     f"trainers end before they can train ({death.reason}); "
                     "is there enough memory? --workers 1 needs less"
@@ -194,8 +194,8 @@ class Recorder:
         progress = self._progress[task.key]
         if group.overdue:
             self._fail(task, f"took longer than the limit of {self._time_limit:g} s")
-        elif counts and progress.attempts == MOST_ATTEMPTS:
-            self._fail(task, f"crashed {MOST_ATTEMPTS} times (last: {death.reason})")
+        elif counts and progress.attempts == MAX_ATTEMPTS:
+            self._fail(task, f"crashed {MAX_ATTEMPTS} times (last: {death.reason})")
         else:
             progress.attempts += counts
             if counts:

@@ -78,8 +78,8 @@ def connect(uri: str) -> mlflow.MlflowClient:
             client.search_experiments(max_results=1)
     except UnsupportedModelRegistryStoreURIException:
         raise StoreError(
-            f"the MLflow store {without_credentials(uri)} cannot be used: MLflow has no such kind "
-            "of store; name a database such as sqlite:///mlflow.db, or a server by http://"
+            f"the MLflow store {without_credentials(uri)} cannot be used: unknown kind "
+            "of store; use a database such as sqlite:///mlflow.db, or a server (http://)"
         ) from None
     except UNUSABLE as error:
         raise StoreError(

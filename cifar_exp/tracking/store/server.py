@@ -49,9 +49,9 @@ def check_server(uri: str) -> None:
     if not is_server(uri):
         return
     handled = sys.exc_info()[1]
-    once = {"max_retries": 0, "timeout": SECONDS_TO_ANSWER, "raise_on_status": False}
+    request_options = {"max_retries": 0, "timeout": SECONDS_TO_ANSWER, "raise_on_status": False}
     try:
-        response = http_request(get_default_host_creds(uri), "/health", "GET", **once)
+        response = http_request(get_default_host_creds(uri), "/health", "GET", **request_options)
     except (MlflowException, ImportError) as error:  # an authentication plugin may be missing
         raise StoreError(
             f"the MLflow server {uri} does not answer ({_root(error, handled)}); "

@@ -91,7 +91,9 @@ def test_the_place_is_not_needed_again(tiny: TinyCifar) -> None:
 
 @pytest.mark.parametrize("place", ["gone", ""])
 def test_missing_data_is_named(tiny: TinyCifar, tmp_path: Path, place: str) -> None:
-    refused(tiny, "holds neither cifar-10-python.tar.gz nor cifar-10-batches-py", tmp_path / place)
+    refused(
+        tiny, "contains neither cifar-10-python.tar.gz nor cifar-10-batches-py", tmp_path / place
+    )
 
 
 @pytest.mark.parametrize("flip", [0, 500, -20])

@@ -160,14 +160,14 @@ def test_missing_folders_are_named(root: Path, gone: str) -> None:
 def test_folders_without_classes_are_refused(root: Path, part: str) -> None:
     shutil.rmtree(root / part)
     (root / part).mkdir()
-    refused(root, f"{part} holds no folders")
+    refused(root, f"{part} contains no folders")
 
 
 @pytest.mark.parametrize("place", ["train/bee", "test/cow"])
 def test_classes_without_images_are_refused(root: Path, place: str) -> None:
     shutil.rmtree(root / place)
     (root / place).mkdir()
-    refused(root, f"{place} holds no images .*: add some or remove the folder")
+    refused(root, f"{place} contains no images .*: add some or remove the folder")
 
 
 def test_a_class_only_in_test_is_refused(root: Path) -> None:
@@ -179,7 +179,7 @@ def test_a_single_class_is_refused(root: Path) -> None:
     for name in ("bee", "cow"):
         shutil.rmtree(root / "train" / name)
         shutil.rmtree(root / "test" / name)
-    refused(root, "holds the one class 'ant': add a second one")
+    refused(root, "has only the class 'ant': add a second one")
 
 
 def test_a_class_with_one_training_image_is_refused(root: Path) -> None:

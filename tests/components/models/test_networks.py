@@ -227,7 +227,7 @@ def test_images_that_a_network_cannot_take(name: str, size: int, channels: int) 
 
 def test_outputs_of_a_wrong_shape() -> None:
     model = torch.nn.Sequential(torch.nn.Flatten()).train()
-    with pytest.raises(ValueError, match=r"model flat gives outputs of shape \(2, 12\), not"):
+    with pytest.raises(ValueError, match=r"model flat has outputs of shape \(2, 12\), not"):
         building.check_input("flat", model, channels=3, size=2, num_classes=10)
     assert model.training
 

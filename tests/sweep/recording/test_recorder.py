@@ -287,4 +287,4 @@ def test_a_trial_waits_for_the_block_before_it(record: Record) -> None:
 
 
 def test_the_most_attempts_are_three() -> None:
-    assert recorder.MOST_ATTEMPTS == 3
+    assert recorder.MAX_ATTEMPTS == 3

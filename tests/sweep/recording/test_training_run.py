@@ -479,7 +479,7 @@ def test_a_checkpoint_of_another_network_costs_its_epochs_alone(
     file.save_in_time(lambda: Checkpoint.of(model, optimizer, [], 5.0))
     outcome = train_recorded(config, data, open_run(config), checkpoint="it")
     assert (outcome.state, outcome.epochs) == ("COMPLETE", 2)
-    assert caplog.text.count("is not used, training starts anew") == 1
+    assert caplog.text.count("is not used, training restarts") == 1
     [first] = loop.train(
         loop.build_model(config, data), config.model_copy(update={"epochs": 1}), data
     )
