@@ -140,11 +140,6 @@ class Tracker:
         for model in stored_models(self.client, self.client.get_run(run_id)):
             model.delete()
 
-    def run(self, run_id: str) -> Run:
-        """Return a run that exists, to write to it."""
-        found_run = self.client.get_run(run_id)
-        return Run(self.client, found_run.info, found_run.data.metrics)
-
     def close(self, record: RunRecord) -> None:
         """Close a run that its process has left open: by its state, or as killed."""
         self.client.set_terminated(record.run_id, STATUS_OF.get(record.state or "", "KILLED"))
