@@ -21,6 +21,7 @@ from tests.command import Cli, Shown
 from tests.once import once
 
 if TYPE_CHECKING:
+    from cifar_exp.tracking import Tracker
     from tests.bench import Bench
 
 # Tiny inputs train fastest on one thread; torch reads this when it is first imported.
@@ -69,6 +70,14 @@ def tracking_uri(tmp_path: Path, store_template: Path, monkeypatch: pytest.Monke
     uri = f"sqlite:///{tmp_path / 'mlflow.db'}"
     monkeypatch.setenv("MLFLOW_TRACKING_URI", uri)
     return uri
+
+
+@pytest.fixture
+def tracker(tracking_uri: str) -> Tracker:
+    """The runs of the experiment `tiny` in a store of the test's own."""
+    from cifar_exp.tracking import Tracker, connect, mlflow_experiment
+
+    return Tracker(tracking_uri, "tiny", mlflow_experiment(connect(tracking_uri), "tiny"))
 
 
 @pytest.fixture

@@ -20,8 +20,7 @@ from cifar_exp.components.metrics.scores import examine
 from cifar_exp.experiment import TrialConfig
 from cifar_exp.records import RunRecord
 from cifar_exp.sweep import recording
-from cifar_exp.tracking import Tracker, mlflow_experiment
-from cifar_exp.tracking.store.connect import connect
+from cifar_exp.tracking import Tracker
 from cifar_exp.training import loop
 from tests import tiny
 from tests.command import Cli
@@ -68,11 +67,6 @@ def _losses(monkeypatch: pytest.MonkeyPatch) -> None:
     for loss in (Breaking, Endless, Steep):
         monkeypatch.setitem(LOSSES, loss.__name__.lower(), loss)
     monkeypatch.setattr(loop, "_warm", {"seed_cnn_relu"})
-
-
-@pytest.fixture
-def tracker(tracking_uri: str) -> Tracker:
-    return Tracker(tracking_uri, "tiny", mlflow_experiment(connect(tracking_uri), "tiny"))
 
 
 def recorded(config: TrialConfig, data: Dataset, tracker: Tracker) -> tuple[Any, RunRecord]:
