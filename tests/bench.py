@@ -1,9 +1,11 @@
-"""Sweeps in this process, in a pair of stores, and what they leave there."""
+"""Sweeps in a pair of stores, and what they leave there."""
 
 from __future__ import annotations
 
 import sys
 from collections.abc import Callable
+from functools import cached_property
+from typing import Any
 
 import optuna
 
@@ -13,7 +15,8 @@ from cifar_exp.records import RunRecord
 from cifar_exp.sweep import prepare, sweep
 from cifar_exp.sweep.events import Event
 from cifar_exp.sweep.results import Results
-from cifar_exp.tracking import connect, read_records
+from cifar_exp.tracking import Client, connect, read_records
+from tests import content
 from tests.inline import inline_executor
 
 SCORES = {"accuracy", "nll", "brier", "ece", "ece_adaptive", "macro_f1"}  # of three classes
@@ -21,12 +24,38 @@ SCORES_BY_EPOCH = sorted(f"val/{name}" for name in SCORES)
 CLI = [sys.executable, "-c", "from cifar_exp.cli import main; main()"]
 
 
-class Bench:
-    """Runs sweeps in one pair of stores and looks at what they hold."""
+class Stores:
+    """A pair of stores, and what they hold of an experiment."""
 
     def __init__(self, tracking_uri: str, storage_url: str) -> None:
         self.tracking_uri = tracking_uri
         self.storage_url = storage_url
+
+    @cached_property
+    def client(self) -> Client:
+        return connect(self.tracking_uri)
+
+    def records(self, *kinds: str, name: str = "tiny") -> list[RunRecord]:
+        """The runs of these kinds, or of any."""
+        found = read_records(self.client, name)
+        return [record for record in found if not kinds or record.kind in kinds]
+
+    def trainings(self) -> list[RunRecord]:
+        return self.records("trial", "confirmation")
+
+    def running(self) -> list[RunRecord]:
+        return [record for record in self.records() if record.status == "RUNNING"]
+
+    def results(self) -> dict[str, Any]:
+        """All that the trainings are known by, without times and ids."""
+        return content.results(self.client, self.trainings())
+
+
+class Bench(Stores):
+    """Runs sweeps in one pair of stores, in this process."""
+
+    def __init__(self, tracking_uri: str, storage_url: str) -> None:
+        super().__init__(tracking_uri, storage_url)
         self.events: list[Event] = []
 
     def run(
@@ -58,46 +87,25 @@ class Bench:
         ranking, self.page = sweep.run(asked, data, told, executor)
         return ranking
 
-    def records(self, kind: str | None = None, name: str = "tiny") -> list[RunRecord]:
-        found = read_records(connect(self.tracking_uri), name)
-        return [record for record in found if kind in (None, record.kind)]
-
     def ranking(self) -> Ranking:
         """What the store's latest sweep ranks as, read anew."""
-        return Results(connect(self.tracking_uri), self.records()).ranking()
-
-    def results(self) -> dict[str, tuple[object, ...]]:
-        """All that a training is known by, without times and ids."""
-        client = connect(self.tracking_uri)
-        return {
-            record.name: (
-                record.state,
-                dict(record.params),
-                [
-                    [(p.step, p.value) for p in client.get_metric_history(record.run_id, name)]
-                    for name in ("train/loss", *SCORES_BY_EPOCH)
-                ],
-                {k: v for k, v in record.metrics.items() if k.startswith("test_")},
-            )
-            for record in self.records()
-            if record.kind in ("trial", "confirmation")
-        }
+        return Results(self.client, self.records()).ranking()
 
 
 def scores(ranking: Ranking) -> list[tuple[object, ...]]:
     return [(r.combination, r.test_accuracies, r.lr, r.batch_size) for r in ranking.combinations]
 
 
-def studies(bench: Bench) -> list[optuna.Study]:
+def studies(bench: Stores) -> list[optuna.Study]:
     names = optuna.get_all_study_names(bench.storage_url)
     return [optuna.load_study(study_name=name, storage=bench.storage_url) for name in names]
 
 
-def trained(bench: Bench, number: int) -> Callable[[], bool]:
+def trained(bench: Stores, number: int) -> Callable[[], bool]:
     """Whether a number of trainings are done and another one is under way."""
 
     def look() -> bool:
-        trainings = [r for r in bench.records() if r.kind in ("trial", "confirmation")]
+        trainings = bench.trainings()
         under_way = any(r.status == "RUNNING" for r in trainings)
         return sum(r.finished for r in trainings) >= number and under_way
 

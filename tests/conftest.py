@@ -21,6 +21,7 @@ from tests.command import Cli, Shown
 from tests.once import once
 
 if TYPE_CHECKING:
+    from cifar_exp.tracking import Tracker
     from tests.bench import Bench
 
 # Tiny inputs train fastest on one thread; torch reads this when it is first imported.
@@ -72,6 +73,15 @@ def tracking_uri(tmp_path: Path, store_template: Path, monkeypatch: pytest.Monke
 
 
 @pytest.fixture
+def tracker(tracking_uri: str) -> Tracker:
+    """The runs of the experiment `tiny` in a store of the test's own."""
+    from cifar_exp.tracking import Tracker, connect, mlflow_experiment
+
+    client = connect(tracking_uri)
+    return Tracker(client, "tiny", mlflow_experiment(client, "tiny"))
+
+
+@pytest.fixture
 def storage_url(tmp_path: Path) -> str:
     """An Optuna storage of the test's own."""
     return f"sqlite:///{tmp_path / 'optuna.db'}"
@@ -107,11 +117,12 @@ def bench(tracking_uri: str, storage_url: str, data: Dataset, no_pictures: None)
 
 
 @pytest.fixture
-def other_bench(tmp_path: Path, bench: Bench) -> Bench:
+def other_bench(tmp_path: Path, store_template: Path, bench: Bench) -> Bench:
     """Another pair of stores, to compare with."""
     from tests.bench import Bench
 
     del bench
+    shutil.copy(store_template, tmp_path / "other.db")
     return Bench(*(f"sqlite:///{tmp_path / name}" for name in ("other.db", "other-optuna.db")))
 
 

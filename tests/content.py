@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import mlflow
 from mlflow.entities import FileInfo, ViewType
+
+from cifar_exp.records import RunRecord
 
 PARENT = "mlflow.parentRunId"
 OF_THE_COPY = {"outbox_run_id", "server_run_id"}
@@ -24,6 +26,25 @@ def content(uri: str, *, timed: bool = False) -> list[dict[str, Any]]:
     names = {run.info.run_id: run.info.run_name for run in runs}
     described = [_run(client, run, names, timed) for run in runs]
     return sorted(described, key=lambda run: (run["name"], str(run["params"])))
+
+
+def results(client: mlflow.MlflowClient, trainings: Iterable[RunRecord]) -> dict[str, Any]:
+    """Describe each training by what no interruption may change, so without what a clock measures.
+
+    The description is the same when it was written as JSON and read again.
+    """
+    return {
+        record.name: {
+            "state": record.state,
+            "params": dict(record.params),
+            "points": {
+                name: _points(client, record.run_id, name, ["step", "value"])
+                for name in sorted(record.metrics)
+                if not _is_by_clock(name)
+            },
+        }
+        for record in trainings
+    }
 
 
 def _runs(client: mlflow.MlflowClient) -> list[mlflow.entities.Run]:
@@ -45,7 +66,10 @@ def _run(
         "parent": names.get(parent or "", parent),
         "params": dict(run.data.params),
         "tags": tags,
-        "points": {name: _points(client, run, name, timed) for name in run.data.metrics},
+        "points": {
+            name: _points(client, run.info.run_id, name, _told_of_a_point(name, timed))
+            for name in run.data.metrics
+        },
         "datasets": [d.dataset.to_dictionary() for d in inputs],
         "artifacts": sorted(_artifacts(client, run.info.run_id)),
         "models": _models(client, run),
@@ -53,14 +77,21 @@ def _run(
     }
 
 
-def _points(
-    client: mlflow.MlflowClient, run: mlflow.entities.Run, name: str, timed: bool
-) -> list[tuple[Any, ...]]:
-    points = client.get_metric_history(run.info.run_id, name)
+def _told_of_a_point(metric: str, timed: bool) -> list[str]:
     if timed:
-        return sorted((p.step, p.value, p.timestamp) for p in points)
-    by_clock = "second" in name
-    return sorted((p.step,) if by_clock else (p.step, p.value) for p in points)
+        return ["step", "value", "timestamp"]
+    return ["step"] if _is_by_clock(metric) else ["step", "value"]
+
+
+def _is_by_clock(metric: str) -> bool:
+    return "second" in metric
+
+
+def _points(
+    client: mlflow.MlflowClient, run_id: str, metric: str, told: list[str]
+) -> list[list[float]]:
+    points = client.get_metric_history(run_id, metric)
+    return sorted([getattr(point, each) for each in told] for point in points)
 
 
 def _artifacts(client: mlflow.MlflowClient, run_id: str, path: str = "") -> Iterator[str]:

@@ -127,11 +127,6 @@ class Tracker(ExperimentRuns):
         run.log_metrics(metrics)
         run.end()
 
-    def run(self, run_id: str) -> Run:
-        """Return an existing run for writing."""
-        found_run = self.client.get_run(run_id)
-        return Run(self.client, found_run.info, found_run.data.metrics)
-
     def _replace(self, record: RunRecord, changed: Set[str]) -> Run:
         """Replace a combination's run by a new one with its tags and unchanged params."""
         tags = {name: record.tags[name] for name in ("combination", "combination_id")}

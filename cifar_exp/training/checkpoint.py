@@ -169,11 +169,6 @@ class CheckpointFile:
         self._next = now + max(SECONDS_BETWEEN, (now - started) / MOST_SHARE)
         return True
 
-    def remove(self) -> None:
-        """Delete the checkpoint and its temporary file."""
-        for path in (self.path, _temporary(self.path)):
-            path.unlink(missing_ok=True)
-
     def warn(self, error: Exception) -> None:
         """Log why the checkpoint is not used."""
         reason = str(error).strip().partition("\n")[0]

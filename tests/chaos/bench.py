@@ -6,22 +6,18 @@ import json
 import shutil
 import subprocess
 import time
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from cifar_exp.records import RunRecord
-from cifar_exp.tracking import connect, read_records
 from tests import tiny
+from tests.bench import Stores, tiny_search
 from tests.chaos.template import ROOT, Program
 from tests.waiting import wait_until
 
-SEARCH = 'trials = 3\nsampler = "tpe"\npruner = "median"\nbatch_size = [8, 16]'
+SEARCH = tiny_search("tpe", "median")
 MOMENTUM = "sgd = { momentum = 0.9, lr = { low = 0.01, high = 0.1 } }"
 EPOCHS, TRAININGS = 3, 8
 """Of the sweep below: epochs a training, and trainings of its two combinations."""
-TIMES = {"seconds", "epoch_seconds", "images_per_second"}
-"""What no two executions measure alike."""
 Outcome = dict[str, Any]
 
 
@@ -37,26 +33,36 @@ def fault(
     return {"point": point, "where": where, "signal": signal, "to": to, "times": times}
 
 
-@dataclass
-class Bench:
-    """A folder with the stores of one experiment."""
+class ProcessBench(Stores):
+    """A folder with the stores of one experiment, where each command is a process of its own.
 
-    folder: Path
-    text: str
-    template: Path | None = None
-    """An empty MLflow database to begin with, which saves making one."""
-    environment: dict[str, str] = field(default_factory=dict)
-    uri: str = ""
-    """The MLflow store: by default a database in the folder."""
-    num_trainings: int = TRAININGS
+    Args:
+        folder: Where, to be made.
+        text: The definition.
+        template: An empty MLflow database to begin with, which saves making one.
+        uri: The MLflow store: by default a database in the folder.
+        num_trainings: How many trainings the definition asks for.
+    """
 
-    def __post_init__(self) -> None:
-        self.folder.mkdir()
-        if self.template:
-            shutil.copy(self.template, self.folder / "mlflow.db")
-        (self.folder / "tiny.toml").write_text(self.text)
-        self.uri = self.uri or f"sqlite:///{self.folder / 'mlflow.db'}"
-        self.client = connect(self.uri)
+    def __init__(
+        self,
+        folder: Path,
+        text: str,
+        template: Path | None = None,
+        *,
+        uri: str | None = None,
+        num_trainings: int = TRAININGS,
+    ) -> None:
+        folder.mkdir()
+        if template:
+            shutil.copy(template, folder / "mlflow.db")
+        (folder / "tiny.toml").write_text(text)
+        self.folder = folder
+        self.num_trainings = num_trainings
+        self.environment: dict[str, str] = {}
+        super().__init__(
+            uri or f"sqlite:///{folder / 'mlflow.db'}", f"sqlite:///{folder / 'optuna.db'}"
+        )
 
     def start(self, *options: str, faults: list[dict[str, Any]] | None = None) -> Program:
         """Start the sweep as a process of its own group, with the faults that it will meet."""
@@ -75,7 +81,7 @@ class Bench:
                 "PYTHONPATH": str(ROOT),
                 "OMP_NUM_THREADS": "1",
                 "MLFLOW_DISABLE_TELEMETRY": "true",
-                "MLFLOW_TRACKING_URI": self.uri,
+                "MLFLOW_TRACKING_URI": self.tracking_uri,
                 "CIFAR_EXP_CACHE": str(self.folder / "cache"),
                 "CIFAR_EXP_FAULTS": json.dumps(marked),
                 "CHAOS_EPOCHS": str(self.folder / "epochs"),
@@ -95,16 +101,6 @@ class Bench:
         wait_until(lambda: not processes_of(process.pid), 15)  # D: nobody is left
         return subprocess.CompletedProcess(options, code, *process.communicate())
 
-    def records(self, *kinds: str) -> list[RunRecord]:
-        return [r for r in read_records(self.client, "tiny") if r.kind in kinds]
-
-    def trainings(self) -> list[RunRecord]:
-        return self.records("trial", "confirmation")
-
-    def running(self) -> list[RunRecord]:
-        every = self.records("sweep", "combination", "trial", "confirmation")
-        return [record for record in every if record.status == "RUNNING"]
-
     def epochs_trained(self) -> int:
         """How many epochs all executions have trained, those included that came to nothing."""
         path = self.folder / "epochs"
@@ -112,8 +108,7 @@ class Bench:
 
     def outcome(self) -> Outcome:
         """All that is to be equal to the bit: each training's result, and the ranking."""
-        results = {record.name: self._result(record) for record in self.trainings()}
-        return {"results": results, "ranking": self.ranking()}
+        return {"results": self.results(), "ranking": self.ranking()}
 
     def ranking(self) -> dict[str, Any]:
         """The stored ranking, without what was measured in seconds."""
@@ -123,16 +118,6 @@ class Bench:
         )
         held: dict[str, Any] = _without_times(json.loads(Path(path).read_text()))
         return held
-
-    def _result(self, record: RunRecord) -> dict[str, Any]:
-        """A training's state, parameters and every epoch's metrics."""
-        names = sorted(record.metrics.keys() - TIMES)
-        points = {name: self.client.get_metric_history(record.run_id, name) for name in names}
-        return {
-            "state": record.state,
-            "params": dict(record.params),
-            "metrics": {name: [[p.step, p.value] for p in held] for name, held in points.items()},
-        }
 
     def check(self) -> None:
         """Check what holds after every execution that came to its end (A, B, C and E)."""

@@ -10,10 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.chaos.bench import Bench, Outcome, definition
+from tests.chaos.bench import Outcome, ProcessBench, definition
 from tests.once import once
 
-NewBench = Callable[..., Bench]
+NewBench = Callable[..., ProcessBench]
 # Of several test processes the first one, which starts the others, decides.
 os.environ["CHAOS_SEED"] = os.environ.get("CHAOS_SEED") or str(time.time_ns() % 100_000)
 SEED = int(os.environ["CHAOS_SEED"])
@@ -28,8 +28,8 @@ def pytest_report_header() -> str:
 def new_bench(images: Path, tmp_path: Path, store_template: Path) -> NewBench:
     """Make a bench of the tiny sweep, or of one that differs from it."""
 
-    def make(**changes: str) -> Bench:
-        return Bench(tmp_path / "bench", definition(images, **changes), store_template)
+    def make(**changes: str) -> ProcessBench:
+        return ProcessBench(tmp_path / "bench", definition(images, **changes), store_template)
 
     return make
 
@@ -41,7 +41,7 @@ def undisturbed(
     """What the tiny sweep leaves after an execution that nothing has happened to."""
 
     def fill(folder: Path) -> None:
-        bench = Bench(folder / "bench", definition(images), store_template)
+        bench = ProcessBench(folder / "bench", definition(images), store_template)
         done = bench.run("--workers", "1")
         assert done.returncode == 0, done.stderr
         bench.check()

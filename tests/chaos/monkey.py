@@ -23,7 +23,7 @@ from pathlib import Path
 import tomli_w
 
 from benchmarks.server import Server
-from tests.chaos.bench import Bench, children, processes_of
+from tests.chaos.bench import ProcessBench, children, processes_of
 from tests.chaos.template import ROOT, Program
 from tests.waiting import wait_until
 
@@ -34,17 +34,17 @@ QUICKSTART_TRAININGS = 4 * (TRIALS + SEEDS)
 PATIENCE = 1800  # seconds, for the whole of an undisturbed sweep on a slow machine
 MOST_EPOCHS = 30  # between two blows to the quickstart
 MOST_WORKERS_KILLED = 2  # of one sweep: a training that crashes three times is given up
-Blow = Callable[[Bench, Program], None]
+Blow = Callable[[ProcessBench, Program], None]
 
 
-def kill_worker(_: Bench, process: Program) -> None:
+def kill_worker(_: ProcessBench, process: Program) -> None:
     """Kill the youngest of the workers, if there is one: they are the fork server's children."""
     for child in children(process.pid):
         for worker in children(child)[-1:]:
             os.kill(worker, signal.SIGKILL)
 
 
-def lock_store(bench: Bench, _: Program) -> None:
+def lock_store(bench: ProcessBench, _: Program) -> None:
     """Lock MLflow's database for some seconds, as a slow disk or another program does."""
     with closing(sqlite3.connect(bench.folder / "mlflow.db", timeout=60)) as connection:
         connection.execute("BEGIN IMMEDIATE")
@@ -65,7 +65,7 @@ DEADLY = {"kill -9 of the parent", "kill -9 of all", "SIGTERM", "Ctrl-C"}
 
 
 def torment(
-    bench: Bench,
+    bench: ProcessBench,
     rng: random.Random,
     most: int,
     blows: Mapping[str, Blow] = BLOWS,
@@ -104,7 +104,7 @@ def torment(
     return struck
 
 
-def wait_for_epochs(bench: Bench, process: Program, number: int) -> None:
+def wait_for_epochs(bench: ProcessBench, process: Program, number: int) -> None:
     """Wait until so many epochs more have been trained, or the sweep has come to its end."""
     before = bench.epochs_trained()
     wait_until(lambda: bench.epochs_trained() >= before + number or process.poll() is not None, 120)
@@ -119,24 +119,24 @@ def end(process: Program) -> None:
 
 
 @contextmanager
-def served(folder: Path, text: str) -> Iterator[tuple[Bench, Mapping[str, Blow]]]:
+def served(folder: Path, text: str) -> Iterator[tuple[ProcessBench, Mapping[str, Blow]]]:
     """Give a bench whose MLflow is a server, and the blows that can strike that."""
     folder.mkdir()
     server = Server(folder)
     server.start()
 
-    def kill_server(_: Bench, __: Program) -> None:
+    def kill_server(_: ProcessBench, __: Program) -> None:
         server.signal(signal.SIGKILL)
         server.stop()
         time.sleep(SECONDS_OF_OUTAGE)
         server.start()
 
-    def freeze_server(_: Bench, __: Program) -> None:
+    def freeze_server(_: ProcessBench, __: Program) -> None:
         server.signal(signal.SIGSTOP)
         time.sleep(SECONDS_FROZEN)
         server.signal(signal.SIGCONT)
 
-    bench = Bench(folder / "bench", text, uri=server.uri, num_trainings=QUICKSTART_TRAININGS)
+    bench = ProcessBench(folder / "bench", text, uri=server.uri, num_trainings=QUICKSTART_TRAININGS)
     bench.environment["CIFAR_EXP_OUTBOX"] = str(folder / "outbox")
     try:
         yield bench, {"kill -9 of the server": kill_server, "frozen server": freeze_server}
@@ -160,7 +160,7 @@ def main(minutes: float, seed: int) -> None:
     trained = sweeps = equal = 0
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        undisturbed = Bench(
+        undisturbed = ProcessBench(
             folder / "undisturbed", quickstart(), num_trainings=QUICKSTART_TRAININGS
         )
         assert undisturbed.run("--workers", "2", patience=PATIENCE).returncode == 0
@@ -185,9 +185,9 @@ def main(minutes: float, seed: int) -> None:
     sys.exit(0 if equal == sweeps > 0 else 1)
 
 
-def deliver(bench: Bench) -> None:
+def deliver(bench: ProcessBench) -> None:
     """Send what the server has missed by the end of the sweep."""
-    sending = bench.command("deliver", "--tracking-uri", bench.uri)
+    sending = bench.command("deliver", "--tracking-uri", bench.tracking_uri)
     _, errors = sending.communicate()
     assert sending.poll() == 0, errors
 

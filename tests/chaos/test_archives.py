@@ -24,8 +24,7 @@ import pytest
 from cifar_exp.components import datasets
 from cifar_exp.components.datasets import Cifar10, DataError, download, load
 from cifar_exp.components.datasets.cache import IMAGES, LABELS, META
-from cifar_exp.tracking import StoreError, Tracker, mlflow_experiment, read_predictions
-from cifar_exp.tracking.store.connect import connect
+from cifar_exp.tracking import StoreError, Tracker, read_predictions
 from tests.command import Cli
 from tests.components.datasets import samples
 from tests.components.datasets.samples import TinyCifar, pack
@@ -278,9 +277,7 @@ def zipped(content: bytes) -> bytes:
     return file.getvalue()
 
 
-def test_damaged_or_hostile_predictions_are_refused(tracking_uri: str, tmp_path: Path) -> None:
-    client = connect(tracking_uri)
-    tracker = Tracker(client, "tiny", mlflow_experiment(client, "tiny"))
+def test_damaged_or_hostile_predictions_are_refused(tracker: Tracker, tmp_path: Path) -> None:
     canary = tmp_path / "canary"
     objects = np.array([Hostile(canary)], dtype=object)
     whole = npz(label=np.zeros(3), predicted=np.zeros(3), confidence=np.zeros(3))
@@ -297,7 +294,7 @@ def test_damaged_or_hostile_predictions_are_refused(tracking_uri: str, tmp_path:
     ):
         run = tracker.new_run("confirmation", "it", tags={}, params={})
         (tmp_path / "predictions.npz").write_bytes(content)
-        client.log_artifact(run.run_id, str(tmp_path / "predictions.npz"))
+        tracker.client.log_artifact(run.run_id, str(tmp_path / "predictions.npz"))
         with pytest.raises(StoreError, match=r"predictions\.npz"):
-            read_predictions(client, run.run_id)
+            read_predictions(tracker.client, run.run_id)
     assert not canary.exists()

@@ -14,8 +14,7 @@ import tomli_w
 
 from cifar_exp.components.validation import DefinitionError
 from cifar_exp.experiment import read_document
-from cifar_exp.tracking import Tracker, mlflow_experiment
-from cifar_exp.tracking.store.connect import connect
+from cifar_exp.tracking import Tracker
 from tests import tiny
 from tests.command import Cli
 from tests.definitions import changed
@@ -269,9 +268,7 @@ def test_a_number_of_trials_beyond_all_bounds_is_a_slip(cli: Cli, here: Path) ->
     assert shown.last == "--trials: should be at most 1000000"
 
 
-def test_long_and_odd_parameters_are_kept_apart_and_found_again(tracking_uri: str) -> None:
-    client = connect(tracking_uri)
-    tracker = Tracker(client, "tiny", mlflow_experiment(client, "tiny"))
+def test_long_and_odd_parameters_are_kept_apart_and_found_again(tracker: Tracker) -> None:
     params: dict[str, Any] = {
         "long": "x" * 9000,
         "odd": "é\N{BUG}\n\u202e",
@@ -281,17 +278,15 @@ def test_long_and_odd_parameters_are_kept_apart_and_found_again(tracking_uri: st
     other = {**params, "long": "x" * 8999 + "y"}
     run = tracker.open_run("sweep", "tiny", tags={}, params=params)
     assert tracker.open_run("sweep", "tiny", tags={}, params=params).run_id == run.run_id
-    held = client.get_run(run.run_id).data.params
+    held = tracker.client.get_run(run.run_id).data.params
     assert held["odd"] == params["odd"]
     assert (held["none"], held["nan"]) == ("None", "nan")
     assert tracker.open_run("sweep", "tiny", tags={}, params=other).run_id != run.run_id
 
 
-def test_a_long_definition_of_any_letters_is_an_artifact_as_it_was(tracking_uri: str) -> None:
-    client = connect(tracking_uri)
-    tracker = Tracker(client, "tiny", mlflow_experiment(client, "tiny"))
+def test_a_long_definition_of_any_letters_is_an_artifact_as_it_was(tracker: Tracker) -> None:
     run = tracker.open_run("sweep", "tiny", tags={}, params={})
     text = "# é\N{BUG}\u202e\n" * 5000
     run.log_text(text, "experiment.toml")
-    path = client.download_artifacts(run.run_id, "experiment.toml")
+    path = tracker.client.download_artifacts(run.run_id, "experiment.toml")
     assert Path(path).read_text(encoding="utf-8") == text

@@ -20,8 +20,7 @@ from cifar_exp.components.metrics.scores import examine
 from cifar_exp.experiment import TrialConfig
 from cifar_exp.records import RunRecord
 from cifar_exp.sweep.recording import training_run
-from cifar_exp.tracking import Tracker, mlflow_experiment
-from cifar_exp.tracking.store.connect import connect
+from cifar_exp.tracking import Tracker, connect
 from cifar_exp.training import loop
 from tests import tiny
 from tests.command import Cli
@@ -68,12 +67,6 @@ def _losses(monkeypatch: pytest.MonkeyPatch) -> None:
     for loss in (Breaking, Endless, Steep):
         monkeypatch.setitem(LOSSES, loss.__name__.lower(), loss)
     monkeypatch.setattr(loop, "_warm", {"seed_cnn_relu"})
-
-
-@pytest.fixture
-def tracker(tracking_uri: str) -> Tracker:
-    client = connect(tracking_uri)
-    return Tracker(client, "tiny", mlflow_experiment(client, "tiny"))
 
 
 def recorded(config: TrialConfig, data: Dataset, tracker: Tracker) -> tuple[Any, RunRecord]:

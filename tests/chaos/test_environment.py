@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import pytest
 
-from tests.chaos.bench import Bench, Outcome
+from tests.chaos.bench import Outcome, ProcessBench
 from tests.chaos.conftest import NewBench
 
 pytestmark = [pytest.mark.chaos, pytest.mark.chaos_short]
 
 
 @pytest.fixture
-def bench(new_bench: NewBench) -> Bench:
+def bench(new_bench: NewBench) -> ProcessBench:
     """A bench whose store holds somebody else's experiment, which the variables name."""
     bench = new_bench()
     place = str(bench.folder / "mlruns" / "other")
@@ -20,7 +20,7 @@ def bench(new_bench: NewBench) -> Bench:
     return bench
 
 
-def test_another_experiment_gets_no_run(bench: Bench, undisturbed: Outcome) -> None:
+def test_another_experiment_gets_no_run(bench: ProcessBench, undisturbed: Outcome) -> None:
     done = bench.run("--workers", "1")
     assert done.returncode == 0, done.stderr
     bench.check()
@@ -29,7 +29,7 @@ def test_another_experiment_gets_no_run(bench: Bench, undisturbed: Outcome) -> N
 
 
 def test_a_new_run_becomes_the_one_parent_and_keeps_its_parameters(
-    bench: Bench, undisturbed: Outcome
+    bench: ProcessBench, undisturbed: Outcome
 ) -> None:
     given = bench.client.create_run(bench.environment["MLFLOW_EXPERIMENT_ID"]).info.run_id
     bench.client.log_param(given, "learner", "mine")
@@ -45,7 +45,7 @@ def test_a_new_run_becomes_the_one_parent_and_keeps_its_parameters(
     assert {t.parent for t in bench.trainings()} == {c.run_id for c in combinations}
 
 
-def test_an_old_run_is_left_alone(bench: Bench) -> None:
+def test_an_old_run_is_left_alone(bench: ProcessBench) -> None:
     given = bench.client.create_run(bench.environment["MLFLOW_EXPERIMENT_ID"]).info.run_id
     bench.client.set_terminated(given)
     before = bench.client.get_run(given).to_dictionary()
@@ -55,4 +55,4 @@ def test_an_old_run_is_left_alone(bench: Bench) -> None:
     [told] = refused.stderr.strip().splitlines()
     assert told.startswith("MLFLOW_RUN_ID names a run that is not a new one")
     assert bench.client.get_run(given).to_dictionary() == before
-    assert bench.records("sweep", "combination", "trial", "confirmation") == []
+    assert bench.records() == []

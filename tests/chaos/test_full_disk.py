@@ -80,10 +80,10 @@ def check_paused(process: Program) -> None:
 
 def check_whole(bench: Bench, other: Bench, definition: Path, kept: set[str]) -> None:
     """Nothing that was finished is lost or repeated, and all is as on a disk with room."""
-    trainings = [r for r in bench.records() if r.kind in ("trial", "confirmation")]
+    trainings = bench.trainings()
     assert Counter(r.kind for r in trainings) == {"trial": 3, "confirmation": 2}
     assert kept <= {r.run_id for r in trainings}
-    assert not [r for r in bench.records() if r.status == "RUNNING"]
+    assert bench.running() == []
     assert {t.state.name for s in studies(bench) for t in s.trials} == {"COMPLETE"}
     other.run(definition.read_text())
     assert bench.results() == other.results()

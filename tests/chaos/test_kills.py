@@ -19,8 +19,8 @@ from tests.bench import CLI
 from tests.chaos.bench import (
     EPOCHS,
     TRAININGS,
-    Bench,
     Outcome,
+    ProcessBench,
     fault,
     fork_servers_of,
     processes_of,
@@ -36,7 +36,7 @@ ONE = ["--workers", "1"]
 GOES_ON = "run the same command again to resume"
 
 
-def assert_as_undisturbed(bench: Bench, undisturbed: Outcome) -> None:
+def assert_as_undisturbed(bench: ProcessBench, undisturbed: Outcome) -> None:
     bench.check()
     assert bench.outcome() == undisturbed
 
@@ -53,7 +53,9 @@ def test_a_killed_sweep_goes_on_from_its_last_epoch(
     assert begun.name == f"{CE} #1"
     assert bench.epochs_trained() % EPOCHS == 2
     [kept] = bench.left()
-    assert kept.stem == paths.checkpoint_name(bench.uri, begun.combination_id, "trial", 1, None)
+    assert kept.stem == paths.checkpoint_name(
+        bench.tracking_uri, begun.combination_id, "trial", 1, None
+    )
     bench.environment["CHAOS_SECONDS"] = "0"
     done = bench.run(*ONE)
     assert done.returncode == 0, done.stderr
@@ -158,7 +160,7 @@ def test_ctrl_c_while_the_fork_server_loads_is_one_sentence(new_bench: NewBench)
     process = subprocess.Popen(
         [*CLI, "run", "tiny.toml", "--workers", "2"],
         cwd=bench.folder,
-        env={**os.environ, "MLFLOW_TRACKING_URI": bench.uri},
+        env={**os.environ, "MLFLOW_TRACKING_URI": bench.tracking_uri},
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
         text=True,
@@ -184,7 +186,7 @@ def test_ctrl_c_under_mlflow_run_reaches_all_and_ends_all(new_bench: NewBench) -
             **os.environ,
             "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
             "PYTHONPATH": str(ROOT),
-            "MLFLOW_TRACKING_URI": bench.uri,
+            "MLFLOW_TRACKING_URI": bench.tracking_uri,
             "OPTUNA_STORAGE": f"sqlite:///{bench.folder / 'optuna.db'}",
         },
         stdout=subprocess.DEVNULL,

@@ -63,7 +63,7 @@ class Command:
         return self.process.wait(PATIENCE)
 
 
-class Bench:
+class ServedSweep:
     """A sweep's folder, its server, and an outbox of its own."""
 
     def __init__(self, folder: Path, images: Path, server: Server, cache: Path) -> None:
@@ -131,26 +131,28 @@ def plain(
 
 
 @pytest.fixture
-def bench(tmp_path: Path, images: Path, store_template: Path, cache: Path) -> Iterator[Bench]:
+def served(
+    tmp_path: Path, images: Path, store_template: Path, cache: Path
+) -> Iterator[ServedSweep]:
     shutil.copy(store_template, tmp_path / "server.db")
     server = Server(tmp_path)
     server.start()
     try:
-        yield Bench(tmp_path, images, server, cache)
+        yield ServedSweep(tmp_path, images, server, cache)
     finally:
         server.signal(signal.SIGCONT)
         server.stop()
 
 
-def assert_delivered(bench: Bench, plain: list[dict[str, Any]], images: Path) -> None:
+def assert_delivered(served: ServedSweep, plain: list[dict[str, Any]], images: Path) -> None:
     """Check that the server holds just what the database file of a quiet sweep holds."""
-    held = content(bench.server.uri)
+    held = content(served.server.uri)
     assert [run["name"] for run in held] == [run["name"] for run in plain]
     for run, expected in zip(held, plain, strict=True):
         assert run == expected
     trainings = [run for run in held if run["tags"]["kind"] in ("trial", "confirmation")]
     assert len(trainings) == TRAININGS
-    assert_a_model_loads(bench.server.uri, images)
+    assert_a_model_loads(served.server.uri, images)
 
 
 def assert_a_model_loads(uri: str, images: Path) -> None:
@@ -172,37 +174,37 @@ def warnings(command: Command) -> list[str]:
 
 
 def test_a_server_frozen_and_then_killed_costs_nothing(
-    bench: Bench, plain: list[dict[str, Any]], images: Path
+    served: ServedSweep, plain: list[dict[str, Any]], images: Path
 ) -> None:
-    sweep = bench.sweep()
+    sweep = served.sweep()
     sweep.wait_for(f"[1/{TRAININGS}]")
-    bench.hold()
-    bench.server.signal(signal.SIGSTOP)
+    served.hold()
+    served.server.signal(signal.SIGSTOP)
     thawed = time.monotonic() + SECONDS_FROZEN
     sweep.wait_for("does not answer; training continues")
-    bench.train_on()
+    served.train_on()
     time.sleep(max(0, thawed - time.monotonic()))
-    bench.server.signal(signal.SIGCONT)
+    served.server.signal(signal.SIGCONT)
     sweep.wait_for("answers again")
-    bench.server.signal(signal.SIGKILL)
-    bench.server.stop()
+    served.server.signal(signal.SIGKILL)
+    served.server.stop()
     sweep.wait_for("does not answer; training continues")
-    bench.train_on()
-    bench.server.start()
+    served.train_on()
+    served.server.start()
     sweep.wait_for("answers again")
-    bench.let_go()
+    served.let_go()
     assert sweep.end() == 0
     assert len(warnings(sweep)) == 4
     assert not [line for line in sweep.seen if "not delivered" in line]
-    assert_delivered(bench, plain, images)
-    assert f"This sweep: {bench.server.uri}/#/experiments/1/runs/" in "\n".join(sweep.seen)
+    assert_delivered(served, plain, images)
+    assert f"This sweep: {served.server.uri}/#/experiments/1/runs/" in "\n".join(sweep.seen)
 
 
-def test_a_frozen_server_holds_no_end_up(bench: Bench) -> None:
-    del bench.variables["MLFLOW_HTTP_REQUEST_TIMEOUT"]  # as it is without any setting
-    sweep = bench.sweep()
+def test_a_frozen_server_holds_no_end_up(served: ServedSweep) -> None:
+    del served.variables["MLFLOW_HTTP_REQUEST_TIMEOUT"]  # as it is without any setting
+    sweep = served.sweep()
     sweep.wait_for(f"[{TRAININGS - 1}/{TRAININGS}]")
-    bench.server.signal(signal.SIGSTOP)
+    served.server.signal(signal.SIGSTOP)
     sweep.wait_for(f"[{TRAININGS}/{TRAININGS}]")
     frozen = time.monotonic()
     assert sweep.end() == 0
@@ -211,84 +213,84 @@ def test_a_frozen_server_holds_no_end_up(bench: Bench) -> None:
 
 
 def test_what_never_arrives_is_kept_and_delivered_once(
-    bench: Bench, plain: list[dict[str, Any]], images: Path
+    served: ServedSweep, plain: list[dict[str, Any]], images: Path
 ) -> None:
-    sweep = bench.sweep(bench.server.uri.replace("//", "//somebody:S3CRET@"))
+    sweep = served.sweep(served.server.uri.replace("//", "//somebody:S3CRET@"))
     sweep.wait_for(f"[2/{TRAININGS}]")
-    bench.server.signal(signal.SIGKILL)
-    bench.server.stop()
+    served.server.signal(signal.SIGKILL)
+    served.server.stop()
     assert sweep.end() == 0
     [warning] = warnings(sweep)
-    assert warning == f"warning: {bench.server.uri} does not answer; training continues, " + (
+    assert warning == f"warning: {served.server.uri} does not answer; training continues, " + (
         "runs are kept on this machine"
     )
     assert any("cross_entropy+sgd is first" in line for line in sweep.seen)  # the ranking
     found = re.fullmatch(
-        rf"(\d+) runs are not delivered to {bench.server.uri}: "
+        rf"(\d+) runs are not delivered to {served.server.uri}: "
         "`cifar-exp deliver` sends them",
         sweep.seen[-1],
     )
     assert found
-    away = bench.command("deliver")
+    away = served.command("deliver")
     assert away.end() == 3
     assert "does not answer" in away.seen[-1]
-    bench.server.start()
-    first = bench.command("deliver")
+    served.server.start()
+    first = served.command("deliver")
     assert first.end() == 0
-    assert first.seen[-1].startswith(f"{bench.server.uri}: {found[1]} runs and ")
-    assert_delivered(bench, plain, images)
-    second = bench.command("deliver")
+    assert first.seen[-1].startswith(f"{served.server.uri}: {found[1]} runs and ")
+    assert_delivered(served, plain, images)
+    second = served.command("deliver")
     assert second.end() == 0
-    assert second.seen == [f"{bench.server.uri}: 0 runs and 0 points sent, nothing is left"]
-    assert_delivered(bench, plain, images)
+    assert second.seen == [f"{served.server.uri}: 0 runs and 0 points sent, nothing is left"]
+    assert_delivered(served, plain, images)
     assert not [line for line in (*sweep.seen, *first.seen) if "S3CRET" in line]
-    files = [path for path in bench.folder.rglob("*") if path.is_file()]
+    files = [path for path in served.folder.rglob("*") if path.is_file()]
     assert any(path.name == "delivered.db" for path in files)
     assert not [path for path in files if b"S3CRET" in path.read_bytes()]
 
 
-def test_the_doctor_closes_on_the_server_what_a_killed_sweep_has_left(bench: Bench) -> None:
-    sweep = bench.sweep()
+def test_the_doctor_closes_on_the_server_what_a_killed_sweep_has_left(served: ServedSweep) -> None:
+    sweep = served.sweep()
     sweep.wait_for(f"[1/{TRAININGS}]")
-    bench.hold()
-    _wait_until_there(bench.server.uri, 1)
+    served.hold()
+    _wait_until_there(served.server.uri, 1)
     sweep.process.kill()
     assert sweep.end() == -signal.SIGKILL
-    bench.let_go()
-    assert "RUNNING" in {run["status"] for run in content(bench.server.uri)}
-    doctor = ("doctor", "tiny", "--tracking-uri", bench.server.uri)
-    looked = bench.command(*doctor, "--dry-run")
+    served.let_go()
+    assert "RUNNING" in {run["status"] for run in content(served.server.uri)}
+    doctor = ("doctor", "tiny", "--tracking-uri", served.server.uri)
+    looked = served.command(*doctor, "--dry-run")
     assert looked.end() == 0
     assert looked.seen[-1].endswith("nothing was changed")
-    assert "RUNNING" in {run["status"] for run in content(bench.server.uri)}
-    mended = bench.command(*doctor)
+    assert "RUNNING" in {run["status"] for run in content(served.server.uri)}
+    mended = served.command(*doctor)
     assert mended.end() == 0
     assert any(line.endswith("was left open: closed as KILLED") for line in mended.seen), (
         mended.seen
     )
     assert mended.seen[-1].endswith("nothing is left")
-    assert "RUNNING" not in {run["status"] for run in content(bench.server.uri)}
-    assert bench.sweep().end() == 0
-    trainings = [r for r in content(bench.server.uri) if "number" in r["tags"]]
+    assert "RUNNING" not in {run["status"] for run in content(served.server.uri)}
+    assert served.sweep().end() == 0
+    trainings = [r for r in content(served.server.uri) if "number" in r["tags"]]
     assert (len(trainings), {r["status"] for r in trainings}) == (TRAININGS, {"FINISHED"})
 
 
 def test_a_delivery_killed_half_way_goes_on(
-    bench: Bench, plain: list[dict[str, Any]], images: Path
+    served: ServedSweep, plain: list[dict[str, Any]], images: Path
 ) -> None:
-    sweep = bench.sweep()
+    sweep = served.sweep()
     sweep.wait_for(f"[1/{TRAININGS}]")
-    bench.server.signal(signal.SIGKILL)
-    bench.server.stop()
+    served.server.signal(signal.SIGKILL)
+    served.server.stop()
     assert sweep.end() == 0
-    bench.server.start()
+    served.server.start()
     for num_ended in (2, 5):  # until so many trainings are there
-        killed = bench.command("deliver")
-        _wait_until_there(bench.server.uri, num_ended)
+        killed = served.command("deliver")
+        _wait_until_there(served.server.uri, num_ended)
         killed.process.send_signal(signal.SIGKILL)
         assert killed.end() == -signal.SIGKILL
-    assert bench.command("deliver").end() == 0
-    assert_delivered(bench, plain, images)
+    assert served.command("deliver").end() == 0
+    assert_delivered(served, plain, images)
 
 
 def _wait_until_there(uri: str, num_ended: int) -> None:

@@ -235,6 +235,7 @@ def test_an_address_is_shown_without_credentials(address: str, shown: str) -> No
         ("postgresql://postgres@host/db", set()),
         ("postgresql://u:pass%2Fword@host/db", {"pass%2Fword", "pass/word", "pass", "word"}),
         ("postgresql://host/db?sslpassword=abcd&x=efgh", {"abcd"}),
+        ("postgresql://host/db?x=efgh&password=abcd", {"abcd"}),
         ("http://host/a", set()),
         ("sqlite:////home/me@work/mlflow.db", set()),
         ("u:p@h", set()),
@@ -251,3 +252,4 @@ def test_secrets_are_found_in_words_and_variables_and_hidden() -> None:
     assert found == {"pass-word", "hunter22"}
     text = "in /home/me it is true that hunter22 or pass-word are wrong"
     assert hide(text, found) == "in /home/me it is true that *** or *** are wrong"
+    assert hide("hunter22", {"hunter", "hunter22", "22"}) == "***"

@@ -96,4 +96,4 @@ def test_four_processes_make_empty_stores_together(
     assert [process.returncode for process in processes] == [0] * 4, errors
     bench = Bench(f"sqlite:///{tmp_path / 'mlflow.db'}", f"sqlite:///{tmp_path / 'optuna.db'}")
     for number in range(4):
-        assert len(bench.records("trial", f"e{number}")) == 1
+        assert len(bench.records("trial", name=f"e{number}")) == 1

@@ -33,20 +33,14 @@ def one_trial(tracker: Tracker, number: int, parent: str, like: RunRecord) -> st
     return tracker.new_run("trial", name, parent=parent, tags=tags, params=like.params).run_id
 
 
-def tracker_of(bench: Bench) -> Tracker:
-    client = connect(bench.tracking_uri)
-    return Tracker(client, "tiny", mlflow_experiment(client, "tiny"))
-
-
 def test_what_a_crash_leaves_is_repaired_once_and_the_ranking_stays(
-    bench: Bench, images: Path
+    bench: Bench, tracker: Tracker, images: Path
 ) -> None:
     definition = tiny.definition(images, epochs="1", losses="mse = {}", search=SEARCH)
     before = bench.run(definition)
     assert visit(bench) == []
     [trial, other] = bench.records("trial")
     [combination] = bench.records("combination")
-    tracker = tracker_of(bench)
     client = tracker.client
 
     double = one_trial(tracker, 0, combination.run_id, trial)
@@ -62,7 +56,8 @@ def test_what_a_crash_leaves_is_repaired_once_and_the_ranking_stays(
     ended = paths.checkpoint_name(bench.tracking_uri, trial.combination_id, "trial", 1, None)
     open_ = paths.checkpoint_name(bench.tracking_uri, trial.combination_id, "trial", 7, None)
     useless = [paths.checkpoints() / f"{ended}.pt", paths.checkpoints() / f"{open_}.tmp"]
-    kept = [paths.checkpoints() / f"{open_}.pt", paths.checkpoints() / f"{'0' * 32}.pt"]
+    theirs = paths.checkpoints() / ("0" * 32)  # of another experiment or store
+    kept = [paths.checkpoints() / f"{open_}.pt", *map(theirs.with_suffix, (".pt", ".tmp"))]
     for file in (*useless, *kept):
         file.touch()
 
@@ -91,10 +86,11 @@ def test_what_a_crash_leaves_is_repaired_once_and_the_ranking_stays(
     assert [(t.state, t.value) for t in told] == [(t.state, t.value) for t in held]
 
 
-def test_the_checkpoint_of_a_deleted_run_is_removed(bench: Bench, images: Path) -> None:
+def test_the_checkpoint_of_a_deleted_run_is_removed(
+    bench: Bench, tracker: Tracker, images: Path
+) -> None:
     bench.run(tiny.definition(images, epochs="1", losses="mse = {}", search=SEARCH))
     [trial, _] = bench.records("trial")
-    tracker = tracker_of(bench)
     client = tracker.client
     deleted = one_trial(tracker, 7, str(trial.parent), trial)
     client.delete_run(deleted)
@@ -110,11 +106,10 @@ def test_the_checkpoint_of_a_deleted_run_is_removed(bench: Bench, images: Path) 
     assert (theirs.exists(), of_another_store.exists()) == (False, True)
 
 
-def test_a_sweep_starts_with_the_same_repairs(bench: Bench, images: Path) -> None:
+def test_a_sweep_starts_with_the_same_repairs(bench: Bench, tracker: Tracker, images: Path) -> None:
     definition = tiny.definition(images, epochs="1", losses="mse = {}", search=SEARCH)
     bench.run(definition)
     [trial, _] = bench.records("trial")
-    tracker = tracker_of(bench)
     client = tracker.client
     double = one_trial(tracker, 0, str(trial.parent), trial)
     bench.run(definition)
@@ -197,7 +192,7 @@ def test_of_two_finished_runs_of_a_training_the_earlier_one_stays() -> None:
 
 def test_a_finished_run_stays_beside_an_unfinished_older_twin() -> None:
     twins = [
-        trial(0, run_id="older", start_time=5, state=None),
+        trial(0, run_id="older", start_time=5, state=None, status="RUNNING"),
         trial(0, run_id="done", start_time=6),
     ]
     [finding] = diagnose(runs(*twins), [], [])
@@ -232,8 +227,11 @@ def test_a_study_that_holds_other_trials_is_named(
 
 
 def test_a_run_that_nothing_can_take_is_named() -> None:
-    [sentence] = sentences([trial(0)])
-    assert sentence.startswith("trial a+b #0 is under a deleted run: the next sweep")
+    """A trial without its combination, and a combination without its sweep."""
+    combination = replace(records.combination("a+b"), combination_id="x")
+    for left, name in ((trial(0), "trial a+b #0"), (combination, "combination a+b")):
+        taken_up = "the next sweep of its definition takes it up"
+        assert sentences([left]) == [f"{name} is under a deleted run: {taken_up}"]
 
 
 def test_a_finished_run_left_open_is_closed_by_its_state() -> None:

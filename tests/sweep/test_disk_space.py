@@ -98,9 +98,18 @@ def sqlite_full() -> sqlite3.Error:
     return told.value
 
 
+def sqlite_error(code: int) -> sqlite3.Error:
+    error = sqlite3.OperationalError("disk I/O error")
+    error.sqlite_errorcode = code
+    return error
+
+
 @pytest.mark.parametrize(
     ("error", "path"),
     [
+        (OSError(errno.EFBIG, "File too large", "/x/mlflow.db"), " at /x/mlflow.db"),
+        (sqlite_error(sqlite3.SQLITE_IOERR_WRITE), ""),
+        (sqlite_error(sqlite3.SQLITE_IOERR_SHMSIZE), ""),
         (OSError(errno.ENOSPC, "No space left on device", "/x/model"), " at /x/model"),
         (OSError(errno.EDQUOT, "Disk quota exceeded", "/x/model"), " at /x/model"),
         (raised_from(WrappedError("x"), OSError(errno.ENOSPC, "full", "/y")), " at /y"),
@@ -115,7 +124,14 @@ def test_a_full_disk_is_told_in_one_sentence(error: Exception, path: str) -> Non
     assert str(told.value) == expected
 
 
-@pytest.mark.parametrize("error", [OSError(errno.EACCES, "denied", "/x"), ValueError("x")])
+@pytest.mark.parametrize(
+    "error",
+    [
+        OSError(errno.EACCES, "denied", "/x"),
+        sqlite_error(sqlite3.SQLITE_IOERR_READ),
+        ValueError("x"),
+    ],
+)
 def test_other_errors_stay_what_they_are(error: Exception) -> None:
     with pytest.raises(type(error)) as told, disk_space.told_when_full():
         raise error

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from hypothesis import given
@@ -9,7 +10,9 @@ from hypothesis import strategies as st
 
 from cifar_exp.components.datasets import Dataset
 from cifar_exp.sweep import plan
+from cifar_exp.sweep.disk_space import BYTES_PER_MODEL, BYTES_PER_PREDICTION, BYTES_PER_RUN
 from cifar_exp.sweep.plan import Block, Speed, makespan
+from cifar_exp.training import loop
 from tests import tiny
 
 Seconds = st.floats(0.1, 100)
@@ -82,15 +85,58 @@ def test_the_estimate_by_hand(images: Path, data: Dataset) -> None:
     assert planned.images_per_second == {8: 8.0, 16: 8.0}
     assert (planned.combinations, planned.trials, planned.confirmations) == (2, 6, 4)
     assert planned.epochs == 20
+    # a network on 3 x 8 x 8, which three poolings leave at 64 x 1 x 1, for three classes
+    convolutions = 32 * (3 * 25 + 1) + 32 * (32 * 25 + 1) + 64 * (32 * 25 + 1)
+    weights = convolutions + 64 * (64 + 1) + 3 * (64 + 1)
+    models = (6 + 4) * (4 * weights + BYTES_PER_MODEL)
+    predictions = 4 * 30 * BYTES_PER_PREDICTION
+    assert planned.disk_bytes == models + predictions + (6 + 4) * BYTES_PER_RUN
 
 
 @pytest.mark.parametrize("workers", [1, 2])
 def test_every_worker_measures(images: Path, data: Dataset, workers: int) -> None:
     experiment = tiny.experiment(images)
-    planned = plan.measure(experiment, data, workers=workers, threads=1)
-    assert set(planned.images_per_second) == {8, 16}
-    assert all(speed > 0 for speed in planned.images_per_second.values())
-    assert planned.seconds > plan.SECONDS_PER_SWEEP
+    asked = time.time()
+    speeds = plan._measure_in_parallel(experiment, data, workers, threads=1)
+    assert len({speed.started for speed in speeds}) == workers
+    for speed in speeds:
+        assert asked < speed.started < time.time()
+        assert set(speed.step_seconds) == {8, 16}
+        assert speed.optimizer_seconds == {"sgd": 0.0}
+
+
+def test_what_is_measured_by_hand(
+    images: Path, data: Dataset, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each optimizer with the smallest batch, and the first one with each batch."""
+    taken = {("sgd", 8): 1.0, ("adam", 8): 1.25, ("sgd", 16): 1.75}
+    monkeypatch.setattr(plan, "_step_seconds", lambda c, _: taken[c.optimizer, c.batch_size])
+    monkeypatch.setattr(plan, "_evaluation_seconds", lambda *_: 0.1)
+    optimizers = "sgd = { lr = 0.1 }\nadam = { lr = 0.1 }"
+    speed = plan._measure(tiny.experiment(images, optimizers=optimizers), data)
+    assert speed.step_seconds == {8: 1.0, 16: 1.75}
+    assert speed.optimizer_seconds == {"sgd": 0.0, "adam": 0.25}
+    assert speed.evaluation_seconds == 0.1
+
+
+@pytest.mark.parametrize(("num_steps", "num_images"), [(3, 24), (50, 54)])
+def test_a_step_is_one_of_a_whole_batch(
+    images: Path,
+    data: Dataset,
+    monkeypatch: pytest.MonkeyPatch,
+    num_steps: int,
+    num_images: int,
+) -> None:
+    """At 400 images a second, a batch of 8 takes a fiftieth of a second."""
+    given: list[int] = []
+
+    def train(_: object, __: object, few: Dataset) -> list[SimpleNamespace]:
+        given.append(len(few.train))
+        return [SimpleNamespace(images_per_second=400.0)]
+
+    monkeypatch.setattr(loop, "train", train)
+    assert plan._steps(tiny.trial_config(images, batch_size=8), data, num_steps) == 0.02
+    assert given == [num_images]
 
 
 def test_slow_steps_are_measured_once(

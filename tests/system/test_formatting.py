@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from cifar_exp.system.formatting import duration, size
+from cifar_exp.system.formatting import duration, first_line, size
 
 
 @pytest.mark.parametrize(
@@ -32,3 +32,10 @@ def test_duration(seconds: float, text: str) -> None:
 )
 def test_size(num_bytes: float, text: str) -> None:
     assert size(num_bytes) == text
+
+
+@pytest.mark.parametrize(
+    ("said", "line"), [("a b\nc\nd", "a b"), ("\n  a b \n", "a b"), ("one", "one"), ("", "")]
+)
+def test_the_first_line_of_an_error(said: str, line: str) -> None:
+    assert first_line(ValueError(said)) == line

@@ -79,6 +79,13 @@ def test_what_a_killed_process_held_is_free_whatever_its_note_says(
     assert not list(tmp_path.rglob("*.note"))
 
 
+def test_of_a_run_that_was_written_to_no_lock_is_left(tmp_path: Path) -> None:
+    with locks.writing("run"):
+        assert locks.is_held("run")
+        assert len(list(tmp_path.rglob("*.lock"))) == 1
+    assert not list(tmp_path.rglob("*.lock"))
+
+
 def test_two_schemas_of_one_database_do_not_keep_each_other_out() -> None:
     stores = [f"postgresql://host/db?options=-csearch_path={name}" for name in ("a", "b")]
     with locks.alone(stores, "tiny"), pytest.raises(InUse), locks.alone(stores[:1], "tiny"):

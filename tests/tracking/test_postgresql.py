@@ -26,7 +26,7 @@ from cifar_exp.cli.compare import compare
 from cifar_exp.maintenance import doctor
 from cifar_exp.tracking import StoreError, connect
 from tests import tiny
-from tests.bench import CLI, Bench, scores, studies
+from tests.bench import CLI, Bench, scores, studies, tiny_search
 from tests.chaos.bench import fault
 from tests.waiting import wait_until
 
@@ -165,7 +165,7 @@ def test_a_sweep_killed_and_gone_on_with_ends_as_in_sqlite(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     definition = tmp_path / "tiny.toml"
-    search = 'trials = 3\nsampler = "tpe"\npruner = "median"\nbatch_size = [8, 16]'
+    search = tiny_search("tpe", "median")
     definition.write_text(tiny.definition(images, epochs="4", losses="mse = {}", search=search))
     bench = Bench(server.url("mlflow"), server.url("optuna"))
     words = ("run", str(definition), "--workers", "1", "--threads", "1")
@@ -176,7 +176,7 @@ def test_a_sweep_killed_and_gone_on_with_ends_as_in_sqlite(
     kept = {r.run_id for r in bench.records() if r.finished}
     shown = finished(command(server, *words))
     assert kept <= {r.run_id for r in bench.records() if r.finished}
-    assert not [r for r in bench.records() if r.status == "RUNNING"]
+    assert bench.running() == []
     assert {len(each.trials) for each in studies(bench)} == {3}
     assert doctor.visit(None, bench.tracking_uri, bench.storage_url, dry_run=True) == {"tiny": []}
 

@@ -17,10 +17,12 @@ def repository(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path
     module = tmp_path / "package" / "provenance.py"
     module.parent.mkdir()
     module.write_text("first")
+    commit = ["-c", "user.name=a", "-c", "user.email=a@b", "commit", "-q"]
     for command in (
         ["init", "-q"],
         ["add", "."],
-        ["-c", "user.name=a", "-c", "user.email=a@b", "commit", "-qm", "first"],
+        [*commit, "-m", "first"],
+        [*commit, "--allow-empty", "-m", "of something else"],
     ):
         subprocess.run(["git", *command], cwd=tmp_path, check=True)
     monkeypatch.setattr(provenance, "__file__", str(module))

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import os
+import pickle
 import signal
 import subprocess
 import sys
@@ -12,7 +13,7 @@ import pytest
 
 from cifar_exp.components.datasets import DataError, Dataset
 from cifar_exp.sweep.executors import Begun, Death, Message, fork_server
-from cifar_exp.sweep.executors.local import LocalExecutor, TrainerProcess
+from cifar_exp.sweep.executors.local import LocalExecutor, TrainerProcess, _picklable
 from cifar_exp.training.trainer import Group, Outcome, Step, Training
 from tests import tiny
 from tests.chaos.bench import fork_servers_of
@@ -197,6 +198,28 @@ time.sleep(60)
     parent.kill()
     parent.communicate()
     wait_until(lambda: not Path(f"/proc/{pid}").exists(), 10)
+
+
+class Awkward(Exception):  # noqa: N818 - what a library may raise
+    """An error that can be sent, but not be read again."""
+
+    def __init__(self, one: int, other: int) -> None:
+        super().__init__(f"{one} is not {other}")
+
+
+@pytest.mark.chaos_short
+@pytest.mark.parametrize(
+    ("error", "kind", "told"),
+    [
+        (DataError("no such file"), DataError, "no such file"),
+        (Awkward(1, 2), RuntimeError, "Awkward: 1 is not 2"),
+    ],
+)
+def test_an_error_reaches_the_recorder_in_some_form(
+    error: Exception, kind: type[Exception], told: str
+) -> None:
+    received = pickle.loads(pickle.dumps(_picklable(error)))
+    assert (type(received), str(received)) == (kind, told)
 
 
 @pytest.mark.chaos_short

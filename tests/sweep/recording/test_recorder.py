@@ -9,8 +9,6 @@ from pathlib import Path
 
 import pytest
 
-from cifar_exp.experiment import Experiment
-from cifar_exp.study import Tuning
 from cifar_exp.sweep.events import Event
 from cifar_exp.sweep.executors import Begun, Death, Message
 from cifar_exp.sweep.recording import recorder
@@ -19,10 +17,10 @@ from cifar_exp.sweep.recording.writer import Attempt, Begin, DropModel, End, Ent
 from cifar_exp.sweep.schedule.model_retention import MODEL_RETENTION
 from cifar_exp.sweep.schedule.scheduler import Scheduler
 from cifar_exp.sweep.schedule.task import Task
-from cifar_exp.sweep.schedule.work import Work
 from cifar_exp.training.loop import EpochMetrics
 from cifar_exp.training.trainer import Group, Outcome, Step
 from tests import tiny
+from tests.sweep.works import works_of
 
 SEARCH = 'trials = 2\nsampler = "random"\npruner = "none"\nbatch_size = [8]'
 NUM_IMAGES = 54
@@ -160,13 +158,6 @@ def record(images: Path, tmp_path: Path) -> Record:
     return run
 
 
-def works_of(experiment: Experiment) -> list[Work]:
-    return [
-        Work(experiment, c, c.name, Tuning(experiment, c, c.name), [])
-        for c in experiment.combinations()
-    ]
-
-
 def test_everything_is_written_once_and_in_order(record: Record) -> None:
     recorded = record({})
     assert recorded.executor.begun == ["mse+sgd #0", "mse+sgd #1", "mse+sgd seed 1"]
@@ -225,9 +216,12 @@ def test_trainers_that_die_before_they_can_train_end_the_sweep(record: Record) -
 
 
 def test_a_trainer_that_could_not_begin_costs_its_training_no_attempt(record: Record) -> None:
-    recorded = record({"mse+sgd #0": [[Death("signal 9")], [Death("signal 9")], told(1, 2)]})
+    """Twice each, which is more than would end the sweep if nobody had trained in between."""
+    names = ["mse+sgd #0", "mse+sgd #1"]
+    late = [[Death("signal 9")], [Death("signal 9")], told(1, 2)]
+    recorded = record(dict.fromkeys(names, late))
     assert recorded.writer.of(Attempt) == []
-    assert recorded.ends()["mse+sgd #0"].state == "COMPLETE"
+    assert [recorded.ends()[name].state for name in names] == ["COMPLETE"] * 2
 
 
 def test_a_training_that_takes_too_long_has_failed(record: Record) -> None:

@@ -25,19 +25,20 @@ from cifar_exp.experiment import TrialConfig
 from cifar_exp.records import RunRecord
 from cifar_exp.sweep.recording import training_run
 from cifar_exp.system.signals import Terminated
-from cifar_exp.tracking import Point, Run, StoreError, Tracker, mlflow_experiment, read_predictions
-from cifar_exp.tracking.store.connect import connect
+from cifar_exp.tracking import (
+    Point,
+    Run,
+    StoreError,
+    Tracker,
+    read_predictions,
+    stored_models,
+)
 from cifar_exp.training import checkpoint, loop, trainer
 from cifar_exp.training.checkpoint import Checkpoint, CheckpointFile, key_of
 from cifar_exp.training.loop import EpochMetrics
+from cifar_exp.training.trainer import Outcome
 from tests import tiny
 from tests.recorded import train_recorded
-
-
-@pytest.fixture
-def tracker(tracking_uri: str) -> Tracker:
-    client = connect(tracking_uri)
-    return Tracker(client, "tiny", mlflow_experiment(client, "tiny"))
 
 
 @pytest.fixture
@@ -136,24 +137,39 @@ def test_every_epoch_is_one_point_of_every_metric(
 def test_params_name_all_that_the_training_depends_on(
     config: TrialConfig, tracker: Tracker, open_run: Open
 ) -> None:
-    open_run(config)
-    params = only(tracker).params
-    assert params["lr"] == "0.05"
-    assert params["batch_size"] == "8"
-    assert params["loss.label_smoothing"] == "0.0"
-    assert params["optimizer.momentum"] == "0.0"
-    assert params["threads"] == str(torch.get_num_threads())
-    assert set(params) >= {"dataset", "model", "loss", "optimizer", "epochs", "seed", "device"}
-    assert params["precision"] == "fp32"
+    open_run(config.model_copy(update={"augment": "flip", "compile": True}))
+    assert only(tracker).params == {
+        "dataset": "folder",
+        "model": "seed_cnn_relu",
+        "loss": "cross_entropy",
+        "loss.label_smoothing": "0.0",
+        "optimizer": "sgd",
+        "optimizer.weight_decay": "0.0",
+        "optimizer.decay_bias": "True",
+        "optimizer.momentum": "0.0",
+        "optimizer.dampening": "0.0",
+        "optimizer.nesterov": "False",
+        "lr": "0.05",
+        "batch_size": "8",
+        "epochs": "2",
+        "seed": "0",
+        "precision": "fp32",
+        "augment": "flip",
+        "compile": "True",
+        "threads": str(torch.get_num_threads()),
+        "device": "cuda" if torch.cuda.is_available() else "cpu",
+    }
 
 
 def test_a_pruned_training_ends_where_it_is_told_to(
     config: TrialConfig, data: Dataset, tracker: Tracker, open_run: Open
 ) -> None:
-    outcome = train_recorded(config, data, open_run(config), stop=lambda m: m.epoch == 1)
+    run = open_run(config)
+    outcome = train_recorded(config, data, run, test=True, stop=lambda m: m.epoch == 1)
     record = only(tracker)
-    assert (outcome.state, outcome.epochs) == ("PRUNED", 1)
+    assert (outcome.state, outcome.epochs, outcome.tested) == ("PRUNED", 1, None)
     assert (record.state, record.status) == ("PRUNED", "KILLED")
+    assert record.metrics["epochs_trained"] == 1
     assert stored(tracker) == []
 
 
@@ -161,9 +177,9 @@ def test_a_diverged_training_is_an_outcome_without_infinite_metrics(
     config: TrialConfig, data: Dataset, tracker: Tracker, open_run: Open
 ) -> None:
     wild = config.model_copy(update={"lr": 1e30})
-    outcome = train_recorded(wild, data, open_run(wild))
+    outcome = train_recorded(wild, data, open_run(wild), test=True)
     record = only(tracker)
-    assert outcome.diverged
+    assert (outcome.diverged, outcome.tested, outcome.val_accuracy) == (True, None, None)
     assert (record.state, record.status, record.diverged) == ("FAIL", "FAILED", True)
     assert "not finite" in record.tags["reason"]
     assert all(abs(value) < 1e300 for value in record.metrics.values())
@@ -247,6 +263,8 @@ def test_an_outcome_that_was_half_written_is_there_once(
     train_recorded(config, data, again, test=True)
     record = only(tracker)
     assert record.finished
+    taken_up = tracker.client.get_run(record.run_id)
+    assert len(stored_models(tracker.client, taken_up)) == 1  # the first attempt's is deleted
     for name in record.metrics.keys() - {"seconds", "epoch_seconds", "images_per_second"}:
         points = tracker.client.get_metric_history(record.run_id, name)
         assert len({point.step for point in points}) == len(points), name
@@ -316,11 +334,23 @@ def test_a_test_split_that_diverges_fails_the_training(
         read_predictions(tracker.client, record.run_id)
 
 
-def test_a_model_can_be_left_out(
-    config: TrialConfig, data: Dataset, tracker: Tracker, open_run: Open
+@pytest.mark.parametrize("kept", [True, False])
+def test_the_file_of_a_network_is_stored_or_not_and_then_removed(
+    config: TrialConfig,
+    data: Dataset,
+    open_run: Open,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    kept: bool,
 ) -> None:
-    train_recorded(config, data, open_run(config), keep_model=False)
-    assert stored(tracker) == []
+    given: list[Path] = []
+    monkeypatch.setattr(Run, "log_model", lambda _, network, __: given.append(network))
+    network = tmp_path / "it.pth"
+    network.touch()
+    outcome = Outcome(state="COMPLETE", epochs=2, val_accuracy=0.5, network=network)
+    training_run.end(open_run(config), outcome, data, keep_model=kept)
+    assert given == ([network] if kept else [])
+    assert not network.exists()
 
 
 LOAD = """
@@ -376,9 +406,14 @@ def test_the_data_set_is_the_runs_input(
     inputs = tracker.client.get_run(only(tracker).run_id).inputs
     assert inputs is not None
     [given] = inputs.dataset_inputs
-    assert given.dataset.name == "folder"
-    assert data.fingerprint.startswith(given.dataset.digest)
-    assert json.loads(given.dataset.profile or "")["train"] == len(data.train)
+    assert (given.dataset.name, given.dataset.digest) == ("folder", data.fingerprint[:8])
+    assert json.loads(given.dataset.profile or "") == {
+        "train": 54,  # 90 % of 3 classes of 20 images
+        "val": 6,
+        "test": 30,
+        "classes": 3,
+        "fingerprint": data.fingerprint,
+    }
 
 
 @pytest.fixture

@@ -4,13 +4,12 @@ from pathlib import Path
 
 import pytest
 
-from cifar_exp.study import Tuning
 from cifar_exp.sweep.schedule.scheduler import Scheduler, num_side_by_side
 from cifar_exp.sweep.schedule.task import Progress, Task
-from cifar_exp.sweep.schedule.work import Work
 from cifar_exp.training.hardware import allotment
 from cifar_exp.training.trainer import Outcome
 from tests import tiny
+from tests.sweep.works import works_of
 
 NUM_IMAGES = 54
 QMC = 'trials = 6\nsampler = "qmc"\npruner = "none"\nbatch_size = [8, 16]'
@@ -18,12 +17,7 @@ TPE = 'trials = 3\nsampler = "tpe"\npruner = "none"\nbatch_size = [8]'
 
 
 def scheduler_of(images: Path, **changes: str) -> Scheduler:
-    experiment = tiny.experiment(images, **changes)
-    works = [
-        Work(experiment, c, c.name, Tuning(experiment, c, c.name), [])
-        for c in experiment.combinations()
-    ]
-    return Scheduler(works, NUM_IMAGES)
+    return Scheduler(works_of(tiny.experiment(images, **changes)), NUM_IMAGES)
 
 
 def begun(scheduler: Scheduler) -> list[Task]:
@@ -34,10 +28,10 @@ def begun(scheduler: Scheduler) -> list[Task]:
     return tasks
 
 
-def end(scheduler: Scheduler, task: Task, seconds: float = 1.0) -> None:
-    outcome = Outcome(state="COMPLETE", epochs=2, val_accuracy=0.5, seconds=seconds)
+def end(scheduler: Scheduler, task: Task, seconds: float = 1.0, epochs: int = 2) -> None:
+    outcome = Outcome(state="COMPLETE", epochs=epochs, val_accuracy=0.5, seconds=seconds)
     scheduler.work_of(task).end(task, outcome, Progress())
-    scheduler.add(task, 2, seconds)
+    scheduler.add(task, epochs, seconds)
 
 
 def test_the_longest_of_independent_trainings_begin_first(images: Path) -> None:
@@ -71,12 +65,13 @@ def test_what_has_the_most_behind_it_begins_first(images: Path) -> None:
     ]
 
 
-def test_what_was_slow_counts_as_longer(images: Path) -> None:
-    """After a trial each, the loss whose trial took ten times as long goes on first."""
+@pytest.mark.parametrize(("seconds", "epochs"), [(10.0, 2), (1.0, 1)])
+def test_what_was_slow_counts_as_longer(images: Path, seconds: float, epochs: int) -> None:
+    """After a trial each, the loss goes on first whose trial took longer, or as long for less."""
     scheduler = scheduler_of(images, search=TPE)
     first, second = begun(scheduler)
     end(scheduler, first, seconds=1.0)
-    end(scheduler, second, seconds=10.0)
+    end(scheduler, second, seconds, epochs)
     following = scheduler.next()
     assert following is not None
     assert following.combination == second.combination

@@ -2,14 +2,15 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from cifar_exp.records import RunRecord
-from cifar_exp.study import Tuning
-from cifar_exp.sweep.schedule.resume import results_of
+from cifar_exp.sweep.schedule.resume import model_retention, results_of
 from cifar_exp.sweep.schedule.work import Work
 from tests import records, tiny
+from tests.sweep.works import works_of
 
 NAME = "mse+sgd"
 
@@ -22,8 +23,8 @@ def trial(number: int, accuracy: float | None) -> RunRecord:
 def work_of(images: Path, *held: RunRecord, trials: int = 3, seeds: int = 2) -> Work:
     search = f'trials = {trials}\nsampler = "random"\npruner = "none"\nbatch_size = [8, 16]'
     experiment = tiny.experiment(images, losses="mse = {}", search=search, seeds=str(seeds))
-    [combination] = experiment.combinations()
-    return Work(experiment, combination, "id", Tuning(experiment, combination, NAME), held)
+    [work] = works_of(experiment, held)
+    return work
 
 
 def ready(work: Work) -> list[str]:
@@ -84,6 +85,43 @@ def test_without_a_result_nothing_can_be_confirmed(images: Path) -> None:
     assert told == [(f"seed {n}", "FAIL", "no trial has a result") for n in (1, 2)]
     assert list(work_of(images, *TRIALS).not_to_be_confirmed()) == []
     assert list(work_of(images, trials=1).not_to_be_confirmed()) == []
+
+
+class Deleting:
+    """A tracker that takes note of the runs whose models are deleted."""
+
+    def __init__(self) -> None:
+        self.runs: list[str] = []
+
+    def delete_models(self, run_id: str) -> None:
+        self.runs.append(run_id)
+
+
+@pytest.mark.parametrize(("keep", "deleted"), [("best", ["mse+sgd #0", "mse+sgd #2"]), ("all", [])])
+def test_models_that_an_interruption_has_left_are_deleted(
+    images: Path, keep: str, deleted: list[str]
+) -> None:
+    """The second trial has outdone the first, and the third has not outdone the second."""
+    experiment = tiny.experiment(images, losses="mse = {}", top=f'keep_models = "{keep}"')
+    held = [trial(2, 0.5), trial(0, 0.4), trial(1, 0.6)]
+    tracker: Any = Deleting()
+    retention = model_retention(experiment, works_of(experiment, held), tracker)[NAME]
+    assert tracker.runs == deleted
+    assert (retention.keeps(3, 0.7), retention.keeps(3, 0.6)) == (True, keep == "all")
+
+
+def test_each_training_has_a_checkpoint_of_its_own(images: Path) -> None:
+    """Of confirmations, that holds for each setting that they confirm."""
+    best = [
+        work_of(images, trial(0, a), trial(1, b), trials=2) for a, b in ((0.4, 0.6), (0.6, 0.4))
+    ]
+    tasks = [task for work in (work_of(images), *best) for task in work.ready()]
+    assert [(task.kind, task.number, task.confirms) for task in tasks] == [
+        *(("trial", number, None) for number in range(3)),
+        *(("confirmation", number, confirms) for confirms in (1, 0) for number in (1, 2)),
+    ]
+    names = [task.checkpoint(store) for task in tasks for store in ("one", "other")]
+    assert len(set(names)) == 2 * 7
 
 
 def test_what_mlflow_holds_is_told_to_the_study(images: Path) -> None:

@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from types import SimpleNamespace
 from typing import Any
 
 import mlflow
@@ -36,7 +37,7 @@ PARENT = "mlflow.parentRunId"
 NO_SHRINKING = (Phase.explicit, Phase.reuse, Phase.generate)  # each example opens two stores
 
 
-class Bench:
+class Pair:
     """An outbox, and a second store that stands for the server: the copying is the same."""
 
     def __init__(self, folder: Path, template: Path) -> None:
@@ -100,9 +101,9 @@ class Bench:
 
 
 @pytest.fixture
-def bench(tmp_path: Path, tracking_uri: str, store_template: Path) -> Bench:
+def pair(tmp_path: Path, tracking_uri: str, store_template: Path) -> Pair:
     del tracking_uri  # its folder and its variable are restored afterwards
-    return Bench(tmp_path, store_template)
+    return Pair(tmp_path, store_template)
 
 
 class Failing:
@@ -130,27 +131,27 @@ class Failing:
         return call
 
 
-def test_the_server_holds_what_the_outbox_holds(bench: Bench) -> None:
-    bench.fill()
-    held = content(bench.place.uri, timed=True)
-    sent = bench.deliver()
+def test_the_server_holds_what_the_outbox_holds(pair: Pair) -> None:
+    pair.fill()
+    held = content(pair.place.uri, timed=True)
+    sent = pair.deliver()
     assert (sent.runs, sent.points, sent.left) == (4, 6, 0)
     assert [run["name"] for run in held] == ["#0", "#1", "sweep"]
-    assert content(bench.server_uri, timed=True) == held
+    assert content(pair.server_uri, timed=True) == held
 
 
-def test_what_was_delivered_is_not_looked_at_again(bench: Bench) -> None:
-    bench.fill()
-    bench.deliver()
-    counting = Failing(bench.server, {})
-    assert bench.deliver(counting) == Sent(runs=0, points=0, left=0)
+def test_what_was_delivered_is_not_looked_at_again(pair: Pair) -> None:
+    pair.fill()
+    pair.deliver()
+    counting = Failing(pair.server, {})
+    assert pair.deliver(counting) == Sent(runs=0, points=0, left=0)
     assert counting.calls == 0
 
 
 @contextmanager
-def _fresh(template: Path) -> Iterator[Bench]:
+def _fresh(template: Path) -> Iterator[Pair]:
     with TemporaryDirectory() as folder:
-        yield Bench(Path(folder), template)
+        yield Pair(Path(folder), template)
 
 
 @pytest.mark.usefixtures("one_environment")
@@ -159,14 +160,14 @@ def _fresh(template: Path) -> Iterator[Bench]:
 def test_any_lost_requests_and_answers_leave_each_thing_once(
     store_template: Path, failures: dict[int, bool]
 ) -> None:
-    with _fresh(store_template) as bench:
-        bench.fill()
-        held = content(bench.place.uri, timed=True)
-        failing = Failing(bench.server, failures)
+    with _fresh(store_template) as pair:
+        pair.fill()
+        held = content(pair.place.uri, timed=True)
+        failing = Failing(pair.server, failures)
         for _ in range(len(failures) + 1):
-            bench.deliver(failing)  # each with a new process's memory
-        assert bench.left() == 0
-        assert content(bench.server_uri, timed=True) == held
+            pair.deliver(failing)  # each with a new process's memory
+        assert pair.left() == 0
+        assert content(pair.server_uri, timed=True) == held
 
 
 class Breaking(Failing):
@@ -190,61 +191,84 @@ class WithoutFiles(Failing):
         raise MlflowException("413: too large")
 
 
-def test_a_server_that_refuses_files_gets_all_else_but_the_state(bench: Bench) -> None:
-    bench.fill()
-    bench.deliver(WithoutFiles(bench.server, {}))
-    there = {run.info.run_name: run.data for run in bench.server.search_runs(["1"])}
+def test_a_server_that_refuses_files_gets_all_else_but_the_state(pair: Pair) -> None:
+    pair.fill()
+    pair.deliver(WithoutFiles(pair.server, {}))
+    there = {run.info.run_name: run.data for run in pair.server.search_runs(["1"])}
     assert there["#0"].metrics.keys() == {"val/accuracy"}
     assert there["#0"].params.keys() == {"lr"}
     assert "trial_state" not in there["#0"].tags
-    bench.deliver()
-    assert content(bench.server_uri, timed=True) == content(bench.place.uri, timed=True)
+    pair.deliver()
+    assert content(pair.server_uri, timed=True) == content(pair.place.uri, timed=True)
 
 
-def test_a_state_that_is_written_before_its_run_is_closed_waits_for_that(bench: Bench) -> None:
-    run = bench.run("it", number="0")
-    bench.outbox.set_tag(run, "trial_state", "COMPLETE")
-    bench.deliver()
-    assert "trial_state" not in bench.server.search_runs(["1"])[0].data.tags
-    bench.outbox.set_terminated(run)
-    bench.deliver()
-    assert bench.server.search_runs(["1"])[0].data.tags["trial_state"] == "COMPLETE"
+def test_a_state_that_is_written_before_its_run_is_closed_waits_for_that(pair: Pair) -> None:
+    run = pair.run("it", number="0")
+    pair.outbox.set_tag(run, "trial_state", "COMPLETE")
+    pair.deliver()
+    assert "trial_state" not in pair.server.search_runs(["1"])[0].data.tags
+    pair.outbox.set_terminated(run)
+    pair.deliver()
+    assert pair.server.search_runs(["1"])[0].data.tags["trial_state"] == "COMPLETE"
 
 
 @pytest.mark.parametrize("batches", [0, 1, 2])
-def test_a_run_has_its_state_when_it_has_all_else(bench: Bench, batches: int) -> None:
-    run = bench.run("it", number="0")
+def test_a_run_has_its_state_when_it_has_all_else(pair: Pair, batches: int) -> None:
+    run = pair.run("it", number="0")
     points = [Metric("val/accuracy", 0.5, 1000 + step, step) for step in range(2000)]
     for start in (0, 1000):
-        bench.outbox.log_batch(run, points[start : start + 1000])
-    bench.outbox.log_batch(run, params=[Param("lr", "0.1")])
-    bench.outbox.set_tag(run, "trial_state", "COMPLETE")
-    bench.outbox.set_terminated(run)
-    assert bench.deliver(Breaking(bench.server, batches)).left == 1
-    [there] = bench.server.search_runs(["1"])
+        pair.outbox.log_batch(run, points[start : start + 1000])
+    pair.outbox.log_batch(run, params=[Param("lr", "0.1")])
+    pair.outbox.set_tag(run, "trial_state", "COMPLETE")
+    pair.outbox.set_terminated(run)
+    assert pair.deliver(Breaking(pair.server, batches)).left == 1
+    [there] = pair.server.search_runs(["1"])
     assert "trial_state" not in there.data.tags
-    assert bench.deliver().left == 0
-    assert content(bench.server_uri, timed=True) == content(bench.place.uri, timed=True)
+    assert pair.deliver().left == 0
+    assert content(pair.server_uri, timed=True) == content(pair.place.uri, timed=True)
 
 
-def finish(bench: Bench, failures: dict[int, bool]) -> int:
+def finish(pair: Pair, failures: dict[int, bool]) -> int:
     """Deliver as the end of a sweep does; return how many runs are left."""
-    failing: Any = Failing(bench.server, failures)
-    with closing(SyncState(bench.place.sync_state_file)) as sync_state:
-        Round(bench.place, Push(bench.outbox, failing, sync_state)).finish()
-    return bench.left()
+    failing: Any = Failing(pair.server, failures)
+    with closing(SyncState(pair.place.sync_state_file)) as sync_state:
+        Round(pair.place, Push(pair.outbox, failing, sync_state)).finish()
+    return pair.left()
 
 
-def test_the_end_waits_for_a_server_that_takes_only_some_requests(bench: Bench) -> None:
-    bench.fill()
-    assert finish(bench, dict.fromkeys(range(1, 1000, 10), False)) == 0
-    assert content(bench.server_uri, timed=True) == content(bench.place.uri, timed=True)
+def test_the_end_waits_for_a_server_that_takes_only_some_requests(pair: Pair) -> None:
+    pair.fill()
+    assert finish(pair, dict.fromkeys(range(1, 1000, 10), False)) == 0
+    assert content(pair.server_uri, timed=True) == content(pair.place.uri, timed=True)
 
 
-def test_the_end_does_not_wait_for_ever(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_end_does_not_wait_for_ever(pair: Pair, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(relay, "SECONDS_TO_COME_BACK", 0.2)
-    bench.fill()
-    assert finish(bench, dict.fromkeys(range(1, 1000), False)) == 4
+    pair.fill()
+    assert finish(pair, dict.fromkeys(range(1, 1000), False)) == 4
+
+
+def test_an_outage_is_told_of_once_and_so_is_its_end(
+    pair: Pair, capsys: pytest.CaptureFixture[str]
+) -> None:
+    outcomes = iter([StoreError("a"), MlflowException("b\nc"), None, None, StoreError("d"), None])
+
+    def send() -> Sent:
+        if error := next(outcomes):
+            raise error
+        return Sent(runs=0, points=0, left=0)
+
+    push: Any = SimpleNamespace(round=send)
+    deliver = Round(pair.place, push)
+    assert [deliver() for _ in range(6)] == [False, False, True, True, False, True]
+    assert (
+        capsys.readouterr().out.splitlines()
+        == [
+            "http://server does not answer; training continues, runs are kept on this machine",
+            "http://server answers again",
+        ]
+        * 2
+    )
 
 
 TEXT = st.text(st.characters(codec="utf-8", exclude_characters="\0"), min_size=1, max_size=20)
@@ -270,18 +294,18 @@ def test_whatever_is_written_between_rounds_arrives(
     tag: str,
 ) -> None:
     with (
-        _fresh(store_template) as bench,
-        closing(SyncState(bench.place.sync_state_file)) as sync_state,
+        _fresh(store_template) as pair,
+        closing(SyncState(pair.place.sync_state_file)) as sync_state,
     ):
-        push = Push(bench.outbox, bench.server, sync_state)
-        run = bench.run("it", words=tag)
-        bench.outbox.log_batch(run, params=[Param(*item) for item in params.items()])
+        push = Push(pair.outbox, pair.server, sync_state)
+        run = pair.run("it", words=tag)
+        pair.outbox.log_batch(run, params=[Param(*item) for item in params.items()])
         for points in rounds:
-            bench.outbox.log_batch(run, [Metric(*point) for point in dict.fromkeys(points)])
+            pair.outbox.log_batch(run, [Metric(*point) for point in dict.fromkeys(points)])
             push.round()
-        bench.outbox.set_terminated(run)
+        pair.outbox.set_terminated(run)
         push.round()
-        assert content(bench.server_uri, timed=True) == content(bench.place.uri, timed=True)
+        assert content(pair.server_uri, timed=True) == content(pair.place.uri, timed=True)
 
 
 @pytest.fixture(scope="module")
@@ -292,104 +316,143 @@ def one_environment() -> Iterator[None]:
         yield
 
 
-def test_a_run_that_changes_after_its_delivery_is_delivered_again(bench: Bench) -> None:
-    bench.fill()
-    bench.deliver()
-    trial = next(r for r in bench.outbox.search_runs([bench.experiment]) if "#0" in str(r.info))
-    other = bench.run("other", kind="combination")
-    bench.outbox.set_tag(trial.info.run_id, PARENT, other)
-    bench.outbox.set_tag(trial.info.run_id, "mlflow.runColor", "#0072b2")
-    bench.deliver()
-    assert content(bench.server_uri, timed=True) == content(bench.place.uri, timed=True)
-    bench.outbox.update_run(trial.info.run_id, status="RUNNING")
-    bench.deliver()
-    bench.outbox.log_metric(trial.info.run_id, "val/accuracy", 0.9, step=9)
-    bench.outbox.set_terminated(trial.info.run_id, "KILLED")
-    bench.deliver()
-    assert content(bench.server_uri, timed=True) == content(bench.place.uri, timed=True)
+def test_a_run_that_changes_after_its_delivery_is_delivered_again(pair: Pair) -> None:
+    pair.fill()
+    pair.deliver()
+    trial = next(r for r in pair.outbox.search_runs([pair.experiment]) if "#0" in str(r.info))
+    other = pair.run("other", kind="combination")
+    pair.outbox.set_tag(trial.info.run_id, PARENT, other)
+    pair.outbox.set_tag(trial.info.run_id, "mlflow.runColor", "#0072b2")
+    pair.deliver()
+    assert content(pair.server_uri, timed=True) == content(pair.place.uri, timed=True)
+    pair.outbox.update_run(trial.info.run_id, status="RUNNING")
+    pair.deliver()
+    pair.outbox.log_metric(trial.info.run_id, "val/accuracy", 0.9, step=9)
+    pair.outbox.set_terminated(trial.info.run_id, "KILLED")
+    pair.deliver()
+    assert content(pair.server_uri, timed=True) == content(pair.place.uri, timed=True)
 
 
-def test_a_run_deleted_here_is_deleted_there(bench: Bench) -> None:
-    run = bench.run("it")
-    bench.deliver()
-    bench.outbox.delete_run(run)
-    bench.deliver()
-    assert content(bench.server_uri) == []
-    assert bench.left() == 0
+def test_a_run_deleted_here_is_deleted_there(pair: Pair) -> None:
+    run = pair.run("it")
+    pair.deliver()
+    pair.outbox.delete_run(run)
+    pair.deliver()
+    assert content(pair.server_uri) == []
+    assert pair.left() == 0
 
 
-def test_a_run_deleted_there_is_let_be_and_deleted_here_when_a_sweep_starts(bench: Bench) -> None:
-    run = bench.run("it")
-    bench.deliver()
-    [copy] = bench.server.search_runs(["1"])
-    bench.server.delete_run(copy.info.run_id)
-    bench.outbox.log_metric(run, "loss", 1.0)
-    bench.deliver()
-    assert bench.left() == 0
-    assert content(bench.server_uri) == []
-    bench.take_in()
-    assert content(bench.place.uri) == []
+def test_a_run_deleted_there_is_let_be_and_deleted_here_when_a_sweep_starts(pair: Pair) -> None:
+    run = pair.run("it")
+    pair.deliver()
+    [copy] = pair.server.search_runs(["1"])
+    pair.server.delete_run(copy.info.run_id)
+    pair.outbox.log_metric(run, "loss", 1.0)
+    pair.deliver()
+    assert pair.left() == 0
+    assert content(pair.server_uri) == []
+    pair.take_in()
+    assert content(pair.place.uri) == []
 
 
-def test_a_model_names_its_new_run_and_its_files_are_no_longer_kept_here(bench: Bench) -> None:
-    run = bench.run("it")
-    kept = bench.add_model(run)
-    bench.outbox.set_terminated(run)
-    bench.deliver()
-    [copy] = bench.server.search_logged_models(["1"])
+def test_a_model_names_its_new_run_and_its_files_are_no_longer_kept_here(pair: Pair) -> None:
+    run = pair.run("it")
+    kept = pair.add_model(run)
+    pair.outbox.set_terminated(run)
+    pair.deliver()
+    [copy] = pair.server.search_logged_models(["1"])
     files = Path(copy.artifact_location)
     assert (files / "data" / "weights").read_bytes() == b"0123"
     about = Model.load(str(files))
     assert (about.model_id, about.run_id) == (copy.model_id, copy.source_run_id)
-    [there] = bench.server.search_runs(["1"])
+    [there] = pair.server.search_runs(["1"])
     assert about.run_id == there.info.run_id != run
     assert not kept.exists()
 
 
-def test_a_model_deleted_here_is_deleted_there_with_its_files(bench: Bench) -> None:
-    run = bench.run("it")
-    bench.add_model(run)
-    bench.outbox.set_terminated(run)
-    bench.deliver()
-    [copy] = bench.server.search_logged_models(["1"])
-    Tracker(bench.outbox, "tiny", bench.experiment).delete_models(run)
-    bench.deliver()
-    assert list(bench.server.search_logged_models(["1"])) == []
+def test_a_model_deleted_here_is_deleted_there_with_its_files(pair: Pair) -> None:
+    run = pair.run("it")
+    pair.add_model(run)
+    pair.outbox.set_terminated(run)
+    pair.deliver()
+    [copy] = pair.server.search_logged_models(["1"])
+    Tracker(pair.outbox, "tiny", pair.experiment).delete_models(run)
+    pair.deliver()
+    assert list(pair.server.search_logged_models(["1"])) == []
     assert not list(Path(copy.artifact_location).glob("**/weights"))
 
 
-def test_a_run_made_twice_by_a_request_that_was_taken_late_is_there_once(bench: Bench) -> None:
-    run = bench.run("it")
-    bench.deliver()
-    late = bench.server.create_run("1", tags={"outbox_run_id": run})
-    bench.outbox.set_terminated(run)
-    bench.deliver()
-    [left] = bench.server.search_runs(["1"])
+def test_a_model_made_twice_by_a_request_that_was_taken_late_is_there_once(pair: Pair) -> None:
+    run = pair.run("it")
+    pair.add_model(run)
+    pair.deliver()
+    [there] = pair.server.search_runs(["1"])
+    [model] = pair.outbox.search_logged_models([pair.experiment])
+    for _ in range(2):
+        late = pair.server.create_logged_model(
+            "1", "model", there.info.run_id, tags={"outbox_model_id": model.model_id}
+        )
+        Path(late.artifact_location).mkdir(parents=True)
+    pair.outbox.set_terminated(run)
+    pair.deliver()
+    [left] = pair.server.search_logged_models(["1"])
+    assert left.status == LoggedModelStatus.READY
+
+
+def test_an_artifact_that_has_changed_is_sent_again(pair: Pair) -> None:
+    """As the ranking of a sweep that was gone on with, which may be as long as it was."""
+    run = pair.run("it")
+    for text in ("first", "again", "a third time"):
+        pair.outbox.log_text(run, text, "ranking.txt")
+        pair.outbox.set_tag(run, "resumed", text)
+        pair.outbox.set_terminated(run)
+        pair.deliver()
+        [there] = pair.server.search_runs(["1"])
+        path = pair.server.download_artifacts(there.info.run_id, "ranking.txt")
+        assert Path(path).read_text() == text
+
+
+def test_a_run_whose_parent_was_deleted_is_delivered(pair: Pair) -> None:
+    parent = pair.run("parent", kind="combination")
+    pair.run("child", **{PARENT: parent})
+    pair.outbox.delete_run(parent)
+    pair.deliver()
+    assert [run["name"] for run in content(pair.server_uri)] == ["child"]
+    assert pair.left() == 0
+
+
+def test_a_run_made_twice_by_a_request_that_was_taken_late_is_there_once(pair: Pair) -> None:
+    run = pair.run("it")
+    pair.deliver()
+    late = pair.server.create_run("1", tags={"outbox_run_id": run})
+    pair.outbox.set_terminated(run)
+    pair.deliver()
+    [left] = pair.server.search_runs(["1"])
     assert left.info.run_id != late.info.run_id
 
 
-def test_a_run_that_the_server_refuses_holds_no_other_up(bench: Bench) -> None:
-    bench.fill()
-    refused = bench.server.create_experiment("refused")
-    bench.server.delete_experiment(refused)
-    elsewhere = bench.place.experiment(bench.outbox, "refused")
-    bench.outbox.create_run(elsewhere, run_name="a")
-    sent = bench.deliver()
+def test_a_run_that_the_server_refuses_holds_no_other_up(pair: Pair) -> None:
+    pair.fill()
+    refused = pair.server.create_experiment("refused")
+    pair.server.delete_experiment(refused)
+    elsewhere = pair.place.experiment(pair.outbox, "refused")
+    pair.outbox.create_run(elsewhere, run_name="a")
+    sent = pair.deliver()
     assert (sent.runs, sent.left) == (4, 1)
     assert "active" in sent.problem
-    bench.server.restore_experiment(refused)
-    assert bench.deliver().left == 0
-    assert {run["name"] for run in content(bench.server_uri)} == {"a", "#0", "#1", "sweep"}
+    pair.server.restore_experiment(refused)
+    assert pair.deliver().left == 0
+    assert {run["name"] for run in content(pair.server_uri)} == {"a", "#0", "#1", "sweep"}
 
 
-def test_a_new_outbox_takes_in_what_was_delivered_and_sends_nothing_back(bench: Bench) -> None:
-    bench.fill()
-    bench.deliver()
-    before = content(bench.server_uri, timed=True)
-    shutil.move(bench.place.folder, bench.folder / "lost")
-    again = Bench.__new__(Bench)
-    again.folder, again.server, again.server_uri = bench.folder, bench.server, bench.server_uri
-    again.place = Outbox("http://server", bench.folder / "new")
+def test_a_new_outbox_takes_in_what_was_delivered_and_sends_nothing_back(pair: Pair) -> None:
+    pair.fill()
+    pair.deliver()
+    before = content(pair.server_uri, timed=True)
+    shutil.move(pair.place.folder, pair.folder / "lost")
+    again = Pair.__new__(Pair)
+    again.folder, again.server, again.server_uri = pair.folder, pair.server, pair.server_uri
+    again.place = Outbox("http://server", pair.folder / "new")
     again.place.open()
     again.outbox = connect(again.place.uri)
     for _ in range(2):
@@ -402,62 +465,71 @@ def test_a_new_outbox_takes_in_what_was_delivered_and_sends_nothing_back(bench: 
         assert again.deliver() == Sent(runs=0, points=0, left=0)
 
 
-def test_the_run_of_mlflow_run_is_the_same_run_in_the_outbox(bench: Bench) -> None:
-    given = bench.server.create_run("1", run_name="given")
-    bench.server.log_param(given.info.run_id, "epochs", "7")
-    with closing(SyncState(bench.place.sync_state_file)) as sync_state:
-        pull = Pull(bench.place, bench.outbox, bench.server, sync_state)
+def test_a_run_that_comes_after_its_parent_is_taken_in_under_it(pair: Pair) -> None:
+    there: dict[str, str] = {}
+    for name, kind in (("parent", "combination"), ("child", "sweep")):
+        family = {PARENT: there["parent"]} if there else {}
+        tags = {"experiment": "tiny", "kind": kind, **family}
+        there[name] = pair.server.create_run("1", run_name=name, tags=tags).info.run_id
+        pair.take_in()
+    assert {run["name"]: run["parent"] for run in content(pair.place.uri)} == {
+        "parent": None,
+        "child": "parent",
+    }
+
+
+def test_the_run_of_mlflow_run_is_the_same_run_in_the_outbox(pair: Pair) -> None:
+    given = pair.server.create_run("1", run_name="given")
+    pair.server.log_param(given.info.run_id, "epochs", "7")
+    with closing(SyncState(pair.place.sync_state_file)) as sync_state:
+        pull = Pull(pair.place, pair.outbox, pair.server, sync_state)
         local = pull.take_run(given.info.run_id)
         assert pull.take_run(given.info.run_id) == local
-        bench.server.set_terminated(given.info.run_id)
+        pair.server.set_terminated(given.info.run_id)
         with pytest.raises(StoreError, match="not a new one, 'given'"):
             pull.take_run(given.info.run_id)
-    bench.server.update_run(given.info.run_id, status="RUNNING")
-    tracker = Tracker(bench.outbox, "tiny", bench.experiment)
+    pair.server.update_run(given.info.run_id, status="RUNNING")
+    tracker = Tracker(pair.outbox, "tiny", pair.experiment)
     run = tracker.adopt(local, "tiny", {"kind": "sweep"}, {"epochs": 2, "model": "m"})
     run.end()
-    bench.deliver()
-    [there] = bench.server.search_runs(["1"])
+    pair.deliver()
+    [there] = pair.server.search_runs(["1"])
     assert there.info.run_id == given.info.run_id
     assert there.data.params == {"epochs": "7", "model": "m"}
     assert (there.info.run_name, there.info.status) == ("tiny", "FINISHED")
 
 
-def test_a_lost_ledger_makes_no_second_run(bench: Bench) -> None:
-    bench.fill()
-    bench.deliver()
-    before = content(bench.server_uri, timed=True)
-    bench.place.sync_state_file.unlink()
-    bench.deliver()
-    assert content(bench.server_uri, timed=True) == before
+def test_a_lost_ledger_makes_no_second_run(pair: Pair) -> None:
+    pair.fill()
+    pair.deliver()
+    before = content(pair.server_uri, timed=True)
+    pair.place.sync_state_file.unlink()
+    pair.deliver()
+    assert content(pair.server_uri, timed=True) == before
 
 
-def test_a_server_with_a_new_store_gets_everything_again(
-    bench: Bench, store_template: Path
-) -> None:
-    bench.fill()
-    bench.deliver()
-    shutil.copy(store_template, bench.folder / "second.db")
-    bench.server_uri = f"sqlite:///{bench.folder / 'second.db'}"
-    bench.server = connect(bench.server_uri)
-    bench.take_in()
-    bench.deliver()
-    assert [run["name"] for run in content(bench.server_uri)] == ["#0", "#1", "sweep"]
+def test_a_server_with_a_new_store_gets_everything_again(pair: Pair, store_template: Path) -> None:
+    pair.fill()
+    pair.deliver()
+    shutil.copy(store_template, pair.folder / "second.db")
+    pair.server_uri = f"sqlite:///{pair.folder / 'second.db'}"
+    pair.server = connect(pair.server_uri)
+    pair.take_in()
+    pair.deliver()
+    assert [run["name"] for run in content(pair.server_uri)] == ["#0", "#1", "sweep"]
 
 
-def test_a_description_that_a_user_wrote_on_the_server_is_left_alone(bench: Bench) -> None:
+def test_a_description_that_a_user_wrote_on_the_server_is_left_alone(pair: Pair) -> None:
     note = "mlflow.note.content"
-    bench.run("it")
+    pair.run("it")
     for text in ("first", "second"):
-        bench.outbox.set_experiment_tag(
-            bench.experiment, note, f"**Ranking of the sweep**\n\n{text}"
-        )
-        bench.deliver()
-        assert bench.server.get_experiment("1").tags[note].endswith(text)
-    bench.server.set_experiment_tag("1", note, "mine")
-    bench.outbox.set_experiment_tag(bench.experiment, note, "**Ranking of the sweep**\n\nthird")
-    bench.deliver()
-    assert bench.server.get_experiment("1").tags[note] == "mine"
+        pair.outbox.set_experiment_tag(pair.experiment, note, f"**Ranking of the sweep**\n\n{text}")
+        pair.deliver()
+        assert pair.server.get_experiment("1").tags[note].endswith(text)
+    pair.server.set_experiment_tag("1", note, "mine")
+    pair.outbox.set_experiment_tag(pair.experiment, note, "**Ranking of the sweep**\n\nthird")
+    pair.deliver()
+    assert pair.server.get_experiment("1").tags[note] == "mine"
 
 
 def test_each_server_has_an_outbox_of_its_own() -> None:
@@ -465,16 +537,20 @@ def test_each_server_has_an_outbox_of_its_own() -> None:
     assert outbox_of("http://host") != outbox_of("http://host:5000")
 
 
-def test_a_server_that_does_not_answer_ends_the_round(bench: Bench) -> None:
-    bench.run("it")
-    with closing(SyncState(bench.place.sync_state_file)) as sync_state:
+def test_a_server_that_does_not_answer_ends_the_round(pair: Pair) -> None:
+    pair.run("it")
+    with closing(SyncState(pair.place.sync_state_file)) as sync_state:
         away = mlflow.MlflowClient("http://127.0.0.1:9")  # the discard port
         with pytest.raises(StoreError, match="does not answer"):
-            Push(bench.outbox, away, sync_state).round()
-    assert bench.left() == 1
+            Push(pair.outbox, away, sync_state).round()
+    assert pair.left() == 1
 
 
-def test_mlflow_experiments_are_still_found_by_name(bench: Bench) -> None:
-    assert mlflow_experiment(bench.outbox, "tiny") == bench.experiment
-    location = bench.outbox.get_experiment(bench.experiment).artifact_location
-    assert location.startswith(str(bench.place.folder))
+def test_mlflow_experiments_are_still_found_by_name(pair: Pair) -> None:
+    assert mlflow_experiment(pair.outbox, "tiny") == pair.experiment
+    location = pair.outbox.get_experiment(pair.experiment).artifact_location
+    assert location.startswith(str(pair.place.folder))
+
+
+def test_an_outbox_can_be_read_by_its_user_alone(pair: Pair) -> None:
+    assert pair.place.folder.stat().st_mode & 0o777 == 0o700

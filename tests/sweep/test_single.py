@@ -1,0 +1,42 @@
+"""A training by hand that does not come to its end."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from cifar_exp.components.datasets import Dataset
+from cifar_exp.sweep import single
+from cifar_exp.tracking import connect, read_records
+from cifar_exp.training.loop import EpochMetrics
+from tests import tiny
+
+
+def test_a_training_that_is_interrupted_keeps_its_epochs_and_is_closed_as_killed(
+    tracking_uri: str, images: Path, data: Dataset
+) -> None:
+    def interrupt(metrics: EpochMetrics) -> None:
+        if metrics.epoch == 2:
+            raise KeyboardInterrupt
+
+    asked = single.Single(
+        experiment=tiny.experiment(
+            images,
+            epochs="3",
+            losses="mse = {}",
+            optimizers="sgd = { lr = 0.1 }",
+            search="trials = 1\nbatch_size = [8]",
+        ),
+        tracking_uri=tracking_uri,
+        mlflow_experiment="by hand",
+        threads=1,
+    )
+    with pytest.raises(KeyboardInterrupt):
+        single.run(asked, data, interrupt)
+    client = connect(tracking_uri)
+    [record] = read_records(client, "tiny")
+    assert (record.kind, record.name, record.status) == ("train", "mse+sgd", "KILLED")
+    assert not record.finished
+    history = client.get_metric_history(record.run_id, "val/accuracy")
+    assert [point.step for point in history] == [1, 2]
