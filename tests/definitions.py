@@ -110,6 +110,9 @@ WRONG: dict[str, Wrong] = {
     "unknown dataset setting": Wrong(
         {"dataset": {"type": "folder", "path": "x", "sise": 3}}, ("dataset.sise", '"size"?')
     ),
+    "unknown augmentation": Wrong(
+        {"augment": "flop"}, ('augment: unknown augmentation "flop"; did you mean "flip"?',)
+    ),
     # what is missing
     **{
         f"no {key}": Wrong({key: MISSING}, (f"{key}: is missing",))
@@ -129,6 +132,9 @@ WRONG: dict[str, Wrong] = {
     "no epochs at all": Wrong({"epochs": 0}, ("epochs", "should be at least 1")),
     "half an epoch": Wrong({"epochs": 1.5}, ("epochs", WHOLE)),
     "no trials at all": Wrong({"search/trials": 0}, ("search.trials", "should be at least 1")),
+    "trials beyond all bounds": Wrong(
+        {"search/trials": 10**6 + 1}, ("search.trials: should be at most 1000000",)
+    ),
     "true for trials": Wrong({"search/trials": True}, ("search.trials", WHOLE)),
     "no seeds at all": Wrong({"confirm/seeds": 0}, ("confirm.seeds", "should be at least 1")),
     "negative seed": Wrong({"seed": -1}, ("seed", "should be at least 0")),
@@ -140,6 +146,16 @@ WRONG: dict[str, Wrong] = {
     "number for path": Wrong(
         {"dataset": {"type": "folder", "path": 3}}, ("dataset.path: should be a path",)
     ),
+    **{
+        f"{path[:2]!r} for the path of {name}": Wrong(
+            {"dataset": {"type": name, "path": path}}, (f"dataset.path: {says}",), schema_sees=False
+        )
+        for name in ("folder", "cifar10", "cifar100")
+        for path, says in (
+            ("a\0b", "should be a path, which has no null character"),
+            ("~nobody-here/images", "begins with a user who has no home here"),
+        )
+    },
     "list for dataset type": Wrong({"dataset": {"type": ["digits"]}}, ("dataset.type: unknown",)),
     "list for loss type": Wrong({"losses/a": {"type": ["mse"]}}, ("losses.a.type: unknown",)),
     "table for loss type": Wrong({"losses/a": {"type": {"a": 1}}}, ("losses.a.type: unknown",)),

@@ -1,7 +1,7 @@
 """Archives, images, caches and stored predictions that are damaged or made to do harm.
 
-`tests/datasets/test_cifar.py` has the members of an archive, its checksums and its pickles one by
-one; here they are seen from the command line, and from two processes.
+`tests/components/datasets/` has the members of an archive, its checksums, its pickles and its
+download one by one; here they are seen from the command line, and from two processes.
 """
 
 from __future__ import annotations
@@ -11,7 +11,6 @@ import os
 import pickle
 import subprocess
 import sys
-import tarfile
 import zipfile
 from collections.abc import Iterator
 from dataclasses import asdict
@@ -22,12 +21,12 @@ import numpy as np
 import pytest
 
 from cifar_exp.components import datasets
-from cifar_exp.components.datasets import Cifar10, DataError, download, load
+from cifar_exp.components.datasets import Cifar10, DataError, load
 from cifar_exp.components.datasets.cache import IMAGES, LABELS, META
 from cifar_exp.tracking import StoreError, Tracker, read_predictions
 from tests.command import Cli
 from tests.components.datasets import samples
-from tests.components.datasets.samples import TinyCifar, pack
+from tests.components.datasets.samples import TinyCifar
 from tests.components.datasets.server import Server, serving
 from tests.definitions import changed
 
@@ -72,48 +71,13 @@ def refused(cli: Cli, here: Path, file: Path, words: str) -> None:
     assert not list(here.iterdir())
 
 
-@pytest.mark.parametrize("wrong", ["truncated", "another byte", "a web page", "empty"])
-def test_a_local_archive_of_another_checksum(
-    cli: Cli, here: Path, known: TinyCifar, wrong: str
-) -> None:
+def test_a_local_archive_of_another_checksum(cli: Cli, here: Path, known: TinyCifar) -> None:
     whole = known.path.read_bytes()
-    known.path.write_bytes(
-        {
-            "truncated": whole[:1000],
-            "another byte": whole[:-1] + bytes([whole[-1] ^ 1]),
-            "a web page": b"<html>",
-            "empty": b"",
-        }[wrong]
-    )
+    known.path.write_bytes(whole[:1000])
     words = f"SHA-256 expected {known.archive.sha256}, found "
     refused(cli, here, definition(here, path=str(known.path)), words)
     known.path.write_bytes(whole)
     assert load(Cifar10(path=known.path)).name == "cifar10"
-
-
-OUTSIDE = ["../canary", "/tmp/canary-of-an-archive", "cifar-10-batches-py/../../canary"]
-
-
-@pytest.mark.parametrize("name", OUTSIDE)
-@pytest.mark.parametrize("kind", [tarfile.REGTYPE, tarfile.SYMTYPE, tarfile.LNKTYPE])
-def test_members_that_lead_elsewhere_write_nothing(
-    *,
-    cli: Cli,
-    here: Path,
-    tmp_path: Path,
-    cache: Path,
-    cifar: TinyCifar,
-    monkeypatch: pytest.MonkeyPatch,
-    name: str,
-    kind: bytes,
-) -> None:
-    member = tarfile.TarInfo(name)
-    member.type, member.linkname = kind, "/etc/passwd"
-    hostile = pack(tmp_path, cifar.files, Cifar10, members={"data_batch_1": member})
-    monkeypatch.setattr(Cifar10, "archive", hostile.archive)
-    refused(cli, here, definition(here, path=str(hostile.path)), "lacks cifar-10-batches-py/")
-    assert not [*tmp_path.rglob("canary*"), *Path("/tmp").glob("canary-of-an-archive")]
-    assert [path.name for path in cache.iterdir() if path.suffix != ".lock"] == []
 
 
 @pytest.fixture
@@ -130,34 +94,9 @@ def _fields(cifar: TinyCifar) -> dict[str, Any]:
     return asdict(cifar.archive)
 
 
-FAULTS: dict[str, tuple[dict[str, Any], str]] = {
-    "not there": ({"status": 404}, "404"),
-    "broken": ({"status": 500}, "500"),
-    "cut off": ({"announced": 10**6}, "IncompleteRead"),
-    "another file": ({"body": b"<html>"}, "but got "),
-    "silent": ({"delay": 2.0}, "timed out"),
-}
-
-
-@pytest.mark.parametrize(("fault", "words"), FAULTS.values(), ids=FAULTS.keys())
-def test_a_download_that_fails_leaves_nothing_and_can_be_tried_again(
-    cli: Cli,
-    here: Path,
-    cache: Path,
-    server: Server,
-    monkeypatch: pytest.MonkeyPatch,
-    fault: dict[str, Any],
-    words: str,
-) -> None:
-    monkeypatch.setattr(download, "TIMEOUT_SECONDS", 0.5)
-    whole = {name: getattr(server, name) for name in fault}
-    for name, value in fault.items():
-        setattr(server, name, value)
-    refused(cli, here, definition(here), words)
-    assert [p.name for p in (cache / "downloads").iterdir() if p.suffix != ".lock"] == []
-    for name, value in whole.items():
-        setattr(server, name, value)
-    assert load(Cifar10()).name == "cifar10"
+def test_a_download_that_fails(cli: Cli, here: Path, server: Server) -> None:
+    server.status = 500
+    refused(cli, here, definition(here), "500")
 
 
 # Row 28: two processes lack the data.
@@ -199,29 +138,22 @@ def test_of_two_processes_one_downloads(tmp_path: Path, known: TinyCifar, server
 # Row 29: a cache in which a byte has changed.
 
 
-def flip(path: Path, at: int = -9) -> None:
+def flip(path: Path, at: int) -> None:
     content = bytearray(path.read_bytes())
     content[at] ^= 1
     path.write_bytes(content)
 
 
-@pytest.mark.parametrize("name", [IMAGES, LABELS])
-def test_a_changed_byte_of_the_cache_is_noticed_and_mended(known: TinyCifar, name: str) -> None:
-    made = load(Cifar10(path=known.path))
-    before = (made.path / name).read_bytes()
-    flip(made.path / name, at=-8 if name == LABELS else -9)
-    assert (made.path / name).read_bytes() != before
-    assert load(Cifar10(path=known.path)).fingerprint == made.fingerprint
-    assert (made.path / name).read_bytes() == before
-
-
-@pytest.mark.parametrize("name", [IMAGES, LABELS, META])
+@pytest.mark.parametrize(
+    ("name", "at"),
+    [(IMAGES, -9), (LABELS, -16), (META, 3)],  # the last label but one, 1, turns into 0
+)
 def test_a_damaged_cache_that_cannot_be_mended_is_named(
-    cli: Cli, here: Path, known: TinyCifar, name: str
+    cli: Cli, here: Path, known: TinyCifar, name: str, at: int
 ) -> None:
     made = load(Cifar10(path=known.path))
     known.path.unlink()
-    flip(made.path / name, at=-8 if name == LABELS else 3 if name == META else -9)
+    flip(made.path / name, at)
     refused(cli, here, definition(here, path=str(known.path)), f"The cached data set {made.path}")
     shown = cli("run", definition(here, path=str(known.path)))
     assert name in shown.last

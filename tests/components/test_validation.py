@@ -32,7 +32,14 @@ def test_a_problem_is_written_with_its_key_path() -> None:
 
 @pytest.mark.parametrize(
     ("key", "text"),
-    [("a-b_1", "a-b_1"), ("a.b", '"a.b"'), ("a\nb", '"a\\nb"'), ('"', '"\\""'), ("", '""')],
+    [
+        *[("a-b_1", "a-b_1"), ("a.b", '"a.b"'), ("a\nb", '"a\\nb"'), ('"', '"\\""'), ("", '""')],
+        # what moves a terminal's cursor, changes its colours or turns its direction
+        *[("\x1b[2J", '"\\u001b[2J"'), ("\x9b31m", '"\\x9b31m"'), ("\u202e", '"\\u202e"')],
+        # 80 letters are told, and no more
+        *[("x" * 80, "x" * 80), ("x" * 81, f'"{"x" * 80}..."')],
+        *[("é" * 80, f'"{"é" * 80}"'), ("é" * 81, f'"{"é" * 80}..."')],
+    ],
 )
 def test_keys_are_quoted_where_toml_asks_for_it(key: str, text: str) -> None:
     assert str(Problem(path=("losses", key), message="wrong")) == f"losses.{text}: wrong"

@@ -149,14 +149,19 @@ def test_every_fraction_may_be_a_range(table: str, name: str, component: type[Se
 
 @pytest.mark.parametrize("name", MODELS)
 def test_every_model(name: str) -> None:
-    assert accepts(changed({"model": name}))
+    document = changed({"model": name})
+    assert read_document(document, "a.toml").model == name
+    assert accepts(document)
 
 
 @pytest.mark.parametrize("name", DATASETS)
 def test_every_dataset_by_table(name: str) -> None:
     fields = DATASETS[name].model_fields
     needed = {key: "x" for key, field in fields.items() if field.is_required()}
-    assert accepts(changed({"dataset": {"type": name, **needed}}))
+    document = changed({"dataset": {"type": name, **needed}})
+    dataset = read_document(document, "a.toml").dataset
+    assert (dataset.type, type(dataset.choice)) == (name, DATASETS[name])
+    assert accepts(document)
     assert accepts(changed({"dataset": name})) == (not needed)
 
 

@@ -72,6 +72,18 @@ def train(tuning: Tuning, number: int) -> TrialResult:
     )
 
 
+def complete(
+    number: int, params: Mapping[str, Any], accuracies: Mapping[int, float]
+) -> TrialResult:
+    return TrialResult(
+        number=number,
+        params=params,
+        accuracies=accuracies,
+        state="COMPLETE",
+        val_accuracy=accuracies[EPOCHS],
+    )
+
+
 def tune(tuning: Tuning, numbers: range) -> list[TrialResult]:
     found = []
     for number in numbers:
@@ -182,17 +194,26 @@ def test_the_median_of_earlier_trials_decides(images: Path) -> None:
         for epoch, value in accuracies.items():
             tuning.ask(number)
             assert not tuning.is_to_be_pruned(number, epoch, value)  # too few to compare with
-        tuning.tell(
-            TrialResult(
-                number=number,
-                params=tuning.ask(number),
-                accuracies=accuracies,
-                state="COMPLETE",
-                val_accuracy=0.1 * (number + 1),
-            )
-        )
+        tuning.tell(complete(number, tuning.ask(number), accuracies))
     tuning.ask(5)
     assert [tuning.is_to_be_pruned(5, epoch, 0.29) for epoch in (1, 2, 3)] == [False, True, True]
+
+
+@pytest.mark.parametrize("sampler", ["tpe", "gp"])
+def test_the_first_five_trials_are_random_and_the_next_one_follows_from_their_results(
+    images: Path, sampler: str
+) -> None:
+    def asked(sign: float) -> list[dict[str, Any]]:
+        tuning, asked_before = tuning_of(images, sampler), []
+        for number in range(5):
+            asked_before.append(tuning.ask(number))
+            value = sign * accuracy(asked_before[-1], EPOCHS)
+            tuning.tell(complete(number, asked_before[-1], {EPOCHS: value}))
+        return [*asked_before, tuning.ask(5)]
+
+    good, bad = asked(1.0), asked(-1.0)
+    assert good[:5] == bad[:5]
+    assert good[5] != bad[5]
 
 
 def test_nothing_is_pruned_after_the_last_epoch(images: Path) -> None:
@@ -238,36 +259,61 @@ def test_the_sobol_points_fill_the_space_evenly() -> None:
 
 
 def test_whole_numbers_on_a_log_scale_are_drawn_on_it() -> None:
-    space: dict[str, BaseDistribution] = {"n": IntDistribution(1, 1023, log=True)}
-    drawn = []
-    for number in range(20):
-        study = optuna.create_study()
-        for _ in range(number):
-            study.add_trial(
-                optuna.trial.create_trial(state=TrialState.FAIL, params={}, distributions={})
-            )
+    """From 1 to 3, n has the share ln((n + 1) / n) / ln 4 of 16 points: 8, 4.7 and 3.3."""
+    space: dict[str, BaseDistribution] = {"n": IntDistribution(1, 3, log=True)}
+    study, drawn = optuna.create_study(), []
+    for number in range(16):
         study.sampler = make(SAMPLERS["qmc"], space, (0, "a+b"), number)
         drawn.append(study.ask(space).params["n"])
-    assert all(isinstance(value, int) and 1 <= value <= 1023 for value in drawn)
-    assert 8 <= sum(value < 32 for value in drawn) <= 12  # half of the decades, half of the draws
+    assert drawn.count(1) == 8
+    assert (drawn.count(2), drawn.count(3)) in {(4, 4), (5, 3)}
 
 
-def test_the_pruners_are_as_documented() -> None:
-    median, hyperband = (pruners.make(PRUNERS[name], 27) for name in ("median", "hyperband"))
-    assert isinstance(pruners.make(PRUNERS["none"], 27), optuna.pruners.NopPruner)
-    assert isinstance(median, optuna.pruners.MedianPruner)
-    assert (median._n_startup_trials, median._n_warmup_steps) == (5, 2)
-    assert isinstance(hyperband, optuna.pruners.HyperbandPruner)
-    limits = (hyperband._min_resource, hyperband._max_resource, hyperband._reduction_factor)
-    assert limits == (1, 27, 3)
+AS_DOCUMENTED = {
+    "none": optuna.pruners.NopPruner(),
+    "median": optuna.pruners.MedianPruner(n_startup_trials=5, n_warmup_steps=2),
+    "hyperband": optuna.pruners.HyperbandPruner(
+        min_resource=1, max_resource=27, reduction_factor=3
+    ),
+}
+
+
+@pytest.mark.parametrize("name", sorted(PRUNERS))
+def test_the_pruners_are_as_documented(name: str) -> None:
+    made = pruners.make(PRUNERS[name], 27)
+    assert type(made) is type(AS_DOCUMENTED[name])
+    assert vars(made) == vars(AS_DOCUMENTED[name])
+
+
+@pytest.mark.parametrize("sampler", sorted(SAMPLERS))
+def test_no_two_combinations_or_seeds_have_the_same_first_trial(images: Path, sampler: str) -> None:
+    searched = '{ type = "sgd", lr = { low = 1e-3, high = 0.1 } }'
+    asked = []
+    for seed in (0, 1):
+        experiment = tiny.experiment(
+            images,
+            top=f"seed = {seed}",
+            search=f'trials = 2\nsampler = "{sampler}"',
+            optimizers=f"one = {searched}\nother = {searched}",
+        )
+        for each in experiment.combinations():
+            asked.append(Tuning(experiment, each, "the same name").ask(0)["lr"])
+    assert len(set(asked)) == 8
 
 
 def test_distributions_follow_the_definition(images: Path) -> None:
     experiment = tiny.experiment(
         images,
         losses="focal = { gamma = { low = 0, high = 3 } }",
-        optimizers="muon = { lr = { low = 1e-4, high = 0.1 }, ns_steps = { low = 2, high = 5 } }",
+        optimizers="""muon = { lr = { low = 1e-4, high = 0.1 }, ns_steps = { low = 2, high = 5 } }
+            steps = { type = "muon", lr = 0.1, ns_steps = { low = 2, high = 20 } }""",
     )
+    [_, steps] = experiment.combinations()
+    assert distributions(experiment, steps) == {
+        "batch_size": CategoricalDistribution((8, 16)),
+        "loss.gamma": FloatDistribution(0.0, 3.0),
+        "optimizer.ns_steps": IntDistribution(2, 20, log=True),
+    }
     assert distributions(experiment, experiment.combinations()[0]) == {
         "lr": FloatDistribution(1e-4, 0.1, log=True),
         "batch_size": CategoricalDistribution((8, 16)),

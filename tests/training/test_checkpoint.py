@@ -152,12 +152,13 @@ def test_another_training_takes_no_notice_of_it(
 @pytest.mark.parametrize(
     ("owner", "name", "value"),
     [
+        (checkpoint, "FORMAT", 99),
         (torch, "__version__", "99.0"),
         (torch, "get_num_threads", lambda: 77),
         (loop, "device", lambda: torch.device("meta")),
     ],
 )
-def test_it_is_of_its_torch_threads_and_device(
+def test_it_is_of_its_format_torch_threads_and_device(
     config: TrialConfig,
     data: Dataset,
     monkeypatch: pytest.MonkeyPatch,

@@ -1,12 +1,11 @@
 from __future__ import annotations
 
-import hashlib
 import itertools
-import json
 
 import pytest
 import torch
 
+from cifar_exp import seeds
 from cifar_exp.components.augmentations import CropFlip, Flip, NoAugmentation
 from cifar_exp.components.datasets import Split
 from cifar_exp.training.loader import batches, epoch_draws, epoch_order
@@ -32,16 +31,11 @@ def test_the_order_of_images_depends_on_seed_and_epoch_alone() -> None:
         assert torch.equal(order.sort().values, torch.arange(100))
 
 
-def seed_of(*purpose: int | str) -> int:
-    """The first 32 bits of the SHA-256 of a purpose in JSON."""
-    return int(hashlib.sha256(json.dumps(purpose).encode()).hexdigest()[:8], 16)
-
-
 def test_the_draws_of_a_purpose_follow_from_purpose_seed_and_epoch() -> None:
     drawn = epoch_draws(("flip", "crop down"), 9, seed=3, epoch=2)
     assert list(drawn) == ["flip", "crop down"]
     for purpose, numbers in drawn.items():
-        generator = torch.Generator().manual_seed(seed_of(f"augment {purpose}", 3, 2))
+        generator = torch.Generator().manual_seed(seeds.derive(f"augment {purpose}", 3, 2))
         assert torch.equal(numbers, torch.rand(9, generator=generator))
 
 
@@ -55,7 +49,7 @@ def test_another_purpose_changes_no_draw() -> None:
 
 
 def test_the_order_is_that_of_its_own_stream() -> None:
-    generator = torch.Generator().manual_seed(seed_of("order", 3, 2))
+    generator = torch.Generator().manual_seed(seeds.derive("order", 3, 2))
     assert torch.equal(epoch_order(50, 3, 2), torch.randperm(50, generator=generator))
 
 

@@ -34,6 +34,7 @@ DAMAGES: dict[str, Callable[[Path], object]] = {
     "images of another type": lambda folder: np.save(folder / "images.npy", np.zeros((9, 2, 2, 3))),
     "labels gone": lambda folder: (folder / "labels.npy").unlink(),
     "labels of no class": lambda folder: np.save(folder / "labels.npy", np.full(42, 3)),
+    "labels below 0": lambda folder: np.save(folder / "labels.npy", np.full(42, -1)),
     "labels pickled": lambda folder: np.save(folder / "labels.npy", np.array([{}], object)),
     "meta not JSON": lambda folder: (folder / "meta.json").write_text('{"name": "fol'),
     "meta of other rows": lambda folder: set_meta(folder / "meta.json", counts=[1, 2, 3]),
@@ -52,6 +53,36 @@ def test_a_damaged_cache_is_refused_by_name_and_rebuilt(tmp_path: Path, damage: 
     again = load(choice)
     assert again.fingerprint == good.fingerprint
     assert torch.equal(again.train.images, expected)
+
+
+def change_row(path: Path, row: int) -> None:
+    array = np.load(path)
+    array[row] = (array[row] + 1) % 3  # another label, or other pixels
+    np.save(path, array)
+
+
+CHANGES: dict[str, Callable[[Path], object]] = {
+    "first image": lambda folder: change_row(folder / "images.npy", 0),
+    "last image": lambda folder: change_row(folder / "images.npy", -1),
+    "first label": lambda folder: change_row(folder / "labels.npy", 0),
+    "last label": lambda folder: change_row(folder / "labels.npy", -1),
+    "counts": lambda folder: set_meta(folder / "meta.json", counts=[29, 4, 9]),
+    "classes": lambda folder: set_meta(folder / "meta.json", classes=["ant", "bee", "cat"]),
+}
+
+
+@pytest.mark.parametrize("change", CHANGES)
+def test_a_change_that_leaves_a_whole_cache_is_noticed_and_mended(
+    tmp_path: Path, change: str
+) -> None:
+    choice = folder(tmp_path).choice
+    good = load(choice).path
+    before = {file.name: file.read_bytes() for file in good.iterdir()}
+    CHANGES[change](good)
+    open_dataset(good)  # it maps what is there
+    assert {file.name: file.read_bytes() for file in good.iterdir()} != before
+    load(choice)
+    assert {file.name: file.read_bytes() for file in good.iterdir()} == before
 
 
 def test_a_missing_folder_is_an_error_of_one_line(tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 import torch
 
-from cifar_exp.components.datasets import Cifar10, Cifar100, DataError, load, no_progress
+from cifar_exp.components.datasets import Cifar10, Cifar100, DataError, download, load, no_progress
 from cifar_exp.components.datasets.cifar_archive import Archive
 from cifar_exp.components.datasets.download import downloaded
 
@@ -148,7 +148,10 @@ def test_a_batch_in_the_archive_is_checked_too(tiny: TinyCifar) -> None:
     refused(changed, f"cifar-10-batches-py/{BATCH} in .* is damaged .MD5 expected 0000")
 
 
-@pytest.mark.parametrize("kind", [tarfile.SYMTYPE, tarfile.LNKTYPE, tarfile.DIRTYPE])
+KINDS = [tarfile.REGTYPE, tarfile.SYMTYPE, tarfile.LNKTYPE]
+
+
+@pytest.mark.parametrize("kind", [*KINDS[1:], tarfile.DIRTYPE])
 def test_a_link_in_place_of_a_batch_is_refused(
     tiny: TinyCifar, tmp_path: Path, kind: bytes
 ) -> None:
@@ -158,15 +161,21 @@ def test_a_link_in_place_of_a_batch_is_refused(
     refused(linked, f"{BATCH} in .* is a link or no file at all")
 
 
-@pytest.mark.parametrize("name", ["../{}", "/{}", "cifar-10-batches-py/../{}", "./{}"])
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize(
+    "name", ["../{}", "/{}", "{}/../../canary", "./{}", "/tmp/canary-of-an-archive"]
+)
 def test_members_under_other_names_are_not_taken(
-    tiny: TinyCifar, tmp_path: Path, name: str
+    tiny: TinyCifar, tmp_path: Path, cache: Path, name: str, kind: bytes
 ) -> None:
     before = set(tmp_path.rglob("*"))
     member = tarfile.TarInfo(name.format(f"cifar-10-batches-py/{BATCH}"))
+    member.type, member.linkname = kind, "/etc/passwd"
     renamed = pack(tmp_path, tiny.files, Cifar10, members={BATCH: member})
     refused(renamed, f"lacks cifar-10-batches-py/{BATCH}")
-    assert {p for p in set(tmp_path.rglob("*")) - before if "cache" not in p.parts} == set()
+    assert {path.suffix for path in cache.rglob("*")} == {".lock"}
+    assert set(tmp_path.rglob("*")) - before == {cache, *cache.rglob("*")}
+    assert not list(Path("/tmp").glob("canary-of-an-archive"))
 
 
 class Hostile:
@@ -295,31 +304,26 @@ def test_an_archive_put_where_the_download_goes_is_taken(
     assert server.requests == []
 
 
-@pytest.mark.parametrize("status", [404, 500])
-def test_an_error_of_the_server_is_told(
-    remote: TinyCifar, server: Server, cache: Path, status: int
+OTHER_FILE = "expected sha256:[0-9a-f]{64} but got [0-9a-f]{64}"
+FAULTS: dict[str, tuple[str, object, str]] = {
+    "not there": ("status", 404, "404"),
+    "broken": ("status", 500, "500"),
+    "cut off": ("announced", 10**6, "IncompleteRead"),
+    "another file": ("body", b"<html>", OTHER_FILE),
+    "empty": ("body", b"", OTHER_FILE),
+    "silent": ("delay", 1.0, "timed out"),
+}
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+def test_a_download_that_fails_is_told_and_can_be_tried_again(
+    remote: TinyCifar, server: Server, cache: Path, monkeypatch: pytest.MonkeyPatch, fault: str
 ) -> None:
-    server.status = status
-    download_fails(remote, str(status), cache)
-    server.status = 200
-    assert load(remote.choice()).name == "cifar10"
-
-
-def test_a_connection_that_breaks_off_is_told(
-    remote: TinyCifar, server: Server, cache: Path
-) -> None:
-    server.announced = len(server.body) + 1000
-    download_fails(remote, "IncompleteRead", cache)
-    server.announced = None
-    assert load(remote.choice()).name == "cifar10"
-
-
-@pytest.mark.parametrize("change", ["truncated", "another", "empty"])
-def test_other_content_is_told(remote: TinyCifar, server: Server, cache: Path, change: str) -> None:
-    whole = server.body
-    server.body = {"truncated": whole[:2000], "another": b"<html>", "empty": b""}[change]
-    download_fails(remote, f"expected sha256:{remote.archive.sha256} but got [0-9a-f]{{64}}", cache)
-    server.body = whole
+    name, value, words = FAULTS[fault]
+    with monkeypatch.context() as faulty:
+        faulty.setattr(download, "TIMEOUT_SECONDS", 0.5)
+        faulty.setattr(server, name, value)
+        download_fails(remote, words, cache)
     assert load(remote.choice()).name == "cifar10"
 
 

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 import shutil
 from pathlib import Path
 
@@ -94,20 +95,25 @@ def test_gray_and_transparent_images_become_rgb(root: Path) -> None:
 
 
 def test_changed_files_are_decoded_again(root: Path) -> None:
-    before = load(Folder(path=root))
-    write_image(root / "test" / "ant" / "000.png", noise(1, 8, 9)[0])
+    file = root / "test" / "ant" / "000.bmp"
+    write_image(file, noise(1, 8, 9)[0])
+    before, found = load(Folder(path=root)), file.stat()
+    write_image(file, noise(1, 8, 10)[0])
+    os.utime(file, ns=(found.st_atime_ns, found.st_mtime_ns + 1))
     after = load(Folder(path=root))
-    assert not torch.equal(after.test.images, before.test.images)
+    assert file.stat().st_size == found.st_size
+    assert not torch.equal(after.test.images[0], before.test.images[0])
+    assert torch.equal(after.test.images[1:], before.test.images[1:])
     assert torch.equal(after.train.images, before.train.images)
 
 
-def test_size_resizes_every_image(root: Path) -> None:
-    write_image(root / "train" / "ant" / "wide.png", np.full((5, 20, 3), 77, np.uint8))
+def test_size_resizes_every_image_bilinearly(root: Path) -> None:
+    wide = np.random.default_rng(3).integers(0, 256, (5, 20, 3), np.uint8)
+    write_image(root / "test" / "ant" / "zzz.png", wide)
     data = load(Folder(path=root, size=12))
-    assert data.size == 12
-    assert (data.train.images == 77).all(dim=(1, 2, 3)).any() or (
-        (data.val.images == 77).all(dim=(1, 2, 3)).any()
-    )
+    assert {split.images.shape[2:] for split in (data.train, data.val, data.test)} == {(12, 12)}
+    expected = np.asarray(Image.fromarray(wide).resize((12, 12), Image.Resampling.BILINEAR))
+    assert np.array_equal(data.test.images[3].permute(1, 2, 0), expected)
 
 
 def test_images_of_the_wanted_size_are_left_as_they_are(root: Path) -> None:

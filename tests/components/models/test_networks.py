@@ -11,6 +11,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from cifar_exp.components.models import build as building
 from cifar_exp.components.models import networks
+from cifar_exp.components.models.standardize import Standardize
 
 PAGE = Path(__file__).parents[3] / "docs" / "components.md"
 
@@ -207,6 +208,11 @@ def test_least_size(name: str, least: int) -> None:
         build(name, size=least - 1)
 
 
+def test_networks_with_several_outputs_in_training_have_one() -> None:
+    model = build("torchvision:googlenet")
+    assert model(images()).shape == (2, 10)
+
+
 def test_torchvision_networks_by_name() -> None:
     model = build("torchvision:mobilenet_v3_small", num_classes=5)
     assert model(images()).shape == (2, 5)
@@ -225,11 +231,16 @@ def test_images_that_a_network_cannot_take(name: str, size: int, channels: int) 
     assert "\n" not in str(caught.value)
 
 
-def test_outputs_of_a_wrong_shape() -> None:
-    model = torch.nn.Sequential(torch.nn.Flatten()).train()
+@pytest.mark.parametrize("training", [True, False])
+def test_a_check_leaves_a_model_as_it_was(training: bool) -> None:
+    layers = (Standardize([0.0] * 3, [1.0] * 3), torch.nn.BatchNorm2d(3), torch.nn.Flatten())
+    model = torch.nn.Sequential(*layers).train(training)
+    before = [tensor.clone() for tensor in model.state_dict().values()]
+    building.check_input("flat", model, channels=3, size=2, num_classes=12)
     with pytest.raises(ValueError, match=r"model flat has outputs of shape \(2, 12\), not"):
         building.check_input("flat", model, channels=3, size=2, num_classes=10)
-    assert model.training
+    assert {layer.training for layer in model.modules()} == {training}
+    assert all(map(torch.equal, model.state_dict().values(), before))
 
 
 @pytest.mark.parametrize(

@@ -21,52 +21,40 @@ DECOUPLED: list[tuple[str, dict[str, Any]]] = [
 ]
 COUPLED = [name for name in DECAYING if name not in {"adamw", "adafactor", "muon"}]
 
-# A setting of each optimizer other than its default, and what torch then holds.
-REACHES_TORCH: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
-    "sgd": (
-        {"momentum": 0.9, "nesterov": True, "weight_decay": 0.1},
-        {"momentum": 0.9, "nesterov": True, "dampening": 0, "weight_decay": 0.1},
+Given = dict[str, Any]
+BETAS: tuple[Given, Given] = ({"beta1": 0.8, "beta2": 0.98}, {"betas": (0.8, 0.98)})
+# Every setting of every optimizer other than its default: those that torch calls the same, and
+# those for which it has other names, with what it then holds.
+OTHER_SETTINGS: list[tuple[str, Given, tuple[Given, Given]]] = [
+    ("sgd", {"momentum": 0.9, "nesterov": True, "weight_decay": 0.1}, ({}, {"dampening": 0})),
+    ("sgd", {"momentum": 0.9, "dampening": 0.1}, ({}, {"nesterov": False})),
+    ("adam", {"eps": 1e-6, "amsgrad": True}, BETAS),
+    ("adamw", {"eps": 1e-6, "amsgrad": True, "weight_decay": 0.3}, BETAS),
+    ("nadam", {"eps": 1e-6, "momentum_decay": 0.01, "decoupled_weight_decay": True}, BETAS),
+    ("radam", {"eps": 1e-6, "decoupled_weight_decay": True}, BETAS),
+    ("rmsprop", {"alpha": 0.9, "eps": 1e-6, "momentum": 0.5, "centered": True}, ({}, {})),
+    ("adagrad", {"lr_decay": 0.1, "initial_accumulator_value": 0.2, "eps": 1e-6}, ({}, {})),
+    ("adadelta", {"rho": 0.8, "eps": 1e-5}, ({}, {})),
+    ("adamax", {"eps": 1e-6}, BETAS),
+    ("asgd", {"lambd": 0.1, "alpha": 0.5, "t0": 10.0}, ({}, {})),
+    (
+        "adafactor",
+        {"beta2_decay": -0.5, "d": 2.0},
+        ({"eps1": 1e-6, "eps2": 0.01}, {"eps": (1e-6, 0.01)}),
     ),
-    "adam": (
-        {"beta1": 0.8, "beta2": 0.98, "eps": 1e-6, "amsgrad": True},
-        {"betas": (0.8, 0.98), "eps": 1e-6, "amsgrad": True},
+    (
+        "rprop",
+        {},
+        (
+            {"eta_minus": 0.4, "eta_plus": 1.5, "step_min": 1e-5, "step_max": 1.0},
+            {"etas": (0.4, 1.5), "step_sizes": (1e-5, 1.0)},
+        ),
     ),
-    "adamw": (
-        {"beta1": 0.8, "beta2": 0.98, "eps": 1e-6, "amsgrad": True, "weight_decay": 0.3},
-        {"betas": (0.8, 0.98), "eps": 1e-6, "amsgrad": True, "weight_decay": 0.3},
-    ),
-    "nadam": (
-        {"beta1": 0.8, "beta2": 0.98, "momentum_decay": 0.01, "decoupled_weight_decay": True},
-        {"betas": (0.8, 0.98), "momentum_decay": 0.01, "decoupled_weight_decay": True},
-    ),
-    "radam": (
-        {"beta1": 0.8, "beta2": 0.98, "decoupled_weight_decay": True},
-        {"betas": (0.8, 0.98), "decoupled_weight_decay": True},
-    ),
-    "rmsprop": (
-        {"alpha": 0.9, "eps": 1e-6, "momentum": 0.5, "centered": True},
-        {"alpha": 0.9, "eps": 1e-6, "momentum": 0.5, "centered": True},
-    ),
-    "adagrad": (
-        {"lr_decay": 0.1, "initial_accumulator_value": 0.2, "eps": 1e-6},
-        {"lr_decay": 0.1, "initial_accumulator_value": 0.2, "eps": 1e-6},
-    ),
-    "adadelta": ({"rho": 0.8, "eps": 1e-5}, {"rho": 0.8, "eps": 1e-5}),
-    "adamax": ({"beta1": 0.8, "beta2": 0.98}, {"betas": (0.8, 0.98)}),
-    "asgd": ({"lambd": 0.1, "alpha": 0.5, "t0": 10.0}, {"lambd": 0.1, "alpha": 0.5, "t0": 10.0}),
-    "adafactor": (
-        {"beta2_decay": -0.5, "eps1": 1e-6, "eps2": 0.01, "d": 2.0},
-        {"beta2_decay": -0.5, "eps": (1e-6, 0.01), "d": 2.0},
-    ),
-    "rprop": (
-        {"eta_minus": 0.4, "eta_plus": 1.5, "step_min": 1e-5, "step_max": 1.0},
-        {"etas": (0.4, 1.5), "step_sizes": (1e-5, 1.0)},
-    ),
-    "muon": (
-        {"momentum": 0.9, "nesterov": False, "ns_steps": 3, "weight_decay": 0.2},
-        {"momentum": 0.9, "nesterov": False, "ns_steps": 3, "weight_decay": 0.2},
-    ),
-}
+    ("muon", {"momentum": 0.9, "nesterov": False, "ns_steps": 3, "weight_decay": 0.2}, BETAS),
+]
+REACHES_TORCH = [
+    (name, {**same, **ours}, {**same, **torchs}) for name, same, (ours, torchs) in OTHER_SETTINGS
+]
 
 
 def make(name: str, given_settings: dict[str, Any] | None = None) -> Optimizer:
@@ -118,13 +106,24 @@ def test_training_lowers_the_loss(name: str) -> None:
     assert losses[-1] < 0.95 * losses[0]
 
 
-@pytest.mark.parametrize("name", NAMES)
-def test_settings_reach_torch(name: str) -> None:
-    given_settings, expected = REACHES_TORCH[name]
-    optimizer = make(name, given_settings).build(network(), 0.25)
-    first = optimizer.param_groups[0]
-    assert first["lr"] == 0.25
-    assert {key: first[key] for key in expected} == expected
+@pytest.mark.parametrize(("name", "given_settings", "expected"), REACHES_TORCH)
+def test_settings_reach_torch(
+    name: str, given_settings: dict[str, Any], expected: dict[str, Any]
+) -> None:
+    groups = make(name, given_settings).build(network(), 0.25).param_groups
+    held = {key: value for group in groups for key, value in group.items()}
+    assert {key: held[key] for key in expected} == expected
+    assert {group["lr"] for group in groups} == {0.25}
+
+
+def test_every_setting_is_one_of_those_that_reach_torch() -> None:
+    decay = {"weight_decay", "decay_bias"}  # they have tests of their own
+    reaching = {(name, key) for name, given, _ in REACHES_TORCH for key in given.keys() - decay}
+    every = {(name, key) for name in NAMES for key in OPTIMIZERS[name].model_fields.keys() - decay}
+    assert reaching == every
+    for name, given_settings, _ in REACHES_TORCH:
+        for key, value in given_settings.items():
+            assert value != OPTIMIZERS[name].model_fields[key].default, (name, key)
 
 
 @pytest.mark.parametrize("name", sorted(set(NAMES) - {"muon"}))
@@ -145,10 +144,14 @@ def is_fused(name: str) -> bool:
     return bool(make(name).build(network(), 0.1).param_groups[0].get("fused"))
 
 
-@pytest.mark.parametrize("name", [name for name in NAMES if is_fused(name)])
-@pytest.mark.parametrize("defaults", [True, False])
-def test_fused_steps_are_the_plain_ones(name: str, defaults: bool) -> None:
-    given_settings = {} if defaults else REACHES_TORCH[name][0]
+@pytest.mark.parametrize(
+    ("name", "given_settings"),
+    [
+        *((name, {}) for name in NAMES if is_fused(name)),
+        *((name, given_settings) for name, given_settings, _ in REACHES_TORCH if is_fused(name)),
+    ],
+)
+def test_fused_steps_are_the_plain_ones(name: str, given_settings: dict[str, Any]) -> None:
     fused_model, plain_model = network(), network()
     fused = make(name, given_settings).build(fused_model, 0.01)
     groups = make(name, given_settings).build(plain_model, 0.01).param_groups

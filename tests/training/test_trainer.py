@@ -1,0 +1,156 @@
+"""A trainer's steps without a record: what it is told, and what it hands over."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from cifar_exp.components.datasets import Dataset
+from cifar_exp.components.metrics.scores import Evaluation
+from cifar_exp.experiment import TrialConfig
+from cifar_exp.training import checkpoint, loop
+from cifar_exp.training.checkpoint import Checkpoint, CheckpointFile, key_of
+from cifar_exp.training.loop import EpochMetrics
+from cifar_exp.training.trainer import Group, Outcome, Step, Training, train, train_group
+from tests import tiny
+
+
+@pytest.fixture(autouse=True)
+def _keep_every_epoch(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(checkpoint, "SECONDS_BETWEEN", 0.0)
+    monkeypatch.setattr(checkpoint, "MOST_SHARE", math.inf)
+    monkeypatch.setenv("CIFAR_EXP_CACHE", str(tmp_path / "cache"))
+
+
+@pytest.fixture
+def config(images: Path) -> TrialConfig:
+    return tiny.trial_config(images).model_copy(update={"epochs": 3})
+
+
+def finished(
+    training: Training, data: Dataset, folder: Path, answers: Iterable[bool]
+) -> tuple[list[EpochMetrics], Outcome]:
+    """Train with these answers after the epochs; return what was told."""
+    steps = train(training, data, folder)
+    told: list[EpochMetrics] = []
+    for answer in (None, *answers):
+        try:
+            told.append(steps.send(answer))  # type: ignore[arg-type]  # None begins
+        except StopIteration as end:
+            outcome: Outcome = end.value
+            return told, outcome
+    raise AssertionError("the training has not ended")
+
+
+def network_of(outcome: Outcome) -> torch.nn.Module:
+    assert outcome.network is not None
+    network: torch.nn.Module = torch.load(outcome.network, weights_only=False)
+    return network
+
+
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+def test_the_network_is_handed_over_as_it_was_scored(
+    config: TrialConfig, data: Dataset, tmp_path: Path, precision: Any
+) -> None:
+    config = config.model_copy(update={"precision": precision})
+    training = Training(name="it", config=config, checkpoint="it", test=True)
+    told, outcome = finished(training, data, tmp_path, [True] * 3)
+    network = network_of(outcome)
+    assert not network.training
+    scored = loop.evaluate(network, config.loss_settings, data.test, precision)
+    assert outcome.tested is not None
+    assert outcome.tested.scores == scored.scores
+    assert (outcome.state, outcome.epochs, outcome.reason) == ("COMPLETE", 3, None)
+    assert outcome.val_accuracy == told[-1].val.accuracy
+
+
+@pytest.mark.parametrize("kept", [0, 2])
+@pytest.mark.parametrize("last", [1, 2, 3])
+def test_it_ends_after_the_epoch_it_is_told_to_trained_anew_or_not(
+    config: TrialConfig, data: Dataset, tmp_path: Path, kept: int, last: int
+) -> None:
+    training = Training(name="it", config=config, checkpoint="it", test=True)
+    if kept:
+        interrupted = train(training, data, tmp_path)
+        next(interrupted)
+        for _ in range(kept):
+            interrupted.send(True)
+        interrupted.close()
+    told, outcome = finished(training, data, tmp_path, [*[True] * (last - 1), False])
+    assert [metrics.epoch for metrics in told] == list(range(1, last + 1))
+    assert (outcome.state, outcome.epochs) == ("PRUNED", last)
+    assert outcome.val_accuracy == told[-1].val.accuracy
+    assert (outcome.tested, outcome.network) == (None, None)
+
+
+def test_the_members_of_a_group_end_each_on_its_own(
+    config: TrialConfig, data: Dataset, tmp_path: Path
+) -> None:
+    short = config.model_copy(update={"epochs": 1})
+    trainings = tuple(
+        Training(name=name, config=each, checkpoint=name)
+        for name, each in (("long", config), ("short", short), ("pruned", config))
+    )
+    steps = train_group(Group(trainings=trainings, data_path=data.path, folder=tmp_path), data)
+    found: list[Step] = []
+    answers: Any = None
+    while not found or found[-1].epochs:
+        found.append(steps.send(answers))
+        answers = {index: index != 2 for index in found[-1].epochs}
+    epochs = [{index: metrics.epoch for index, metrics in step.epochs.items()} for step in found]
+    assert epochs == [{0: 1, 1: 1, 2: 1}, {0: 2}, {0: 3}, {}]
+    states = [{index: outcome.state for index, outcome in s.outcomes.items()} for s in found]
+    assert states == [{}, {1: "COMPLETE", 2: "PRUNED"}, {}, {0: "COMPLETE"}]
+
+
+def failing(calls: Iterator[bool], evaluate: Any) -> Any:
+    def evaluated(*given: Any) -> Evaluation:
+        if next(calls):
+            raise loop.Diverged("it diverges")
+        found: Evaluation = evaluate(*given)
+        return found
+
+    return evaluated
+
+
+@pytest.mark.parametrize(
+    ("fine", "stage"),
+    [(0, "in epoch 1"), (1, "in epoch 2"), (2, "in epoch 3"), (3, "on the test set")],
+)
+def test_a_divergence_is_told_with_its_place(
+    config: TrialConfig,
+    data: Dataset,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    fine: int,
+    stage: str,
+) -> None:
+    loop.warm_up(config, data)  # which validates, too
+    calls = iter([False] * fine + [True])
+    monkeypatch.setattr(loop, "evaluate", failing(calls, loop.evaluate))
+    training = Training(name="it", config=config, checkpoint="it", test=True)
+    _, outcome = finished(training, data, tmp_path, [True] * 3)
+    assert (outcome.state, outcome.diverged) == ("FAIL", True)
+    assert (outcome.reason, outcome.epochs) == (f"it diverges {stage}", fine)
+    assert (outcome.val_accuracy, outcome.network) == (None, None)
+
+
+def test_a_checkpoint_that_breaks_half_way_leaves_no_weights_behind(
+    config: TrialConfig, data: Dataset, tmp_path: Path
+) -> None:
+    other = loop.build_model(config.model_copy(update={"seed": 9}), data)
+    optimizer = loop.build_optimizer(other, config)
+    held = replace(Checkpoint.of(other, optimizer, [], 1e9), optimizer={"state": {}})
+    file = CheckpointFile("it", key_of(config, data.fingerprint))
+    assert file.save_in_time(lambda: held)
+    training = Training(name="it", config=config, checkpoint="it")
+    told, outcome = finished(training, data, tmp_path, [True] * 3)
+    expected = list(loop.train(loop.build_model(config, data), config, data))
+    assert [m.train_loss for m in told] == [m.train_loss for m in expected]
+    assert outcome.seconds < 1e9  # the time of that checkpoint does not count
