@@ -145,11 +145,15 @@ def print_next_steps(
         return
     _print_line(console, f"Best setting: {shlex.join(train_command(experiment, best))}")
     first, last = (experiment.confirmation_seed(n) for n in (1, experiment.confirm.seeds))
-    confirmed = f"seed {first} was" if first == last else f"seeds {first} to {last} were"
+    confirmed = (
+        f"seed {first} was the confirmation; only confirmations are"
+        if first == last
+        else f"seeds {first} to {last} were the confirmations; only confirmations are"
+    )
     _print_line(
         console,
         f"This repeats the best trial (seed {experiment.seed}) and its validation accuracy; "
-        f"{confirmed} the confirmations, which are scored on the test set",
+        f"{confirmed} scored on the test set",
     )
 
 

@@ -145,6 +145,16 @@ def test_where_to_look_next(screen: Console, tracking_uri: str, lines: list[str]
     )
 
 
+def test_one_confirmation_is_one(screen: Console) -> None:
+    definition = read_document(changed({"confirm/seeds": 1, "seed": 7}), "a.toml")
+    best = row(1, "mse+sgd", settings=settings_of(definition, definition.combinations()[0]))
+    console.print_next_steps(screen, definition, ranking(best), "sqlite://", "/x")
+    assert printed(screen).splitlines()[-1] == (
+        "This repeats the best trial (seed 7) and its validation accuracy; seed 8 was the "
+        "confirmation; only confirmations are scored on the test set"
+    )
+
+
 def test_without_a_result_there_is_nothing_to_train_again(screen: Console) -> None:
     definition = read_document(changed({}), "a.toml")
     console.print_next_steps(screen, definition, ranking(row(None, "mse+sgd")), "sqlite://", "/x")
@@ -218,8 +228,11 @@ def check_command(definition: Experiment, monkeypatch: pytest.MonkeyPatch) -> No
             lr=config.lr,
             batch_size=config.batch_size,
             settings=settings_of(definition, combination),
+            threads=3,
         )
-        typed = shlex.join(train_command(definition, best))
+        command = train_command(definition, best)
+        assert command[command.index("--threads") + 1] == "3"
+        typed = shlex.join(command)
         with monkeypatch.context() as patch:
             read = trained_by(shlex.split(typed), patch)
         [alone] = read.combinations()
@@ -227,6 +240,25 @@ def check_command(definition: Experiment, monkeypatch: pytest.MonkeyPatch) -> No
         names = {"loss": combination.loss.type, "optimizer": combination.optimizer.type}
         assert again == config.model_copy(update=names)
         assert read.dataset == definition.dataset
+
+
+def test_a_training_without_options_is_the_one_that_help_tells_of(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    read = trained_by(["cifar-exp", "train"], monkeypatch)
+    [alone] = read.combinations()
+    config = read.trial(alone, {"batch_size": 64}, read.seed)
+    shown = config.model_dump(include={"model", "loss", "optimizer", "lr", "epochs", "seed"})
+    assert shown == {
+        "model": "seed_cnn_relu",
+        "loss": "cross_entropy",
+        "optimizer": "sgd",
+        "lr": 0.01,
+        "epochs": 20,
+        "seed": 0,
+    }
+    assert (config.precision, config.augment, config.compile) == ("fp32", "none", False)
+    assert (read.dataset.type, read.search.batch_size) == ("digits", (64,))
 
 
 @every_shipped_one

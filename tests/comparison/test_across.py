@@ -8,12 +8,14 @@ import json
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from cifar_exp.comparison import Ranking
 from cifar_exp.comparison.across import across
 from cifar_exp.errors import BadInput
 from cifar_exp.report import write_across
+from cifar_exp.report.files import ranks_figure
 from cifar_exp.report.text.across import across_csv, across_json, across_markdown, across_sentences
 from tests.rankings import ranking, row
 
@@ -36,10 +38,12 @@ def experiment(name: str, *means: float, spread: float = 0.001) -> Ranking:
 
 
 AGREEING = [experiment(f"e{n}", 0.9, 0.8, 0.7) for n in range(5)]
+TURNED = [experiment("one", 0.9, 0.8, 0.7), experiment("two", 0.8, 0.9, 0.7)]
+"""Of three pairs one is turned round."""
 
 
 def test_mean_ranks_are_those_counted_by_hand() -> None:
-    found = across([experiment("one", 0.9, 0.8, 0.7), experiment("two", 0.8, 0.9, 0.7)])
+    found = across(TURNED)
     assert [(r.combination, r.mean_rank) for r in found.combinations] == [
         ("a+sgd", 1.5),
         ("b+sgd", 1.5),
@@ -48,12 +52,11 @@ def test_mean_ranks_are_those_counted_by_hand() -> None:
     assert [place.rank for place in found.combinations[0].places] == [1.0, 2.0]
     # Rank sums 3, 3, 6 deviate by -1, -1, 2 from 4: W = 12 * 6 / (2^2 * (3^3 - 3)).
     assert found.concordance == pytest.approx(0.75)
-    # Of three pairs one is turned round.
     assert found.correlations[0][1] == pytest.approx(1 / 3)
 
 
 def test_a_place_is_held_where_the_rank_intervals_meet() -> None:
-    clear = across([experiment("one", 0.9, 0.8, 0.7), experiment("two", 0.8, 0.9, 0.7)])
+    clear = across(TURNED)
     assert {r.combination: r.holds_place for r in clear.combinations} == {
         "a+sgd": False,
         "b+sgd": False,
@@ -61,6 +64,27 @@ def test_a_place_is_held_where_the_rank_intervals_meet() -> None:
     }
     noisy = across([experiment(name, 0.8, 0.81, 0.7, spread=0.1) for name in ("one", "two")])
     assert all(r.holds_place for r in noisy.combinations)
+
+
+def test_all_that_is_said_of_two_experiments() -> None:
+    assert across_sentences(across(TURNED)) == [
+        "a+sgd has the best mean rank, 1.50 of 3, and is in the best group of 1 of 2 experiments.",
+        "Agreement of the orders: Kendall's W 0.75 (1 is full agreement); rank correlation tau-b "
+        "one and two +0.33.",
+        "Hold their place (one rank lies in the 90 % intervals of all experiments): c+sgd. "
+        "Do not: a+sgd, b+sgd.",
+        "2 experiments are too few to compare mean ranks by a test; from 5 on there is one.",
+    ]
+
+
+def test_of_several_experiments_those_that_agree_least_and_most_are_named() -> None:
+    three = across([*TURNED, experiment("three", 0.7, 0.8, 0.9)])
+    # Of three pairs, three are turned round between one and three, two between two and three.
+    assert three.correlations == pytest.approx(
+        np.array([[1, 1 / 3, -1], [1 / 3, 1, -1 / 3], [-1, -1 / 3, 1]])
+    )
+    said = "rank correlation tau-b one and three -1.00, one and two +0.33."
+    assert any(said in text for text in across_sentences(three))
 
 
 def test_mean_ranks_are_tested_from_five_experiments_on() -> None:
@@ -71,8 +95,13 @@ def test_mean_ranks_are_tested_from_five_experiments_on() -> None:
     assert few.p_equal_ranks is None
     # Five experiments agree on an order of three: of 6^5 ways to draw orders, 6 are such.
     assert enough.p_equal_ranks == pytest.approx(6 / 6**5)
-    assert any("too few" in text for text in across_sentences(few))
-    assert any("Nemenyi" in text for text in across_sentences(enough))
+    assert (
+        "4 experiments are too few to compare mean ranks by a test; from 5 on there is one."
+    ) in across_sentences(few)
+    assert (  # 6 / 6^5 = 0.00077; of the mean ranks 1, 2 and 3, the second one is within 1.48
+        "Friedman p = 0.00077; mean ranks differ at level 0.05 if they lie 1.48 apart (Nemenyi): "
+        "not distinguishable from the first: b+sgd."
+    ) in across_sentences(enough)
 
 
 def test_an_experiment_is_not_compared_with_itself() -> None:
@@ -94,7 +123,9 @@ def test_what_an_experiment_lacks_is_named() -> None:
     )
     found = across([experiment("one", 0.9, 0.8, 0.7), lost])
     assert found.left_out == ("c+sgd", "d+sgd")
-    assert any("Left out" in text for text in across_sentences(found))
+    assert (
+        "Left out, as some experiment has no whole result of them: c+sgd, d+sgd."
+    ) in across_sentences(found)
 
 
 def test_experiments_without_common_combinations_are_refused() -> None:
@@ -108,6 +139,46 @@ def test_no_spread_no_claim() -> None:
     assert any("the stability of ranks is not known" in text for text in across_sentences(found))
 
 
+def test_a_line_of_csv_for_every_combination_and_experiment() -> None:
+    noisy = experiment("two", 0.8, 0.81, 0.7, spread=0.1)
+    rows = list(csv.reader(io.StringIO(across_csv(across([TURNED[0], noisy])))))
+    assert rows[0] == [
+        *("combination", "loss", "optimizer", "mean_rank", "experiment"),
+        *("rank", "mean", "rank_low", "rank_high", "in_best_group"),
+    ]
+    assert rows[1:3] == [
+        ["a+sgd", "a", "sgd", "1.5", "one", "1.0", "0.9", "1", "1", "True"],
+        ["a+sgd", "a", "sgd", "1.5", "two", "2.0", "0.8", "1", "3", "True"],
+    ]
+    assert [row[0] for row in rows[1:]] == [name for name in NAMES for _ in range(2)]
+
+
+def test_markdown_of_two_experiments() -> None:
+    table, _, sentences = across_markdown(across(TURNED)).partition("\n\n")
+    assert table.splitlines() == [
+        "| mean rank | combination | one | two | best | holds |",
+        "| ---: | --- | ---: | ---: | ---: | ---: |",
+        "| 1.50 | a+sgd | 1 (90.00 %) | 2 (80.00 %) | 1 of 2 | no |",
+        "| 1.50 | b+sgd | 2 (80.00 %) | 1 (90.00 %) | 1 of 2 | no |",
+        "| 3.00 | c+sgd | 3 (70.00 %) | 3 (70.00 %) | 0 of 2 | yes |",
+    ]
+    assert sentences == "".join(f"- {text}\n" for text in across_sentences(across(TURNED)))
+
+
+def test_the_figure_of_ranks_shows_every_rank_the_means_and_what_is_near_the_first() -> None:
+    [axes] = ranks_figure(across(TURNED)).figure.axes
+    assert [list(np.asarray(line.get_xdata())) for line in axes.lines] == [
+        [1, 2, 3],
+        [2, 1, 3],
+        *([1.5], [1.5], [3]),
+    ]
+    assert list(axes.patches) == []
+    [axes] = ranks_figure(across(AGREEING)).figure.axes
+    [near] = axes.patches
+    left, right = near.get_extents().transformed(axes.transData.inverted()).intervalx
+    assert (left, right) == pytest.approx((1.0, 1 + 2.343 * (12 / 30) ** 0.5), rel=1e-3)
+
+
 def test_the_files_hold_the_same_numbers(tmp_path: Path) -> None:
     found = across(AGREEING)
     files = write_across(found, tmp_path / "new")
@@ -117,10 +188,6 @@ def test_the_files_hold_the_same_numbers(tmp_path: Path) -> None:
     assert all(path.stat().st_size > 0 for path in files)
     held = json.loads(across_json(found))
     assert [c["combination"] for c in held["combinations"]] == list(NAMES)
-    rows = list(csv.DictReader(io.StringIO(across_csv(found))))
-    assert len(rows) == 15
-    assert {float(r["rank"]) for r in rows if r["combination"] == "b+sgd"} == {2.0}
-    assert "| 1.00 | a+sgd | 1 (90.00 %) |" in across_markdown(found)
     again = {path: path.read_bytes() for path in files}
     write_across(found, tmp_path / "new")
     assert {path: path.read_bytes() for path in files} == again

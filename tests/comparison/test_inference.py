@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import statistics
 import warnings
 from typing import Any
 
@@ -14,6 +15,10 @@ from scipy import stats
 
 from cifar_exp.comparison import Method, Ranking, Row, rank
 from cifar_exp.comparison.method import YARDSTICKS
+from cifar_exp.comparison.row import ConfirmationResult, TrialResult
+from cifar_exp.comparison.statistics.estimate import estimate
+from cifar_exp.comparison.statistics.resampling import NUM_DRAWS
+from cifar_exp.comparison.statistics.survival import Point
 from cifar_exp.errors import BadInput
 from cifar_exp.records import RunRecord
 from cifar_exp.report.text.formats import to_csv, to_json, to_markdown
@@ -23,6 +28,7 @@ from tests.records import combination, confirmation, scored, sweep, trial
 A = (0.70, 0.72, 0.74)
 B = (0.69, 0.71, 0.72)
 C = (0.50, 0.51, 0.55)
+NOISE = 4 * 0.5 / NUM_DRAWS**0.5  # four standard errors of a share of the draws
 
 
 def ranked(*parts: list[RunRecord], **method: Any) -> Ranking:
@@ -50,13 +56,25 @@ def test_the_comparison_by_scipy() -> None:
     reference = stats.tukey_hsd(A, B, C)
     assert (second.p_adjusted, third.p_adjusted) == pytest.approx(tuple(reference.pvalue[0, 1:]))
     assert second.difference_to_best == pytest.approx(np.mean(A) - np.mean(B))
+    bounds = reference.confidence_interval(0.95)
+    assert (second.difference_low, second.difference_high) == pytest.approx(
+        (bounds.low[0, 1], bounds.high[0, 1])
+    )
     assert [row.in_best_group for row in found.combinations] == [True, True, False]
     variance = np.mean([np.var(group, ddof=1) for group in (A, B, C)])
     half = stats.t.ppf(0.975, 6) * (variance / 3) ** 0.5
     assert first.interval_low == pytest.approx(np.mean(A) - half)
     assert first.interval_high == pytest.approx(np.mean(A) + half)
-    assert found.spread_pooled
+    assert (found.compared, found.spread_pooled) == (3, True)
+    assert found.spread_p == estimate([A, B, C]).p_equal
+    shift = (found.minimum_detectable_difference or 0) / (2 * variance / 3) ** 0.5
+    bound = stats.studentized_range.ppf(0.95, 3, 6) / 2**0.5
+    assert stats.nct.sf(bound, 6, shift) == pytest.approx(0.8)
     assert "a+x is first; not distinguishable from it at level 0.05: b+x." in text(found)
+    assert (
+        "± is the 95 % t interval, with one variance for all combinations (Breusch-Pagan p = "
+        f"{found.spread_p:.2g}); compared by Tukey-Kramer. ranks: 90 % interval of the rank."
+    ) in text(found)
 
 
 def test_p_best_and_ranks() -> None:
@@ -70,6 +88,17 @@ def test_p_best_and_ranks() -> None:
 def test_a_clear_winner_is_called_best() -> None:
     found = ranked(scored("a+x", *A), scored("c+x", *C))
     assert text(found).startswith("a+x is best: all others are worse, at level 0.05.")
+    alone = ranked(scored("a+x", *A), [combination("b+x")])
+    assert text(alone).startswith("a+x is the only combination that can be compared.")
+    assert "No result: b+x." in text(alone)
+
+
+def test_of_many_alike_the_first_eight_are_named() -> None:
+    found = ranked(*(scored(f"l{k}+x", *A) for k in range(10)))
+    named = ", ".join(f"l{k}+x" for k in range(1, 9))
+    assert text(found).startswith(
+        f"l0+x is first; not distinguishable from it at level 0.05: {named} and 1 more."
+    )
 
 
 def test_unlike_spreads_are_named() -> None:
@@ -77,15 +106,27 @@ def test_unlike_spreads_are_named() -> None:
     calm = (0.700, 0.701, 0.699, 0.7005, 0.7)
     found = ranked(scored("a+x", *wild), scored("b+x", *calm))
     assert found.spread_pooled is False
-    assert "own variances, as spreads differ" in text(found)
+    assert (
+        f"own variances, as spreads differ (Breusch-Pagan p = {found.spread_p:.2g}); compared by "
+        "Welch's t and Holm over all pairs"
+    ) in text(found)
 
 
-@pytest.mark.parametrize(("rope", "equivalent"), [(0.5, False), (50.0, True)])
-def test_practical_equivalence(rope: float, equivalent: bool) -> None:
-    found = ranked(scored("a+x", *A), scored("b+x", *B), rope=rope)
+@pytest.mark.parametrize(
+    ("values", "rope", "equivalent"),
+    [(B, 0.5, False), (B, 2.0, False), (B, 50.0, True), (C, 0.5, False)],
+)
+def test_practical_equivalence(values: tuple[float, ...], rope: float, equivalent: bool) -> None:
+    found = ranked(scored("a+x", *A), scored("b+x", *values), rope=rope)
     second = found.combinations[1]
     assert second.equivalent is equivalent
-    assert ("As good as the first in practice" in text(found)) is equivalent
+    said = f"As good as the first in practice (within {rope:.2f} points): b+x."
+    assert (said in text(found)) is equivalent
+    difference = np.mean(A) - np.mean(values)
+    scale = ((np.var(A, ddof=1) + np.var(values, ddof=1)) / 2 * 2 / 3) ** 0.5
+    ends = stats.t.cdf([(end - difference) / scale for end in (-rope / 100, rope / 100)], df=4)
+    assert second.p_equivalent == pytest.approx(ends[1] - ends[0], abs=NOISE)
+    assert second.p_best == pytest.approx(stats.t.cdf(-difference / scale, df=4), abs=NOISE)
 
 
 def test_a_lower_alpha_widens_everything() -> None:
@@ -97,6 +138,7 @@ def test_a_lower_alpha_widens_everything() -> None:
     assert narrow.interval_high is not None
     assert wide.interval_high > narrow.interval_high
     assert (wide.difference_high or 0) > (narrow.difference_high or 0)
+    assert "± is the 99 % t interval" in text(ranked(scored("a+x", *A), alpha=0.01))
 
 
 def test_pairs_on_common_seeds() -> None:
@@ -111,7 +153,15 @@ def test_two_way_shares_are_said() -> None:
     assert [source.source for source in found.two_way] == [
         *("loss", "optimizer", "loss:optimizer", "seed", "residual"),
     ]
-    assert "Share of the variance (omega squared): loss" in text(found)
+    # Means differ by 0.1975 (losses), 0.0925 (optimizers), 0.0175 (seeds): SS = 8 (half of it)^2.
+    # All eight values have 0.0958875; 0.0000125 is the interaction's, and the rest the error's.
+    squares = [8 * (difference / 2) ** 2 for difference in (0.1975, 0.0925, 0.0175)]
+    error = (0.0958875 - 0.0000125 - sum(squares)) / 3
+    loss, optimizer, seed = (100 * (ss - error) / (0.0958875 + error) for ss in squares)
+    assert (
+        f"Share of the variance (omega squared): loss {loss:.0f} %, optimizer {optimizer:.0f} %, "
+        f"loss:optimizer 0 %, seed {seed:.0f} %."
+    ) in text(found)
 
 
 # Yardsticks.
@@ -134,6 +184,7 @@ def test_a_smaller_value_is_better_where_the_yardstick_says_so() -> None:
     assert found.pairwise[0][1] == 1.0
     assert (first.p_best or 0) > 0.9
     assert first.metric_means == pytest.approx({"test_accuracy": 0.5, "test_nll": 0.6})
+    assert first.metric_stds == pytest.approx({"test_accuracy": 0.0, "test_nll": 0.1})
     assert "test NLL" in to_markdown(found)
 
 
@@ -239,7 +290,11 @@ def test_any_values_are_written_and_the_parts_agree(groups: list[list[float]]) -
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         found = ranked(*(scored(f"l{k}+x", *values) for k, values in enumerate(groups)))
-        assert to_json(found) == to_json(found)
+        written = json.loads(to_json(found))["combinations"]
+    held = {row["combination"]: (row["values"], row["mean"]) for row in written}
+    for k, values in enumerate(groups):
+        mean = statistics.fmean(values) if values else None
+        assert held[f"l{k}+x"] == (values, mean)
     for row in found.combinations:
         assert (row.rank is None) == (row.mean is None)
         if row.interval_low is not None and row.interval_high is not None:
@@ -282,16 +337,18 @@ TRIALS = [
 ]
 
 
-def test_the_budget_curve_of_independent_trials_is_an_expectation() -> None:
+@pytest.mark.parametrize("sampler", ["random", "qmc"])
+def test_the_budget_curve_of_independent_trials_is_an_expectation(sampler: str) -> None:
     # of 0, 0.2, 0.4, 0.6: mean 0.3; pairs 0.2, 0.4, 0.6, 0.4, 0.6, 0.6 over 6; and so on
     expected = (0.3, 2.8 / 6, (0.4 + 3 * 0.6) / 4, 0.6)
-    assert tuned("random", *TRIALS).expected_best == pytest.approx(expected)
+    assert tuned(sampler, *TRIALS).expected_best == pytest.approx(expected)
+    assert rank([sweep(sampler=sampler)]).budget_curve == "expected best of n trials"
 
 
-def test_the_budget_curve_of_dependent_trials_is_best_so_far() -> None:
-    assert tuned("tpe", *TRIALS).expected_best == (0.4, 0.4, 0.6, 0.6)
-    found = rank([sweep(sampler="gp")])
-    assert found.budget_curve == "best so far, in this one order"
+@pytest.mark.parametrize("sampler", ["tpe", "gp", "of a later version"])
+def test_the_budget_curve_of_dependent_trials_is_best_so_far(sampler: str) -> None:
+    assert tuned(sampler, *TRIALS).expected_best == (0.4, 0.4, 0.6, 0.6)
+    assert rank([sweep(sampler=sampler)]).budget_curve == "best so far, in this one order"
 
 
 def test_the_response_to_the_learning_rate() -> None:
@@ -302,7 +359,20 @@ def test_the_response_to_the_learning_rate() -> None:
     assert only.accuracy_lost_lr_third == pytest.approx(0.4 * share)
     assert only.diverged_share == 0.25
     assert [t.number for t in only.trial_results] == [0, 1, 2, 3]
-    assert only.trial_results[1].val_accuracy is None
+    assert only.trial_results[1] == TrialResult(
+        number=1,
+        state="FAIL",
+        diverged=True,
+        lr=1.0,
+        batch_size=64,
+        val_accuracy=None,
+        seconds=10.0,
+    )
+
+
+def test_diverged_trials_are_told_from_failed_ones() -> None:
+    found = ranked([combination("mse+sgd"), *TRIALS, at(4, 0.1, None)])
+    assert "Diverged trials: mse+sgd 1 of 5." in text(found)
 
 
 def test_trials_that_reach_no_farther_say_nothing() -> None:
@@ -320,7 +390,10 @@ def test_trials_that_reach_no_farther_say_nothing() -> None:
     ],
 )
 def test_the_best_learning_rate_at_an_edge(ranges: dict[str, str], edge: str | None) -> None:
-    assert tuned("random", *TRIALS, **ranges).lr_edge == edge
+    only = tuned("random", *TRIALS, **ranges)
+    assert only.lr_edge == edge
+    ends = [float(ranges[name]) if ranges else None for name in ("lr_low", "lr_high")]
+    assert [only.lr_low, only.lr_high] == ends
 
 
 def test_an_edge_is_warned_of() -> None:
@@ -331,35 +404,96 @@ def test_an_edge_is_warned_of() -> None:
 
 
 def test_winners_curse() -> None:
-    again = [
-        confirmation("a+x", k, 0.5, metrics={"test_accuracy": 0.5, "val_accuracy": value})
-        for k, value in enumerate((0.6, 0.7), start=1)
-    ]
-    [only] = ranked([combination("a+x"), trial("a+x", 0, 0.75), *again]).combinations
-    assert only.val_accuracy == 0.75
-    assert only.val_accuracy_confirmed == pytest.approx(0.65)
-    assert only.winners_curse == pytest.approx(0.1)
-    assert only.confirmation_results[1].val_accuracy == 0.7
+    parts = []
+    for name, accuracies in {"a+x": (0.6, 0.7), "b+x": (0.75, 0.77)}.items():
+        again = [
+            confirmation(
+                name,
+                k,
+                0.5,
+                metrics={"test_accuracy": 0.5, "val_accuracy": value, "seconds": 3.0},
+                params={"seed": str(20 + k)},
+            )
+            for k, value in enumerate(accuracies, start=1)
+        ]
+        parts.append([combination(name), trial(name, 0, 0.75), *again])
+    found = ranked(*parts)
+    first, second = found.combinations
+    assert first.val_accuracy == 0.75
+    assert first.val_accuracy_confirmed == pytest.approx(0.65)
+    assert first.winners_curse == pytest.approx(0.1)
+    assert second.winners_curse == pytest.approx(-0.01)
+    assert (  # (0.1 - 0.01) / 2 on average
+        "Validation accuracy of the best trials minus that of the same settings on fresh seeds: "
+        "+4.50 points on average, at most +10.00 (a+x)."
+    ) in text(found)
+    assert first.confirmation_results[1] == ConfirmationResult(
+        number=2,
+        seed=22,
+        state="COMPLETE",
+        val_accuracy=0.7,
+        seconds=3.0,
+        metrics={"test_accuracy": 0.5},
+    )
+
+
+@pytest.mark.parametrize(("target", "share", "reached"), [(None, 0.8, 2), (60.0, 0.6, 3)])
+def test_the_time_to_a_target(target: float | None, share: float, reached: int) -> None:
+    curves = {
+        f"a+x seed {k} of 0": [Point(epoch=1, seconds=5.0 * k, accuracy=accuracy)]
+        for k, accuracy in enumerate((0.6, 0.8, 0.9), start=1)
+    }
+    method = Method(target=target)
+    found = rank([sweep(), *scored("a+x", *A), *scored("b+x", *B)], method=method, curves=curves)
+    first, second = found.combinations
+    assert found.target == share
+    assert first.time_to_target is not None
+    assert (first.time_to_target.trainings, first.time_to_target.reached) == (3, reached)
+    assert second.time_to_target is None
 
 
 # Fairness.
 
 
 def conditions(**changes: Any) -> Ranking:
-    params = {"lr": "0.1", "batch_size": "8", "threads": "1", "device": "cpu", "epochs": "5"}
+    """Rank three combinations, the last of which had other parameters."""
+    params = {
+        "lr": "0.1",
+        "batch_size": "8",
+        "epochs": "5",
+        "dataset": "digits",
+        "model": "seed_cnn",
+        "augment": "flip",
+        "precision": "fp32",
+        "device": "cpu",
+        "threads": "1",
+    }
+    tags = {"version.torch": "2.9", "mlflow.source.git.commit": 4 * "0123456789"}
     records = [sweep()]
     for name in ("a+x", "b+x", "c+x"):
-        other = changes if name == "c+x" else {}
-        records += [combination(name), trial(name, 0, 0.5, params={**params, **other})]
+        seen = {**params, **(changes if name == "c+x" else {})}
+        known = {key: value for key, value in seen.items() if value is not None}
+        seeds = ({"seed": seed} for seed in ("7", "19", "8"))
+        tuning, *others = (dict[str, Any](params={**known, **s}, tags=tags) for s in seeds)
+        records += [
+            combination(name),
+            trial(name, 0, 0.5, data_digest="1111", **tuning),
+            *(
+                confirmation(name, k, 0.5, data_digest="1111", **other)
+                for k, other in enumerate(others, start=1)
+            ),
+        ]
     return rank(records)
 
 
 def test_conditions_that_are_the_same_are_listed() -> None:
     found = conditions()
     assert all(condition.same for condition in found.fairness)
-    assert "The same for all: trials 1; confirmations 0; epochs 5; device cpu; threads 1." in text(
-        found
-    )
+    assert (
+        "The same for all: trials 1; confirmations 2; epochs 5; tuning seed 7; confirmation seeds "
+        "8, 19; data set digits; data and split 1111; network seed_cnn; augmentation flip; "
+        "precision fp32; device cpu; threads 1; torch 2.9; code 0123456789."
+    ) in text(found)
 
 
 def test_a_condition_that_differs_is_named() -> None:
@@ -367,6 +501,7 @@ def test_a_condition_that_differs_is_named() -> None:
     [device] = [c for c in found.fairness if c.name == "device"]
     assert (device.value, device.different) == ("cpu", {"c+x": "cuda"})
     assert "Not the same: device cpu, but cuda for c+x." in text(found)
+    assert "Not the same: precision fp32, but unknown for c+x." in text(conditions(precision=None))
 
 
 def test_another_number_of_trials_is_named() -> None:

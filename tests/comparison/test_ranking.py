@@ -307,18 +307,29 @@ def test_markdown_is_a_table() -> None:
 
 
 @pytest.mark.parametrize(
-    ("difference", "said"),
+    ("yardstick", "difference", "said"),
     [
-        (0.02, "Smallest difference that 3 seeds show in 80 of 100 sweeps: 2.00 points."),
-        (1.5, "3 seeds are too few here to show any difference in 80 of 100 sweeps."),
+        ("test_accuracy", 0.02, "Smallest difference that SEEDS show in SWEEPS: 2.00 points."),
+        ("test_accuracy", 1.0, "SEEDS are too few here to show any difference in SWEEPS."),
+        ("test_nll", 1.5, "Smallest difference that SEEDS show in SWEEPS: 1.5000."),
     ],
 )
-def test_what_the_seeds_can_show_is_said(difference: float, said: str) -> None:
-    found = ranking(row(1, "focal+m"), row(2, "mse+sgd"))
-    assert said in sentences(replace(found, minimum_detectable_difference=difference))
+@pytest.mark.parametrize(("more", "seeds"), [((), "3 seeds"), ((0.5, 0.6), "3 to 5 seeds")])
+def test_what_the_seeds_can_show_is_said(
+    yardstick: str, difference: float, said: str, more: tuple[float, ...], seeds: str
+) -> None:
+    first = row(1, "focal+m", test_accuracies=(0.5, 0.52, 0.54, *more))
+    found = ranking(first, row(2, "mse+sgd"), row(3, "l1+sgd"))
+    found = replace(found, yardstick=yardstick, minimum_detectable_difference=difference)
+    said = said.replace("SEEDS", seeds).replace("SWEEPS", "80 of 100 sweeps")
+    assert said in sentences(found)
 
 
 def test_cells_for_people() -> None:
+    assert headers(WRITTEN) == (
+        *("rank", "combination", "test accuracy", "best", "P best", "ranks"),
+        *("lr", "batch size", "time"),
+    )
     assert [cells(WRITTEN, r) for r in WRITTEN.combinations] == [
         ("1", "focal+m", "52.00 ± 4.97 %", "yes", "1.00", "1", "0.013", "64", "42 s"),
         ("2", "mse+sgd", "52.00 %", "-", "-", "-", "0.013", "64", "42 s"),

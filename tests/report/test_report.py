@@ -14,14 +14,22 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from matplotlib.axes import Axes
+from matplotlib.lines import Line2D
+from matplotlib.patches import Rectangle
 
 from cifar_exp.comparison import Ranking
-from cifar_exp.comparison.statistics.survival import Point
+from cifar_exp.comparison.fairness import Condition
+from cifar_exp.comparison.statistics.anova import Source
+from cifar_exp.comparison.statistics.survival import Point, TimeToTarget
 from cifar_exp.comparison.time_to_target import timed, usual_target
 from cifar_exp.components.metrics.predictions import Predictions
 from cifar_exp.report import Evidence, write
 from cifar_exp.report.figures.colours import HUES, SHADES, colours, palette
-from cifar_exp.report.figures.order import differences, heat_map, seeds
+from cifar_exp.report.figures.order import best_shares, differences, heat_map, seeds
+from cifar_exp.report.figures.picture import Picture
+from cifar_exp.report.figures.training import learning_curves, reliability_diagrams
+from cifar_exp.report.figures.tuning import budget, cost, lr_response
 from tests.rankings import ranking, row
 
 TEXTS = ["ranking.csv", "ranking.json", "ranking.md", "report.html"]
@@ -43,6 +51,8 @@ RANKINGS = {
     ),
 }
 every_ranking = pytest.mark.parametrize("given", RANKINGS.values(), ids=RANKINGS.keys())
+HALF = 2.7764451052 * 2 / 3**0.5
+"""Of the interval of two alike rows, in points: t(0.975, 4) s / sqrt(3), s = 2 points pooled."""
 VOID = {"meta", "link", "br", "img", "hr", "input"}
 
 
@@ -84,6 +94,16 @@ class Page(HTMLParser):
 
     def all(self, tag: str) -> list[dict[str, str | None]]:
         return [attributes for name, attributes in self.elements if name == tag]
+
+
+def drawn(picture: Picture | None) -> list[Axes]:
+    assert picture is not None
+    return picture.figure.axes
+
+
+def points(line: Line2D) -> list[tuple[float, float]]:
+    across, up = np.asarray(line.get_xdata(), float), np.asarray(line.get_ydata(), float)
+    return list(zip(across.tolist(), up.tolist(), strict=True))
 
 
 def texts_of_svg(path: Path) -> list[str]:
@@ -162,7 +182,8 @@ def test_the_table_says_what_the_file_says(given: Ranking, tmp_path: Path) -> No
     _, *lines = Page(tmp_path / "report.html").tables["table-ranking"]
     assert len(lines) == len(document["combinations"])
     for line, held in zip(lines, document["combinations"], strict=True):
-        rank, name, mean, best, p_best, ranks, lr, batch_size, _ = line
+        rank, name, mean, best, p_best, ranks, lr, batch_size, time = line
+        assert time == "42 s"
         assert rank == ("-" if held["rank"] is None else str(held["rank"]))
         assert name == held["combination"]
         if held["mean"] is None:
@@ -181,6 +202,98 @@ def test_the_table_says_what_the_file_says(given: Ranking, tmp_path: Path) -> No
             assert {int(end) for end in ranks.split("-")} == {held["rank_low"], held["rank_high"]}
         assert float(lr) == pytest.approx(held["lr"], rel=0.05)
         assert batch_size == str(held["batch_size"])
+
+
+@pytest.mark.usefixtures("no_pictures")
+def test_every_cell_of_the_tables(tmp_path: Path) -> None:
+    first = row(
+        1,
+        "mse+sgd",
+        val_accuracy=0.81,
+        val_accuracy_confirmed=0.7925,
+        winners_curse=0.0175,
+        diverged=2,
+        failed=1,
+        lr_edge="low",
+        accuracy_lost_lr_third=0.013,
+        accuracy_lost_lr_times_3=0.042,
+        time_to_target=TimeToTarget(
+            trainings=3, reached=2, median_epochs=7.0, median_seconds=120.0
+        ),
+    )
+    second = row(2, "l1+sgd", seeds_failed=2, val_accuracy=0.7)
+    loss = Source(
+        source="loss",
+        sum_of_squares=0.2,
+        dof=2,
+        mean_square=0.1,
+        f=12.346,
+        p=0.00123,
+        omega_squared=0.625,
+    )
+    given = replace(
+        ranking(first, second, row(None, "bce+sgd")),
+        alpha=0.01,
+        rope=2.0,
+        target=0.756,
+        two_way=(loss, Source(source="residual", sum_of_squares=0.7, dof=7, mean_square=0.1)),
+        fairness=(
+            Condition(name="epochs", value="5"),
+            Condition(name="device", value="cpu", different={"l1+sgd": "cuda", "bce+sgd": "mps"}),
+        ),
+        definition={"dataset": "digits", "model": "seed_cnn", "epochs": "5"},
+    )
+    write(given, tmp_path)
+    page = Page(tmp_path / "report.html")
+    ranked = page.tables.pop("table-ranking")
+    assert [[line[1], line[3]] for line in ranked] == [
+        ["combination", "best"],
+        ["mse+sgd", "yes"],
+        ["l1+sgd", "-"],
+        ["bce+sgd", "-"],
+    ]
+    assert page.tables == {
+        "table-target": [
+            ["combination", "reached", "epochs", "seconds"],
+            ["mse+sgd", "2 of 3", "7", "2 min"],
+        ],
+        "table-variance": [
+            ["source", "share", "degrees of freedom", "F", "p"],
+            ["loss", "62.5 %", "2", "12.35", "0.0012"],
+            ["residual", "-", "7", "-", "-"],
+        ],
+        "table-tuning": [
+            [
+                *("combination", "best trial", "confirmed", "gap", "diverged"),
+                *("lr at edge", "lr / 3 loses", "lr x 3 loses"),
+            ],
+            ["mse+sgd", "81.00", "79.25", "+1.75", "2 of 6", "low", "1.3", "4.2"],
+            ["l1+sgd", "70.00", "-", "-", "0 of 6", "-", "-", "-"],
+        ],
+        "table-fairness": [
+            ["condition", "value", "the same for all"],
+            ["epochs", "5", "yes"],
+            ["device", "cpu", "no: cuda for l1+sgd, mps for bce+sgd"],
+        ],
+        "table-made": [
+            ["parameter", "value"],
+            ["dataset", "digits"],
+            ["model", "seed_cnn"],
+            ["epochs", "5"],
+            ["yardstick", "test_accuracy"],
+            ["alpha", "0.01"],
+            ["rope", "2"],
+        ],
+    }
+    assert "To 75.6 % validation accuracy: how many" in page.words
+    assert "By mean test accuracy over the confirmations (larger is better)" in page.words
+    # Three confirmations each that count, and two that failed.
+    counted = "3 combinations of loss and optimizer, 18 trials, 8 confirmations."
+    assert f"digits, seed_cnn, 5 epochs, {counted}" in page.words
+    swatches = [span["style"] for span in page.all("span")]
+    of_rows = [f"background:{HUES[place]}" for place in (2, 1, 0)]  # by their names' order
+    assert swatches == [*of_rows, of_rows[0], *of_rows[:2]]
+    assert [line.get("class") for line in page.all("tr")].count("best") == 3
 
 
 def test_the_same_ranking_gives_the_same_bytes(tmp_path: Path) -> None:
@@ -213,7 +326,11 @@ def test_names_are_escaped(tmp_path: Path) -> None:
 
 def test_what_is_not_there_is_said_in_one_line(tmp_path: Path) -> None:
     write(ranking(row(1, "mse+sgd")), tmp_path)
-    assert "No run has metrics of its epochs" in Page(tmp_path / "report.html").words
+    words = Page(tmp_path / "report.html").words
+    assert "No run has metrics of its epochs" in words
+    assert "No run has stored predictions" in words
+    assert "so the variance cannot be split" in words
+    assert "1 combination of loss and optimizer, 6 trials, 3 confirmations." in words
 
 
 def test_the_verdict_stands_first(tmp_path: Path) -> None:
@@ -221,28 +338,38 @@ def test_the_verdict_stands_first(tmp_path: Path) -> None:
     words = Page(tmp_path / "report.html").words
     said = "mse+sgd is first; not distinguishable from it at level 0.05: l1+sgd."
     assert words.index(said) < words.index("Ranking")
+    mean = f"The first has a mean test accuracy of 52.00 ± {HALF:.2f} % over 3 seeds."
+    assert f"{said} {mean} With 3 seeds for some, unequal spreads go unseen" in words
 
 
 def test_the_figure_of_seeds_shows_every_seed_mean_and_interval() -> None:
     given = ranking(row(1, "mse+sgd"), row(2, "l1+sgd"))
-    picture = seeds(given, palette(given))
-    assert picture is not None
-    [axes] = picture.figure.axes
+    [axes] = drawn(seeds(given, palette(given)))
     dots, mean, interval = axes.lines[:3]
     assert np.asarray(dots.get_xdata()) == pytest.approx([50.0, 52.0, 54.0])
     assert np.asarray(mean.get_xdata()) == pytest.approx([52.0])
-    # t(0.975, 4) s / sqrt(3), with s = 2 points pooled over two combinations of three seeds
-    half = 2.7764451052 * 2 / 3**0.5
-    assert np.asarray(interval.get_xdata()) == pytest.approx([52 - half, 52 + half])
+    assert np.asarray(interval.get_xdata()) == pytest.approx([52 - HALF, 52 + HALF])
     bottom, top = axes.get_ylim()
     assert bottom > top
     assert [label.get_text() for label in axes.get_yticklabels()] == ["1. mse+sgd", "2. l1+sgd"]
 
 
+def test_the_heat_map_shows_every_mean_in_its_place() -> None:
+    low = row(2, "l1+sgd")
+    high = row(1, "mse+adam", test_accuracies=(0.7, 0.72, 0.74), test_accuracy_mean=0.72)
+    axes, colour_bar = drawn(heat_map(ranking(high, low)))
+    [image] = axes.images
+    shown = np.ma.MaskedArray(image.get_array()).tolist()  # losses x optimizers, by name
+    assert shown == [[None, pytest.approx(52)], [pytest.approx(72), None]]
+    assert {text.get_text(): text.get_position() for text in axes.texts} == {
+        f"72.00\n± {HALF:.2f}": (0, 1),
+        f"52.00\n± {HALF:.2f}": (1, 0),
+    }
+    assert colour_bar.get_ylabel() == "test accuracy in %"
+
+
 def test_the_heat_map_frames_the_best_group() -> None:
-    picture = heat_map(SIXTY)
-    assert picture is not None
-    axes = picture.figure.axes[0]
+    axes = drawn(heat_map(SIXTY))[0]
     framed = {
         (round(p.get_x() + 0.48), round(p.get_y() + 0.47))  # type: ignore[attr-defined]
         for p in axes.patches
@@ -255,13 +382,37 @@ def test_the_heat_map_frames_the_best_group() -> None:
 
 
 def test_the_forest_shows_the_differences_of_the_file() -> None:
-    picture = differences(SIXTY)
-    assert picture is not None
-    [axes] = picture.figure.axes
+    [axes] = drawn(differences(SIXTY))
     shown = [
         np.asarray(line.get_xdata())[0] for line in axes.lines if line.get_marker() in ("o", "s")
     ]
     assert shown == pytest.approx([100 * (r.difference_to_best or 0) for r in SIXTY.combinations])
+
+
+def test_the_forest_shows_intervals_and_the_difference_that_does_not_matter() -> None:
+    given = replace(ranking(row(1, "mse+sgd"), row(2, "l1+sgd")), rope=1.5)
+    [axes] = drawn(differences(given))
+    margin = HALF * 2**0.5  # of a difference of two means; of two combinations Tukey's test is t's
+    _, interval, _ = (line for line in axes.lines if line.get_color() == "#0072b2")
+    assert points(interval) == [
+        pytest.approx((-margin, 1.0), rel=1e-5),
+        pytest.approx((margin, 1.0), rel=1e-5),
+    ]
+    [band] = axes.patches
+    assert isinstance(band, Rectangle)
+    assert (band.get_x(), band.get_width()) == (-1.5, 3.0)
+
+
+def test_the_bars_show_the_probabilities_of_being_best() -> None:
+    given = ranking(
+        row(1, "mse+sgd", test_accuracies=(0.51, 0.53, 0.55), test_accuracy_mean=0.53),
+        row(2, "l1+sgd"),
+    )
+    [axes] = drawn(best_shares(given, palette(given)))
+    widths = [bar.get_width() for bar in axes.patches if isinstance(bar, Rectangle)]
+    assert widths == [r.p_best for r in given.combinations]
+    assert [text.get_text() for text in axes.texts] == [f"{width:.2f}" for width in widths]
+    assert widths[0] > 0.6
 
 
 def test_colours_differ_and_do_not_depend_on_the_order() -> None:
@@ -291,6 +442,8 @@ def _curve(*accuracies: float) -> tuple[Point, ...]:
 def test_the_usual_target_is_what_half_of_the_combinations_reach() -> None:
     curves = {"a": [_curve(0.5, 0.8)], "b": [_curve(0.7567, 0.6)], "c": [_curve(0.3)], "d": []}
     assert usual_target(curves) == 0.756  # of b: the median of 0.8, 0.7567 and 0.3
+    assert usual_target({**curves, "e": [_curve(0.9)]}) == 0.756  # the lower of b's and a's
+    assert usual_target({"a": [_curve(0.623), _curve(0.9)]}) == 0.623  # half of its seeds
     assert usual_target({"d": []}) is None
 
 
@@ -310,19 +463,69 @@ def test_the_time_to_target_stands_in_the_file_and_on_the_page(tmp_path: Path) -
     assert lines == [["mse+sgd", "3 of 3", "2", "4 s"], ["l1+sgd", "0 of 3", "-", "-"]]
 
 
+TUNED = {"lr_response": ((0.1, 0.5), (0.2, 0.6)), "expected_best": (0.5, 0.6)}
+MEASURED = ranking(
+    row(1, "mse+sgd", **TUNED, metric_means={"test_ece": 0.12345}), row(2, "l1+adam", **TUNED)
+)
+SURE = Predictions(
+    label=np.array([0, 1], dtype=np.uint8),
+    predicted=np.array([0, 0], dtype=np.uint8),
+    confidence=np.array([0.9, 0.6], dtype=np.float32),
+)
+EVIDENCE = Evidence(
+    curves={name: [_curve(0.5, 0.8), _curve(0.1)] for name in ("mse+sgd", "l1+adam")},
+    predictions={name: [SURE] for name in ("mse+sgd", "l1+adam")},
+)
+
+
+def test_the_learning_curves_show_means_ranges_and_the_target() -> None:
+    given = replace(MEASURED, target=0.7)
+    [axes] = drawn(learning_curves(given, EVIDENCE.curves, palette(given)))
+    mean, _, target = axes.lines
+    assert points(mean) == [pytest.approx((1, 30)), pytest.approx((2, 80))]  # one ended early
+    assert list(np.asarray(target.get_ydata())) == [70, 70]
+    low, high = axes.collections[0].get_datalim(axes.transData).intervaly
+    assert (low, high) == pytest.approx((10, 80))
+
+
+def test_the_reliability_diagrams_show_accuracy_over_confidence() -> None:
+    first, second = drawn(reliability_diagrams(MEASURED, EVIDENCE, palette(MEASURED)))[:2]
+    _, seen = first.lines
+    assert points(seen) == [pytest.approx((0.6, 0.0)), pytest.approx((0.9, 1.0))]
+    shares = [bar.get_height() for bar in first.patches if isinstance(bar, Rectangle)]
+    # Of 15 bins, 0.6 is the upper edge of the ninth, and 0.9 in the fourteenth.
+    assert {place: share for place, share in enumerate(shares, start=1) if share} == {
+        9: 0.5,
+        14: 0.5,
+    }
+    assert (first.get_title(), second.get_title()) == ("mse+sgd\nECE 0.123", "l1+adam")
+
+
+def test_the_figures_of_tuning_show_rates_trials_and_cost() -> None:
+    colours = palette(MEASURED)
+    adam, sgd = drawn(lr_response(MEASURED, colours))
+    assert (adam.get_title(), sgd.get_title()) == ("adam", "sgd")
+    assert points(sgd.lines[0]) == [pytest.approx((0.1, 50)), pytest.approx((0.2, 60))]
+    [axes] = drawn(budget(MEASURED, colours))
+    assert points(axes.lines[0]) == [pytest.approx((1, 50)), pytest.approx((2, 60))]
+    [axes] = drawn(cost(MEASURED, colours))
+    assert points(axes.lines[0]) == [pytest.approx((41.6, 52))]
+
+
+@pytest.mark.parametrize(
+    ("yardstick", "better"), [("test_accuracy", "Higher"), ("test_nll", "Low")]
+)
+def test_the_figure_of_cost_says_what_is_better(yardstick: str, better: str) -> None:
+    smaller = yardstick == "test_nll"
+    given = replace(MEASURED, yardstick=yardstick, smaller_is_better=smaller)
+    picture = cost(given, palette(given))
+    assert picture is not None
+    assert picture.caption.startswith(better)
+    [axes] = picture.figure.axes
+    assert points(axes.lines[0]) == [pytest.approx((41.6, 0.52 if smaller else 52))]
+
+
 def test_evidence_is_drawn(tmp_path: Path) -> None:
-    tuned = {"lr_response": ((0.1, 0.5), (0.2, 0.6)), "expected_best": (0.5, 0.6)}
-    given = ranking(row(1, "mse+sgd", **tuned), row(2, "l1+adam", **tuned))
-    sure = Predictions(
-        label=np.array([0, 1], dtype=np.uint8),
-        predicted=np.array([0, 0], dtype=np.uint8),
-        confidence=np.array([0.9, 0.6], dtype=np.float32),
-    )
-    names = [r.combination for r in given.combinations]
-    evidence = Evidence(
-        curves={name: [_curve(0.5, 0.8)] for name in names},
-        predictions={name: [sure] for name in names},
-    )
-    files = {path.stem for path in write(given, tmp_path, evidence)}
+    files = {path.stem for path in write(MEASURED, tmp_path, EVIDENCE)}
     assert {"learning-curves", "lr-response", "budget", "cost", "reliability"} <= files
     assert "older versions stored none" not in Page(tmp_path / "report.html").words

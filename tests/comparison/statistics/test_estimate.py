@@ -38,6 +38,17 @@ def test_unlike_spreads_are_not_pooled() -> None:
     assert found.dofs.tolist() == [4.0, 4.0]
 
 
+@pytest.mark.parametrize(("p_value", "pooled"), [(0.07, False), (0.14, True)])
+def test_spreads_are_pooled_unless_their_p_value_is_below_a_tenth(
+    p_value: float, pooled: bool
+) -> None:
+    pattern = np.arange(-2.0, 3.0)
+    ratio = stats.f.isf(p_value / 2, 4, 4)  # of the variances, by the two-sided F test
+    found = estimate([list(pattern), list(ratio**0.5 * pattern)])
+    assert found.p_equal == pytest.approx(p_value, abs=0.015)
+    assert found.pooled is pooled
+
+
 def test_a_mute_group_among_unlike_ones_takes_the_pooled_variance() -> None:
     found = estimate([*UNLIKE, [0.3], [0.4, 0.4, 0.4]])
     squares = sum(np.var(group) * len(group) for group in UNLIKE)

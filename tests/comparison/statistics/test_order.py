@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -181,6 +182,22 @@ def test_minimum_detectable_difference_of_two_by_statsmodels(num_seeds: int) -> 
     expected = TTestIndPower().solve_power(nobs1=num_seeds, alpha=ALPHA, power=0.8)
     found = minimum_detectable_difference(_pooled(2, num_seeds, variance=0.25), ALPHA)
     assert found == pytest.approx(0.5 * expected, rel=1e-3)
+
+
+def test_minimum_detectable_difference_of_unequal_numbers_of_seeds_by_statsmodels() -> None:
+    expected = TTestIndPower().solve_power(nobs1=2, ratio=3, alpha=ALPHA, power=0.8)
+    two_and_six = replace(_pooled(2, 4, variance=0.25), sizes=np.array([2.0, 6.0]))
+    found = minimum_detectable_difference(two_and_six, ALPHA)
+    assert found == pytest.approx(0.5 * expected, rel=1e-3)
+
+
+def test_minimum_detectable_difference_with_own_spreads() -> None:
+    own = replace(_pooled(3, 5, variance=0.0), variances=np.array([1.0, 2.0, 6.0]), pooled=False)
+    found = minimum_detectable_difference(own, ALPHA)
+    assert found is not None
+    bound = stats.t.ppf(1 - ALPHA / 2 / 3 / 2, 8)  # half of alpha, three pairs, two sides
+    shift = found / (2 * 3.0 / 5) ** 0.5  # the mean of the variances
+    assert stats.nct.sf(bound, 8, shift) == pytest.approx(0.8)
 
 
 def test_minimum_detectable_difference_grows_with_the_number_of_combinations() -> None:
