@@ -141,7 +141,7 @@ def test_where_to_look_next(screen: Console, tracking_uri: str, lines: list[str]
     assert best_again.startswith("Best setting: cifar-exp train --dataset digits ")
     assert explanation == (
         "This repeats the best trial (seed 0) and its validation accuracy; seeds 1 to 5 were the "
-        "confirmations, which are scored on the test set"
+        "confirmations; only confirmations are scored on the test set"
     )
 
 
