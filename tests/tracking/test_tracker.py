@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import base64
+import itertools
 import json
 import multiprocessing
 import os
@@ -8,14 +9,17 @@ import socket
 import threading
 import time
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
 import sqlalchemy
+from mlflow.entities import Metric, Param
 
 from benchmarks.server import tracking_server
 from cifar_exp.components.datasets import Dataset
@@ -244,15 +248,34 @@ def test_runs_say_which_code_made_them(tracker: Tracker, open_trial: Open) -> No
     assert tags["mlflow.source.name"] == "cifar-exp"
 
 
-def test_more_than_mlflow_takes_at_once_is_all_written(tracker: Tracker, open_trial: Open) -> None:
-    """It takes 100 parameters and 1000 points a request."""
-    params = {f"p{number}": number for number in range(230)}
-    run = open_trial(**params)
-    assert tracker.records()[0].params == {name: str(value) for name, value in params.items()}
-    epochs = range(1, 702)
-    run.log_epochs([Point(epoch, 0, {"a": 1.0, "b": epoch / 1024}) for epoch in epochs])
-    history = tracker.client.get_metric_history(run.run_id, "b")
-    assert [(p.step, p.value) for p in history] == [(epoch, epoch / 1024) for epoch in epochs]
+class Noting:
+    """A client that takes note of the parameters and points of each request."""
+
+    def __init__(self) -> None:
+        self.params: list[list[Param]] = []
+        self.metrics: list[list[Metric]] = []
+
+    def log_batch(
+        self, run_id: str, metrics: Sequence[Metric] = (), params: Sequence[Param] = ()
+    ) -> None:
+        del run_id
+        self.params += [list(params)] if params else []
+        self.metrics += [list(metrics)] if metrics else []
+
+
+def test_no_request_is_larger_than_mlflow_takes() -> None:
+    client: Any = Noting()
+    info: Any = SimpleNamespace(run_id="it")
+    run = Run(client, info)
+    run.log_params({f"p{number}": number for number in range(230)})
+    run.log_epochs([Point(epoch, 7, {"a": 1.0, "b": epoch / 2}) for epoch in range(1, 702)])
+    assert [len(batch) for batch in client.params] == [100, 100, 30]
+    assert [len(batch) for batch in client.metrics] == [1000, 402]
+    params = [(p.key, p.value) for batch in client.params for p in batch]
+    assert params == [(f"p{number}", str(number)) for number in range(230)]
+    points = [(m.key, m.value, m.timestamp, m.step) for batch in client.metrics for m in batch]
+    both = ([("a", 1.0, 7, epoch), ("b", epoch / 2, 7, epoch)] for epoch in range(1, 702))
+    assert points == list(itertools.chain.from_iterable(both))
 
 
 def test_the_run_of_mlflow_run_is_taken_over_and_hidden_from_children(
@@ -271,6 +294,8 @@ def test_the_run_of_mlflow_run_is_taken_over_and_hidden_from_children(
     assert record.run_id == made.info.run_id
     assert record.params == {"epochs": "7", "model": "m"}  # MLflow refuses to change a parameter
     assert record.name == "tiny"
+    again = tracker.open_run("sweep", "tiny", tags={}, params={"model": "m"})
+    assert again.run_id == record.run_id  # that it has more parameters makes it no other run
 
 
 def test_without_mlflow_run_there_is_no_run_to_take_over(tracker: Tracker) -> None:
