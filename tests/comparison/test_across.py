@@ -94,7 +94,7 @@ def test_what_an_experiment_lacks_is_named() -> None:
     )
     found = across([experiment("one", 0.9, 0.8, 0.7), lost])
     assert found.left_out == ("c+sgd", "d+sgd")
-    assert any("Left out" in text for text in across_sentences(found))
+    assert any("Omitted" in text for text in across_sentences(found))
 
 
 def test_experiments_without_common_combinations_are_refused() -> None:
