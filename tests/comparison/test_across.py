@@ -123,9 +123,8 @@ def test_what_an_experiment_lacks_is_named() -> None:
     )
     found = across([experiment("one", 0.9, 0.8, 0.7), lost])
     assert found.left_out == ("c+sgd", "d+sgd")
-    assert (
-        "Left out, as some experiment has no whole result of them: c+sgd, d+sgd."
-    ) in across_sentences(found)
+    sentence = "Omitted, as some experiment has no complete result: c+sgd, d+sgd."
+    assert sentence in across_sentences(found)
 
 
 def test_experiments_without_common_combinations_are_refused() -> None:
