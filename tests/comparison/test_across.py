@@ -71,9 +71,9 @@ def test_all_that_is_said_of_two_experiments() -> None:
         "a+sgd has the best mean rank, 1.50 of 3, and is in the best group of 1 of 2 experiments.",
         "Agreement of the orders: Kendall's W 0.75 (1 is full agreement); rank correlation tau-b "
         "one and two +0.33.",
-        "Hold their place (one rank lies in the 90 % intervals of all experiments): c+sgd. "
+        "Keep their rank (one rank lies in the 90 % intervals of all experiments): c+sgd. "
         "Do not: a+sgd, b+sgd.",
-        "2 experiments are too few to compare mean ranks by a test; from 5 on there is one.",
+        "2 experiments are too few to test differences of mean ranks; the test needs 5.",
     ]
 
 
@@ -95,9 +95,8 @@ def test_mean_ranks_are_tested_from_five_experiments_on() -> None:
     assert few.p_equal_ranks is None
     # Five experiments agree on an order of three: of 6^5 ways to draw orders, 6 are such.
     assert enough.p_equal_ranks == pytest.approx(6 / 6**5)
-    assert (
-        "4 experiments are too few to compare mean ranks by a test; from 5 on there is one."
-    ) in across_sentences(few)
+    too_few = "4 experiments are too few to test differences of mean ranks; the test needs 5."
+    assert too_few in across_sentences(few)
     assert (  # 6 / 6^5 = 0.00077; of the mean ranks 1, 2 and 3, the second one is within 1.48
         "Friedman p = 0.00077; mean ranks differ at level 0.05 if they lie 1.48 apart (Nemenyi): "
         "not distinguishable from the first: b+sgd."
