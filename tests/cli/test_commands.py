@@ -10,14 +10,18 @@ import socket
 from pathlib import Path
 
 import pytest
+import tomli_w
 
 from cifar_exp.components.datasets import DATASETS
 from cifar_exp.components.losses import LOSSES
 from cifar_exp.components.models.networks import MODELS
 from cifar_exp.components.optimizers import OPTIMIZERS
+from cifar_exp.errors import BadInput, Unavailable
+from cifar_exp.system.signals import Terminated
 from cifar_exp.tracking import connect, read_records
 from tests import tiny
 from tests.command import Cli
+from tests.definitions import changed
 
 IN_A_STORE = pytest.mark.usefixtures("tracking_uri", "no_pictures")
 
@@ -49,6 +53,7 @@ def test_run_compare_and_train_the_best_again(
 
     output = tmp_path / "files"
     held = json.loads(cli("compare", "tiny", "--format", "json", "--output", output).out)
+    assert (held["yardstick"], held["alpha"], held["rope"]) == ("test_accuracy", 0.05, 0.5)
     best = held["combinations"][0]
     assert json.loads((output / "ranking.json").read_text()) == held
     rows = list(csv.DictReader(io.StringIO(cli("compare", "tiny", "--format", "csv").out)))
@@ -62,6 +67,8 @@ def test_run_compare_and_train_the_best_again(
         "report.html",
     ]
     assert (output / "figures" / "heat-map.png").stat().st_size > 1000
+    drawn = {path.stem for path in (output / "figures").iterdir()}
+    assert {"learning-curves", "reliability"} <= drawn  # of what is not in the ranking
 
     [line] = [line for line in ran.out.splitlines() if line.startswith("Best setting: ")]
     program, *command = shlex.split(line.removeprefix("Best setting: "))
@@ -128,9 +135,10 @@ def test_a_store_that_cannot_be_written_is_told_of_before_the_data_is_read(
 @IN_A_STORE
 def test_compare_by_another_yardstick(cli: Cli, definition: Path) -> None:
     cli("run", definition, "--trials", 1, "--workers", 1)
-    options = ("--yardstick", "test_nll", "--alpha", 0.1, "--rope", 2)
+    options = ("--yardstick", "test_nll", "--alpha", 0.1, "--rope", 2, "--target", 40)
     held = json.loads(cli("compare", "tiny", "--format", "json", *options).out)
     assert (held["yardstick"], held["alpha"], held["rope"]) == ("test_nll", 0.1, 2.0)
+    assert held["target"] == 0.4
     means = [row["metric_means"]["test_nll"] for row in held["combinations"]]
     assert means == sorted(means)
     assert "test NLL" in cli("compare", "tiny", *options).out
@@ -452,6 +460,44 @@ def test_a_storage_that_cannot_be_used_starts_no_sweep(
     assert shown.code == 3
     assert "/proc/none/optuna.db cannot be written" in shown.last
     assert read_records(connect(tracking_uri), "tiny") == []
+
+
+@pytest.mark.parametrize(
+    ("error", "code", "sentence"),
+    [
+        (BadInput("no such thing"), 2, "no such thing"),
+        (Unavailable("no disk"), 3, "no disk"),
+        (RuntimeError("torn\nsecond line"), 3, "RuntimeError: torn (--debug shows where)"),
+        (KeyboardInterrupt(), 130, "interrupted; the same command goes on from here"),
+        (Terminated(), 143, "terminated; the same command goes on from here"),
+    ],
+)
+def test_every_end_has_its_code_and_sentence(
+    cli: Cli,
+    monkeypatch: pytest.MonkeyPatch,
+    error: BaseException,
+    code: int,
+    sentence: str,
+) -> None:
+    def fail(*_: object) -> None:
+        raise error
+
+    monkeypatch.setattr("cifar_exp.cli.console.print_components", fail)
+    shown = cli("list", "losses")
+    assert (shown.code, shown.out, shown.err.strip()) == (code, "", sentence)
+
+
+@pytest.mark.parametrize(("trials", "code"), [(2495, 3), (2496, 2)])
+def test_ten_thousand_trainings_start_unasked_and_no_more(
+    cli: Cli, here: Path, trials: int, code: int
+) -> None:
+    """Four combinations of so many trials and 5 seeds; one that starts finds no store."""
+    file = here / "large.toml"
+    file.write_text(tomli_w.dumps(changed({"confirm/seeds": 5})), encoding="utf-8")
+    shown = cli("run", file, "--trials", trials, "--storage", "sqlite:////proc/none/optuna.db")
+    assert shown.code == code
+    asked = f"{file}: 10004 trainings are more than the 10000 that start unasked; "
+    assert shown.last.startswith(asked) is (code == 2)
 
 
 def test_debug_shows_the_traceback_before_the_sentence(cli: Cli, here: Path) -> None:
