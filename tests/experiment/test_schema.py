@@ -17,7 +17,6 @@ from cifar_exp.components.losses import LOSSES
 from cifar_exp.components.models.networks import MODELS
 from cifar_exp.components.optimizers import OPTIMIZERS
 from cifar_exp.components.settings import Settings
-from cifar_exp.components.validation import DefinitionError
 from cifar_exp.experiment import read_document
 from cifar_exp.experiment.schema import main
 from tests.definitions import RANGE, WRONG, Wrong, changed, every_shipped_one
@@ -75,10 +74,7 @@ def test_shipped_definitions_name_the_schema(path: Path) -> None:
 
 @pytest.mark.parametrize("wrong", VISIBLE.values(), ids=VISIBLE.keys())
 def test_refuses_what_the_models_refuse(wrong: Wrong) -> None:
-    document = changed(wrong.changes)
-    with pytest.raises(DefinitionError):
-        read_document(document, "a.toml")
-    assert not accepts(document)
+    assert not accepts(changed(wrong.changes))
 
 
 RIGHT: dict[str, dict[str, Any]] = {

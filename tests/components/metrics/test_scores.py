@@ -104,3 +104,24 @@ def test_scores_are_named_as_in_mlflow() -> None:
     scores = tiny.scores(accuracy=0.75)
     expected = {f"test_{name}": 0.5 for name in METRICS} | {"test_accuracy": 0.75}
     assert scores.named("test_") == expected
+
+
+@pytest.mark.parametrize("name", sorted(METRICS))
+def test_which_way_is_better_and_what_is_a_share(name: str) -> None:
+    logits, labels = 20 * torch.eye(10), torch.arange(10)
+    right, wrong = (
+        examine(logits, given, LOSSES["cross_entropy"]()).scores.values[name]
+        for given in (labels, labels.roll(1))
+    )
+    metric = METRICS[name]
+    assert right != wrong
+    assert metric.smaller_is_better == (right < wrong)
+    if name in {"accuracy", "top5", "macro_f1"}:
+        shown = (metric.text(0.123), metric.unit, metric.difference(0.123))
+        assert shown == ("12.30", " %", "12.30 points")
+    else:
+        assert (metric.text(0.123), metric.unit, metric.difference(0.123)) == (
+            "0.1230",
+            "",
+            "0.1230",
+        )
