@@ -282,6 +282,7 @@ def test_csv_is_read_back() -> None:
     assert list(first)[: len(FIELDS)] == FIELDS
     assert [float(value) for value in first["test_accuracies"].split()] == [0.5, 0.52, 0.54]
     assert first["settings"] == "loss.gamma=1.5 optimizer.momentum=0.9"
+    assert first.keys().isdisjoint({"trial_results", "confirmation_results", "lr_response"})
     assert (float(first["lr"]), int(first["batch_size"])) == (0.0125, 64)
     assert (second["rank"], second["test_accuracy_std"]) == ("2", "")
     assert (last["rank"], last["combination"], last["test_accuracy_mean"]) == ("", "l1+sgd", "")

@@ -366,6 +366,15 @@ def test_the_heat_map_shows_every_mean_in_its_place() -> None:
         f"52.00\n± {HALF:.2f}": (1, 0),
     }
     assert colour_bar.get_ylabel() == "test accuracy in %"
+    # Lighter is better, and dark letters stand on what is light.
+    assert image.get_cmap().name == "cividis"
+    letters = {text.get_text()[:2]: text.get_color() for text in axes.texts}
+    assert letters == {"72": "k", "52": "w"}
+    errors = replace(ranking(high, low), yardstick="test_nll", smaller_is_better=True)
+    axes, _ = drawn(heat_map(errors))
+    assert axes.images[0].get_cmap().name == "cividis_r"
+    letters = {text.get_text()[:4]: text.get_color() for text in axes.texts}
+    assert letters == {"0.72": "w", "0.52": "k"}
 
 
 def test_the_heat_map_frames_the_best_group() -> None:
@@ -429,7 +438,9 @@ def test_in_a_crowd_only_the_best_group_stands_out() -> None:
     assert len({crowd.marker(name) for name in crowd.standing_out}) == len(crowd.standing_out)
     assert SIXTY.combinations[0].combination in crowd.standing_out
     assert SIXTY.combinations[-1].combination not in crowd.standing_out
-    assert not palette(ranking(row(1, "mse+sgd"))).crowded
+    worst = row(7, "l1+sgd", test_accuracies=(0.1, 0.12, 0.14), test_accuracy_mean=0.12)
+    seven = ranking(*(row(n, f"loss_{n}+sgd") for n in range(1, 7)), worst)
+    assert not palette(seven).crowded  # there are as many markers
 
 
 def _curve(*accuracies: float) -> tuple[Point, ...]:
