@@ -468,8 +468,8 @@ def test_a_storage_that_cannot_be_used_starts_no_sweep(
         (BadInput("no such thing"), 2, "no such thing"),
         (Unavailable("no disk"), 3, "no disk"),
         (RuntimeError("torn\nsecond line"), 3, "RuntimeError: torn (--debug shows where)"),
-        (KeyboardInterrupt(), 130, "interrupted; the same command goes on from here"),
-        (Terminated(), 143, "terminated; the same command goes on from here"),
+        (KeyboardInterrupt(), 130, "interrupted; run the same command again to resume"),
+        (Terminated(), 143, "terminated; run the same command again to resume"),
     ],
 )
 def test_every_end_has_its_code_and_sentence(
@@ -496,7 +496,7 @@ def test_ten_thousand_trainings_start_unasked_and_no_more(
     file.write_text(tomli_w.dumps(changed({"confirm/seeds": 5})), encoding="utf-8")
     shown = cli("run", file, "--trials", trials, "--storage", "sqlite:////proc/none/optuna.db")
     assert shown.code == code
-    asked = f"{file}: 10004 trainings are more than the 10000 that start unasked; "
+    asked = f"{file}: 10004 trainings, and more than 10000 need --yes; "
     assert shown.last.startswith(asked) is (code == 2)
 
 
