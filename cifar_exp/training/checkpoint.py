@@ -167,11 +167,6 @@ class CheckpointFile:
         self._next = now + max(SECONDS_BETWEEN, (now - begun) / MOST_SHARE)
         return True
 
-    def remove(self) -> None:
-        """Delete the checkpoint, and what a killed process has left of the next one."""
-        for path in (self.path, _temporary(self.path)):
-            path.unlink(missing_ok=True)
-
     def warn(self, error: Exception) -> None:
         """Say why the checkpoint is not used."""
         reason = str(error).strip().partition("\n")[0]
