@@ -17,6 +17,7 @@ from cifar_exp.experiment import TrialConfig
 from cifar_exp.training import checkpoint, loop
 from cifar_exp.training.checkpoint import Checkpoint, CheckpointFile, key_of
 from cifar_exp.training.loop import EpochMetrics
+from cifar_exp.training.network_file import save_network
 from cifar_exp.training.trainer import Group, Outcome, Step, Training, train, train_group
 from tests import tiny
 
@@ -62,12 +63,20 @@ def test_the_network_is_handed_over_as_it_was_scored(
     training = Training(name="it", config=config, checkpoint="it", test=True)
     told, outcome = finished(training, data, tmp_path, [True] * 3)
     network = network_of(outcome)
-    assert not network.training
     scored = loop.evaluate(network, config.loss_settings, data.test, precision)
     assert outcome.tested is not None
     assert outcome.tested.scores == scored.scores
     assert (outcome.state, outcome.epochs, outcome.reason) == ("COMPLETE", 3, None)
     assert outcome.val_accuracy == told[-1].val.accuracy
+
+
+def test_a_network_is_saved_for_evaluation_and_stays_as_it_is(tmp_path: Path) -> None:
+    network = torch.nn.Sequential(torch.nn.Linear(2, 2), torch.nn.Dropout()).train()
+    save_network(network, tmp_path / "network.pth")
+    saved = torch.load(tmp_path / "network.pth", weights_only=False)
+    assert {layer.training for layer in saved.modules()} == {False}
+    assert {layer.training for layer in network.modules()} == {True}
+    assert all(map(torch.equal, saved.state_dict().values(), network.state_dict().values()))
 
 
 @pytest.mark.parametrize("kept", [0, 2])
