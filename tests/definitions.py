@@ -152,8 +152,8 @@ WRONG: dict[str, Wrong] = {
         )
         for name in ("folder", "cifar10", "cifar100")
         for path, says in (
-            ("a\0b", "should be a path, which has no null character"),
-            ("~nobody-here/images", "begins with a user who has no home here"),
+            ("a\0b", "should be a path without null characters"),
+            ("~nobody-here/images", "begins with the name of an unknown user"),
         )
     },
     "list for dataset type": Wrong({"dataset": {"type": ["digits"]}}, ("dataset.type: unknown",)),

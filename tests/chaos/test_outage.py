@@ -161,10 +161,11 @@ def assert_a_model_loads(uri: str, images: Path) -> None:
     [run] = client.search_runs(["1"], "tags.kind = 'confirmation'", max_results=1)
     assert run.outputs is not None
     [output] = run.outputs.model_outputs
-    mlflow.set_tracking_uri(uri)
     test = tiny.dataset(images).test.images
-    by_id = mlflow.pytorch.load_model(f"models:/{output.model_id}")
-    by_run = mlflow.pytorch.load_model(f"runs:/{run.info.run_id}/model")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("MLFLOW_TRACKING_URI", uri)
+        by_id = mlflow.pytorch.load_model(f"models:/{output.model_id}")
+        by_run = mlflow.pytorch.load_model(f"runs:/{run.info.run_id}/model")
     assert by_id(test).shape == (len(test), 3)
     assert torch.equal(by_id(test), by_run(test))
 

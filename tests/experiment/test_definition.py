@@ -163,7 +163,7 @@ NO_TOML: dict[str, tuple[str | bytes, str]] = {
     "Latin 1": ('name = "é"'.encode("latin-1"), UTF_8),
     "UTF-16": ('name = "a"'.encode("utf-16"), UTF_8),
     "a program": (b"\x7fELF\x02\x01\x01" + bytes(range(256)), UTF_8),
-    "too many letters": ("#" * (2**18 + 1), "it has more than 262144 letters"),
+    "too many letters": ("#" * (2**18 + 1), "it has more than 262144 characters"),
     "too many dots": ("\n# " + 201 * ".", "line 2 has more than 200 dots"),
 }
 

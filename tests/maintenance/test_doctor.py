@@ -230,7 +230,7 @@ def test_a_run_that_nothing_can_take_is_named() -> None:
     """A trial without its combination, and a combination without its sweep."""
     combination = replace(records.combination("a+b"), combination_id="x")
     for left, name in ((trial(0), "trial a+b #0"), (combination, "combination a+b")):
-        taken_up = "the next sweep of its definition takes it up"
+        taken_up = "the next sweep of its definition moves it"
         assert sentences([left]) == [f"{name} is under a deleted run: {taken_up}"]
 
 

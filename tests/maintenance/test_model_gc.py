@@ -87,7 +87,6 @@ def test_a_model_in_the_registry_stays(bench: Bench, images: Path) -> None:
     ]
     outputs = client.get_run(unused.run_id).outputs
     assert outputs is not None
-    mlflow.set_tracking_uri(bench.tracking_uri)
     mlflow.register_model(f"models:/{outputs.model_outputs[0].model_id}", "chosen")
     assert model_gc.collect("tiny", bench.tracking_uri, dry_run=False).models == 1  # the other one
     assert mlflow.pytorch.load_model("models:/chosen/1") is not None
