@@ -121,6 +121,7 @@ def first(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return kept
 
 
+@pytest.mark.chaos
 def test_a_comparison_of_a_large_store(first: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(comparison, "write_first", lambda store, *_: shutil.copy(first, store))
     seconds, growth = comparison.measure(combinations=2, trials=2, seeds=1, runs=1)
@@ -196,6 +197,7 @@ def test_resident_memory_counts_what_is_allocated_as_private() -> None:
 
 
 @linux
+@pytest.mark.chaos
 def test_the_memory_of_the_trainers_of_a_sweep() -> None:
     with own_folder() as folder:
         data = datasets.load(synthetic.Synthetic(counts=(300, 100, 100)))
@@ -316,6 +318,7 @@ def long_definition(images: Path, pruner: str) -> str:
     )
 
 
+@pytest.mark.chaos
 @pytest.mark.parametrize("pruner", pruning.PRUNERS)
 def test_a_replay_prunes_what_a_sweep_with_that_pruner_does(
     unpruned: str, images: Path, data: Dataset, tmp_path: Path, pruner: str
@@ -348,6 +351,7 @@ def test_a_precision_is_judged_by_the_paired_interval() -> None:
     assert not precision.judge("mse", fp32, [a + 0.05 + a / 100 for a in fp32]).within_spread
 
 
+@pytest.mark.chaos
 def test_a_study_of_precision(images: Path, capsys: pytest.CaptureFixture[str]) -> None:
     choice = experiment.read(tiny.definition(images)).dataset
     verdicts = precision.study(choice, epochs=1, batch_size=16, lr=1e-3, seeds=2, processes=1)

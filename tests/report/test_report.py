@@ -8,7 +8,7 @@ import json
 import struct
 import warnings
 import xml.etree.ElementTree as ET
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -50,7 +50,6 @@ RANKINGS = {
         row(1, "mse+sgd", test_accuracies=(1.0, 1.0), test_accuracy_std=0.0)
     ),
 }
-every_ranking = pytest.mark.parametrize("given", RANKINGS.values(), ids=RANKINGS.keys())
 HALF = 2.7764451052 * 2 / 3**0.5
 """Of the interval of two alike rows, in points: t(0.975, 4) s / sqrt(3), s = 2 points pooled."""
 VOID = {"meta", "link", "br", "img", "hr", "input"}
@@ -111,12 +110,26 @@ def texts_of_svg(path: Path) -> list[str]:
     return ["".join(text.itertext()).strip() for text in texts]
 
 
-@every_ranking
-def test_files(given: Ranking, tmp_path: Path) -> None:
+@dataclass(frozen=True)
+class Written:
+    """A ranking, and the files that it was written to."""
+
+    ranking: Ranking
+    folder: Path
+    paths: list[Path]
+
+
+@pytest.fixture(scope="module", params=list(RANKINGS.values()), ids=list(RANKINGS))
+def written(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Written:
+    """Each of the rankings, written once for all tests."""
+    folder = tmp_path_factory.mktemp("written") / "new" / "folder"
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        paths = write(given, tmp_path / "new" / "folder")
-    folder = tmp_path / "new" / "folder"
+        return Written(request.param, folder, write(request.param, folder))
+
+
+def test_files(written: Written) -> None:
+    folder, paths = written.folder, written.paths
     assert [path.name for path in paths if path.parent == folder] == TEXTS
     figures = [path for path in paths if path.parent == folder / "figures"]
     assert sorted(folder.rglob("*.*")) == paths
@@ -125,7 +138,7 @@ def test_files(given: Ranking, tmp_path: Path) -> None:
     }
     for path in figures:
         _check_figure(path)
-    _check_texts(given, folder)
+    _check_texts(written.ranking, folder)
 
 
 def _check_figure(path: Path) -> None:
@@ -153,10 +166,8 @@ def _check_texts(given: Ranking, folder: Path) -> None:
         assert [text for text in texts if "+" in text] == ranked
 
 
-@every_ranking
-def test_the_page_stands_alone(given: Ranking, tmp_path: Path) -> None:
-    write(given, tmp_path)
-    page = Page(tmp_path / "report.html")
+def test_the_page_stands_alone(written: Written) -> None:
+    page = Page(written.folder / "report.html")
     assert page.all("html")[0]["lang"] == "en"
     assert not {"script", "iframe", "object", "img"} & {tag for tag, _ in page.elements}
     ids = [attributes["id"] for _, attributes in page.elements if "id" in attributes]
@@ -170,16 +181,14 @@ def test_the_page_stands_alone(given: Ranking, tmp_path: Path) -> None:
         assert svg["role"] == "img"
         assert svg["aria-labelledby"] in ids
     assert len(page.all("caption")) == len(page.all("table"))
-    text = (tmp_path / "report.html").read_text(encoding="utf-8")
+    text = (written.folder / "report.html").read_text(encoding="utf-8")
     assert "@import" not in text
     assert len(text) < 3_000_000
 
 
-@every_ranking
-def test_the_table_says_what_the_file_says(given: Ranking, tmp_path: Path) -> None:
-    write(given, tmp_path)
-    document = json.loads((tmp_path / "ranking.json").read_text(encoding="utf-8"))
-    _, *lines = Page(tmp_path / "report.html").tables["table-ranking"]
+def test_the_table_says_what_the_file_says(written: Written) -> None:
+    document = json.loads((written.folder / "ranking.json").read_text(encoding="utf-8"))
+    _, *lines = Page(written.folder / "report.html").tables["table-ranking"]
     assert len(lines) == len(document["combinations"])
     for line, held in zip(lines, document["combinations"], strict=True):
         rank, name, mean, best, p_best, ranks, lr, batch_size, time = line

@@ -322,13 +322,8 @@ def test_the_order_of_the_definition_changes_no_training(
     assert other_bench.results() == bench.results()
 
 
-@pytest.mark.parametrize("pruner", ["median", "hyperband"])
 def test_a_trial_that_goes_on_from_its_checkpoint_is_pruned_alike(
-    bench: Bench,
-    images: Path,
-    other_bench: Bench,
-    monkeypatch: pytest.MonkeyPatch,
-    pruner: str,
+    bench: Bench, images: Path, other_bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Even where the study is lost: what the pruner knew follows from MLflow's epochs."""
 
@@ -336,7 +331,7 @@ def test_a_trial_that_goes_on_from_its_checkpoint_is_pruned_alike(
         if (event.training, event.epoch) == ("trial 4", 4):
             raise KeyboardInterrupt
 
-    search = tiny_search("tpe", pruner).replace("trials = 3", "trials = 6")
+    search = tiny_search("tpe", "hyperband").replace("trials = 3", "trials = 6")
     definition = tiny.definition(images, losses="mse = {}", epochs="5", search=search)
     monkeypatch.setattr(checkpoint, "SECONDS_BETWEEN", 0.0)
     monkeypatch.setattr(checkpoint, "MOST_SHARE", math.inf)

@@ -357,25 +357,30 @@ LOAD = """
 import json, sys
 sys.modules["cifar_exp"] = None  # the artifact must load where the package is not installed
 import mlflow, numpy as np, torch
-model = mlflow.pytorch.load_model(f"models:/{sys.argv[1]}")
-images, labels = np.load(sys.argv[2]), np.load(sys.argv[3])
-with torch.no_grad():
-    logits = model(torch.from_numpy(images))
-print(json.dumps((logits.argmax(1).numpy() == labels).mean()))
+images, labels, *model_ids = sys.argv[1:]
+for model_id in model_ids:
+    model = mlflow.pytorch.load_model(f"models:/{model_id}")
+    with torch.no_grad():
+        logits = model(torch.from_numpy(np.load(images)))
+    print(json.dumps((logits.argmax(1).numpy() == np.load(labels)).mean()))
 """
 
 
-@pytest.mark.parametrize("model", ["seed_cnn_relu", "torchvision:squeezenet1_1"])
-def test_the_stored_model_reproduces_the_validation_accuracy_in_a_fresh_process(
-    config: TrialConfig, tracker: Tracker, open_run: Open, tmp_path: Path, model: str
+def test_stored_models_reproduce_their_validation_accuracy_in_a_fresh_process(
+    config: TrialConfig, tracker: Tracker, open_run: Open, tmp_path: Path
 ) -> None:
     data = tiny.dataset(tiny.write_images(tmp_path / "images", size=32))
-    chosen = config.model_copy(update={"model": model, "epochs": 1})
-    outcome = train_recorded(chosen, data, open_run(chosen))
-    [model_id] = stored(tracker)
+    accuracies = {}
+    for model in ("seed_cnn_relu", "torchvision:squeezenet1_1"):
+        chosen = config.model_copy(update={"model": model, "epochs": 1})
+        run = open_run(chosen)
+        outcome = train_recorded(chosen, data, run)
+        outputs = tracker.client.get_run(run.run_id).outputs
+        assert outputs is not None
+        accuracies[outputs.model_outputs[0].model_id] = outcome.val_accuracy
     np.save(tmp_path / "images.npy", data.val.images.numpy())
     np.save(tmp_path / "labels.npy", data.val.labels.numpy())
-    arguments = [model_id, str(tmp_path / "images.npy"), str(tmp_path / "labels.npy")]
+    arguments = [str(tmp_path / "images.npy"), str(tmp_path / "labels.npy"), *accuracies]
     shown = subprocess.run(
         [sys.executable, "-c", LOAD, *arguments],
         capture_output=True,
@@ -383,7 +388,7 @@ def test_the_stored_model_reproduces_the_validation_accuracy_in_a_fresh_process(
         check=True,
         env={**os.environ, "MLFLOW_TRACKING_URI": tracker.uri},
     )
-    assert json.loads(shown.stdout) == outcome.val_accuracy
+    assert [json.loads(line) for line in shown.stdout.splitlines()] == [*accuracies.values()]
 
 
 def test_the_stored_model_says_what_it_takes_and_needs(
