@@ -9,7 +9,7 @@ import signal
 import sqlite3
 import sys
 from collections.abc import Iterator
-from contextlib import chdir
+from contextlib import chdir, closing
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -125,6 +125,45 @@ def bench(tracking_uri: str, storage_url: str, data: Dataset, no_pictures: None)
 
     del data, no_pictures  # decoded once for all; not drawn at all
     return Bench(tracking_uri, storage_url)
+
+
+@pytest.fixture(scope="session")
+def finished_sweep(
+    tmp_path_factory: pytest.TempPathFactory, store_template: Path, images: Path, data: Dataset
+) -> Path:
+    """The folder of a finished sweep of `tiny.definition`, made once for all tests."""
+    from cifar_exp.report import files
+    from tests.bench import Bench
+
+    def fill(folder: Path) -> None:
+        shutil.copy(store_template, folder)
+        stores = [f"sqlite:///{folder / name}" for name in ("mlflow.db", "optuna.db")]
+        with chdir(folder), pytest.MonkeyPatch.context() as patch:
+            patch.setattr(files, "store", lambda *_: "")
+            Bench(*stores).run(tiny.definition(images))
+        for name in ("mlflow.db", "optuna.db"):
+            sqlite3.connect(folder / name).execute("PRAGMA wal_checkpoint(TRUNCATE)")
+
+    del data  # decoded once for all
+    return once(tmp_path_factory, "finished", fill)
+
+
+@pytest.fixture
+def swept(bench: Bench, finished_sweep: Path, tmp_path: Path) -> None:
+    """Let the stores of the bench hold a finished sweep of `tiny.definition`."""
+    del bench  # its empty stores are replaced
+    shutil.copytree(finished_sweep, tmp_path, dirs_exist_ok=True)
+    columns = {
+        "experiments": "artifact_location",
+        "runs": "artifact_uri",
+        "logged_models": "artifact_location",
+    }
+    with closing(sqlite3.connect(tmp_path / "mlflow.db")) as database, database:
+        for table, column in columns.items():
+            database.execute(
+                f"UPDATE {table} SET {column} = replace({column}, ?, ?)",
+                (str(finished_sweep), str(tmp_path)),
+            )
 
 
 @pytest.fixture

@@ -84,8 +84,9 @@ def test_the_range_of_the_learning_rate_is_recorded_and_stays(bench: Bench, imag
     assert (run.params["lr_low"], run.params["lr_high"]) == ("0.01", "1.0")
 
 
+@pytest.mark.usefixtures("swept")
 def test_the_conditions_of_a_real_sweep_are_the_same_for_all(bench: Bench, images: Path) -> None:
-    ranking = bench.run(tiny.definition(images))
+    ranking = bench.ranking()
     held = {condition.name: condition for condition in ranking.fairness}
     assert all(condition.same for condition in ranking.fairness)
     assert (held["trials"].value, held["confirmation seeds"].value) == ("3", "1, 2")
@@ -93,8 +94,8 @@ def test_the_conditions_of_a_real_sweep_are_the_same_for_all(bench: Bench, image
     assert held.keys() >= {"epochs", "precision", "device", "threads", "tuning seed", "torch"}
 
 
-def test_only_confirmations_see_the_test_set_on_fresh_seeds(bench: Bench, images: Path) -> None:
-    bench.run(tiny.definition(images))
+@pytest.mark.usefixtures("swept")
+def test_only_confirmations_see_the_test_set_on_fresh_seeds(bench: Bench) -> None:
     trials, confirmations = bench.records("trial"), bench.records("confirmation")
     assert not [r for r in trials if any(name.startswith("test") for name in r.metrics)]
     scores = {f"test_{name}" for name in SCORES}
@@ -103,8 +104,8 @@ def test_only_confirmations_see_the_test_set_on_fresh_seeds(bench: Bench, images
     assert {r.params["seed"] for r in confirmations} == {"1", "2"}
 
 
-def test_the_predictions_of_a_confirmation_give_its_scores(bench: Bench, images: Path) -> None:
-    bench.run(tiny.definition(images))
+@pytest.mark.usefixtures("swept")
+def test_the_predictions_of_a_confirmation_give_its_scores(bench: Bench) -> None:
     client = connect(bench.tracking_uri)
     for record in bench.records("confirmation"):
         predictions = read_predictions(client, record.run_id)
@@ -122,8 +123,8 @@ def test_the_predictions_of_a_confirmation_give_its_scores(bench: Bench, images:
         assert "predictions.npz" not in [a.path for a in client.list_artifacts(record.run_id)]
 
 
-def test_the_setting_confirmed_is_that_of_the_best_trial(bench: Bench, images: Path) -> None:
-    bench.run(tiny.definition(images))
+@pytest.mark.usefixtures("swept")
+def test_the_setting_confirmed_is_that_of_the_best_trial(bench: Bench) -> None:
     for name in ("cross_entropy+sgd", "mse+sgd"):
         trials = [r for r in bench.records("trial") if r.combination == name]
         best = max(trials, key=lambda r: (r.metrics["val_accuracy"], -(r.number or 0)))
@@ -168,13 +169,14 @@ def test_the_sweeps_run_holds_the_definition_and_the_comparison(
     }
 
 
+@pytest.mark.usefixtures("swept")
 def test_the_same_sweep_again_repeats_nothing_and_starts_no_worker(
     bench: Bench, images: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def refuse(*_: object) -> None:
         raise AssertionError("there is nothing to train")
 
-    first = bench.run(tiny.definition(images))
+    first = bench.ranking()
     before = {record.run_id for record in bench.records()}
     monkeypatch.setattr(TrainerProcess, "__init__", refuse)
     second = bench.run(tiny.definition(images), workers=2, inline=False)
@@ -184,10 +186,10 @@ def test_the_same_sweep_again_repeats_nothing_and_starts_no_worker(
     assert all(event.kept for event in bench.events)
 
 
+@pytest.mark.usefixtures("swept")
 def test_lost_studies_are_made_anew_where_nothing_is_left_to_train(
     bench: Bench, images: Path
 ) -> None:
-    bench.run(tiny.definition(images))
     held = {study.study_name: [t.value for t in study.trials] for study in studies(bench)}
     for name in held:
         optuna.delete_study(study_name=name, storage=bench.storage_url)
@@ -220,8 +222,8 @@ def test_confirmations_without_a_trial_to_confirm_are_told_of(bench: Bench, imag
         ]
 
 
+@pytest.mark.usefixtures("swept")
 def test_more_trials_and_seeds_add_to_what_is_there(bench: Bench, images: Path) -> None:
-    bench.run(tiny.definition(images))
     before = {r.run_id for r in bench.trainings()}
     more = (
         tiny.definition(images)
@@ -238,26 +240,27 @@ def test_more_trials_and_seeds_add_to_what_is_there(bench: Bench, images: Path) 
     assert {r.parent for r in bench.records("trial")} == parents
 
 
+@pytest.mark.usefixtures("swept")
 def test_more_trials_end_where_a_sweep_of_that_size_does(
     bench: Bench, images: Path, other_bench: Bench
 ) -> None:
     more = tiny.definition(images).replace("trials = 3", "trials = 5")
-    bench.run(tiny.definition(images))
     grown = scores(bench.run(more))
     assert scores(other_bench.run(more)) == grown
 
 
+@pytest.mark.usefixtures("swept")
 def test_fewer_trials_are_ranked_as_if_the_others_had_not_been(bench: Bench, images: Path) -> None:
     small = tiny.definition(images)
-    first = bench.run(small)
+    first = bench.ranking()
     bench.run(small.replace("trials = 3", "trials = 5"))
     again = bench.run(small)
     assert scores(again) == scores(first)
     assert [row.trials for row in again.combinations] == [3, 3]
 
 
+@pytest.mark.usefixtures("swept")
 def test_a_new_loss_tunes_its_own_combinations_alone(bench: Bench, images: Path) -> None:
-    bench.run(tiny.definition(images))
     before = {record.run_id for record in bench.records("trial")}
     wider = tiny.definition(images, losses="cross_entropy = {}\nmse = {}\nbrier = {}")
     ranking = bench.run(wider)
@@ -266,10 +269,10 @@ def test_a_new_loss_tunes_its_own_combinations_alone(bench: Bench, images: Path)
     assert {record.combination for record in new} == {"brier+sgd"}
 
 
+@pytest.mark.usefixtures("swept")
 def test_a_changed_setting_starts_anew_and_leaves_the_old_in_place(
     bench: Bench, images: Path
 ) -> None:
-    bench.run(tiny.definition(images))
     before = {record.run_id for record in bench.records()}
     changed = bench.run(tiny.definition(images, epochs="1"))
     assert before < {record.run_id for record in bench.records()}
@@ -277,8 +280,9 @@ def test_a_changed_setting_starts_anew_and_leaves_the_old_in_place(
     assert bench.ranking() == changed  # the latest sweep is what is compared
 
 
+@pytest.mark.usefixtures("swept")
 def test_the_earlier_sweep_comes_back_when_the_file_does(bench: Bench, images: Path) -> None:
-    first = bench.run(tiny.definition(images))
+    first = bench.ranking()
     bench.run(tiny.definition(images, epochs="1"))
     again = bench.run(tiny.definition(images))
     assert again == first
