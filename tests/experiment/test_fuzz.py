@@ -236,10 +236,10 @@ def seconds_to_refuse(text: str) -> float:
 def test_the_time_to_refuse_a_definition_grows_with_its_length(name: str) -> None:
     """Four times the letters take four times as long; squares would take sixteen times.
 
-    The shortest of three: a garbage collection, for example, belongs to no definition.
+    The shorter of two: a garbage collection, for example, belongs to no definition.
     """
     part, four_parts = (
-        min(seconds_to_refuse(TEXTS[name](length)) for _ in range(3))
+        min(seconds_to_refuse(TEXTS[name](length)) for _ in range(2))
         for length in (A_PART, FOUR_PARTS)
     )
     assert four_parts < 8 * part + 0.1  # what takes no time is not compared
