@@ -7,7 +7,7 @@ import pytest
 from tests.chaos.bench import Outcome, ProcessBench
 from tests.chaos.conftest import NewBench
 
-pytestmark = [pytest.mark.chaos, pytest.mark.chaos_short]
+pytestmark = pytest.mark.chaos
 
 
 @pytest.fixture
@@ -45,6 +45,7 @@ def test_a_new_run_becomes_the_one_parent_and_keeps_its_parameters(
     assert {t.parent for t in bench.trainings()} == {c.run_id for c in combinations}
 
 
+@pytest.mark.chaos_short
 def test_an_old_run_is_left_alone(bench: ProcessBench) -> None:
     given = bench.client.create_run(bench.environment["MLFLOW_EXPERIMENT_ID"]).info.run_id
     bench.client.set_terminated(given)

@@ -68,6 +68,7 @@ def run_without_lightning(program: str) -> None:
     assert done.returncode == 0, done.stderr
 
 
+@pytest.mark.chaos
 @pytest.mark.skipif(find_spec("lightning") is None, reason="Lightning is not installed")
 def test_a_training_does_not_load_lightning() -> None:
     program = """
@@ -80,6 +81,7 @@ assert "lightning" in sys.modules or "pytorch_lightning" in sys.modules
     run_without_lightning(program)
 
 
+@pytest.mark.chaos
 def test_programs_raced_with_lightning_are_free_of_it() -> None:
     # Its import sets an environment variable that makes every question for a GPU slow.
     program = """

@@ -155,6 +155,7 @@ def finished(process: subprocess.Popen[str], code: int = 0) -> str:
     return out if code == 0 else err
 
 
+@pytest.mark.chaos
 @pytest.mark.usefixtures("data", "no_pictures")
 def test_a_sweep_killed_and_gone_on_with_ends_as_in_sqlite(
     server: Server,

@@ -447,6 +447,7 @@ def test_curves_are_read_for_more_runs_than_a_request_holds(
         assert [p.accuracy for p in curve] == pytest.approx([0.1 * number + 1, 0.1 * number + 2])
 
 
+@pytest.mark.chaos
 def test_a_server_gives_the_curves_that_were_written(tmp_path: Path) -> None:
     with tracking_server(tmp_path) as uri:
         client = connect(uri)

@@ -99,7 +99,8 @@ def test_whatever_the_values_the_parts_agree(groups: list[list[float]]) -> None:
 
 
 @pytest.mark.parametrize(
-    ("num_combinations", "num_seeds"), [(2, 2), (3, 3), (9, 3), (9, 5), (60, 2)]
+    ("num_combinations", "num_seeds"),
+    [(2, 2), (3, 3), (9, 3), (9, 5), pytest.param(60, 2, marks=pytest.mark.chaos)],
 )
 def test_equal_combinations_are_told_apart_in_at_most_alpha_of_sweeps(
     num_combinations: int, num_seeds: int

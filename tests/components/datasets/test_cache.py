@@ -163,6 +163,7 @@ print(data.fingerprint, len(data.train))
 """
 
 
+@pytest.mark.chaos
 def test_of_two_processes_one_decodes(tmp_path: Path) -> None:
     choice = folder(tmp_path).choice
     started = [
