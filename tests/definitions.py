@@ -173,7 +173,9 @@ WRONG: dict[str, Wrong] = {
     "setting out of bounds": Wrong({"losses/focal/gamma": -1.0}, (".gamma", "at least 0")),
     "infinite setting": Wrong({"losses/focal/gamma": math.inf}, (".gamma",), schema_sees=False),
     "settings that do not fit": Wrong(
-        {"optimizers/sgd/nesterov": True}, ("nesterov needs momentum",), schema_sees=False
+        {"optimizers/sgd/nesterov": True},
+        (".sgd: nesterov needs momentum above 0",),
+        schema_sees=False,
     ),
     "fraction among whole numbers": Wrong(
         {"optimizers/muon": {"lr": 0.1, "ns_steps": 2.5}}, (".ns_steps", WHOLE)

@@ -82,7 +82,7 @@ def settings(given: Iterable[str]) -> dict[str, dict[str, Any]]:
     """Parse settings such as `loss.gamma=2` into a dictionary per component.
 
     Raises:
-        BadInput: A setting has another form.
+        BadInput: A setting has another form, is given twice, or names a component.
     """
     components: dict[str, dict[str, Any]] = {"loss": {}, "optimizer": {}, "dataset": {}}
     for text in given:
@@ -90,6 +90,10 @@ def settings(given: Iterable[str]) -> dict[str, dict[str, Any]]:
         component, dot, name = key.partition(".")
         if not (equals and dot and component in components):
             raise BadInput(f"-s {text}: write loss.NAME=VALUE, or optimizer. or dataset.")
+        if name == "type":
+            raise BadInput(f"-s {text}: the {component} is named by --{component}")
+        if name in components[component]:
+            raise BadInput(f"-s {text}: {key} is given twice")
         components[component][name] = _value(value)
     return components
 

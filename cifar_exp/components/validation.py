@@ -46,6 +46,7 @@ MESSAGES = {
     "less_than_equal": "should be at most {le}",
     "less_than": "should be less than {lt}",
     "literal_error": "should be {expected}",
+    "value_error": "{error}",
     "string_pattern_mismatch": "should be made of letters, digits, _ . and -, "
     "and begin with a letter or digit",
 }

@@ -354,6 +354,22 @@ def test_bad_input_is_one_sentence(cli: Cli, here: Path, arguments: tuple[object
             ("train", "--loss", "focal", "-s", "loss.gama=1"),
             '-s loss.gama: unknown name; did you mean "gamma"?',
         ),
+        (
+            ("train", "-s", "optimizer.type=adam"),
+            "-s optimizer.type=adam: the optimizer is named by --optimizer",
+        ),
+        (
+            ("train", "-s", "dataset.type=folder"),
+            "-s dataset.type=folder: the dataset is named by --dataset",
+        ),
+        (
+            ("train", "-s", "optimizer.momentum=0.9", "-s", "optimizer.momentum=0.8"),
+            "-s optimizer.momentum=0.8: optimizer.momentum is given twice",
+        ),
+        (
+            ("train", "-s", "optimizer.nesterov=true"),
+            "-s optimizer: nesterov needs momentum above 0 and dampening 0",
+        ),
         (("train", "--dataset", "folder"), "--data-dir: is missing"),
         (
             ("train", "--dataset", "digits", "--data-dir", "nowhere"),
