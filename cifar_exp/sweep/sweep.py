@@ -1,4 +1,4 @@
-"""One execution of an experiment: all_records combination is tuned, confirmed and ranked.
+"""One execution of an experiment: every combination is tuned, confirmed and ranked.
 
 A repeated call resumes from the trainings in MLflow and repeats none of them.
 """
@@ -79,7 +79,7 @@ def run(
     Args:
         sweep: The request.
         data: The data set, loaded by `prepare`.
-        watch: Called with an event for all_records epoch, start and end of a training.
+        watch: Called with an event for every epoch, start and end of a training.
         new_executor: Creates the executor.
 
     Returns:
