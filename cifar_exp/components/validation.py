@@ -173,9 +173,13 @@ def suggestion(text: str, known: Iterable[str]) -> str:
     return f'; did you mean "{match}"?' if match else f"; known are: {', '.join(names)}"
 
 
+def unknown(kind: str, name: str, known: Iterable[str]) -> str:
+    """Return the message about an unknown name, with the nearest known name, or all names."""
+    return f"unknown {kind} {quoted(name)}{suggestion(name, known)}"
+
+
 def check_known(kind: str, name: str, table: Mapping[str, object]) -> str:
     """Return a name if it is in a table; otherwise raise a validation error of that kind."""
     if name not in table:
-        text = f"unknown {kind} {quoted(name)}{suggestion(name, table)}"
-        raise PydanticCustomError(kind, "{text}", {"text": text})
+        raise PydanticCustomError(kind, "{text}", {"text": unknown(kind, name, table)})
     return name

@@ -12,7 +12,7 @@ from cifar_exp.components.datasets import DATASETS, DatasetChoice
 from cifar_exp.components.losses import LOSSES
 from cifar_exp.components.optimizers import OPTIMIZERS
 from cifar_exp.components.settings import Settings
-from cifar_exp.components.validation import Problem, Problems, quoted, suggestion, validation_error
+from cifar_exp.components.validation import Problem, Problems, unknown, validation_error
 from cifar_exp.experiment.space import Range
 
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$", max_length=64)]
@@ -145,6 +145,5 @@ def _known(kind: str, name: Any, table: Mapping[str, Component]) -> Component:
         message = f"unknown {kind}: its type should be a text in quotes"
         raise validation_error([Problem(path=("type",), message=message)])
     if name not in table:
-        message = f"unknown {kind} {quoted(name)}{suggestion(name, table)}"
-        raise validation_error([Problem(path=("type",), message=message)])
+        raise validation_error([Problem(path=("type",), message=unknown(kind, name, table))])
     return table[name]

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from typing import cast
 
 from cifar_exp.components.models.networks import MODELS
-from cifar_exp.components.validation import quoted, suggestion
+from cifar_exp.components.validation import unknown
 from cifar_exp.system.lazy_import import torch, torchvision
 
 TORCHVISION = "torchvision:"
@@ -18,7 +18,7 @@ def check_name(name: str) -> None:
     prefixed = name.startswith(TORCHVISION)
     known = _torchvision_names() if prefixed else [*MODELS, f"{TORCHVISION}NAME"]
     if name not in known:
-        raise ValueError(f"unknown model {quoted(name)}{suggestion(name, known)}")
+        raise ValueError(unknown("model", name, known))
 
 
 def build(
