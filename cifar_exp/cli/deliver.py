@@ -29,7 +29,7 @@ def deliver(tracking_uri: str | None) -> None:
 
 
 def _outboxes(tracking_uri: str | None) -> list[Outbox]:
-    uri = tracking.resolve_uri(tracking_uri)
+    uri = tracking.resolve_uri(tracking_uri)  # for all outboxes, too: one may need its password
     if tracking_uri is None:
         return list(tracking.every_outbox())
     if not tracking.is_server(uri):

@@ -20,7 +20,6 @@ import mlflow
 import sqlalchemy.exc
 from mlflow.exceptions import MlflowException
 
-from cifar_exp.system import sqlite
 from cifar_exp.system.formatting import first_line
 from cifar_exp.tracking.outbox.changes import changes
 from cifar_exp.tracking.outbox.outbox import Outbox, outbox_of
@@ -232,7 +231,6 @@ def main() -> None:
     ending = threading.Event()
     threading.Thread(target=_await_end, args=[ending], daemon=True).start()
     outbox = outbox_of(sys.argv[1])
-    sqlite.share_files()
     sync_state = SyncState(outbox.sync_state_file)
     push = Push(connect(outbox.uri), mlflow.MlflowClient(outbox.server), sync_state)
     deliver_round = Round(outbox, push)
