@@ -110,12 +110,17 @@ def data(images: Path, _own_environment: None) -> Dataset:
     return tiny.dataset(images)
 
 
-@pytest.fixture
-def no_pictures(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Reports without figures: to draw them takes as long as the trainings of a tiny sweep."""
+def leave_out_pictures(patch: pytest.MonkeyPatch) -> None:
+    """Write reports without figures: to draw them takes as long as a tiny sweep's trainings."""
     from cifar_exp.report import files
 
-    monkeypatch.setattr(files, "store", lambda *_: "")
+    patch.setattr(files, "store", lambda *_: "")
+
+
+@pytest.fixture
+def no_pictures(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Reports without figures."""
+    leave_out_pictures(monkeypatch)
 
 
 @pytest.fixture
@@ -132,14 +137,13 @@ def finished_sweep(
     tmp_path_factory: pytest.TempPathFactory, store_template: Path, images: Path, data: Dataset
 ) -> Path:
     """The folder of a finished sweep of `tiny.definition`, made once for all tests."""
-    from cifar_exp.report import files
     from tests.bench import Bench
 
     def fill(folder: Path) -> None:
         shutil.copy(store_template, folder)
         stores = [f"sqlite:///{folder / name}" for name in ("mlflow.db", "optuna.db")]
         with chdir(folder), pytest.MonkeyPatch.context() as patch:
-            patch.setattr(files, "store", lambda *_: "")
+            leave_out_pictures(patch)
             Bench(*stores).run(tiny.definition(images))
         for name in ("mlflow.db", "optuna.db"):
             sqlite3.connect(folder / name).execute("PRAGMA wal_checkpoint(TRUNCATE)")
