@@ -17,7 +17,7 @@ from cifar_exp.sweep import prepare, sweep
 from cifar_exp.sweep.executors import Begun, Executor, Message
 from cifar_exp.sweep.sweep import Sweep
 from cifar_exp.training.loop import EpochMetrics
-from cifar_exp.training.trainer import Group, Outcome, Step
+from cifar_exp.training.messages import Group, Outcome, Step
 
 AT_LEAST = 500.0
 SIDE_BY_SIDE = 64

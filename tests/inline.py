@@ -10,7 +10,8 @@ from cifar_exp.components.datasets import open_dataset
 from cifar_exp.sweep.executors import Begun, Executor, Message
 from cifar_exp.sweep.sweep import Sweep
 from cifar_exp.training.hardware import prepare_process
-from cifar_exp.training.trainer import Group, train_group
+from cifar_exp.training.messages import Group
+from cifar_exp.training.trainer import train_group
 
 
 class InlineTrainer:

@@ -11,7 +11,8 @@ from cifar_exp.experiment import TrialConfig
 from cifar_exp.sweep.recording import training_run
 from cifar_exp.tracking import Point, Run
 from cifar_exp.training.loop import EpochMetrics
-from cifar_exp.training.trainer import Outcome, Training, train
+from cifar_exp.training.messages import Outcome, Training
+from cifar_exp.training.trainer import train
 
 
 def train_recorded(

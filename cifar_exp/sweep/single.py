@@ -16,7 +16,8 @@ from cifar_exp.system import locks
 from cifar_exp.tracking import Point, Run, Tracker
 from cifar_exp.training.hardware import prepare_process
 from cifar_exp.training.loop import EpochMetrics
-from cifar_exp.training.trainer import Outcome, Steps, Training, train
+from cifar_exp.training.messages import Outcome, Training
+from cifar_exp.training.trainer import Steps, train
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -35,7 +35,7 @@ from cifar_exp.sweep.schedule.resume import (
 from cifar_exp.sweep.schedule.scheduler import Scheduler
 from cifar_exp.system import locks, paths, sqlite
 from cifar_exp.tracking import Tracker
-from cifar_exp.training.trainer import Group
+from cifar_exp.training.messages import Group
 
 MODELS_PER_CHECKPOINT = 6  # weights and two optimizer states, for the old and the new file
 

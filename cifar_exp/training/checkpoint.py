@@ -175,6 +175,11 @@ class CheckpointFile:
         _log.warning("checkpoint %s is not used, training restarts: %s", self.path, reason)
 
 
+def keeper_of(name: str | None, config: TrialConfig, fingerprint: str) -> Keeper:
+    """Return the keeper of a training's checkpoint; without a name nothing is saved."""
+    return NoCheckpoint() if name is None else CheckpointFile(name, key_of(config, fingerprint))
+
+
 def path_of(name: str) -> Path:
     """Return the path of a checkpoint."""
     return paths.checkpoints() / f"{name}.pt"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 import torch
 
@@ -37,11 +37,20 @@ def batches(
 ) -> Iterator[Batch]:
     """Yield an epoch's images (N x C x H x W, channels last in memory) and labels (N int64).
 
-    They are on the device of the split. A last batch of a single image is dropped, as batch
-    normalisation cannot process it.
+    They are on the device of the split.
+    """
+    for chosen, draws in epoch_batches(split, augment, batch_size, seed, epoch):
+        yield make_batch(split, augment, chosen, draws)
+
+
+def epoch_batches(
+    split: Split, augment: Augmentation, batch_size: int, seed: int, epoch: int
+) -> Iterator[tuple[torch.Tensor, dict[str, torch.Tensor]]]:
+    """Yield the indices of the images of each batch, and their draws, on the split's device.
+
+    A last batch of a single image is dropped, as batch normalisation cannot process it.
     """
     device = split.images.device
-    rows = split.images.permute(0, 2, 3, 1)  # contiguous, so a batch is copied row by row
     order = epoch_order(len(split), seed, epoch).to(device)
     draws = epoch_draws(augment.purposes, len(split), seed, epoch)
     draws = {purpose: drawn.to(device) for purpose, drawn in draws.items()}
@@ -50,9 +59,16 @@ def batches(
         chosen = order[batch]
         if len(chosen) == 1 < batch_size:
             continue
-        images = rows.index_select(0, chosen).permute(0, 3, 1, 2)
-        drawn = {purpose: numbers[batch] for purpose, numbers in draws.items()}
-        yield augment(images, drawn), split.labels.index_select(0, chosen)
+        yield chosen, {purpose: numbers[batch] for purpose, numbers in draws.items()}
+
+
+def make_batch(
+    split: Split, augment: Augmentation, chosen: torch.Tensor, draws: Mapping[str, torch.Tensor]
+) -> Batch:
+    """Return the chosen images, augmented, and their labels."""
+    rows = split.images.permute(0, 2, 3, 1)  # contiguous, so a batch is copied row by row
+    images = rows.index_select(0, chosen).permute(0, 3, 1, 2)
+    return augment(images, draws), split.labels.index_select(0, chosen)
 
 
 def _generator(purpose: str, seed: int, epoch: int) -> torch.Generator:

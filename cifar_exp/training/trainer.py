@@ -10,84 +10,20 @@ from __future__ import annotations
 import time
 from collections.abc import Generator, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 
 from cifar_exp.components.datasets import Dataset
 from cifar_exp.components.metrics.scores import Evaluation
-from cifar_exp.experiment import TrialConfig
 from cifar_exp.records import TrialState
 from cifar_exp.system import fault_injection
 from cifar_exp.training import loop
-from cifar_exp.training.checkpoint import (
-    WRONG,
-    Checkpoint,
-    CheckpointFile,
-    Keeper,
-    NoCheckpoint,
-    key_of,
-)
+from cifar_exp.training.checkpoint import WRONG, Checkpoint, keeper_of
 from cifar_exp.training.guard import Guard, TrainingError
 from cifar_exp.training.loop import Diverged, EpochMetrics
+from cifar_exp.training.messages import Group, Outcome, Step, Training
 from cifar_exp.training.network_file import save_network
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Training:
-    """One network to train."""
-
-    name: str
-    config: TrialConfig
-    checkpoint: str | None = None
-    """The name of its checkpoint; None for no checkpoint."""
-    test: bool = False
-    """Whether to score the trained network on the test split."""
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Group:
-    """Trainings that one trainer trains together."""
-
-    trainings: tuple[Training, ...]
-    data_path: Path
-    """The cached data set, see `open_dataset`."""
-    folder: Path
-    """The folder for the files of trained networks."""
-
-
-@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
-class Outcome:
-    """How a training ended."""
-
-    state: TrialState
-    epochs: int = 0
-    val_accuracy: float | None = None
-    """Validation accuracy of the last epoch; None for a failed training."""
-    seconds: float = 0.0
-    """Wall time from building the network to the last score, summed over all attempts.
-
-    `loop.warm_up` and epochs lost by an interruption do not count.
-    """
-    reason: str | None = None
-    """Why the training failed."""
-    diverged: bool = False
-    tested: Evaluation | None = None
-    """The evaluation on the test split, if requested."""
-    network: Path | None = None
-    """The file of the trained network; None unless the training is complete."""
-
-
-@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
-class Step:
-    """The results of one step of a group, by the index of the training."""
-
-    epochs: Mapping[int, EpochMetrics]
-    """The finished epoch of each training that waits for a decision whether it continues."""
-    outcomes: Mapping[int, Outcome]
-    """The outcome of each training that has ended."""
-
 
 Steps = Generator[EpochMetrics, bool, Outcome]
 """Yields the metrics of each epoch, receives whether to continue, and returns the outcome."""
@@ -158,7 +94,7 @@ class _Attempt:
         self.config = training.config
         self.data = data
         self.guard = Guard(self.config.batch_size)
-        self.keeper = _keeper(training, data)
+        self.keeper = keeper_of(training.checkpoint, self.config, data.fingerprint)
         with suppress(TrainingError):  # the training itself fails the same way
             self.guard(loop.warm_up, self.config, data)
         self.emitted: list[EpochMetrics] = []
@@ -233,9 +169,3 @@ class _Attempt:
             lambda: Checkpoint.of(self.model, self.optimizer, self.emitted, self.seconds())
         )
         fault_injection.point("after_checkpoint", training=self.training.name, epoch=epoch)
-
-
-def _keeper(training: Training, data: Dataset) -> Keeper:
-    if training.checkpoint is None:
-        return NoCheckpoint()
-    return CheckpointFile(training.checkpoint, key_of(training.config, data.fingerprint))

@@ -17,8 +17,9 @@ from cifar_exp.experiment import TrialConfig
 from cifar_exp.training import checkpoint, loop
 from cifar_exp.training.checkpoint import Checkpoint, CheckpointFile, key_of
 from cifar_exp.training.loop import EpochMetrics
+from cifar_exp.training.messages import Group, Outcome, Step, Training
 from cifar_exp.training.network_file import save_network
-from cifar_exp.training.trainer import Group, Outcome, Step, Training, train, train_group
+from cifar_exp.training.trainer import train, train_group
 from tests import tiny
 
 

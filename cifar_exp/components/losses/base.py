@@ -23,7 +23,11 @@ class Loss(Settings, Component):
             logits: N x C, floating point.
             labels: N, int64, from 0 to C - 1.
         """
-        return self._per_image(logits, labels).mean()
+        return self.per_image(logits, labels).mean()
+
+    def per_image(self, logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+        """Return the loss of each image (N), in the dtype of the logits (N x C)."""
+        return self._per_image(logits, labels)
 
     @abstractmethod
     def _per_image(self, logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 from pydantic import Field
 
@@ -15,10 +15,75 @@ from cifar_exp.components.optimizers.base import (
     Epsilon,
     Group,
 )
+from cifar_exp.components.optimizers.stacked import StackedStep, State
 from cifar_exp.system.lazy_import import torch
 
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
-class Adam(DecayingOptimizer):
+
+def add_moments(step: StackedStep, gradient: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """Add a gradient to the running means of gradient and squared gradient, and return both."""
+    mean, square = step.state["mean"], step.state["square"]
+    mean.lerp_(gradient, step.column(1 - step.numbers["beta1"]))
+    weight = step.column(1 - step.numbers["beta2"])
+    square.mul_(step["beta2"]).add_(weight * gradient.square())
+    return mean, square
+
+
+def bias_corrections(step: StackedStep) -> tuple[torch.Tensor, torch.Tensor]:
+    """Return 1 - beta1^t and 1 - beta2^t of each network at step t."""
+    numbers = step.numbers
+    return 1 - numbers["beta1"] ** step.count, 1 - numbers["beta2"] ** step.count
+
+
+def adam_update(
+    step: StackedStep,
+    gradient: torch.Tensor,
+    eps: torch.Tensor | float,
+    largest: torch.Tensor | None = None,
+) -> None:
+    """Update a stacked weight by Adam's rule.
+
+    Args:
+        step: The weight, its state and the numbers of this step.
+        gradient: The gradient.
+        eps: Added to the denominator.
+        largest: amsgrad's maximum of all mean squares, updated in place; None without amsgrad.
+    """
+    mean, square = add_moments(step, gradient)
+    if largest is not None:
+        torch.maximum(largest, square, out=largest)
+        square = largest
+    correction1, correction2 = bias_corrections(step)
+    root = square.sqrt().div_(step.column(correction2.sqrt())).add_(eps)
+    step.subtract(mean / root, step.numbers["lr"] / correction1)
+
+
+class _Adam(DecayingOptimizer):
+    """Adam and AdamW, which differ in weight decay only."""
+
+    slots: ClassVar[tuple[str, ...]] = ("mean", "square")
+
+    beta1: Beta1 = 0.9
+    beta2: Beta2 = 0.999
+    eps: Epsilon = 1e-8
+    amsgrad: bool = Field(
+        default=False, description="divide by the maximum of all mean squares so far"
+    )
+
+    def initial_state(self, weight: torch.Tensor, numbers: Mapping[str, torch.Tensor]) -> State:
+        """Return the state of a stacked weight, with the maximum for amsgrad."""
+        largest = {"largest": torch.zeros_like(weight)} if self.amsgrad else {}
+        return {**super().initial_state(weight, numbers), **largest}
+
+    def update(self, step: StackedStep) -> None:
+        """Update a stacked weight and its state in place."""
+        gradient = self.decayed_gradient(step)
+        adam_update(step, gradient, step["eps"], step.state.get("largest"))
+
+
+class Adam(_Adam):
     """Adam; weight decay is coupled.
 
     Sources: Kingma and Ba 2015, Adam: A Method for Stochastic Optimization; Reddi et al. 2018, On
@@ -27,13 +92,6 @@ class Adam(DecayingOptimizer):
 
     name: ClassVar[str] = "adam"
 
-    beta1: Beta1 = 0.9
-    beta2: Beta2 = 0.999
-    eps: Epsilon = 1e-8
-    amsgrad: bool = Field(
-        default=False, description="divide by the maximum of all mean squares so far"
-    )
-
     def _make(self, groups: list[Group], lr: float) -> torch.optim.Optimizer:
         betas = (self.beta1, self.beta2)
         return torch.optim.Adam(
@@ -41,7 +99,7 @@ class Adam(DecayingOptimizer):
         )
 
 
-class AdamW(DecayingOptimizer):
+class AdamW(_Adam):
     """Adam with decoupled weight decay.
 
     Source: Loshchilov and Hutter 2019, Decoupled Weight Decay Regularization.
@@ -50,12 +108,11 @@ class AdamW(DecayingOptimizer):
     name: ClassVar[str] = "adamw"
 
     weight_decay: DecoupledDecay = 0.01
-    beta1: Beta1 = 0.9
-    beta2: Beta2 = 0.999
-    eps: Epsilon = 1e-8
-    amsgrad: bool = Field(
-        default=False, description="divide by the maximum of all mean squares so far"
-    )
+
+    @property
+    def decoupled(self) -> bool:
+        """Weight decay is decoupled."""
+        return True
 
     def _make(self, groups: list[Group], lr: float) -> torch.optim.Optimizer:
         betas = (self.beta1, self.beta2)
@@ -71,6 +128,7 @@ class NAdam(DecayingOptimizer):
     """
 
     name: ClassVar[str] = "nadam"
+    slots: ClassVar[tuple[str, ...]] = ("mean", "square")
 
     beta1: Beta1 = 0.9
     beta2: Beta2 = 0.999
@@ -79,6 +137,11 @@ class NAdam(DecayingOptimizer):
         default=0.004, ge=0, description="rate at which the momentum approaches beta1"
     )
     decoupled_weight_decay: DecoupledChoice = False
+
+    @property
+    def decoupled(self) -> bool:
+        """Whether weight decay is decoupled from the gradient."""
+        return self.decoupled_weight_decay
 
     def _make(self, groups: list[Group], lr: float) -> torch.optim.Optimizer:
         return torch.optim.NAdam(
@@ -90,6 +153,28 @@ class NAdam(DecayingOptimizer):
             decoupled_weight_decay=self.decoupled_weight_decay,
         )
 
+    def initial_state(self, weight: torch.Tensor, numbers: Mapping[str, torch.Tensor]) -> State:
+        """Return the state of a stacked weight, with the product of all momenta so far."""
+        product = {"product": torch.ones_like(numbers["lr"])}
+        return {**super().initial_state(weight, numbers), **product}
+
+    def update(self, step: StackedStep) -> None:
+        """Update a stacked weight and its state in place."""
+        gradient = self.decayed_gradient(step)
+        momentum, following = (self._momentum(step, step.count + ahead) for ahead in (0, 1))
+        product = step.state["product"].mul_(momentum)
+        mean, square = add_moments(step, gradient)
+        _, correction2 = bias_corrections(step)
+        root = square.div(step.column(correction2)).sqrt_().add_(step["eps"])
+        lr = step.numbers["lr"]
+        step.subtract(gradient / root, lr * (1 - momentum) / (1 - product))
+        step.subtract(mean / root, lr * following / (1 - product * following))
+
+    def _momentum(self, step: StackedStep, count: torch.Tensor) -> torch.Tensor:
+        """Return the momentum of each network at a step."""
+        numbers = step.numbers
+        return numbers["beta1"] * (1 - 0.5 * 0.96 ** (count * numbers["momentum_decay"]))
+
 
 class RAdam(DecayingOptimizer):
     """Rectified Adam; weight decay is coupled, optionally decoupled.
@@ -98,11 +183,17 @@ class RAdam(DecayingOptimizer):
     """
 
     name: ClassVar[str] = "radam"
+    slots: ClassVar[tuple[str, ...]] = ("mean", "square")
 
     beta1: Beta1 = 0.9
     beta2: Beta2 = 0.999
     eps: Epsilon = 1e-8
     decoupled_weight_decay: DecoupledChoice = False
+
+    @property
+    def decoupled(self) -> bool:
+        """Whether weight decay is decoupled from the gradient."""
+        return self.decoupled_weight_decay
 
     def _make(self, groups: list[Group], lr: float) -> torch.optim.Optimizer:
         return torch.optim.RAdam(
@@ -113,6 +204,20 @@ class RAdam(DecayingOptimizer):
             decoupled_weight_decay=self.decoupled_weight_decay,
         )
 
+    def update(self, step: StackedStep) -> None:
+        """Update a stacked weight and its state in place."""
+        gradient = self.decayed_gradient(step)
+        mean, square = add_moments(step, gradient)
+        correction1, correction2 = bias_corrections(step)
+        beta2 = step.numbers["beta2"]
+        longest = 2 / (1 - beta2) - 1
+        length = longest - 2 * step.count * beta2**step.count / correction2
+        rectified = length > 5
+        ratio = (length - 4) * (length - 2) * longest / ((longest - 4) * (longest - 2) * length)
+        factor = torch.where(rectified, ratio.clamp(min=0).sqrt() * correction2.sqrt(), 1)
+        root = torch.where(step.column(rectified) > 0, square.sqrt() + step["eps"], 1)
+        step.subtract(mean / root, step.numbers["lr"] * factor / correction1)
+
 
 class Adamax(DecayingOptimizer):
     """Adam with the infinity norm instead of the mean square; weight decay is coupled.
@@ -121,6 +226,7 @@ class Adamax(DecayingOptimizer):
     """
 
     name: ClassVar[str] = "adamax"
+    slots: ClassVar[tuple[str, ...]] = ("mean", "largest")
 
     beta1: Beta1 = 0.9
     beta2: Beta2 = 0.999
@@ -129,3 +235,13 @@ class Adamax(DecayingOptimizer):
     def _make(self, groups: list[Group], lr: float) -> torch.optim.Optimizer:
         betas = (self.beta1, self.beta2)
         return torch.optim.Adamax(groups, lr=lr, betas=betas, eps=self.eps)
+
+    def update(self, step: StackedStep) -> None:
+        """Update a stacked weight and its state in place."""
+        gradient = self.decayed_gradient(step)
+        mean, largest = step.state["mean"], step.state["largest"]
+        mean.lerp_(gradient, step.column(1 - step.numbers["beta1"]))
+        largest.mul_(step["beta2"])
+        torch.maximum(largest, gradient.abs() + step["eps"], out=largest)
+        correction1, _ = bias_corrections(step)
+        step.subtract(mean / largest, step.numbers["lr"] / correction1)

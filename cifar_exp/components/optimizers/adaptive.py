@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 from pydantic import Field
 
@@ -14,7 +14,16 @@ from cifar_exp.components.optimizers.base import (
     Group,
     Momentum,
 )
+from cifar_exp.components.optimizers.stacked import StackedStep, State
 from cifar_exp.system.lazy_import import torch
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+
+def add_to_mean(mean: torch.Tensor, value: torch.Tensor, decay: torch.Tensor) -> None:
+    """Add a value to a running mean, of which a step keeps the fraction `decay`."""
+    mean.mul_(decay).add_((1 - decay) * value)
 
 
 class RMSprop(DecayingOptimizer):
@@ -25,6 +34,7 @@ class RMSprop(DecayingOptimizer):
     """
 
     name: ClassVar[str] = "rmsprop"
+    slots: ClassVar[tuple[str, ...]] = ("square", "mean", "momentum")
 
     alpha: Beta2 = 0.99
     eps: Epsilon = 1e-8
@@ -40,6 +50,20 @@ class RMSprop(DecayingOptimizer):
             momentum=self.momentum,
             centered=self.centered,
         )
+
+    def update(self, step: StackedStep) -> None:
+        """Update a stacked weight and its state in place."""
+        gradient = self.decayed_gradient(step)
+        state = step.state
+        add_to_mean(state["square"], gradient.square(), step["alpha"])
+        variance = state["square"]
+        if self.centered:
+            add_to_mean(state["mean"], gradient, step["alpha"])
+            variance = variance - state["mean"].square()
+        direction = gradient / (variance.sqrt() + step["eps"])
+        if self.momentum > 0:
+            direction = state["momentum"].mul_(step["momentum"]).add_(direction)
+        step.subtract(direction, step.numbers["lr"])
 
 
 class Adagrad(DecayingOptimizer):
@@ -68,6 +92,18 @@ class Adagrad(DecayingOptimizer):
             eps=self.eps,
         )
 
+    def initial_state(self, weight: torch.Tensor, numbers: Mapping[str, torch.Tensor]) -> State:
+        """Return the sum of squared gradients of a stacked weight before the first step."""
+        initial = numbers["initial_accumulator_value"].to(weight.dtype)
+        return {"sum": torch.zeros_like(weight) + initial.view(-1, *[1] * (weight.ndim - 1))}
+
+    def update(self, step: StackedStep) -> None:
+        """Update a stacked weight and its state in place."""
+        gradient = self.decayed_gradient(step)
+        total = step.state["sum"].add_(gradient.square())
+        lr = step.numbers["lr"] / (1 + (step.count - 1) * step.numbers["lr_decay"])
+        step.subtract(gradient / (total.sqrt() + step["eps"]), lr)
+
 
 class Adadelta(DecayingOptimizer):
     """Adadelta; weight decay is coupled. Its natural learning rate is 1.
@@ -76,12 +112,22 @@ class Adadelta(DecayingOptimizer):
     """
 
     name: ClassVar[str] = "adadelta"
+    slots: ClassVar[tuple[str, ...]] = ("square", "step_square")
 
     rho: Beta2 = 0.9
     eps: Epsilon = 1e-6
 
     def _make(self, groups: list[Group], lr: float) -> torch.optim.Optimizer:
         return torch.optim.Adadelta(groups, lr=lr, rho=self.rho, eps=self.eps)
+
+    def update(self, step: StackedStep) -> None:
+        """Update a stacked weight and its state in place."""
+        gradient = self.decayed_gradient(step)
+        square, step_square = step.state["square"], step.state["step_square"]
+        add_to_mean(square, gradient.square(), step["rho"])
+        direction = (step_square + step["eps"]).sqrt() / (square + step["eps"]).sqrt() * gradient
+        add_to_mean(step_square, direction.square(), step["rho"])
+        step.subtract(direction, step.numbers["lr"])
 
 
 class Adafactor(DecayingOptimizer):
@@ -111,3 +157,42 @@ class Adafactor(DecayingOptimizer):
             eps=(self.eps1, self.eps2),
             d=self.d,
         )
+
+    @property
+    def decoupled(self) -> bool:
+        """Weight decay is decoupled."""
+        return True
+
+    def initial_state(self, weight: torch.Tensor, numbers: Mapping[str, torch.Tensor]) -> State:  # noqa: ARG002
+        """Return the mean squares of a stacked weight: of rows and columns, or of each element."""
+        if weight.ndim <= 2:
+            return {"square": torch.zeros_like(weight)}
+        rows, columns = weight[..., :1], weight[..., :1, :]
+        return {"rows": torch.zeros_like(rows), "columns": torch.zeros_like(columns)}
+
+    def update(self, step: StackedStep) -> None:
+        """Update a stacked weight and its state in place; steps scale with the undecayed weight."""
+        numbers = step.numbers
+        size = torch.maximum(_root_mean_square(step.weight), numbers["eps2"])
+        rate = size * torch.minimum(numbers["lr"], step.count.rsqrt())
+        gradient = self.decayed_gradient(step)
+        square = self._mean_square(step, gradient.square(), step.count ** numbers["beta2_decay"])
+        direction = gradient * square.clamp(min=step["eps1"].square()).rsqrt()
+        clipping = (_root_mean_square(direction) / numbers["d"]).clamp(min=1)
+        step.subtract(direction, rate / clipping)
+
+    def _mean_square(
+        self, step: StackedStep, square: torch.Tensor, weight: torch.Tensor
+    ) -> torch.Tensor:
+        """Return the mean of squared gradients so far, factored into rows and columns."""
+        state, weight = step.state, step.column(weight)
+        if "square" in state:
+            return state["square"].lerp_(square, weight)
+        rows = state["rows"].lerp_(square.mean(-1, keepdim=True), weight)
+        columns = state["columns"].lerp_(square.mean(-2, keepdim=True), weight)
+        return rows @ columns / rows.mean(-2, keepdim=True).clamp(min=step["eps1"])
+
+
+def _root_mean_square(stacked: torch.Tensor) -> torch.Tensor:
+    """Return the root mean square of each network's elements, float64."""
+    return stacked.flatten(1).square().mean(1).sqrt().double()

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from typing import TYPE_CHECKING, Annotated, Any
+from collections.abc import Mapping
+from typing import Annotated, Any, ClassVar
 
 from pydantic import Field
 
+from cifar_exp.components.optimizers.stacked import StackedStep, State
 from cifar_exp.components.settings import Settings
 from cifar_exp.components.table import Component
-
-if TYPE_CHECKING:
-    import torch
+from cifar_exp.system.lazy_import import torch
 
 Group = dict[str, Any]
 
@@ -29,7 +29,11 @@ DecoupledChoice = Annotated[
 
 
 class Optimizer(Settings, Component):
-    """An optimizer and its settings, without the learning rate."""
+    """An optimizer and its settings, without the learning rate.
+
+    There are two forms: the torch optimizer of one network, and `update` for stacked networks that
+    are trained together. Both compute the same steps.
+    """
 
     def build(self, model: torch.nn.Module, lr: float) -> torch.optim.Optimizer:
         """Return the torch optimizer of the model's trainable parameters, with learning rate lr."""
@@ -42,6 +46,26 @@ class Optimizer(Settings, Component):
     def _make(self, groups: list[Group], lr: float) -> torch.optim.Optimizer:
         """Return the torch optimizer of these parameter groups."""
 
+    slots: ClassVar[tuple[str, ...]] = ()
+    """Names of the state tensors that have the shape of the weight and are zero at first."""
+
+    def initial_state(self, weight: torch.Tensor, numbers: Mapping[str, torch.Tensor]) -> State:  # noqa: ARG002
+        """Return the state of a stacked weight before the first step.
+
+        Args:
+            weight: networks x shape of the parameter.
+            numbers: The settings that are numbers, and `lr`: one float64 number per network.
+        """
+        return {name: torch.zeros_like(weight) for name in self.slots}
+
+    @abstractmethod
+    def update(self, step: StackedStep) -> None:
+        """Update one parameter of several networks and its state in place.
+
+        The networks have the same settings as `self`, except for numbers. A number is 0 in all
+        networks or in none.
+        """
+
 
 class DecayingOptimizer(Optimizer):
     """An optimizer with weight decay, which is set in the parameter groups."""
@@ -52,6 +76,11 @@ class DecayingOptimizer(Optimizer):
         description="whether biases and normalisation (at most one dimension) have weight decay",
     )
 
+    @property
+    def decoupled(self) -> bool:
+        """Whether weight decay is decoupled from the gradient."""
+        return False
+
     def _groups(self, parameters: list[torch.nn.Parameter]) -> list[Group]:
         not_decayed = [p for p in parameters if p.ndim <= 1 and not self.decay_bias]
         decayed = [p for p in parameters if p.ndim > 1 or self.decay_bias]
@@ -60,3 +89,12 @@ class DecayingOptimizer(Optimizer):
             {"params": not_decayed, "weight_decay": 0.0},
         ]
         return [group for group in groups if group["params"]]
+
+    def decayed_gradient(self, step: StackedStep) -> torch.Tensor:
+        """Apply weight decay, to the weight if it is decoupled, else to the returned gradient."""
+        if self.weight_decay == 0 or (step.ndim <= 1 and not self.decay_bias):
+            return step.gradient
+        if self.decoupled:
+            step.weight.mul_(step.column(1 - step.numbers["lr"] * step.numbers["weight_decay"]))
+            return step.gradient
+        return step.gradient + step["weight_decay"] * step.weight

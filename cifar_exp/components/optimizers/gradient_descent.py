@@ -7,9 +7,11 @@ from typing import TYPE_CHECKING, ClassVar
 from pydantic import Field, model_validator
 
 from cifar_exp.components.optimizers.base import DecayingOptimizer, Group, Momentum, Optimizer
+from cifar_exp.components.optimizers.stacked import StackedStep, State
 from cifar_exp.system.lazy_import import torch
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from typing import Self
 
 
@@ -21,6 +23,7 @@ class SGD(DecayingOptimizer):
     """
 
     name: ClassVar[str] = "sgd"
+    slots: ClassVar[tuple[str, ...]] = ("momentum",)
 
     momentum: Momentum = 0.0
     dampening: float = Field(
@@ -44,6 +47,20 @@ class SGD(DecayingOptimizer):
             fused=True,
         )
 
+    def initial_state(self, weight: torch.Tensor, numbers: Mapping[str, torch.Tensor]) -> State:
+        """Return the state of a stacked weight; there is none without momentum."""
+        return super().initial_state(weight, numbers) if self.momentum > 0 else {}
+
+    def update(self, step: StackedStep) -> None:
+        """Update a stacked weight; the first gradient enters the momentum undampened."""
+        gradient = self.decayed_gradient(step)
+        if self.momentum > 0:
+            momentum = step.state["momentum"]
+            undampened = torch.where(step.count == 1, 1, 1 - step.numbers["dampening"])
+            momentum.mul_(step["momentum"]).add_(step.column(undampened) * gradient)
+            gradient = gradient + step["momentum"] * momentum if self.nesterov else momentum
+        step.subtract(gradient, step.numbers["lr"])
+
 
 class ASGD(DecayingOptimizer):
     """Averaged gradient descent with a decreasing step size; weight decay is coupled.
@@ -64,6 +81,15 @@ class ASGD(DecayingOptimizer):
 
     def _make(self, groups: list[Group], lr: float) -> torch.optim.Optimizer:
         return torch.optim.ASGD(groups, lr=lr, lambd=self.lambd, alpha=self.alpha, t0=self.t0)
+
+    def update(self, step: StackedStep) -> None:
+        """Update a stacked weight; the average is not computed, as no result uses it."""
+        gradient = self.decayed_gradient(step)
+        numbers = step.numbers
+        decay = numbers["lambd"] * numbers["lr"]
+        lr = numbers["lr"] / (1 + decay * (step.count - 1)) ** numbers["alpha"]
+        step.weight.mul_(step.column(1 - numbers["lambd"] * lr))
+        step.subtract(gradient, lr)
 
 
 class Rprop(Optimizer):
@@ -91,3 +117,18 @@ class Rprop(Optimizer):
             etas=(self.eta_minus, self.eta_plus),
             step_sizes=(self.step_min, self.step_max),
         )
+
+    def initial_state(self, weight: torch.Tensor, numbers: Mapping[str, torch.Tensor]) -> State:
+        """Return the previous gradient, zero, and the step size of each element, lr."""
+        lr = numbers["lr"].to(weight.dtype).view(-1, *[1] * (weight.ndim - 1))
+        return {"previous": torch.zeros_like(weight), "size": torch.zeros_like(weight) + lr}
+
+    def update(self, step: StackedStep) -> None:
+        """Update a stacked weight; an element whose gradient changes its sign rests once."""
+        previous, size = step.state["previous"], step.state["size"]
+        agreement = step.gradient * previous
+        size.mul_(torch.where(agreement > 0, step["eta_plus"], 1.0))
+        size.mul_(torch.where(agreement < 0, step["eta_minus"], 1.0))
+        size.clamp_(step["step_min"], step["step_max"])
+        previous.copy_(torch.where(agreement < 0, 0.0, step.gradient))
+        step.weight.addcmul_(previous.sign(), size, value=-1)

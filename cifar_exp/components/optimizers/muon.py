@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+import math
+from typing import TYPE_CHECKING, ClassVar
 
 from pydantic import Field
 
+from cifar_exp.components.optimizers.adam import adam_update
 from cifar_exp.components.optimizers.base import (
     Beta1,
     Beta2,
@@ -14,7 +16,17 @@ from cifar_exp.components.optimizers.base import (
     Group,
     Momentum,
 )
+from cifar_exp.components.optimizers.stacked import StackedStep, State
 from cifar_exp.system.lazy_import import torch
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+ADAMW_EPS = 1e-8
+MIN_NORM = 1e-7
+"""Lower bound of the norm by which torch.optim.Muon divides."""
+QUINTIC = (3.4445, -4.775, 2.0315)
+"""Coefficients of the Newton-Schulz iteration, from Jordan et al. 2024."""
 
 
 class Muon(DecayingOptimizer):
@@ -44,3 +56,51 @@ class Muon(DecayingOptimizer):
             ns_steps=self.ns_steps,
             betas=(self.beta1, self.beta2),
         )
+
+    @property
+    def decoupled(self) -> bool:
+        """Weight decay is decoupled."""
+        return True
+
+    def initial_state(self, weight: torch.Tensor, numbers: Mapping[str, torch.Tensor]) -> State:  # noqa: ARG002
+        """Return the state of a stacked weight: Muon's for matrices, AdamW's for the rest."""
+        slots = ("momentum",) if _is_matrix(weight) else ("mean", "square")
+        return {name: torch.zeros_like(weight) for name in slots}
+
+    def update(self, step: StackedStep) -> None:
+        """Update a stacked weight and its state in place."""
+        gradient = self.decayed_gradient(step)
+        if not _is_matrix(step.weight):
+            adam_update(step, gradient, ADAMW_EPS)
+            return
+        momentum = step.state["momentum"].lerp_(gradient, step.column(1 - step.numbers["momentum"]))
+        direction = gradient.lerp(momentum, step["momentum"]) if self.nesterov else momentum
+        matrices = direction.flatten(2)
+        scale = 0.2 * math.sqrt(max(matrices.shape[1:]))  # to the size of AdamW's steps
+        orthogonal = orthogonalize(matrices, self.ns_steps).view(direction.shape)
+        step.subtract(orthogonal, scale * step.numbers["lr"])
+
+
+def orthogonalize(matrices: torch.Tensor, num_iterations: int) -> torch.Tensor:
+    """Return the nearest semi-orthogonal matrices, approximately, in bfloat16.
+
+    Singular values become about 0.7 to 1.2. Source: Jordan et al. 2024, Muon.
+
+    Args:
+        matrices: networks x rows x columns.
+        num_iterations: Newton-Schulz iterations.
+    """
+    a, b, c = QUINTIC
+    is_tall = matrices.shape[1] > matrices.shape[2]
+    x = matrices.bfloat16()
+    x = x.mT if is_tall else x
+    x = x / x.norm(dim=(1, 2), keepdim=True).clamp(min=MIN_NORM)
+    for _ in range(num_iterations):
+        gram = x @ x.mT
+        x = torch.baddbmm(x, torch.baddbmm(gram, gram, gram, beta=b, alpha=c), x, beta=a)
+    return x.mT if is_tall else x
+
+
+def _is_matrix(weight: torch.Tensor) -> bool:
+    """Return whether Muon updates a stacked weight: linear and convolution weights."""
+    return weight.ndim in {3, 5}

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
-from cifar_exp.training.trainer import Group, Step
+from cifar_exp.training.messages import Group, Step
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,7 +17,8 @@ from typing import Self
 from cifar_exp.components.datasets import open_dataset
 from cifar_exp.sweep.executors import Begun, Death, Message, fork_server
 from cifar_exp.training.hardware import prepare_process
-from cifar_exp.training.trainer import Group, Step, train_group
+from cifar_exp.training.messages import Group, Step
+from cifar_exp.training.trainer import train_group
 
 EXIT_TIMEOUT = 10  # seconds
 

@@ -21,7 +21,7 @@ from cifar_exp.sweep.schedule.scheduler import Scheduler
 from cifar_exp.sweep.schedule.task import Key, Progress, Task
 from cifar_exp.system import fault_injection
 from cifar_exp.training.loop import EpochMetrics
-from cifar_exp.training.trainer import Group, Outcome, Step
+from cifar_exp.training.messages import Group, Outcome, Step
 
 MAX_ATTEMPTS = 3
 

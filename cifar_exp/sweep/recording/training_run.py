@@ -10,7 +10,7 @@ from cifar_exp.experiment import TrialConfig
 from cifar_exp.tracking import Run
 from cifar_exp.training import loop
 from cifar_exp.training.loop import EpochMetrics
-from cifar_exp.training.trainer import Outcome
+from cifar_exp.training.messages import Outcome
 
 
 def params(config: TrialConfig, data: Dataset, threads: int) -> dict[str, Any]:

@@ -24,7 +24,7 @@ from cifar_exp.system.spool import Spool
 from cifar_exp.tracking import Point, Run, Tracker
 from cifar_exp.training import checkpoint
 from cifar_exp.training.loop import EpochMetrics
-from cifar_exp.training.trainer import Outcome
+from cifar_exp.training.messages import Outcome
 
 MAX_IN_MEMORY = 10_000  # entries, mostly epochs: a few megabytes
 

@@ -8,7 +8,7 @@ from cifar_exp.experiment import TrialConfig
 from cifar_exp.sweep.events import TrainingKind
 from cifar_exp.system import paths
 from cifar_exp.training.loop import EpochMetrics
-from cifar_exp.training.trainer import Training
+from cifar_exp.training.messages import Training
 
 Key = tuple[str, TrainingKind, int]
 """Identifies a training in a sweep: combination, kind and number."""

@@ -13,7 +13,7 @@ from cifar_exp.records import RunRecord
 from cifar_exp.study import TrialResult, Tuning
 from cifar_exp.sweep.events import Event, TrainingKind
 from cifar_exp.sweep.schedule.task import Key, Progress, Task
-from cifar_exp.training.trainer import Outcome
+from cifar_exp.training.messages import Outcome
 
 MAX_READY = 64
 """Number of ready trainings that a combination offers at once: each costs a call of the sampler."""

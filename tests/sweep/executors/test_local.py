@@ -14,7 +14,7 @@ import pytest
 from cifar_exp.components.datasets import DataError, Dataset
 from cifar_exp.sweep.executors import Begun, Death, Message, fork_server
 from cifar_exp.sweep.executors.local import LocalExecutor, TrainerProcess, _picklable
-from cifar_exp.training.trainer import Group, Outcome, Step, Training
+from cifar_exp.training.messages import Group, Outcome, Step, Training
 from tests import tiny
 from tests.chaos.bench import fork_servers_of
 from tests.chaos.template import ROOT

@@ -18,7 +18,7 @@ from cifar_exp.sweep.schedule.model_retention import MODEL_RETENTION
 from cifar_exp.sweep.schedule.scheduler import Scheduler
 from cifar_exp.sweep.schedule.task import Task
 from cifar_exp.training.loop import EpochMetrics
-from cifar_exp.training.trainer import Group, Outcome, Step
+from cifar_exp.training.messages import Group, Outcome, Step
 from tests import tiny
 from tests.sweep.works import works_of
 

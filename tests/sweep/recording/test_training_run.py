@@ -36,7 +36,7 @@ from cifar_exp.tracking import (
 from cifar_exp.training import checkpoint, loop, trainer
 from cifar_exp.training.checkpoint import Checkpoint, CheckpointFile, key_of
 from cifar_exp.training.loop import EpochMetrics
-from cifar_exp.training.trainer import Outcome
+from cifar_exp.training.messages import Outcome
 from tests import tiny
 from tests.recorded import train_recorded
 

@@ -7,7 +7,7 @@ import pytest
 from cifar_exp.sweep.schedule.scheduler import Scheduler, num_side_by_side
 from cifar_exp.sweep.schedule.task import Progress, Task
 from cifar_exp.training.hardware import allotment
-from cifar_exp.training.trainer import Outcome
+from cifar_exp.training.messages import Outcome
 from tests import tiny
 from tests.sweep.works import works_of
 

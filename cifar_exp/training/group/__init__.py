@@ -1,0 +1,1 @@
+"""Networks that are trained together: the same batches, one forward and backward pass, one step."""

@@ -1,0 +1,120 @@
+"""The optimizers of several networks whose parameters are stacked."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import groupby
+
+import torch
+
+from cifar_exp.components.optimizers import Optimizer
+from cifar_exp.components.optimizers.stacked import StackedStep, State
+from cifar_exp.experiment import TrialConfig
+
+
+def structure(optimizer: Optimizer) -> Hashable:
+    """Return what networks must have in common to be updated together: all but their numbers.
+
+    Whether a number is 0 counts, as with momentum 0 there is no momentum.
+    """
+    settings = dict(optimizer)
+    numbers = {name: value == 0 for name, value in settings.items() if type(value) is float}
+    return type(optimizer).__name__, *sorted({**settings, **numbers}.items())
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class _Part:
+    """Consecutive networks whose optimizers differ in numbers only."""
+
+    optimizer: Optimizer
+    rows: slice
+    numbers: Mapping[str, torch.Tensor]
+    states: Mapping[str, State]
+    """By the name of the parameter."""
+
+    def update(
+        self, name: str, weight: torch.Tensor, gradient: torch.Tensor, count: torch.Tensor
+    ) -> None:
+        """Update a parameter of these networks."""
+        step = StackedStep(
+            weight=weight[self.rows],
+            gradient=gradient[self.rows],
+            state=self.states[name],
+            numbers=self.numbers,
+            count=count,
+        )
+        self.optimizer.update(step)
+
+
+class StackedOptimizer:
+    """Updates the stacked parameters of several networks, with one optimizer per network.
+
+    Args:
+        configs: The training of each network; those with the same `structure` are consecutive.
+        parameters: The stacked parameters by name.
+    """
+
+    def __init__(
+        self, configs: Sequence[TrialConfig], parameters: Mapping[str, torch.Tensor]
+    ) -> None:
+        self._parameters = parameters
+        device = next(iter(parameters.values())).device
+        self.count = torch.zeros((), dtype=torch.float64, device=device)
+        """Number of steps done."""
+        self._parts = _parts(configs, parameters)
+
+    @torch.no_grad()
+    def step(self, gradients: Mapping[str, torch.Tensor]) -> None:
+        """Update all parameters in place, from their gradients by name."""
+        self.count.add_(1)
+        for name, gradient in gradients.items():
+            for part in self._parts:
+                part.update(name, self._parameters[name], gradient, self.count)
+
+    def state_of(self, index: int) -> dict[str, dict[str, torch.Tensor]]:
+        """Return the state of one network, by parameter and name; tensors are views."""
+        part = next(p for p in self._parts if p.rows.start <= index < p.rows.stop)
+        row = index - part.rows.start
+        return {
+            name: {key: tensor[row] for key, tensor in state.items()}
+            for name, state in part.states.items()
+        }
+
+    def load_state(self, index: int, states: Mapping[str, Mapping[str, torch.Tensor]]) -> None:
+        """Set the state of one network to that of `state_of`.
+
+        Raises:
+            KeyError, RuntimeError: The state is of another optimizer or network.
+        """
+        for name, state in self.state_of(index).items():
+            for key, tensor in state.items():
+                tensor.copy_(states[name][key])
+
+
+def _parts(configs: Sequence[TrialConfig], parameters: Mapping[str, torch.Tensor]) -> list[_Part]:
+    parts, start = [], 0
+    for _, group in groupby(configs, key=lambda config: structure(config.optimizer_settings)):
+        members = list(group)
+        rows = slice(start, start + len(members))
+        parts.append(_part(members, rows, parameters))
+        start = rows.stop
+    return parts
+
+
+def _part(
+    configs: Sequence[TrialConfig], rows: slice, parameters: Mapping[str, torch.Tensor]
+) -> _Part:
+    optimizer = configs[0].optimizer_settings
+    device = next(iter(parameters.values())).device
+    settings = [{**dict(config.optimizer_settings), "lr": config.lr} for config in configs]
+    numbers = {
+        name: torch.tensor([s[name] for s in settings], dtype=torch.float64, device=device)
+        for name, value in settings[0].items()
+        if type(value) is float
+    }
+    states = {
+        name: optimizer.initial_state(weight[rows].detach(), numbers)
+        for name, weight in parameters.items()
+    }
+    return _Part(optimizer=optimizer, rows=rows, numbers=numbers, states=states)

@@ -1,0 +1,67 @@
+"""What a trainer receives, and what it returns: groups of trainings, steps and outcomes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from cifar_exp.components.metrics.scores import Evaluation
+from cifar_exp.experiment import TrialConfig
+from cifar_exp.records import TrialState
+from cifar_exp.training.loop import EpochMetrics
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Training:
+    """One network to train."""
+
+    name: str
+    config: TrialConfig
+    checkpoint: str | None = None
+    """The name of its checkpoint; None for no checkpoint."""
+    test: bool = False
+    """Whether to score the trained network on the test split."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Group:
+    """Trainings that one trainer trains together."""
+
+    trainings: tuple[Training, ...]
+    data_path: Path
+    """The cached data set, see `open_dataset`."""
+    folder: Path
+    """The folder for the files of trained networks."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class Outcome:
+    """How a training ended."""
+
+    state: TrialState
+    epochs: int = 0
+    val_accuracy: float | None = None
+    """Validation accuracy of the last epoch; None for a failed training."""
+    seconds: float = 0.0
+    """Wall time from building the network to the last score, summed over all attempts.
+
+    `loop.warm_up` and epochs lost by an interruption do not count.
+    """
+    reason: str | None = None
+    """Why the training failed."""
+    diverged: bool = False
+    tested: Evaluation | None = None
+    """The evaluation on the test split, if requested."""
+    network: Path | None = None
+    """The file of the trained network; None unless the training is complete."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class Step:
+    """The results of one step of a group, by the index of the training."""
+
+    epochs: Mapping[int, EpochMetrics]
+    """The finished epoch of each training that waits for a decision whether it continues."""
+    outcomes: Mapping[int, Outcome]
+    """The outcome of each training that has ended."""
