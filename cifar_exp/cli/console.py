@@ -99,9 +99,11 @@ def print_size(console: Console, experiment: Experiment) -> None:
     )
 
 
-def print_workers(console: Console, workers: int, threads: int) -> None:
-    """Print the number of workers and the threads of each."""
-    _print_line(console, f"{_counted(workers, 'worker')} of {_counted(threads, 'thread')}")
+def print_workers(console: Console, workers: int, threads: int, width: int = 1) -> None:
+    """Print the number of workers, and the threads and networks of each."""
+    together = "" if width == 1 else f", up to {width} networks together"
+    of_each = f"{_counted(threads, 'thread')}{together}"
+    _print_line(console, f"{_counted(workers, 'worker')} of {of_each}")
 
 
 def print_locations(console: Console, tracking_uri: str, locations: Mapping[str, str]) -> None:

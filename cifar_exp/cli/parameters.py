@@ -47,10 +47,15 @@ storage_option = click.option(
 workers_option = click.option(
     "--workers",
     type=Whole(),
-    help="Trainings in parallel.  [default: one per core, or as many as possible; 1 on a GPU]",
+    help="Trainers in parallel.  [default: one per core or GPU, or as many as possible]",
 )
 threads_option = click.option(
     "--threads", type=Whole(), help="Threads of each training.  [default: cores / workers]"
+)
+group_option = click.option(
+    "--group",
+    type=Whole(),
+    help="Networks that a worker trains together.  [default: 1; up to 64 on a GPU]",
 )
 data_dir_option = click.option(
     "--data-dir", type=click.Path(path_type=Path), help="Folder of the data set's files."
@@ -69,6 +74,7 @@ def definition_options(command: Command) -> Command:
         data_dir_option,
         workers_option,
         threads_option,
+        group_option,
     ]
     for option in reversed(options):
         command = option(command)

@@ -137,30 +137,49 @@ class Lines:
 
 
 class Live:
-    """Shows a progress bar for the sweep and one for each running training."""
+    """Shows a progress bar for the sweep and one for each running group of trainings."""
 
     def __init__(self, progress: Progress, count: Count) -> None:
         self.progress = progress
         self.count = count
         self.total = progress.add_task("sweep", total=count.num_trainings, note="")
-        self.tasks: dict[tuple[str, str], TaskID] = {}
+        self.tasks: dict[str, TaskID] = {}
+        """The bar of each group, by its name."""
+        self.groups: dict[tuple[str, str], str] = {}
+        """The group of each running training."""
 
     def show(self, event: Event) -> None:
         """Update the display with an event."""
         note = self.count.time_left()
         self.progress.update(self.total, completed=self.count.ended, note=note)
         training = (event.combination, event.training)
-        if event.state is None:
-            self._advance(training, event)
-        elif training in self.tasks:
-            self.progress.remove_task(self.tasks.pop(training))
+        if event.group is not None:
+            self._start(training, event, event.group)
+        elif event.state is not None:
+            self._end(training)
+        elif training in self.groups:
+            self._advance(self.groups[training], event)
 
-    def _advance(self, training: tuple[str, str], event: Event) -> None:
-        if training not in self.tasks:
-            name = " ".join(training)
-            self.tasks[training] = self.progress.add_task(name, total=event.epochs, note="")
-        note = " ".join(filter(None, [_result(event), _best(self.count, event)]))
-        self.progress.update(self.tasks[training], completed=event.epoch, note=note)
+    def _start(self, training: tuple[str, str], event: Event, group: str) -> None:
+        self.groups[training] = group
+        if group not in self.tasks:
+            name = " ".join(training) if event.together == 1 else f"{event.together} networks"
+            self.tasks[group] = self.progress.add_task(name, total=event.epochs, note="")
+
+    def _advance(self, group: str, event: Event) -> None:
+        if self._num_running(group) > 1:
+            note = f"{self._num_running(group)} running, {event.images_per_second:,.0f} images/s"
+        else:
+            note = " ".join(filter(None, [_result(event), _best(self.count, event)]))
+        self.progress.update(self.tasks[group], completed=event.epoch, note=note)
+
+    def _end(self, training: tuple[str, str]) -> None:
+        group = self.groups.pop(training, None)
+        if group is not None and not self._num_running(group):
+            self.progress.remove_task(self.tasks.pop(group))
+
+    def _num_running(self, group: str) -> int:
+        return sum(name == group for name in self.groups.values())
 
 
 def _display(console: Console) -> Progress:

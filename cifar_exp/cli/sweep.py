@@ -6,6 +6,7 @@ Imports are inside the commands: torch and MLflow take seconds to load, and `--h
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -59,7 +60,7 @@ def run(experiment: Path, yes: bool, **options: Any) -> None:
     console.print_size(screen, definition)  # before the slow imports
 
     request = _sweep(definition, text, options)
-    ranking, page = _run(request, screen)
+    ranking, page = _run(request, screen, options["group"])
     console.print_ranking(screen, ranking)
 
     from cifar_exp import tracking
@@ -90,7 +91,7 @@ def _sweep(definition: Experiment, text: str, options: Mapping[str, Any]) -> Swe
     )
 
 
-def _run(request: Sweep, screen: Console) -> tuple[Ranking, str]:
+def _run(request: Sweep, screen: Console, group: int | None) -> tuple[Ranking, str]:
     """Run the pre-flight checks and the sweep; return its ranking and its page in MLflow."""
     from cifar_exp.cli import console, progress
     from cifar_exp.sweep import prepare, sweep
@@ -99,7 +100,8 @@ def _run(request: Sweep, screen: Console) -> tuple[Ranking, str]:
     with progress.data_progress(screen) as data_watch:
         data = prepare.prepare(request.experiment, data_watch)
     _print_warnings(data)
-    console.print_workers(screen, request.workers, request.threads)
+    request = replace(request, width=prepare.group_width(request.experiment, data, group))
+    console.print_workers(screen, request.workers, request.threads, request.width)
     num_trainings = request.experiment.num_trainings
     with progress.sweep_progress(screen, num_trainings, request.workers) as watch:
         return sweep.run(request, data, watch)
@@ -107,7 +109,9 @@ def _run(request: Sweep, screen: Console) -> tuple[Ranking, str]:
 
 @cli.command()
 @definition_options
-def plan(experiment: Path, workers: int | None, threads: int | None, **options: Any) -> None:
+def plan(
+    experiment: Path, workers: int | None, threads: int | None, group: int | None, **options: Any
+) -> None:
     """Check a definition, count its trainings, and estimate their time and disk space."""
     from cifar_exp.cli import overrides
     from cifar_exp.experiment import definition_text, read

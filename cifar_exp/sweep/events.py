@@ -26,6 +26,12 @@ class Event:
     """Trials count from 0, confirmations from 1."""
     epoch: int
     epochs: int
+    group: str | None = None
+    """At the start: the name of the group that the training is in."""
+    together: int = 1
+    """At the start: the number of trainings in the group."""
+    images_per_second: float | None = None
+    """Training speed in an epoch, of all networks of the group together."""
     val_accuracy: float | None = None
     state: TrialState | None = None
     diverged: bool = False

@@ -11,7 +11,11 @@ from cifar_exp.errors import BadInput
 from cifar_exp.experiment import Experiment
 from cifar_exp.system import sqlite
 from cifar_exp.system.urls import store_name, without_credentials
-from cifar_exp.training.loop import initial_model
+from cifar_exp.training.group.stackable import is_stackable
+from cifar_exp.training.loop import device, initial_model
+
+GPU_WIDTH = 64
+"""Networks in a group on a GPU; more of them do not train faster."""
 
 
 def check_stores(tracking_uri: str, storage_url: str) -> None:
@@ -63,6 +67,17 @@ def check_fit(experiment: Experiment, data: Dataset) -> None:
         initial_model(experiment.model, data, experiment.seed)
     except ValueError as error:
         raise DefinitionError(f"model: {error}") from None
+
+
+def group_width(experiment: Experiment, data: Dataset, width: int | None) -> int:
+    """Return how many networks a trainer trains together.
+
+    The default is 1 on a CPU and GPU_WIDTH on a GPU. Networks that cannot be stacked are trained
+    one by one.
+    """
+    chosen = width or (GPU_WIDTH if device().type == "cuda" else 1)
+    shape = (data.channels, data.size, data.num_classes)
+    return chosen if chosen == 1 or is_stackable(experiment.model, *shape) else 1
 
 
 def model_bytes(experiment: Experiment, data: Dataset) -> int:

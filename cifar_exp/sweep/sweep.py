@@ -35,6 +35,7 @@ from cifar_exp.sweep.schedule.resume import (
 from cifar_exp.sweep.schedule.scheduler import Scheduler
 from cifar_exp.system import locks, paths, sqlite
 from cifar_exp.tracking import Tracker
+from cifar_exp.training import checkpoint
 from cifar_exp.training.messages import Group
 
 MODELS_PER_CHECKPOINT = 6  # weights and two optimizer states, for the old and the new file
@@ -53,6 +54,8 @@ class Sweep:
     """Number of trainers that run in parallel."""
     threads: int
     """CPU threads of each trainer."""
+    width: int = 1
+    """The largest number of networks that a trainer trains together."""
     time_limit: float | None = None
     """The longest time of a training in seconds; None for no limit."""
 
@@ -171,8 +174,10 @@ def _train_all(
         for event in (*work.kept(), *work.not_to_be_confirmed()):
             watch(event)
     retention = model_retention(experiment, works, tracker)
-    if not any(any(work.ready()) for work in works):
+    ready = [task for work in works for task in work.ready()]
+    if not ready:
         return
+    begun = {task.key for task in ready if checkpoint.exists(task.checkpoint(tracker.uri))}
     all_records = [record for group in records.values() for record in group]
     writer = Writer(
         Records(
@@ -190,13 +195,15 @@ def _train_all(
         new_executor(sweep, [writer.failed]) as executor,
     ):
         Recorder(
-            scheduler=Scheduler(works, len(data.train)),
+            scheduler=Scheduler(works, len(data.train), sweep.width, begun),
             executor=executor,
             writer=writer,
             retention=retention,
             watch=watch,
-            new_group=lambda task: Group(
-                trainings=(task.training(tracker.uri),), data_path=data.path, folder=Path(folder)
+            new_group=lambda tasks: Group(
+                trainings=tuple(task.training(tracker.uri) for task in tasks),
+                data_path=data.path,
+                folder=Path(folder),
             ),
             time_limit=sweep.time_limit,
         ).run()

@@ -12,7 +12,8 @@ import logging
 import os
 import pickle
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any, Protocol
@@ -25,7 +26,7 @@ from cifar_exp.system import paths
 from cifar_exp.training import loop
 from cifar_exp.training.loop import EpochMetrics
 
-FORMAT = 2
+FORMAT = 3
 SECONDS_BETWEEN = 5.0  # of training; a shorter one is cheaper to repeat than to save
 MOST_SHARE = 0.05  # of the time is spent on writing checkpoints, at any size
 DIGEST_BYTES = hashlib.sha256().digest_size
@@ -67,8 +68,8 @@ class Checkpoint:
     @classmethod
     def of(
         cls,
-        model: torch.nn.Module,
-        optimizer: torch.optim.Optimizer,
+        model: Mapping[str, Any],
+        optimizer: Mapping[str, Any],
         epochs: Sequence[EpochMetrics],
         seconds: float,
     ) -> Checkpoint:
@@ -76,8 +77,8 @@ class Checkpoint:
         return cls(
             seconds=seconds,
             history=[asdict(metrics) for metrics in epochs],
-            model=dict(model.state_dict()),
-            optimizer=optimizer.state_dict(),
+            model=model,
+            optimizer=optimizer,
             random=torch.get_rng_state(),
         )
 
@@ -108,8 +109,8 @@ class Keeper(Protocol):
     def load(self) -> Checkpoint | None:
         """Return the checkpoint, if there is one."""
 
-    def save_in_time(self, state: Callable[[], Checkpoint]) -> bool:
-        """Replace the checkpoint if it is old enough; return whether a save was attempted."""
+    def save(self, checkpoint: Checkpoint) -> None:
+        """Replace the checkpoint."""
 
     def warn(self, error: Exception) -> None:
         """Log why the checkpoint is not used."""
@@ -121,12 +122,40 @@ class NoCheckpoint:
     def load(self) -> Checkpoint | None:
         """Return None."""
 
-    def save_in_time(self, state: Callable[[], Checkpoint]) -> bool:  # noqa: ARG002
-        """Return False."""
-        return False
+    def save(self, checkpoint: Checkpoint) -> None:
+        """Do nothing."""
 
     def warn(self, error: Exception) -> None:
         """Do nothing."""
+
+
+class Pace:
+    """Decides after which epochs checkpoints are saved; shared by the trainings of a group.
+
+    Checkpoints are saved at most every SECONDS_BETWEEN, and take at most MOST_SHARE of the time.
+    """
+
+    def __init__(self) -> None:
+        self._epoch = 0
+        self._is_due = False
+        self._seconds = 0.0
+        self._last = time.monotonic()
+
+    def is_due(self, epoch: int) -> bool:
+        """Return whether to save after an epoch, which is the same for all trainings."""
+        if epoch != self._epoch:
+            pause = max(SECONDS_BETWEEN, self._seconds / MOST_SHARE)
+            self._epoch, self._is_due = epoch, time.monotonic() >= self._last + pause
+            self._seconds = 0.0 if self._is_due else self._seconds
+        return self._is_due
+
+    @contextmanager
+    def saving(self) -> Iterator[None]:
+        """Measure the time that saving takes."""
+        started = time.monotonic()
+        yield
+        self._last = time.monotonic()
+        self._seconds += self._last - started
 
 
 class CheckpointFile:
@@ -140,7 +169,6 @@ class CheckpointFile:
     def __init__(self, name: str, key: str) -> None:
         self.path = path_of(name)
         self.key = key
-        self._next = time.monotonic() + SECONDS_BETWEEN
 
     def load(self) -> Checkpoint | None:
         """Return the checkpoint if the file exists, is complete and is of this training."""
@@ -152,22 +180,16 @@ class CheckpointFile:
             self.warn(error)
             return None
 
-    def save_in_time(self, state: Callable[[], Checkpoint]) -> bool:
-        """Replace the checkpoint if it is old enough; return whether a save was attempted.
+    def save(self, checkpoint: Checkpoint) -> None:
+        """Replace the checkpoint.
 
         If the disk is full or the folder is not writable, the earlier checkpoint stays.
         """
-        started = time.monotonic()
-        if started < self._next:
-            return False
         try:
-            _write(self.path, self.key, state())
+            _write(self.path, self.key, checkpoint)
         except OSError as error:
             _temporary(self.path).unlink(missing_ok=True)
             _log.warning("no checkpoint is saved: %s", error)
-        now = time.monotonic()
-        self._next = now + max(SECONDS_BETWEEN, (now - started) / MOST_SHARE)
-        return True
 
     def warn(self, error: Exception) -> None:
         """Log why the checkpoint is not used."""
@@ -175,14 +197,19 @@ class CheckpointFile:
         _log.warning("checkpoint %s is not used, training restarts: %s", self.path, reason)
 
 
-def keeper_of(name: str | None, config: TrialConfig, fingerprint: str) -> Keeper:
+def keeper_of(name: str | None, key: str) -> Keeper:
     """Return the keeper of a training's checkpoint; without a name nothing is saved."""
-    return NoCheckpoint() if name is None else CheckpointFile(name, key_of(config, fingerprint))
+    return NoCheckpoint() if name is None else CheckpointFile(name, key)
 
 
 def path_of(name: str) -> Path:
     """Return the path of a checkpoint."""
     return paths.checkpoints() / f"{name}.pt"
+
+
+def exists(name: str) -> bool:
+    """Return whether there is a checkpoint of this name."""
+    return path_of(name).exists()
 
 
 def remove(name: str) -> None:
@@ -191,10 +218,16 @@ def remove(name: str) -> None:
         path.unlink(missing_ok=True)
 
 
-def key_of(config: TrialConfig, fingerprint: str) -> str:
-    """Return the hash of all that a training depends on: settings, data, threads, device, torch."""
+def key_of(config: TrialConfig, fingerprint: str, form: str = "alone") -> str:
+    """Return the hash of all that a training depends on: settings, data, threads, device, torch.
+
+    Args:
+        config: The training.
+        fingerprint: The hash of the data set.
+        form: How the state is stored: that of a network trained alone or in a group.
+    """
     hardware = f"{torch.get_num_threads()} {loop.device().type} {torch.__version__}"
-    text = f"{FORMAT} {hardware} {fingerprint} {config.model_dump_json()}"
+    text = f"{FORMAT} {form} {hardware} {fingerprint} {config.model_dump_json()}"
     return hashlib.sha256(text.encode()).hexdigest()
 
 

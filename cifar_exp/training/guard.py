@@ -10,6 +10,7 @@ import torch
 from cifar_exp.system.formatting import first_line
 from cifar_exp.system.signals import Terminated
 from cifar_exp.training.loop import Diverged
+from cifar_exp.training.messages import TooWide
 
 CPU_OUT_OF_MEMORY = "can't allocate memory"  # torch's CPU allocator raises a plain RuntimeError
 
@@ -32,13 +33,13 @@ class Guard:
         """Call a step and return its result.
 
         Raises:
-            Diverged: Raised by the step.
+            Diverged, TooWide: Raised by the step.
             TrainingError: The step raised any other error, including SystemExit. Interruptions by
                 Ctrl-C and SIGTERM are not converted.
         """
         try:
             return step(*arguments)
-        except (Diverged, KeyboardInterrupt, Terminated):
+        except (Diverged, TooWide, KeyboardInterrupt, Terminated):
             raise
         except BaseException as error:
             raise TrainingError(self._reason(error)) from error

@@ -29,10 +29,17 @@ def keep_freed_memory() -> None:
         mallopt(M_TRIM_THRESHOLD, 2 * ONE_GIB - 1)
 
 
-def prepare_process(num_threads: int) -> None:
-    """Set up this process for training with `num_threads` CPU threads."""
+def prepare_process(num_threads: int, number: int = 0) -> None:
+    """Set up this process for training.
+
+    Args:
+        num_threads: Its CPU threads.
+        number: Its number among the processes that train; they take turns on the GPUs.
+    """
     keep_freed_memory()
     torch.set_num_threads(num_threads)
+    if torch.cuda.is_available():
+        torch.cuda.set_device(number % torch.cuda.device_count())
 
 
 def available_cores() -> int:
@@ -49,9 +56,10 @@ def allotment(
 
     The default is one worker per core, but not more than trainings that can run in parallel, and
     the cores are divided among the workers: parallel trainings with one thread each are faster than
-    one training with many threads. On a GPU there is one worker.
+    one training with many threads. With GPUs there is one worker for each of them.
     """
     cores = available_cores()
     if workers is None:
-        workers = 1 if torch.cuda.is_available() else min(cores, num_side_by_side)
+        devices = torch.cuda.device_count() if torch.cuda.is_available() else cores
+        workers = min(devices, num_side_by_side)
     return workers, threads or max(1, cores // workers)

@@ -165,12 +165,20 @@ def evaluate(
     model.eval()
     outputs = []
     for images in split.images.split(EVALUATION_BATCH):
-        with _autocast(precision):
+        with autocast(precision):
             outputs.append(model(images.to(device())).float())
-    logits = torch.cat(outputs).cpu()
+    return score(torch.cat(outputs).cpu(), split.labels.cpu(), loss)
+
+
+def score(logits: torch.Tensor, labels: torch.Tensor, loss: Loss) -> Evaluation:
+    """Evaluate the outputs of a network (N x C, on the CPU).
+
+    Raises:
+        Diverged: An output is not finite.
+    """
     if not logits.isfinite().all():
         raise Diverged("an output of the network is not finite")
-    evaluation = examine(logits, split.labels.cpu(), loss)
+    evaluation = examine(logits, labels, loss)
     if not all(map(math.isfinite, evaluation.scores.named("").values())):
         raise Diverged("a score of the network is not finite")
     return evaluation
@@ -191,10 +199,10 @@ def _train_epoch(
     """Train on the batches of an epoch; return the mean loss over all examples."""
     total = torch.zeros((), device=device())
     # Once per epoch: a query of the device can take longer than a layer.
-    autocast = _autocast(precision)
+    computing = autocast(precision)
     num_images = 0
     for step, (images, labels) in enumerate(batches_of_epoch, start=1):
-        with autocast:
+        with computing:
             logits = forward(images)
         batch_loss = loss(logits.float(), labels)
         optimizer.zero_grad()
@@ -208,7 +216,8 @@ def _train_epoch(
     return total.item() / num_images
 
 
-def _autocast(precision: Precision) -> torch.autocast:
+def autocast(precision: Precision) -> torch.autocast:
+    """Return the context in which a network computes with a precision."""
     return torch.autocast(device().type, torch.bfloat16, enabled=precision == "bf16")
 
 

@@ -46,11 +46,14 @@ class Outcome:
     seconds: float = 0.0
     """Wall time from building the network to the last score, summed over all attempts.
 
-    `loop.warm_up` and epochs lost by an interruption do not count.
+    The networks of a group share its time evenly. `loop.warm_up` and epochs lost by an
+    interruption do not count.
     """
     reason: str | None = None
     """Why the training failed."""
     diverged: bool = False
+    together: int = 1
+    """How many networks were trained by one program."""
     tested: Evaluation | None = None
     """The evaluation on the test split, if requested."""
     network: Path | None = None
@@ -65,3 +68,15 @@ class Step:
     """The finished epoch of each training that waits for a decision whether it continues."""
     outcomes: Mapping[int, Outcome]
     """The outcome of each training that has ended."""
+
+
+class TooWide(Exception):  # noqa: N818 - the group is divided, nothing has failed
+    """A group has more networks than the memory of its device holds.
+
+    Attributes:
+        width: A number of networks that may fit.
+    """
+
+    def __init__(self, width: int) -> None:
+        super().__init__(width)
+        self.width = width

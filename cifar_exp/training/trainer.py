@@ -7,20 +7,20 @@ and be replaced. It writes only checkpoints and the files of trained networks.
 
 from __future__ import annotations
 
-import time
-from collections.abc import Generator, Mapping
-from contextlib import suppress
+from collections.abc import Callable, Generator, Mapping, Sequence
+from functools import partial
 from pathlib import Path
-
-import torch
 
 from cifar_exp.components.datasets import Dataset
 from cifar_exp.components.metrics.scores import Evaluation
 from cifar_exp.records import TrialState
 from cifar_exp.system import fault_injection
 from cifar_exp.training import loop
-from cifar_exp.training.checkpoint import WRONG, Checkpoint, keeper_of
+from cifar_exp.training.checkpoint import WRONG, Pace, keeper_of, key_of
+from cifar_exp.training.group.member import Member, Together
+from cifar_exp.training.group.stackable import is_stackable
 from cifar_exp.training.guard import Guard, TrainingError
+from cifar_exp.training.learner import Alone, Learner
 from cifar_exp.training.loop import Diverged, EpochMetrics
 from cifar_exp.training.messages import Group, Outcome, Step, Training
 from cifar_exp.training.network_file import save_network
@@ -28,14 +28,24 @@ from cifar_exp.training.network_file import save_network
 Steps = Generator[EpochMetrics, bool, Outcome]
 """Yields the metrics of each epoch, receives whether to continue, and returns the outcome."""
 
+NewLearner = Callable[[], Learner]
+
 
 def train_group(group: Group, data: Dataset) -> Generator[Step, Mapping[int, bool], None]:
     """Train a group; receives which trainings of a step's `epochs` continue.
 
     The last step has no `epochs`.
+
+    Raises:
+        TooWide: The memory of the GPU does not suffice for so many networks.
+        OSError: A trained network cannot be written.
     """
+    pace = Pace()
     running = {
-        index: train(training, data, group.folder) for index, training in enumerate(group.trainings)
+        index: _train(training, learner, data, group.folder, pace)
+        for index, (training, learner) in enumerate(
+            zip(group.trainings, _learners(group.trainings, data), strict=True)
+        )
     }
     decisions: Mapping[int, bool | None] = dict.fromkeys(running)
     while running:
@@ -57,7 +67,25 @@ def train(training: Training, data: Dataset, folder: Path) -> Steps:
     Raises:
         OSError: The trained network cannot be written.
     """
-    attempt = _Attempt(training, data)
+    [learner] = _learners([training], data)
+    return _train(training, learner, data, folder, Pace())
+
+
+def _learners(trainings: Sequence[Training], data: Dataset) -> list[NewLearner]:
+    """Return what creates the learner of each training: in one program, or one by one."""
+    configs = [training.config for training in trainings]
+    in_one_program = len(configs) > 1 or loop.device().type == "cuda"
+    shape = (data.channels, data.size, data.num_classes)
+    if in_one_program and is_stackable(configs[0].model, *shape):
+        together = Together(configs, data)
+        return [partial(Member, together, index) for index in range(len(configs))]
+    return [partial(Alone, config, data) for config in configs]
+
+
+def _train(
+    training: Training, new_learner: NewLearner, data: Dataset, folder: Path, pace: Pace
+) -> Steps:
+    attempt = _Attempt(training, new_learner, data.fingerprint, pace)
     state: TrialState = "FAIL"
     tested, reason, diverged = None, None, False
     try:
@@ -70,37 +98,37 @@ def train(training: Training, data: Dataset, folder: Path) -> Steps:
         state, reason = "FAIL", str(error)
     fault_injection.point("before_outcome", training=training.name)
     failed = state == "FAIL"
-    seconds = attempt.seconds()
-    return Outcome(
+    outcome = Outcome(
         state=state,
         epochs=len(attempt.emitted),
         val_accuracy=None if failed else attempt.emitted[-1].val.accuracy,
-        seconds=seconds,
+        seconds=attempt.seconds(),
         reason=reason,
         diverged=diverged,
+        together=attempt.learner.together,
         tested=tested,
         network=attempt.save(folder) if state == "COMPLETE" else None,
     )
+    attempt.end()
+    return outcome
 
 
 class _Attempt:
     """One attempt at a training."""
 
-    model: torch.nn.Module
-    optimizer: torch.optim.Optimizer
-
-    def __init__(self, training: Training, data: Dataset) -> None:
+    def __init__(
+        self, training: Training, new_learner: NewLearner, fingerprint: str, pace: Pace
+    ) -> None:
         self.training = training
         self.config = training.config
-        self.data = data
         self.guard = Guard(self.config.batch_size)
-        self.keeper = keeper_of(training.checkpoint, self.config, data.fingerprint)
-        with suppress(TrainingError):  # the training itself fails the same way
-            self.guard(loop.warm_up, self.config, data)
+        self.learner: Learner = new_learner()
+        key = key_of(self.config, fingerprint, self.learner.form)
+        self.keeper = keeper_of(training.checkpoint, key)
+        self.pace = pace
         self.emitted: list[EpochMetrics] = []
         """The metrics that were yielded."""
         self.stage = "before the first epoch"
-        self._started = time.perf_counter()
         self._seconds_before = 0.0
 
     def epochs(self) -> Generator[EpochMetrics, bool, TrialState]:
@@ -109,54 +137,50 @@ class _Attempt:
         for metrics in earlier:
             if not (yield self._emit(metrics)):
                 return "PRUNED"
-        trained = loop.train(self.model, self.config, self.data, self.optimizer, len(earlier))
-        self.stage = f"in epoch {len(earlier) + 1}"
-        while (metrics := self.guard(next, trained, None)) is not None:
+        for epoch in range(len(earlier) + 1, self.config.epochs + 1):
+            self.stage = f"in epoch {epoch}"
+            metrics = self.guard(self.learner.train_epoch, epoch)
             continues = yield self._emit(metrics)
-            fault_injection.point("after_epoch", training=self.training.name, epoch=metrics.epoch)
+            fault_injection.point("after_epoch", training=self.training.name, epoch=epoch)
             if not continues:
                 return "PRUNED"
-            self._save_checkpoint(metrics.epoch)
+            self._save_checkpoint(epoch)
         return "COMPLETE"
 
     def test(self) -> Evaluation:
         """Score the network on the test split."""
         self.stage = "on the test set"
-        config = self.config
-        evaluation: Evaluation = self.guard(
-            loop.evaluate, self.model, config.loss_settings, self.data.test, config.precision
-        )
+        evaluation: Evaluation = self.guard(self.learner.test)
         return evaluation
 
     def seconds(self) -> float:
         """Return the wall time so far, summed over all attempts."""
-        return self._seconds_before + time.perf_counter() - self._started
+        return self._seconds_before + self.learner.seconds()
 
     def save(self, folder: Path) -> Path:
         """Save the trained network to a file and return its path."""
         path = folder / f"{self.training.checkpoint}.pth"
-        save_network(self.model, path)
+        save_network(self.learner.network(), path)
         return path
+
+    def end(self) -> None:
+        """Release the network."""
+        self.learner.end()
 
     def _build_or_restore(self) -> list[EpochMetrics]:
         """Build or restore the network and its optimizer; return the metrics of restored epochs."""
         checkpoint = self.keeper.load()
-        self._build()
-        if checkpoint is None:
-            return []
-        try:
-            earlier = checkpoint.epochs()
-            checkpoint.restore(self.model, self.optimizer)
-        except WRONG as error:
-            self.keeper.warn(error)
-            self._build()
-            return []
-        self._seconds_before = checkpoint.seconds
-        return earlier
-
-    def _build(self) -> None:
-        self.model = loop.build_model(self.config, self.data)
-        self.optimizer = loop.build_optimizer(self.model, self.config)
+        if checkpoint is not None:
+            try:
+                earlier = checkpoint.epochs()
+                self.learner.build(checkpoint)
+            except WRONG as error:
+                self.keeper.warn(error)
+            else:
+                self._seconds_before = checkpoint.seconds
+                return earlier
+        self.learner.build(None)
+        return []
 
     def _emit(self, metrics: EpochMetrics) -> EpochMetrics:
         self.emitted.append(metrics)
@@ -165,7 +189,7 @@ class _Attempt:
 
     def _save_checkpoint(self, epoch: int) -> None:
         """Save a checkpoint; the last one stays until the outcome is recorded."""
-        self.keeper.save_in_time(
-            lambda: Checkpoint.of(self.model, self.optimizer, self.emitted, self.seconds())
-        )
+        if self.pace.is_due(epoch):
+            with self.pace.saving():
+                self.keeper.save(self.learner.checkpoint(self.emitted, self.seconds()))
         fault_injection.point("after_checkpoint", training=self.training.name, epoch=epoch)

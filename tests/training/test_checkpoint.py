@@ -6,6 +6,7 @@ import math
 import os
 import pickle
 from collections.abc import Iterator
+from contextlib import nullcontext
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -17,7 +18,7 @@ from cifar_exp.components.datasets import Dataset
 from cifar_exp.components.optimizers import OPTIMIZERS
 from cifar_exp.experiment import TrialConfig
 from cifar_exp.training import checkpoint, loop
-from cifar_exp.training.checkpoint import Checkpoint, CheckpointFile, key_of
+from cifar_exp.training.checkpoint import Checkpoint, CheckpointFile, Pace, key_of
 from cifar_exp.training.loop import EpochMetrics
 from tests import tiny
 
@@ -51,7 +52,9 @@ class Training:
         return self.trained[done:]
 
     def checkpoint(self) -> Checkpoint:
-        return Checkpoint.of(self.model, self.optimizer, self.trained, 1.5)
+        return Checkpoint.of(
+            self.model.state_dict(), self.optimizer.state_dict(), self.trained, 1.5
+        )
 
     def go_on_from(self, held: Checkpoint) -> None:
         held.restore(self.model, self.optimizer)
@@ -100,7 +103,7 @@ def test_two_epochs_and_two_more_are_four(
     first = Training(config, data)
     begun = first.train(2)
     file = file_of(config, data)
-    assert file.save_in_time(first.checkpoint)
+    file.save(first.checkpoint())
     torch.manual_seed(123)  # another process draws otherwise
     second = Training(config, data)
     held = file.load()
@@ -119,7 +122,7 @@ def test_a_checkpoint_comes_back_whole(config: TrialConfig, data: Dataset) -> No
     begun = Training(config, data)
     begun.train(1)
     file = file_of(config, data)
-    file.save_in_time(begun.checkpoint)
+    file.save(begun.checkpoint())
     random = torch.get_rng_state()
     torch.rand(3)
     held = file.load()
@@ -138,7 +141,7 @@ def test_a_checkpoint_comes_back_whole(config: TrialConfig, data: Dataset) -> No
 def test_another_training_takes_no_notice_of_it(
     config: TrialConfig, data: Dataset, caplog: pytest.LogCaptureFixture
 ) -> None:
-    file_of(config, data).save_in_time(Training(config, data).checkpoint)
+    file_of(config, data).save(Training(config, data).checkpoint())
     for key in (
         key_of(config.model_copy(update={"lr": 0.06}), data.fingerprint),
         key_of(config.model_copy(update={"seed": 1}), data.fingerprint),
@@ -166,7 +169,7 @@ def test_it_is_of_its_format_torch_threads_and_device(
     name: str,
     value: Any,
 ) -> None:
-    file_of(config, data).save_in_time(Training(config, data).checkpoint)
+    file_of(config, data).save(Training(config, data).checkpoint())
     assert file_of(config, data).load() is not None
     monkeypatch.setattr(owner, name, value)
     assert file_of(config, data).load() is None
@@ -177,7 +180,7 @@ def test_a_file_that_is_cut_off_is_told_of_and_left_alone(
     config: TrialConfig, data: Dataset, caplog: pytest.LogCaptureFixture, size: int
 ) -> None:
     file = file_of(config, data)
-    file.save_in_time(Training(config, data).checkpoint)
+    file.save(Training(config, data).checkpoint())
     file.path.write_bytes(file.path.read_bytes()[:size])
     assert file.load() is None
     assert "is not used, training restarts" in caplog.text
@@ -185,7 +188,7 @@ def test_a_file_that_is_cut_off_is_told_of_and_left_alone(
 
 def test_a_single_changed_bit_is_found(config: TrialConfig, data: Dataset) -> None:
     file = file_of(config, data)
-    file.save_in_time(Training(config, data).checkpoint)
+    file.save(Training(config, data).checkpoint())
     content = bytearray(file.path.read_bytes())
     content[len(content) // 2] ^= 1
     file.path.write_bytes(content)
@@ -264,10 +267,10 @@ def test_a_full_disk_leaves_the_earlier_one(
     begun = Training(config, data)
     begun.train(1)
     file = file_of(config, data)
-    file.save_in_time(begun.checkpoint)
+    file.save(begun.checkpoint())
     begun.train(1)
     monkeypatch.setattr(os, "fsync", full)
-    file.save_in_time(begun.checkpoint)
+    file.save(begun.checkpoint())
     assert "No space left" in caplog.text
     assert [path.name for path in file.path.parent.iterdir()] == ["run.pt"]
     held = file.load()
@@ -275,13 +278,38 @@ def test_a_full_disk_leaves_the_earlier_one(
     assert [metrics.epoch for metrics in held.epochs()] == [1]
 
 
-def test_cheap_epochs_are_not_kept(
-    config: TrialConfig, data: Dataset, monkeypatch: pytest.MonkeyPatch
+def test_cheap_epochs_are_not_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = [0.0]
+    monkeypatch.setattr(checkpoint, "time", SimpleNamespace(monotonic=lambda: clock[0]))
+    monkeypatch.setattr(checkpoint, "SECONDS_BETWEEN", 5.0)
+    pace = Pace()
+    due = []
+    for epoch in range(1, 13):
+        clock[0] += 1.0
+        due += [epoch] if pace.is_due(epoch) else []
+        with pace.saving() if pace.is_due(epoch) else nullcontext():
+            pass
+    assert due == [5, 10]
+
+
+def test_all_members_of_a_group_are_kept_after_the_same_epoch(
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(checkpoint, "SECONDS_BETWEEN", 3600.0)
-    file = file_of(config, data)
-    assert not file.save_in_time(Training(config, data).checkpoint)
-    assert not file.path.exists()
+    clock = [0.0]
+    monkeypatch.setattr(checkpoint, "time", SimpleNamespace(monotonic=lambda: clock[0]))
+    monkeypatch.setattr(checkpoint, "SECONDS_BETWEEN", 5.0)
+    monkeypatch.setattr(checkpoint, "MOST_SHARE", 0.5)
+    pace = Pace()
+    due = []
+    for epoch in range(1, 30):
+        clock[0] += 1.0
+        for member in range(3):
+            if pace.is_due(epoch):
+                due.append((epoch, member))
+                with pace.saving():
+                    clock[0] += 2.0
+    # three times two seconds are half of the time until the next ones
+    assert due == [(epoch, member) for epoch in (5, 17, 29) for member in range(3)]
 
 
 def test_a_slow_disk_takes_a_small_share_of_the_time(
@@ -295,9 +323,13 @@ def test_a_slow_disk_takes_a_small_share_of_the_time(
     monkeypatch.setattr(checkpoint, "time", SimpleNamespace(monotonic=lambda: clock[0]))
     monkeypatch.setattr(checkpoint, "MOST_SHARE", 0.1)
     monkeypatch.setattr(os, "fsync", slow)
-    file, begun = file_of(config, data), Training(config, data).checkpoint()
-    written = 0
+    file, begun, pace = file_of(config, data), Training(config, data).checkpoint(), Pace()
+    written, epoch = 0, 0
     while clock[0] < 330:  # epochs of a second, of which every 33rd is followed by 3 seconds
         clock[0] += 1.0
-        written += file.save_in_time(lambda: begun)
+        epoch += 1
+        if pace.is_due(epoch):
+            with pace.saving():
+                file.save(begun)
+            written += 1
     assert written == 10

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Iterator
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -155,10 +154,9 @@ def test_a_checkpoint_that_breaks_half_way_leaves_no_weights_behind(
     config: TrialConfig, data: Dataset, tmp_path: Path
 ) -> None:
     other = loop.build_model(config.model_copy(update={"seed": 9}), data)
-    optimizer = loop.build_optimizer(other, config)
-    held = replace(Checkpoint.of(other, optimizer, [], 1e9), optimizer={"state": {}})
+    held = Checkpoint.of(other.state_dict(), {"state": {}}, [], 1e9)
     file = CheckpointFile("it", key_of(config, data.fingerprint))
-    assert file.save_in_time(lambda: held)
+    file.save(held)
     training = Training(name="it", config=config, checkpoint="it")
     told, outcome = finished(training, data, tmp_path, [True] * 3)
     expected = list(loop.train(loop.build_model(config, data), config, data))

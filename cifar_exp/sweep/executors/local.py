@@ -80,7 +80,9 @@ class LocalExecutor:
             trainer = self._idle.pop()
             if trainer.is_alive:
                 return trainer
-        return TrainerProcess(self._num_threads)
+        taken = {trainer.number for trainer in self._busy}
+        number = next(number for number in range(self._num_trainers) if number not in taken)
+        return TrainerProcess(self._num_threads, number)
 
     def _update_pools(self, trainer: TrainerProcess, message: Message) -> None:
         """Move a trainer out of the busy ones if it is free or dead."""
@@ -102,13 +104,15 @@ class TrainerProcess:
 
     Args:
         num_threads: Its CPU threads.
+        number: Its number among the trainers that run at the same time, from 0.
     """
 
-    def __init__(self, num_threads: int) -> None:
+    def __init__(self, num_threads: int, number: int = 0) -> None:
+        self.number = number
         context = fork_server.context()
         self.connection, child_connection = context.Pipe()
         self._process = context.Process(
-            target=_serve, args=(child_connection, dict(os.environ), num_threads)
+            target=_serve, args=(child_connection, dict(os.environ), num_threads, number)
         )
         with suppress(*fork_server.GONE):  # the server has died, so the process never ran
             fork_server.start_process(self._process)
@@ -162,14 +166,16 @@ class TrainerProcess:
         return Death(f"signal {-code}" if code < 0 else f"exit code {code}")
 
 
-def _serve(connection: Connection, environment: Mapping[str, str], num_threads: int) -> None:
+def _serve(
+    connection: Connection, environment: Mapping[str, str], num_threads: int, number: int
+) -> None:
     """Train the groups that are received; runs in the trainer process."""
     os.environ.clear()  # the fork server may have an older environment
     os.environ.update(environment)
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.SIG_IGN)  # the parent handles them
     threading.Thread(target=_die_with_parent, daemon=True).start()
-    prepare_process(num_threads)
+    prepare_process(num_threads, number)
     with suppress(EOFError, OSError):  # the parent has died
         while (group := connection.recv()) is not None:
             _train(group, connection)

@@ -7,7 +7,7 @@ trainings resume from their checkpoints.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -21,7 +21,7 @@ from cifar_exp.sweep.schedule.scheduler import Scheduler
 from cifar_exp.sweep.schedule.task import Key, Progress, Task
 from cifar_exp.system import fault_injection
 from cifar_exp.training.loop import EpochMetrics
-from cifar_exp.training.messages import Group, Outcome, Step
+from cifar_exp.training.messages import Group, Outcome, Step, TooWide
 
 MAX_ATTEMPTS = 3
 
@@ -56,7 +56,7 @@ class Recorder:
         writer: Writes to the stores.
         retention: The model retention of each combination, by its name.
         watch: Called with an event for every epoch, start and end of a training.
-        new_group: Returns the group of a training.
+        new_group: Returns the group of some trainings, as a trainer gets it.
         time_limit: The longest time of a training in seconds; None for no limit.
     """
 
@@ -68,7 +68,7 @@ class Recorder:
         writer: Writer,
         retention: Mapping[str, ModelRetention],
         watch: Watch,
-        new_group: Callable[[Task], Group],
+        new_group: Callable[[Sequence[Task]], Group],
         time_limit: float | None = None,
     ) -> None:
         self._scheduler = scheduler
@@ -99,16 +99,18 @@ class Recorder:
         self._writer.close()
 
     def _start_ready(self) -> None:
-        while self._executor.has_free_trainer and (task := self._scheduler.next()) is not None:
-            self._start(task)
+        while self._executor.has_free_trainer and (tasks := self._scheduler.next()):
+            group = _RunningGroup(tasks=tasks)
+            for task in tasks:
+                self._start(task, group)
+            self._running[self._executor.begin(self._new_group(tasks))] = group
 
-    def _start(self, task: Task) -> None:
+    def _start(self, task: Task, group: _RunningGroup) -> None:
         fault_injection.point("after_ask", training=task.name)
         if task.key not in self._progress:
             self._progress[task.key] = Progress()
             self._writer.put(Begin(task=task))
-        self._notify(task, 0)
-        self._running[self._executor.begin(self._new_group(task))] = _RunningGroup(tasks=(task,))
+        self._notify(task, 0, group=group.tasks[0].name, together=len(group.tasks))
 
     def _receive(self, trainer: Trainer, message: Message) -> None:
         group = self._running[trainer]
@@ -121,6 +123,9 @@ class Recorder:
             case Death():
                 del self._running[trainer]
                 self._after_death(group, message)
+            case TooWide(width=width):
+                del self._running[trainer]
+                self._scheduler.narrow(self._unfinished(group), width)
             case Exception():
                 raise message
 
@@ -143,7 +148,12 @@ class Recorder:
         if not self._progress[task.key].add(metrics):
             return True  # recorded before its trainer died
         self._writer.epoch(task, metrics)
-        self._notify(task, metrics.epoch, val_accuracy=metrics.val.accuracy)
+        self._notify(
+            task,
+            metrics.epoch,
+            val_accuracy=metrics.val.accuracy,
+            images_per_second=metrics.images_per_second,
+        )
         if task.kind == "confirmation":
             return True
         tuning = self._scheduler.work_of(task).tuning
@@ -186,9 +196,12 @@ class Recorder:
                     f"trainers end before they can train ({death.reason}); "
                     "is there enough memory? --workers 1 needs less"
                 )
-        for task in group.tasks:
-            if task.key in self._progress:
-                self._retry(task, group, death, counts=has_begun)
+        for task in self._unfinished(group):
+            self._retry(task, group, death, counts=has_begun)
+
+    def _unfinished(self, group: _RunningGroup) -> list[Task]:
+        """Return the trainings of a group that have no outcome."""
+        return [task for task in group.tasks if task.key in self._progress]
 
     def _retry(self, task: Task, group: _RunningGroup, death: Death, *, counts: bool) -> None:
         progress = self._progress[task.key]
@@ -200,7 +213,8 @@ class Recorder:
             progress.attempts += counts
             if counts:
                 self._writer.put(Attempt(key=task.key, number=progress.attempts))
-            self._scheduler.work_of(task).begin_again(task)
+            # The last attempt is made alone, so that it fails by its own fault only.
+            self._scheduler.again(task, alone=progress.attempts == MAX_ATTEMPTS)
 
     def _fail(self, task: Task, reason: str) -> None:
         """End a training as failed, with the time of its finished epochs."""

@@ -72,4 +72,5 @@ def _final(outcome: Outcome) -> Mapping[str, float]:
 
 def _tags(outcome: Outcome) -> Mapping[str, str]:
     reason = {"reason": outcome.reason} if outcome.reason else {}
-    return {**reason, "diverged": "true"} if outcome.diverged else reason
+    diverged = {"diverged": "true"} if outcome.diverged else {}
+    return {"trained_together": str(outcome.together), **reason, **diverged}

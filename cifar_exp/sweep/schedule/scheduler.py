@@ -1,18 +1,19 @@
-"""The scheduler: chooses the next training among those that can start.
+"""The scheduler: chooses the next group of trainings among those that can start.
 
 The order changes no result, as what is trained depends on the definition only. It affects the
-total time, so trainings with the longest chain of dependent trainings start first.
+total time, so trainings with the longest chain of dependent trainings start first, together with
+all that are alike, up to the width of a group.
 """
 
 from __future__ import annotations
 
 import math
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence, Set
 
 from cifar_exp.experiment import Experiment
 from cifar_exp.study import block_size
-from cifar_exp.sweep.schedule.task import Task
+from cifar_exp.sweep.schedule.task import Key, Task
 from cifar_exp.sweep.schedule.work import Work
 
 
@@ -23,27 +24,55 @@ def num_side_by_side(experiment: Experiment) -> int:
 
 
 class Scheduler:
-    """Chooses the next training among all combinations.
+    """Chooses the next group of trainings among all combinations.
 
     Args:
         works: The remaining work of each combination, in the order of the definition.
         num_images: Number of training images in the data set.
+        width: The largest number of trainings in a group.
+        begun: Trainings that an earlier execution has begun. They come first, and together, so that
+            an interrupted group continues as it was.
     """
 
-    def __init__(self, works: Sequence[Work], num_images: int) -> None:
+    def __init__(
+        self,
+        works: Sequence[Work],
+        num_images: int,
+        width: int = 1,
+        begun: Set[Key] = frozenset(),
+    ) -> None:
         self._works = {work.combination.name: work for work in works}
         self._num_images = num_images
+        self._width = width
+        self._widths: dict[Hashable, int] = {}
+        """The width of groups for which a device had too little memory."""
+        self._begun = begun
+        self._alone: set[Key] = set()
         self._seconds: dict[str, float] = defaultdict(float)
         self._steps: dict[str, int] = defaultdict(int)
 
-    def next(self) -> Task | None:
-        """Return the training to start next; None if none can start."""
-        ready = [(work, task) for work in self._works.values() for task in work.ready()]
+    def next(self) -> tuple[Task, ...]:
+        """Return the trainings to start next, as one group; none if none can start."""
+        ready = [task for work in self._works.values() for task in work.ready()]
         if not ready:
-            return None
-        work, task = max(ready, key=lambda pair: self._seconds_until_end(*pair))
-        work.begin(task)
-        return task
+            return ()
+        urgent = max(ready, key=self._urgency)
+        group = self._group_of(urgent, ready) if self._width > 1 else (urgent,)
+        for task in group:
+            self.work_of(task).begin(task)
+        return group
+
+    def again(self, task: Task, *, alone: bool = False) -> None:
+        """Start a training again, on request in a group of its own."""
+        if alone:
+            self._alone.add(task.key)
+        self.work_of(task).begin_again(task)
+
+    def narrow(self, group: Sequence[Task], width: int) -> None:
+        """Start the trainings of a group again, in groups of at most `width`."""
+        self._widths[group[0].alike] = width
+        for task in group:
+            self.again(task)
 
     def work_of(self, task: Task) -> Work:
         """Return the combination that a training belongs to."""
@@ -54,10 +83,26 @@ class Scheduler:
         self._seconds[task.combination] += seconds
         self._steps[task.combination] += num_epochs * self._steps_per_epoch(task)
 
-    def _seconds_until_end(self, work: Work, task: Task) -> float:
+    def _group_of(self, urgent: Task, ready: Sequence[Task]) -> tuple[Task, ...]:
+        """Return a training with those that can be trained together with it, itself first."""
+        if urgent.key in self._alone:
+            return (urgent,)
+        alike = [
+            task
+            for task in ready
+            if task.alike == urgent.alike and task.key not in self._alone | {urgent.key}
+        ]
+        alike.sort(key=self._urgency, reverse=True)
+        width = self._widths.get(urgent.alike, self._width)
+        return (urgent, *alike[: width - 1])
+
+    def _urgency(self, task: Task) -> tuple[bool, float]:
+        return task.key in self._begun, self._seconds_until_end(task)
+
+    def _seconds_until_end(self, task: Task) -> float:
         """Estimate the seconds of a training together with all that depend on it."""
         own = task.config.epochs * self._steps_per_epoch(task) * self._step_seconds(task)
-        return own * (1 + work.num_after(task))
+        return own * (1 + self.work_of(task).num_after(task))
 
     def _step_seconds(self, task: Task) -> float:
         """Estimate the seconds of a step from the combination's trainings, or else from all."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Hashable
 from dataclasses import dataclass, field
 
 from cifar_exp.experiment import TrialConfig
@@ -31,6 +32,12 @@ class Task:
     def key(self) -> Key:
         """The key of the training in the sweep."""
         return self.combination, self.kind, self.number
+
+    @property
+    def alike(self) -> Hashable:
+        """What trainings have in common that can be trained together."""
+        own = {"loss", "loss_settings", "optimizer", "optimizer_settings", "lr"}
+        return tuple(self.config.model_dump(exclude=own).items())
 
     @property
     def name(self) -> str:

@@ -72,6 +72,11 @@ class StackedOptimizer:
             for part in self._parts:
                 part.update(name, self._parameters[name], gradient, self.count)
 
+    def tensors(self) -> list[torch.Tensor]:
+        """Return all tensors that a step changes, besides the parameters."""
+        states = [state for part in self._parts for state in part.states.values()]
+        return [self.count, *(tensor for state in states for tensor in state.values())]
+
     def state_of(self, index: int) -> dict[str, dict[str, torch.Tensor]]:
         """Return the state of one network, by parameter and name; tensors are views."""
         part = next(p for p in self._parts if p.rows.start <= index < p.rows.stop)

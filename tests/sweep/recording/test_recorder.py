@@ -148,8 +148,10 @@ def record(images: Path, tmp_path: Path) -> Record:
             writer=recorded.writer,  # type: ignore[arg-type]
             retention={name: MODEL_RETENTION[keep_models]() for name in names},
             watch=recorded.events.append,
-            new_group=lambda task: Group(
-                trainings=(task.training("store"),), data_path=tmp_path, folder=tmp_path
+            new_group=lambda tasks: Group(
+                trainings=tuple(task.training("store") for task in tasks),
+                data_path=tmp_path,
+                folder=tmp_path,
             ),
             time_limit=time_limit,
         ).run()

@@ -33,7 +33,7 @@ from cifar_exp.tracking import (
     read_predictions,
     stored_models,
 )
-from cifar_exp.training import checkpoint, loop, trainer
+from cifar_exp.training import checkpoint, learner, loop
 from cifar_exp.training.checkpoint import Checkpoint, CheckpointFile, key_of
 from cifar_exp.training.loop import EpochMetrics
 from cifar_exp.training.messages import Outcome
@@ -104,7 +104,7 @@ def test_seconds_are_without_what_a_process_does_once(
 
         return slow
 
-    monkeypatch.setattr(trainer, "time", SimpleNamespace(perf_counter=lambda: clock[0]))
+    monkeypatch.setattr(learner, "time", SimpleNamespace(perf_counter=lambda: clock[0]))
     monkeypatch.setattr(loop, "warm_up", passes(100, loop.warm_up))
     monkeypatch.setattr(loop, "build_model", passes(3, loop.build_model))
     monkeypatch.setattr(Run, "log_model", passes(20, Run.log_model))
@@ -499,7 +499,7 @@ def test_the_time_of_earlier_attempts_counts(
     optimizer = loop.build_optimizer(model, config)
     epochs = [next(loop.train(model, config, data, optimizer))]
     file = CheckpointFile("it", key_of(config, data.fingerprint))
-    file.save_in_time(lambda: Checkpoint.of(model, optimizer, epochs, 1000.0))
+    file.save(Checkpoint.of(model.state_dict(), optimizer.state_dict(), epochs, 1000.0))
     outcome = train_recorded(config, data, open_run(config), checkpoint="it")
     assert 1000 < outcome.seconds < 1100
 
@@ -516,7 +516,7 @@ def test_a_checkpoint_of_another_network_costs_its_epochs_alone(
     model = loop.build_model(other, tiny_32(data))
     optimizer = loop.build_optimizer(model, other)
     file = CheckpointFile("it", key_of(config, data.fingerprint))
-    file.save_in_time(lambda: Checkpoint.of(model, optimizer, [], 5.0))
+    file.save(Checkpoint.of(model.state_dict(), optimizer.state_dict(), [], 5.0))
     outcome = train_recorded(config, data, open_run(config), checkpoint="it")
     assert (outcome.state, outcome.epochs) == ("COMPLETE", 2)
     assert caplog.text.count("is not used, training restarts") == 1

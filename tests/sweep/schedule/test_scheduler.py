@@ -52,7 +52,8 @@ def test_what_has_the_most_behind_it_begins_first(images: Path) -> None:
     """With one trainer, combinations take turns: three trials have more behind them than two."""
     scheduler = scheduler_of(images, search=TPE)
     names: list[str] = []
-    while (task := scheduler.next()) is not None and len(names) < 6:
+    while (group := scheduler.next()) and len(names) < 6:
+        [task] = group
         names.append(task.name)
         end(scheduler, task)
     assert names == [
@@ -72,15 +73,14 @@ def test_what_was_slow_counts_as_longer(images: Path, seconds: float, epochs: in
     first, second = begun(scheduler)
     end(scheduler, first, seconds=1.0)
     end(scheduler, second, seconds, epochs)
-    following = scheduler.next()
-    assert following is not None
+    [following] = scheduler.next()
     assert following.combination == second.combination
 
 
 def test_a_training_whose_trainer_has_died_begins_again(images: Path) -> None:
     scheduler = scheduler_of(images, search=TPE, losses="mse = {}")
     [task] = begun(scheduler)
-    scheduler.work_of(task).begin_again(task)
+    scheduler.again(task)
     assert begun(scheduler) == [task]
 
 

@@ -1,0 +1,234 @@
+"""The trainings of a group: each is a member of it, and one program trains all of them."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+
+import torch
+
+from cifar_exp.components.datasets import Dataset, Split
+from cifar_exp.components.metrics.scores import Evaluation
+from cifar_exp.experiment import TrialConfig
+from cifar_exp.training import loop
+from cifar_exp.training.checkpoint import Checkpoint
+from cifar_exp.training.group.program import NetworkState, Program, in_order
+from cifar_exp.training.loop import Diverged, EpochMetrics
+from cifar_exp.training.messages import TooWide
+
+CAPTURE_SECONDS = {"cpu": 0.0, "cuda": 1.0}
+"""Time to set up a program of fewer networks, which must save more than that."""
+
+
+class Together:
+    """Trains the networks of a group by one program.
+
+    The members ask for their results one by one; the first one that asks for an epoch has it
+    trained for all that are as far. A member that ends leaves the program at the next epoch, if
+    that saves time.
+
+    Args:
+        configs: The training of each member. They differ in loss, optimizer, their settings and
+            learning rate only.
+        data: The data set.
+    """
+
+    def __init__(self, configs: Sequence[TrialConfig], data: Dataset) -> None:
+        self.configs = dict(enumerate(configs))
+        """The trainings of the members that have not ended."""
+        self.data = data
+        self.template = loop.initial_model(configs[0].model, data, configs[0].seed)
+        self.seconds = dict.fromkeys(self.configs, 0.0)
+        """The share of each member in the wall time."""
+        self._states: dict[int, NetworkState] = {}
+        """The networks that are in no program; one that is in neither is untrained."""
+        self._num_done = dict.fromkeys(self.configs, 0)
+        self._metrics: dict[int, EpochMetrics] = {}
+        self._errors: dict[int, Exception] = {}
+        self._tested: dict[int, Evaluation] = {}
+        self._program: Program | None = None
+        self._rows: list[int] = []
+        """The members in the program, in its order."""
+        self._last_epoch_seconds = 0.0
+        loop.warm_up(configs[0], data)
+
+    def set_state(self, member: int, state: NetworkState, num_epochs: int) -> None:
+        """Continue with a network that has been trained for some epochs."""
+        self._states[member] = state
+        self._num_done[member] = num_epochs
+
+    def train_epoch(self, member: int, epoch: int) -> EpochMetrics:
+        """Return the metrics of an epoch of a member, which must be its next one.
+
+        Raises:
+            TooWide: The memory of the GPU does not suffice for so many networks.
+            Exception: The error of this member, or of all.
+        """
+        if member not in self._metrics and member not in self._errors:
+            self._try_epoch(epoch)
+        if member in self._errors:
+            raise self._errors.pop(member)
+        return self._metrics.pop(member)
+
+    def test(self, member: int) -> Evaluation:
+        """Return the evaluation of a member on the test split."""
+        if member not in self._tested and member not in self._errors:
+            num_done = self._num_done[member]
+            members = [m for m in self.configs if self._num_done[m] == num_done]
+            with self._shared_time(members):
+                self._program_of(members, num_done + 1)
+                self._tested |= self._evaluate(members, self.data.test)
+        if member in self._errors:
+            raise self._errors.pop(member)
+        return self._tested.pop(member)
+
+    def state(self, member: int) -> NetworkState:
+        """Return a copy of the network of a member, on the CPU."""
+        if member in self._rows and self._program is not None:
+            return self._program.state(self._rows.index(member)).to_cpu()
+        return self._states[member]
+
+    def end(self, member: int) -> None:
+        """End a member."""
+        self.configs.pop(member, None)
+
+    def _try_epoch(self, epoch: int) -> None:
+        """Train an epoch of all members that are as far; errors are kept for each of them."""
+        members = [m for m in self.configs if self._num_done[m] == epoch - 1]
+        try:
+            with self._shared_time(members):
+                self._train_epoch(members, epoch)
+        except torch.OutOfMemoryError as error:
+            if len(members) > 1:
+                raise TooWide(len(members) // 2) from error
+            self._errors[members[0]] = error
+        except Exception as error:
+            self._errors |= dict.fromkeys(members, error)
+        for member in members:
+            self._num_done[member] = epoch
+
+    def _train_epoch(self, members: Sequence[int], epoch: int) -> None:
+        started = time.perf_counter()
+        program = self._program_of(members, epoch)
+        begun = time.perf_counter()
+        losses = dict(zip(self._rows, program.train_epoch(epoch), strict=True))
+        trained = time.perf_counter()
+        sound = [member for member in members if math.isfinite(losses[member])]
+        for member in set(members).difference(sound):
+            self._errors[member] = Diverged("the training loss is not finite")
+        evaluations = self._evaluate(sound, self.data.val)
+        self._last_epoch_seconds = time.perf_counter() - begun
+        seconds = (time.perf_counter() - started) / len(members)
+        num_images = len(members) * len(self.data.train)
+        for member, evaluation in evaluations.items():
+            self._metrics[member] = EpochMetrics(
+                epoch=epoch,
+                train_loss=losses[member],
+                val=evaluation.scores,
+                seconds=seconds,
+                images_per_second=num_images / (trained - begun),
+            )
+
+    def _program_of(self, members: Sequence[int], epoch: int) -> Program:
+        """Return a program that has these members, with others only if packing does not pay."""
+        if self._program is not None and set(members) <= set(self._rows):
+            ended = 1 - len(members) / len(self._rows)
+            num_left = self.configs[members[0]].epochs - epoch + 1
+            saved = ended * num_left * self._last_epoch_seconds
+            if saved <= CAPTURE_SECONDS[loop.device().type]:
+                return self._program
+        self._leave_program()
+        configs = {member: self.configs[member] for member in members}
+        self._rows = in_order(configs)
+        states = [self._states.pop(member, None) for member in self._rows]
+        self._program = Program(
+            [configs[member] for member in self._rows], self.template, self.data, states
+        )
+        return self._program
+
+    def _leave_program(self) -> None:
+        """Take the networks of all running members out of the program."""
+        for member in set(self._rows) & set(self.configs):
+            self._states[member] = self.state(member)
+        self._program, self._rows = None, []
+
+    def _evaluate(self, members: Sequence[int], split: Split) -> dict[int, Evaluation]:
+        """Evaluate members of the program; one with outputs that are not finite gets an error."""
+        assert self._program is not None
+        logits = self._program.logits(split)
+        evaluations = {}
+        for member in members:
+            own = logits[self._rows.index(member)].cpu()
+            try:
+                evaluations[member] = loop.score(
+                    own, split.labels, self.configs[member].loss_settings
+                )
+            except Diverged as error:
+                self._errors[member] = error
+        return evaluations
+
+    @contextmanager
+    def _shared_time(self, members: Sequence[int]) -> Iterator[None]:
+        """Divide the time of this context among members."""
+        started = time.perf_counter()
+        try:
+            yield
+        finally:
+            for member in members:
+                self.seconds[member] += (time.perf_counter() - started) / len(members)
+
+
+class Member:
+    """One training of a group.
+
+    Args:
+        together: The group.
+        index: The member.
+    """
+
+    form = "group"
+
+    def __init__(self, together: Together, index: int) -> None:
+        self._together = together
+        self._index = index
+        self.together = len(together.configs)
+
+    def build(self, checkpoint: Checkpoint | None) -> None:
+        """Set the state of the network; its program is built with the next epoch."""
+        if checkpoint is not None:
+            state = NetworkState(
+                weights=checkpoint.model,
+                optimizer=checkpoint.optimizer["states"],
+                num_steps=checkpoint.optimizer["num_steps"],
+            )
+            self._together.set_state(self._index, state, len(checkpoint.history))
+
+    def train_epoch(self, epoch: int) -> EpochMetrics:
+        """Train the epoch that follows, and validate."""
+        return self._together.train_epoch(self._index, epoch)
+
+    def test(self) -> Evaluation:
+        """Evaluate the network on the test split."""
+        return self._together.test(self._index)
+
+    def checkpoint(self, epochs: Sequence[EpochMetrics], seconds: float) -> Checkpoint:
+        """Return a copy of the present state."""
+        state = self._together.state(self._index)
+        optimizer = {"states": state.optimizer, "num_steps": state.num_steps}
+        return Checkpoint.of(state.weights, optimizer, epochs, seconds)
+
+    def network(self) -> torch.nn.Module:
+        """Return the trained network, on the CPU."""
+        network = self._together.template
+        network.load_state_dict(dict(self._together.state(self._index).weights))
+        return network
+
+    def seconds(self) -> float:
+        """Return the share of the network in the wall time."""
+        return self._together.seconds[self._index]
+
+    def end(self) -> None:
+        """Leave the group."""
+        self._together.end(self._index)

@@ -1,0 +1,151 @@
+"""Several networks, their losses and their optimizers as one program."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import torch
+
+from cifar_exp import seeds
+from cifar_exp.components.augmentations import AUGMENTATIONS
+from cifar_exp.components.datasets import Dataset, Split
+from cifar_exp.experiment import TrialConfig
+from cifar_exp.training import loop
+from cifar_exp.training.group.captured import CapturedStep
+from cifar_exp.training.group.loss import StackedLoss
+from cifar_exp.training.group.network import stack, weights_of
+from cifar_exp.training.group.optimizer import StackedOptimizer, structure
+from cifar_exp.training.loader import epoch_batches, make_batch
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class NetworkState:
+    """The state of one network and its optimizer."""
+
+    weights: Mapping[str, torch.Tensor]
+    """Its state dict."""
+    optimizer: Mapping[str, Mapping[str, torch.Tensor]]
+    """Its optimizer's tensors, by parameter and name."""
+    num_steps: int
+    """Number of optimizer steps done."""
+
+    def to_cpu(self) -> NetworkState:
+        """Return a copy on the CPU."""
+        return NetworkState(
+            weights={name: _copy(tensor) for name, tensor in self.weights.items()},
+            optimizer={
+                name: {key: _copy(tensor) for key, tensor in state.items()}
+                for name, state in self.optimizer.items()
+            },
+            num_steps=self.num_steps,
+        )
+
+
+def in_order(configs: Mapping[int, TrialConfig]) -> list[int]:
+    """Return the keys of trainings in the order of a program: like optimizers side by side."""
+    return sorted(configs, key=lambda key: (repr(structure(configs[key].optimizer_settings)), key))
+
+
+class Program:
+    """Trains several networks at once on the same batches.
+
+    Args:
+        configs: The training of each network, in the order of `in_order`. They differ in loss,
+            optimizer, their settings and learning rate only.
+        initial: The untrained network of all of them.
+        data: The data set.
+        states: The state of each network; None for the initial one.
+    """
+
+    def __init__(
+        self,
+        configs: Sequence[TrialConfig],
+        initial: torch.nn.Module,
+        data: Dataset,
+        states: Sequence[NetworkState | None],
+    ) -> None:
+        self._config = configs[0]
+        self._shapes = initial.state_dict()
+        self._network = stack([initial] * len(configs)).to(loop.device())
+        self._parameters = {
+            name: parameter
+            for name, parameter in self._network.named_parameters()
+            if parameter.requires_grad
+        }
+        self._loss = StackedLoss([config.loss_settings for config in configs], loop.device())
+        self._optimizer = StackedOptimizer(configs, self._parameters)
+        self._augment = AUGMENTATIONS[self._config.augment]()
+        self._train = loop.on_device(data.train)
+        self._totals = torch.zeros(len(configs), device=loop.device())
+        for index, state in enumerate(states):
+            if state is not None:
+                self._load(index, state)
+        self._forward = torch.compile(self._network) if self._config.compile else self._network
+        self._step = CapturedStep(self._step_on, self._tensors, self._config.batch_size)
+
+    def train_epoch(self, epoch: int) -> list[float]:
+        """Train an epoch; return the mean loss of each network, not finite if it has diverged."""
+        config = self._config
+        torch.manual_seed(seeds.derive("epoch", config.seed, epoch))  # dropout's draws
+        self._network.train()
+        self._totals.zero_()
+        num_images = 0
+        batches = epoch_batches(self._train, self._augment, config.batch_size, config.seed, epoch)
+        for chosen, draws in batches:
+            self._step({"chosen": chosen, **draws})
+            num_images += len(chosen)
+        means: list[float] = (self._totals / num_images).tolist()
+        return means
+
+    @torch.no_grad()
+    def logits(self, split: Split) -> torch.Tensor:
+        """Return the outputs on a split: networks x N x C, float32."""
+        self._network.eval()
+        outputs = []
+        for batch in split.images.split(loop.EVALUATION_BATCH):
+            with loop.autocast(self._config.precision):
+                outputs.append(self._by_network(self._network(batch.to(loop.device()))))
+        return torch.cat(outputs).transpose(0, 1)
+
+    def state(self, index: int) -> NetworkState:
+        """Return the state of a network; its tensors are views."""
+        return NetworkState(
+            weights=weights_of(self._network, index, self._shapes),
+            optimizer=self._optimizer.state_of(index),
+            num_steps=int(self._optimizer.count),
+        )
+
+    def _load(self, index: int, state: NetworkState) -> None:
+        own = self.state(index)
+        for name, tensor in own.weights.items():
+            tensor.copy_(state.weights[name])
+        self._optimizer.load_state(index, state.optimizer)
+        self._optimizer.count.fill_(state.num_steps)
+
+    def _step_on(self, batch: Mapping[str, torch.Tensor]) -> None:
+        """Train on one batch; no value is read by Python, so that this can be captured."""
+        draws = {purpose: drawn for purpose, drawn in batch.items() if purpose != "chosen"}
+        images, labels = make_batch(self._train, self._augment, batch["chosen"], draws)
+        with loop.autocast(self._config.precision):
+            outputs = self._forward(images)
+        losses = self._loss(self._by_network(outputs), labels)
+        gradients = torch.autograd.grad(losses.sum(), list(self._parameters.values()))
+        self._optimizer.step(dict(zip(self._parameters, gradients, strict=True)))
+        self._totals.add_(losses.detach() * len(labels))
+
+    def _by_network(self, outputs: torch.Tensor) -> torch.Tensor:
+        """Return stacked outputs as N x networks x C, float32."""
+        return outputs.float().view(len(outputs), len(self._totals), -1)
+
+    def _tensors(self) -> list[torch.Tensor]:
+        """Return all tensors that a step changes."""
+        return [
+            *self._network.state_dict().values(),
+            *self._optimizer.tensors(),
+            self._totals,
+        ]
+
+
+def _copy(tensor: torch.Tensor) -> torch.Tensor:
+    return tensor.detach().to("cpu", copy=True)
