@@ -1,0 +1,164 @@
+"""Stacked networks against each network alone."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import nn
+
+from cifar_exp.components.models.build import build
+from cifar_exp.components.models.networks import MODELS
+from cifar_exp.training.group.network import NotStackable, stack, weights_of
+from cifar_exp.training.group.stackable import is_stackable
+
+NUM_NETWORKS, NUM_IMAGES, NUM_CLASSES = 3, 4, 5
+
+
+def networks_of(model: str, size: int = 16) -> list[nn.Module]:
+    shape = {"mean": [0.5] * 3, "std": [0.2] * 3, "size": size, "num_classes": NUM_CLASSES}
+    return [build(model, **shape, seed=seed).train() for seed in range(NUM_NETWORKS)]  # type: ignore[arg-type]
+
+
+def images_of(size: int = 16) -> torch.Tensor:
+    random = torch.Generator().manual_seed(0)
+    images = torch.randint(256, (NUM_IMAGES, 3, size, size), generator=random)
+    return images.to(torch.uint8).contiguous(memory_format=torch.channels_last)
+
+
+def outputs_of(network: nn.Module, images: torch.Tensor) -> torch.Tensor:
+    torch.manual_seed(1)
+    outputs: torch.Tensor = network(images)
+    return outputs
+
+
+def assert_close(found: torch.Tensor, expected: torch.Tensor, bound: float = 1e-5) -> None:
+    assert (found - expected).abs().max() <= bound * expected.abs().max()
+
+
+def check(networks: list[nn.Module], images: torch.Tensor) -> None:
+    """Compare outputs and gradients in training, then states and outputs in evaluation."""
+    stacked = stack(networks)
+    together = outputs_of(stacked, images)
+    alone = torch.cat([outputs_of(network, images) for network in networks], dim=1)
+    assert_close(together, alone)
+    together.square().sum().backward()
+    alone.square().sum().backward()
+    largest = max(
+        float(p.grad.abs().max()) for n in networks for p in n.parameters() if p.grad is not None
+    )
+    for name, parameter in stacked.named_parameters():
+        assert parameter.grad is not None
+        for index, network in enumerate(networks):
+            expected = network.get_parameter(name).grad
+            assert expected is not None
+            assert (parameter.grad[index] - expected).abs().max() <= 1e-5 * largest, name
+    for index, network in enumerate(networks):
+        own = network.state_dict()
+        for name, tensor in weights_of(stacked, index, own).items():
+            torch.testing.assert_close(tensor, own[name], rtol=1e-5, atol=1e-6)
+    evaluated = torch.cat([network.eval()(images) for network in networks], dim=1)
+    assert_close(stacked.eval()(images), evaluated)
+
+
+@pytest.mark.parametrize("model", list(MODELS))
+def test_every_network_of_the_table_is_stackable(model: str) -> None:
+    assert is_stackable(model, 3, 16, NUM_CLASSES)
+    check(networks_of(model), images_of())
+
+
+@pytest.mark.parametrize(
+    ("layers", "size"),
+    [
+        ((nn.Conv2d(3, 4, 3), nn.Conv2d(4, 6, 3, groups=2, bias=False), nn.Flatten()), 6),
+        ((nn.Conv2d(3, 6, 3, groups=3), nn.ReLU(), nn.AvgPool2d(2), nn.Flatten()), 6),
+        ((nn.Conv2d(3, 4, 3), nn.GroupNorm(2, 4), nn.AdaptiveAvgPool2d(2), nn.Flatten()), 6),
+        ((nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4), nn.MaxPool2d(2), nn.Flatten()), 6),
+        ((nn.Conv2d(3, 4, 3), nn.Dropout2d(0.5), nn.Flatten()), 6),
+        ((nn.Conv2d(3, 4, 3), nn.Dropout(0.3), nn.Flatten(), nn.Linear(64, 3, bias=False)), 6),
+        ((nn.Conv2d(3, 4, 6), nn.Flatten(), nn.Dropout(1.0), nn.Linear(4, 3)), 6),
+    ],
+    ids=["groups", "groups first", "group norm", "batch norm", "dropout 2d", "dropout", "all"],
+)
+def test_every_layer_has_its_stacked_form(layers: tuple[nn.Module, ...], size: int) -> None:
+    networks = []
+    for seed in range(NUM_NETWORKS):
+        torch.manual_seed(seed)
+        network = nn.Sequential(*layers)
+        for layer in network:
+            if isinstance(layer, (nn.Conv2d, nn.Linear)):
+                layer.reset_parameters()
+        networks.append(torch.nn.Sequential(*map(_copied, network)))
+    random = torch.Generator().manual_seed(0)
+    images = torch.randn(NUM_IMAGES, 3, size, size, generator=random)
+    check(list(networks), images.contiguous(memory_format=torch.channels_last))
+
+
+def _copied(layer: nn.Module) -> nn.Module:
+    import copy
+
+    return copy.deepcopy(layer)
+
+
+def test_a_stack_shares_nothing_with_the_networks() -> None:
+    networks = networks_of("lenet")
+    before = [parameter.clone() for n in networks for parameter in n.parameters()]
+    stacked = stack([networks[0]] * 2)
+    with torch.no_grad():
+        for parameter in stacked.parameters():
+            parameter.zero_()
+    after = [parameter for n in networks for parameter in n.parameters()]
+    assert all(map(torch.equal, before, after))
+
+
+@pytest.mark.parametrize(
+    "layer",
+    [
+        nn.LayerNorm(4),
+        nn.Conv1d(3, 4, 1),
+        nn.Conv2d(3, 4, 3, padding=1, padding_mode="circular"),
+        nn.BatchNorm2d(3, track_running_stats=False),
+        nn.BatchNorm2d(3, affine=False),
+        nn.GroupNorm(1, 3, affine=False),
+    ],
+)
+def test_a_layer_without_stacked_form_is_refused(layer: nn.Module) -> None:
+    with pytest.raises(NotStackable):
+        stack([nn.Sequential(layer)] * 2)
+
+
+def concatenating(*, channels: int, size: int, num_classes: int) -> nn.Module:
+    class Both(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.one, self.other = nn.Conv2d(channels, 2, size), nn.Conv2d(channels, 2, size)
+            self.out = nn.Linear(4, num_classes)
+
+        def forward(self, images: torch.Tensor) -> torch.Tensor:
+            both = torch.cat([self.one(images), self.other(images)], dim=1).flatten(1)
+            outputs: torch.Tensor = self.out(both)
+            return outputs
+
+    return Both()
+
+
+def branching(*, channels: int, size: int, num_classes: int) -> nn.Module:
+    class Branching(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.out = nn.Linear(channels * size**2, num_classes)
+
+        def forward(self, images: torch.Tensor) -> torch.Tensor:
+            outputs: torch.Tensor = self.out(images.flatten(1))
+            return outputs if outputs.mean().item() > 1e9 else outputs / outputs.std()
+
+    return Branching()
+
+
+@pytest.mark.parametrize("builder", [concatenating, branching])
+def test_a_network_that_would_compute_something_else_is_not_stackable(
+    builder: object, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(MODELS, builder.__name__, builder)  # type: ignore[attr-defined, arg-type]
+    before = torch.get_rng_state()
+    assert not is_stackable(builder.__name__, 3, 8, NUM_CLASSES)  # type: ignore[attr-defined]
+    assert torch.equal(torch.get_rng_state(), before)
