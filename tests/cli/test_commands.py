@@ -484,8 +484,8 @@ def test_a_storage_that_cannot_be_used_starts_no_sweep(
         (BadInput("no such thing"), 2, "no such thing"),
         (Unavailable("no disk"), 3, "no disk"),
         (RuntimeError("torn\nsecond line"), 3, "RuntimeError: torn (--debug shows where)"),
-        (KeyboardInterrupt(), 130, "interrupted; run the same command again to resume"),
-        (Terminated(), 143, "terminated; run the same command again to resume"),
+        (KeyboardInterrupt(), 130, "interrupted; nothing was recorded"),
+        (Terminated(), 143, "terminated; nothing was recorded"),
     ],
 )
 def test_every_end_has_its_code_and_sentence(
@@ -501,6 +501,30 @@ def test_every_end_has_its_code_and_sentence(
     monkeypatch.setattr("cifar_exp.cli.console.print_components", fail)
     shown = cli("list", "losses")
     assert (shown.code, shown.out, shown.err.strip()) == (code, "", sentence)
+
+
+@pytest.mark.parametrize(
+    ("words", "sentence"),
+    [
+        (["run", "no.toml"], "interrupted; run the same command again to resume"),
+        (
+            ["train"],
+            "interrupted; `train` does not resume: "
+            "the same command starts again at the first epoch",
+        ),
+        (["plan", "no.toml"], "interrupted; nothing was recorded"),
+        (["--debug", "gc", "x"], "interrupted; run the same command again to resume"),
+    ],
+)
+def test_an_interruption_says_what_the_same_command_does(
+    cli: Cli, monkeypatch: pytest.MonkeyPatch, words: list[str], sentence: str
+) -> None:
+    def interrupt(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("click.Command.invoke", interrupt)
+    shown = cli(*words)
+    assert (shown.code, shown.last) == (130, sentence)
 
 
 @pytest.mark.parametrize(("trials", "code"), [(2495, 3), (2496, 2)])
