@@ -33,7 +33,7 @@ from cifar_exp.sweep.schedule.resume import (
     works_of,
 )
 from cifar_exp.sweep.schedule.scheduler import Scheduler
-from cifar_exp.system import locks, paths, sqlite
+from cifar_exp.system import locks, paths, sqlite, temporary
 from cifar_exp.tracking import Tracker
 from cifar_exp.training.trainer import Group
 
@@ -104,6 +104,7 @@ def _run(
 ) -> tuple[Ranking, str]:
     """Run a sweep whose lock this process holds; its store is a local one or an outbox."""
     tracker, inherited = _connect(sweep)
+    temporary.remove_abandoned()
     _check_room(sweep, data, tracker)
     try:
         run_ = runs.open_sweep(sweep.experiment, sweep.definition, data, tracker, inherited)
@@ -185,7 +186,7 @@ def _train_all(
         )
     )
     with (
-        tempfile.TemporaryDirectory(prefix="cifar_exp-") as folder,
+        temporary.temporary_folder() as folder,
         writer,
         new_executor(sweep, [writer.failed]) as executor,
     ):
@@ -196,7 +197,7 @@ def _train_all(
             retention=retention,
             watch=watch,
             new_group=lambda task: Group(
-                trainings=(task.training(tracker.uri),), data_path=data.path, folder=Path(folder)
+                trainings=(task.training(tracker.uri),), data_path=data.path, folder=folder
             ),
             time_limit=sweep.time_limit,
         ).run()
