@@ -22,6 +22,15 @@ def num_side_by_side(experiment: Experiment) -> int:
     return len(experiment.combinations()) * int(min(trials, block_size(experiment)))
 
 
+def max_workers(experiment: Experiment) -> int:
+    """Return how many trainings of an experiment can run at the same time: trials or confirmations.
+
+    More workers would have nothing to do.
+    """
+    confirmations = len(experiment.combinations()) * experiment.confirm.seeds
+    return max(num_side_by_side(experiment), confirmations)
+
+
 class Scheduler:
     """Chooses the next training among all combinations.
 
