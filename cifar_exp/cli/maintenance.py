@@ -30,7 +30,7 @@ def doctor(
     uri, url = tracking.resolve_uri(tracking_uri), storage or study.default_url()
     findings = doctor_.visit(name, uri, url, dry_run=dry_run)
     console.print_findings(console.stdout(), findings, dry_run=dry_run)
-    if not doctor_.exists(url):
+    if findings and not doctor_.exists(url):
         missing = without_credentials(url).removeprefix("sqlite:///")
         click.echo(f"there is no {missing}: no studies were examined; set --storage", err=True)
     if tracking.is_server(uri) and not dry_run:
