@@ -73,9 +73,9 @@ class SimulatedExecutor:
         self._busy: list[SimulatedTrainer] = []
 
     @property
-    def has_free_trainer(self) -> bool:
-        """Whether another group can begin now."""
-        return len(self._busy) < self._num_trainers
+    def num_free(self) -> int:
+        """The number of groups that can start now."""
+        return self._num_trainers - len(self._busy)
 
     def begin(self, group: Group) -> SimulatedTrainer:
         """Let a trainer take up a group."""

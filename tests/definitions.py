@@ -121,6 +121,10 @@ WRONG: dict[str, Wrong] = {
     "no losses in the table": Wrong({"losses": {}}, ("losses:", "have at least 1")),
     "no optimizers in the table": Wrong({"optimizers": {}}, ("optimizers:", "have at least 1")),
     "no lr": Wrong({"optimizers/adam": {}}, ("optimizers.adam.lr: the learning rate is missing",)),
+    "path of own images": Wrong(
+        {"dataset": {"type": "digits", "path": "x"}},
+        ("dataset.path: the data set 'digits' brings its own images; leave it out",),
+    ),
     "folder without path": Wrong({"dataset": "folder"}, ("dataset.path: is missing",)),
     "dataset without type": Wrong({"dataset": {"path": "x"}}, ("dataset:", "`type`")),
     "range without high": _lr({"low": 0.1}, ".high: is missing"),

@@ -44,8 +44,8 @@ class InlineExecutor:
         self._busy: list[InlineTrainer] = []
 
     @property
-    def has_free_trainer(self) -> bool:
-        return len(self._busy) < self._num_trainers
+    def num_free(self) -> int:
+        return self._num_trainers - len(self._busy)
 
     def begin(self, group: Group) -> InlineTrainer:
         trainer = InlineTrainer(group)

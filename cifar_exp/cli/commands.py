@@ -12,7 +12,14 @@ from typing import Any
 import click
 
 from cifar_exp.cli.outcome import INCOMPLETE, exit_if_incomplete, print_undelivered
-from cifar_exp.cli.parameters import Finite, cli, data_dir_option, threads_option, tracking_option
+from cifar_exp.cli.parameters import (
+    Finite,
+    MlflowName,
+    cli,
+    data_dir_option,
+    threads_option,
+    tracking_option,
+)
 from cifar_exp.components import KINDS
 
 
@@ -38,7 +45,13 @@ from cifar_exp.components import KINDS
     metavar="SETTING=VALUE",
     help="A setting of the loss, optimizer or dataset, such as optimizer.momentum=0.9.",
 )
-@click.option("--experiment-name", default="train", show_default=True, help="MLflow experiment.")
+@click.option(
+    "--experiment-name",
+    type=MlflowName(),
+    default="train",
+    show_default=True,
+    help="MLflow experiment.",
+)
 @threads_option
 @tracking_option
 def train(

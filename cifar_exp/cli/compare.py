@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 from cifar_exp import report, tracking
 from cifar_exp.cli import console
 from cifar_exp.comparison import Method, Ranking
 from cifar_exp.comparison.across import across
-from cifar_exp.errors import BadInput
+from cifar_exp.errors import BadInput, Unavailable
 from cifar_exp.report.text.across import across_csv, across_json, across_markdown
 from cifar_exp.report.text.formats import to_csv, to_json, to_markdown
+from cifar_exp.sweep.disk_space import FULL
 from cifar_exp.sweep.results import Results
 from cifar_exp.system.urls import without_credentials
 
@@ -49,7 +50,8 @@ def compare(
     else:
         print(FORMATS[form](ranking), end="")
     if output is not None:
-        _print_written(report.write(ranking, output, results.evidence()), output)
+        evidence = results.evidence()
+        _write(lambda folder: report.write(ranking, folder, evidence), output)
     return ranking
 
 
@@ -82,7 +84,7 @@ def compare_several(
     else:
         print(ACROSS_FORMATS[form](comparison), end="")
     if output is not None:
-        _print_written(report.write_across(comparison, output), output)
+        _write(lambda folder: report.write_across(comparison, folder), output)
     return rankings
 
 
@@ -100,7 +102,17 @@ def read_results(name: str, uri: str) -> Results:
         raise BadInput(f"the MLflow store {store} holds no sweep of experiment {name!r}") from None
 
 
-def _print_written(files: Iterable[Path], folder: Path) -> None:
-    """Print the new files to stderr, as stdout is for the ranking."""
+def _write(write: Callable[[Path], Iterable[Path]], folder: Path) -> None:
+    """Write files to a folder; print the new ones to stderr, as stdout is for the ranking.
+
+    Raises:
+        BadInput: The folder cannot be created or written.
+        Unavailable: The disk is full.
+    """
+    try:
+        files = list(write(folder))
+    except OSError as error:
+        kind = Unavailable if error.errno in FULL else BadInput
+        raise kind(f"--output {folder}: cannot be written: {error.strerror}") from error
     names = ", ".join(str(path.relative_to(folder)) for path in files if path.parent == folder)
     print(f"written to {folder}: {names}", file=sys.stderr)

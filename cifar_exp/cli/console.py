@@ -209,9 +209,9 @@ def print_components(console: Console, kind: str) -> None:
 
 
 def _summary(component: Any) -> str:
-    """Return the first line of a component's docstring, or the label of a metric."""
-    label: str | None = getattr(component, "label", None)
-    return label or (component.__doc__ or "").partition("\n")[0]
+    """Return the first line of a component's docstring, or the description of a metric."""
+    description: str | None = getattr(component, "description", None)
+    return description or (component.__doc__ or "").partition("\n")[0]
 
 
 def _setting_lines(component: Any) -> list[str]:

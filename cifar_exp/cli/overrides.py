@@ -7,7 +7,6 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from cifar_exp.components.datasets import DATASETS
 from cifar_exp.components.validation import Options
 from cifar_exp.errors import BadInput
 from cifar_exp.experiment import Experiment
@@ -27,11 +26,7 @@ KEY_OF: Mapping[str, tuple[int | str, ...]] = {
 
 
 def changes(options: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the changes that options make to a definition, keyed like `search.trials`.
-
-    Raises:
-        BadInput: `--data-dir` is given for a data set that has its own images.
-    """
+    """Return the changes that options make to a definition, keyed like `search.trials`."""
     given = {".".join(map(str, KEY_OF[name])): options[name] for name in _given(options)}
     path = given.pop("dataset.path", None)
     if "dataset" in given:
@@ -52,16 +47,8 @@ def _given(options: Mapping[str, Any]) -> list[str]:
 
 
 def dataset(name: str, path: Path | None) -> dict[str, str]:
-    """Return a data set as a definition writes it.
-
-    Raises:
-        BadInput: A path is given for a data set that has its own images.
-    """
-    if path is None:
-        return {"type": name}
-    if name in DATASETS and "path" not in DATASETS[name].model_fields:
-        raise BadInput(f"--data-dir: the data set {name!r} brings its own images; leave it out")
-    return {"type": name, "path": str(path)}
+    """Return a data set as a definition writes it."""
+    return {"type": name} if path is None else {"type": name, "path": str(path)}
 
 
 def check_size(definition: Experiment, path: Path) -> None:

@@ -11,14 +11,20 @@ import click
 
 Command = Callable[..., None]
 
+MAX_THREADS = 1024
+"""Larger than the number of cores, as another machine's results may need its number of threads.
+
+With very many threads a process has no memory left for its libraries.
+"""
+
 
 class Whole(click.IntRange):
     """A whole number of at least 1, named so in messages; click's own name is `integer range`."""
 
     name = "whole number"
 
-    def __init__(self) -> None:
-        super().__init__(1)
+    def __init__(self, largest: int | None = None) -> None:
+        super().__init__(1, largest)
 
 
 class Finite(click.FloatRange):
@@ -34,6 +40,21 @@ class Finite(click.FloatRange):
         return number
 
 
+class MlflowName(click.types.StringParamType):
+    """The name of an MLflow experiment; MLflow itself rejects other names with an exception."""
+
+    longest = 500
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Return the name, and reject an empty or a too long one."""
+        text = super().convert(value, param, ctx)
+        if not text.strip():
+            self.fail("the name is empty.", param, ctx)
+        if len(text) > self.longest:
+            self.fail(f"the name has more than {self.longest} characters.", param, ctx)
+        return text
+
+
 tracking_option = click.option(
     "--tracking-uri",
     envvar="MLFLOW_TRACKING_URI",
@@ -47,10 +68,12 @@ storage_option = click.option(
 workers_option = click.option(
     "--workers",
     type=Whole(),
-    help="Trainers in parallel.  [default: one per core or GPU, or as many as possible]",
+    help="Trainers in parallel, or as many as can run.  [default: one per core or GPU]",
 )
 threads_option = click.option(
-    "--threads", type=Whole(), help="Threads of each training.  [default: cores / workers]"
+    "--threads",
+    type=Whole(MAX_THREADS),
+    help="Threads of each training.  [default: cores / workers]",
 )
 group_option = click.option(
     "--group",

@@ -8,6 +8,7 @@ import io
 import os
 import sys
 import traceback
+from collections.abc import Mapping, Sequence
 from typing import NoReturn
 
 import click
@@ -19,11 +20,18 @@ from cifar_exp.system.signals import INTERRUPTED, TERMINATED, Terminated, end_in
 from cifar_exp.system.urls import hide, secrets_given
 
 BAD_INPUT, ENVIRONMENT = 2, 3
+RESUMES = "run the same command again to resume"
+AFTER_INTERRUPTION: Mapping[str, str] = {
+    **dict.fromkeys(("run", "doctor", "gc", "deliver"), RESUMES),
+    "train": "`train` does not resume: the same command starts again at the first epoch",
+}
+"""What to do after the interruption of a command; the others record nothing."""
 
 
 def main() -> NoReturn:
     """Run the command line; a failure prints one sentence and sets the exit code."""
-    end_in_good_order()
+    advice = _after_interruption(sys.argv[1:])
+    end_in_good_order(advice)
     atexit.register(gc.freeze)  # saves a second: no garbage collection at exit
     debug = "--debug" in sys.argv
     try:
@@ -36,7 +44,7 @@ def main() -> NoReturn:
         _print_error(shown.getvalue().rstrip("\n"))
         sys.exit(error.exit_code)
     except (click.Abort, KeyboardInterrupt, Terminated, Exception) as error:
-        code, message = _explain(error)
+        code, message = _explain(error, advice)
         _print_error(f"{traceback.format_exc()}{message}" if debug else message)
         sys.exit(code)
     sys.exit(0)
@@ -47,15 +55,21 @@ def _print_error(text: str) -> None:
     click.echo(hide(text, secrets_given(sys.argv, os.environ)), err=True)
 
 
-def _explain(error: BaseException) -> tuple[int, str]:
-    """Return the exit code and the message for an error."""
+def _after_interruption(words: Sequence[str]) -> str:
+    """Return what to do after an interruption of the command with these words."""
+    command = next((word for word in words if not word.startswith("-")), "")
+    return AFTER_INTERRUPTION.get(command, "nothing was recorded")
+
+
+def _explain(error: BaseException, advice: str) -> tuple[int, str]:
+    """Return the exit code and the message for an error; `advice` follows an interruption."""
     match error:
         case BadInput():
             return BAD_INPUT, str(error)
         case Unavailable():
             return ENVIRONMENT, str(error)
         case click.Abort() | KeyboardInterrupt():
-            return INTERRUPTED, "interrupted; run the same command again to resume"
+            return INTERRUPTED, f"interrupted; {advice}"
         case Terminated():
-            return TERMINATED, "terminated; run the same command again to resume"
+            return TERMINATED, f"terminated; {advice}"
     return ENVIRONMENT, f"{type(error).__name__}: {first_line(error)} (--debug shows where)"

@@ -75,11 +75,8 @@ def _sweep(definition: Experiment, text: str, options: Mapping[str, Any]) -> Swe
     """Combine the definition with the options that do not change it."""
     from cifar_exp import study, tracking
     from cifar_exp.sweep import sweep
-    from cifar_exp.sweep.schedule.scheduler import num_side_by_side
-    from cifar_exp.training.hardware import allotment
 
-    side_by_side = num_side_by_side(definition)
-    workers, threads = allotment(side_by_side, options["workers"], options["threads"])
+    workers, threads = _allotment(definition, options["workers"], options["threads"])
     return sweep.Sweep(
         experiment=definition,
         definition=text,
@@ -89,6 +86,15 @@ def _sweep(definition: Experiment, text: str, options: Mapping[str, Any]) -> Swe
         threads=threads,
         time_limit=options["time_limit"],
     )
+
+
+def _allotment(definition: Experiment, workers: int | None, threads: int | None) -> tuple[int, int]:
+    """Return the number of workers, of which each has something to do, and the threads of each."""
+    from cifar_exp.sweep.schedule.scheduler import max_workers, num_side_by_side
+    from cifar_exp.training.hardware import allotment
+
+    wanted = None if workers is None else min(workers, max_workers(definition))
+    return allotment(num_side_by_side(definition), wanted, threads)
 
 
 def _run(request: Sweep, screen: Console, group: int | None) -> tuple[Ranking, str]:
@@ -122,14 +128,12 @@ def plan(
     from cifar_exp.cli import console, progress
     from cifar_exp.sweep import prepare
     from cifar_exp.sweep.plan import measure
-    from cifar_exp.sweep.schedule.scheduler import num_side_by_side
-    from cifar_exp.training.hardware import allotment
 
     screen = console.stdout()
     with progress.data_progress(screen) as watch:
         data = prepare.prepare(definition, watch)
     _print_warnings(data)
-    workers, threads = allotment(num_side_by_side(definition), workers, threads)
+    workers, threads = _allotment(definition, workers, threads)
     console.print_plan(screen, definition, measure(definition, data, workers, threads), workers)
 
 

@@ -53,8 +53,11 @@ def read_dataset(raw: Any) -> DatasetVariant:
     if not isinstance(table, dict) or "type" not in table:
         raise PydanticCustomError("dataset", "should be a name, or a table with its `type`")
     settings = {name: value for name, value in table.items() if name != "type"}
-    choice = _known("dataset", table["type"], DATASETS).model_validate(settings)
-    return DatasetVariant(type=table["type"], choice=choice)
+    dataset = _known("dataset", table["type"], DATASETS)
+    if "path" in settings and "path" not in dataset.model_fields:
+        message = f"the data set {table['type']!r} brings its own images; leave it out"
+        raise validation_error([Problem(path=("path",), message=message)])
+    return DatasetVariant(type=table["type"], choice=dataset.model_validate(settings))
 
 
 def read_each(raw: Any, read: Callable[[str, Any], Variant]) -> Any:

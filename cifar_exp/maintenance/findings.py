@@ -61,7 +61,7 @@ def _duplicate(record: RunRecord) -> Finding:
     which = "later" if record.finished or record.kind == "combination" else "unused"
     return Finding(
         f"{_name(record)} is a duplicate: the {which} run is deleted",
-        lambda runs: runs.client.delete_run(record.run_id),
+        lambda runs: runs.delete(record),
     )
 
 

@@ -22,6 +22,10 @@ from cifar_exp.training.hardware import prepare_process
 
 MEASURED_SECONDS = 0.5
 MAX_STEPS = 50
+MAX_SIMULATED = 50_000
+"""Number of trainings that are simulated one by one, in about 0.1 s."""
+MIN_PER_WORKER = 100
+"""Trainings of a block for each worker, down to which they are merged."""
 
 # Overhead as measured by `make bench`: per training, and once per sweep
 SECONDS_PER_RUN = 0.05
@@ -79,37 +83,99 @@ def measure(experiment: Experiment, data: Dataset, workers: int, threads: int) -
 
 @dataclass(frozen=True, slots=True)
 class Block:
-    """Trainings of one combination that can run at the same time."""
+    """Trainings of one combination that can run at the same time, or several equal such blocks."""
 
     number: int
     seconds: float
     """Seconds of each training."""
+    repeats: int = 1
+    """Number of such blocks, one after the other."""
 
 
 def makespan(chains: Sequence[Sequence[Block]], workers: int) -> float:
     """Return when the last trainer finishes, in seconds from the start.
+
+    Every training is simulated, up to MAX_SIMULATED. Of more trainings, consecutive ones of a
+    combination are merged into longer ones with the same total time.
 
     Args:
         chains: The blocks of each combination; a block starts when the previous one has ended.
         workers: Number of trainers; each takes the combination with the most remaining work, as
             the scheduler does.
     """
-    left = [list(chain) for chain in chains]
-    ready, ends, started = ([0.0] * len(left), [0.0] * len(left), [0] * len(left))
+    total = sum(block.number * block.repeats for chain in chains for block in chain)
+    factor = math.ceil(total / MAX_SIMULATED)
+    merged = [[_merge(block, factor, workers) for block in chain] for chain in chains]
+    return _simulate([_Chain(blocks) for blocks in merged], workers)
+
+
+def _merge(block: Block, factor: int, workers: int) -> Block:
+    """Merge about `factor` trainings into one: first whole blocks, then trainings within a block.
+
+    A block keeps enough trainings for all workers, or all that it has.
+    """
+    repeats = max(1, block.repeats // factor)
+    rest = max(1, factor * repeats // block.repeats)
+    number = max(min(block.number, MIN_PER_WORKER * workers), block.number // rest)
+    share = (block.repeats / repeats) * (block.number / number)
+    return Block(number, block.seconds * share, repeats)
+
+
+class _Chain:
+    """The remaining trainings of a combination."""
+
+    def __init__(self, blocks: Sequence[Block]) -> None:
+        self._blocks = list(reversed(blocks))
+        self.end = 0.0
+        """When the last training that has started ends."""
+        self._next_block()
+
+    def _next_block(self) -> None:
+        block = self._blocks.pop()
+        self.seconds = block.seconds
+        """Seconds of a training of the present block."""
+        self._number, self._started, self._repeats = block.number, 0, block.repeats
+        self._after = sum(later.seconds * later.repeats for later in reversed(self._blocks))
+
+    @property
+    def remaining(self) -> float:
+        """Seconds of the present and all later blocks, one training of each."""
+        return self.seconds * self._repeats + self._after
+
+    def start(self, now: float) -> bool:
+        """Start a training; return whether it is the last one of its block."""
+        self.end = max(self.end, now + self.seconds)
+        self._started += 1
+        return self._started == self._number
+
+    def go_on(self) -> bool:
+        """Go on to the next block; return whether there is one."""
+        self._started = 0
+        self._repeats -= 1
+        if not self._repeats and self._blocks:
+            self._next_block()
+        return self._repeats > 0
+
+
+def _simulate(chains: Sequence[_Chain], workers: int) -> float:
+    """Start one training after the other, each on the trainer that is free first."""
+    ready = [(-chain.remaining, index) for index, chain in enumerate(chains)]
+    heapq.heapify(ready)
+    waiting: list[tuple[float, int]] = []  # until their last block has ended
     free = [0.0] * workers
-    while unfinished := [index for index, blocks in enumerate(left) if blocks]:
-        now = max(heapq.heappop(free), min(ready[index] for index in unfinished))
-        chosen = max(
-            (index for index in unfinished if ready[index] <= now),
-            key=lambda index: sum(block.seconds for block in left[index]),
-        )
-        block = left[chosen][0]
-        heapq.heappush(free, now + block.seconds)
-        ends[chosen] = max(ends[chosen], now + block.seconds)
-        started[chosen] += 1
-        if started[chosen] == block.number:
-            left[chosen].pop(0)
-            ready[chosen], started[chosen] = ends[chosen], 0
+    now = 0.0
+    while ready or waiting:
+        now = max(heapq.heappop(free), now if ready else waiting[0][0])
+        while waiting and waiting[0][0] <= now:
+            index = heapq.heappop(waiting)[1]
+            heapq.heappush(ready, (-chains[index].remaining, index))
+        index = ready[0][1]
+        chain = chains[index]
+        heapq.heappush(free, now + chain.seconds)
+        if chain.start(now):
+            heapq.heappop(ready)
+            if chain.go_on():
+                heapq.heappush(waiting, (chain.end, index))
     return max(free)
 
 
@@ -117,9 +183,12 @@ def _chain(experiment: Experiment, trial: float, confirmation: float) -> list[Bl
     """Return the blocks of a combination, from the seconds of its trials and confirmations."""
     trials = experiment.search.trials
     size = int(min(trials, block_size(experiment)))
-    full_blocks = [Block(size, trial)] * (trials // size)
     rest = [Block(trials % size, trial)] if trials % size else []
-    return [*full_blocks, *rest, Block(experiment.confirm.seeds, confirmation)]
+    return [
+        Block(size, trial, trials // size),
+        *rest,
+        Block(experiment.confirm.seeds, confirmation),
+    ]
 
 
 def _plan(experiment: Experiment, data: Dataset, seconds: float, speeds: Sequence[Speed]) -> Plan:

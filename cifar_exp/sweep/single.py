@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import tempfile
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 from cifar_exp import tracking
 from cifar_exp.components.datasets import Dataset
 from cifar_exp.experiment import Experiment
 from cifar_exp.sweep.recording import training_run
-from cifar_exp.system import locks
+from cifar_exp.system import locks, temporary
 from cifar_exp.tracking import Point, Run, Tracker
 from cifar_exp.training.hardware import prepare_process
 from cifar_exp.training.loop import EpochMetrics
@@ -47,12 +45,13 @@ def _run(
     single: Single, data: Dataset, after_epoch: Callable[[EpochMetrics], None]
 ) -> tuple[Outcome, str]:
     prepare_process(single.threads)
+    temporary.remove_abandoned()
     training = _training(single.experiment)
     run_ = _open_run(single, training, data)
     try:
-        with locks.writing(run_.run_id), tempfile.TemporaryDirectory() as folder:
+        with locks.writing(run_.run_id), temporary.temporary_folder() as folder:
             run_.log_dataset(data)
-            outcome = _record(train(training, data, Path(folder)), run_, after_epoch)
+            outcome = _record(train(training, data, folder), run_, after_epoch)
             training_run.end(run_, outcome, data, keep_model=True)
     except BaseException:
         run_.end("KILLED")

@@ -33,7 +33,7 @@ from cifar_exp.sweep.schedule.resume import (
     works_of,
 )
 from cifar_exp.sweep.schedule.scheduler import Scheduler
-from cifar_exp.system import locks, paths, sqlite
+from cifar_exp.system import locks, paths, sqlite, temporary
 from cifar_exp.tracking import Tracker
 from cifar_exp.training import checkpoint
 from cifar_exp.training.messages import Group
@@ -107,6 +107,7 @@ def _run(
 ) -> tuple[Ranking, str]:
     """Run a sweep whose lock this process holds; its store is a local one or an outbox."""
     tracker, inherited = _connect(sweep)
+    temporary.remove_abandoned()
     _check_room(sweep, data, tracker)
     try:
         run_ = runs.open_sweep(sweep.experiment, sweep.definition, data, tracker, inherited)
@@ -190,7 +191,7 @@ def _train_all(
         )
     )
     with (
-        tempfile.TemporaryDirectory(prefix="cifar_exp-") as folder,
+        temporary.temporary_folder() as folder,
         writer,
         new_executor(sweep, [writer.failed]) as executor,
     ):
@@ -203,7 +204,7 @@ def _train_all(
             new_group=lambda tasks: Group(
                 trainings=tuple(task.training(tracker.uri) for task in tasks),
                 data_path=data.path,
-                folder=Path(folder),
+                folder=folder,
             ),
             time_limit=sweep.time_limit,
         ).run()

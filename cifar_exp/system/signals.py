@@ -7,6 +7,7 @@ import os
 import signal
 import sys
 import threading
+from functools import partial
 from types import FrameType
 
 BOTH = (signal.SIGINT, signal.SIGTERM)
@@ -18,15 +19,18 @@ class Terminated(BaseException):
     """The process has received SIGTERM."""
 
 
-def end_in_good_order() -> None:
+def end_in_good_order(advice: str) -> None:
     """Let the first Ctrl-C raise KeyboardInterrupt and the first SIGTERM raise Terminated.
 
     Further signals are ignored: under `mlflow run` one Ctrl-C arrives several times, and the
     closing of runs must not be interrupted. A process that has not ended after SECONDS_TO_END, for
     example because a store does not respond, exits at once.
+
+    Args:
+        advice: What to do after such an exit, for its message.
     """
     for handled in BOTH:
-        signal.signal(handled, _on_signal)
+        signal.signal(handled, partial(_on_signal, advice))
     atexit.register(_ignore_all)
 
 
@@ -36,11 +40,11 @@ def leave_to_main_thread() -> None:
         signal.pthread_sigmask(signal.SIG_BLOCK, BOTH)
 
 
-def _on_signal(number: int, _frame: FrameType | None) -> None:
+def _on_signal(advice: str, number: int, _frame: FrameType | None) -> None:
     for handled in BOTH:
         signal.signal(handled, _ignore)
     code = INTERRUPTED if number == signal.SIGINT else TERMINATED
-    watchdog = threading.Timer(SECONDS_TO_END, _exit_now, (code,))
+    watchdog = threading.Timer(SECONDS_TO_END, _exit_now, (code, advice))
     watchdog.daemon = True
     watchdog.start()
     raise KeyboardInterrupt if number == signal.SIGINT else Terminated
@@ -59,7 +63,6 @@ def _ignore_all() -> None:
         signal.signal(handled, signal.SIG_IGN)
 
 
-def _exit_now(code: int) -> None:
-    message = "ended before all runs were closed; run the same command again to resume"
-    print(message, file=sys.stderr, flush=True)
+def _exit_now(code: int, advice: str) -> None:
+    print(f"ended before everything was closed; {advice}", file=sys.stderr, flush=True)
     os._exit(code)

@@ -6,6 +6,7 @@ import mlflow
 
 from cifar_exp.records import RunRecord
 from cifar_exp.tracking.run import STATUS_OF
+from cifar_exp.tracking.store.deletion import delete_run
 from cifar_exp.tracking.store.records import read_records
 from cifar_exp.tracking.store.stored_files import stored_models
 
@@ -44,6 +45,10 @@ class ExperimentRuns:
     def close(self, record: RunRecord) -> None:
         """Close a run that its process left open, with the status of its state, else as KILLED."""
         self.client.set_terminated(record.run_id, STATUS_OF.get(record.state or "", "KILLED"))
+
+    def delete(self, record: RunRecord) -> None:
+        """Mark a run as deleted in MLflow; it is closed first."""
+        delete_run(self.client, self.client.get_run(record.run_id))
 
     def close_running(self) -> None:
         """Close every run of the experiment with status RUNNING; no process may write to one."""

@@ -55,7 +55,7 @@ class Tracker(ExperimentRuns):
         for record in (r for r in found if required_tags.items() <= r.tags.items()):
             if texts.items() <= record.params.items() or not record.params:
                 return self._resume(record, parent, texts)
-            self.client.delete_run(record.run_id)
+            self.delete(record)
         return self.new_run(kind, name, parent=parent, tags=tags, params=texts)
 
     def new_run(
@@ -107,7 +107,7 @@ class Tracker(ExperimentRuns):
             if record.kind != "combination":
                 self.reparent(record, run.run_id)
             elif record.run_id != run.run_id:
-                self.client.delete_run(record.run_id)
+                self.delete(record)
         return run
 
     def close_combination(
@@ -137,7 +137,7 @@ class Tracker(ExperimentRuns):
         for child in self.records(combination_id=tags["combination_id"]):
             if child.parent == record.run_id:
                 self.reparent(child, new.run_id)
-        self.client.delete_run(record.run_id)
+        self.delete(record)
         return new
 
     def _identity(self, tags: Mapping[str, str]) -> dict[str, str]:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import csv
+import errno
 import io
 import json
 import os
@@ -14,15 +15,18 @@ import tomli_w
 
 from cifar_exp.components.datasets import DATASETS
 from cifar_exp.components.losses import LOSSES
+from cifar_exp.components.metrics.metrics import METRICS
 from cifar_exp.components.models.networks import MODELS
 from cifar_exp.components.optimizers import OPTIMIZERS
 from cifar_exp.errors import BadInput, Unavailable
 from cifar_exp.system.signals import Terminated
-from cifar_exp.tracking import connect, read_records
+from cifar_exp.tracking import connect, mlflow_experiment, read_records
 from tests import tiny
 from tests.command import Cli
 from tests.definitions import changed
 
+ROOT = Path(__file__).parents[2]
+QUICKSTART = "experiments/quickstart.toml"
 IN_A_STORE = pytest.mark.usefixtures("tracking_uri", "no_pictures")
 
 
@@ -93,7 +97,10 @@ def test_doctor_and_gc_leave_the_ranking_as_it_is(
         (["tiny"], ["1 experiment examined, 0 findings"]),
     ):
         visited = cli("doctor", *options)
-        assert (visited.code, visited.out.splitlines()) == (0, told)
+        assert (visited.code, visited.out.splitlines(), visited.err) == (0, told, "")
+    without = cli("doctor", "--storage", "sqlite:///no.db")
+    assert (without.code, without.out) == (0, "1 experiment examined, 0 findings\n")
+    assert without.err == "there is no no.db: no studies were examined; set --storage\n"
     for dry_run, done in ((["--dry-run"], "would be deleted"), ([], "deleted")):
         collected = cli("gc", "tiny", *dry_run)
         assert collected.code == 0
@@ -142,6 +149,47 @@ def test_compare_by_another_yardstick(cli: Cli, definition: Path) -> None:
     means = [row["metric_means"]["test_nll"] for row in held["combinations"]]
     assert means == sorted(means)
     assert "test NLL" in cli("compare", "tiny", *options).out
+
+
+@pytest.mark.usefixtures("swept")
+def test_an_output_folder_that_cannot_be_written_is_one_sentence(cli: Cli, tmp_path: Path) -> None:
+    file = tmp_path / "file"
+    file.write_text("mine")
+    for folder in (file, file / "folder"):
+        shown = cli("compare", "tiny", "--output", folder)
+        assert shown.code == 2
+        assert shown.last == f"--output {folder}: cannot be written: Not a directory"
+    assert file.read_text() == "mine"
+
+
+@pytest.mark.parametrize(
+    ("number", "code"), [(errno.EACCES, 2), (errno.EROFS, 2), (errno.ENOSPC, 3)]
+)
+@pytest.mark.usefixtures("swept")
+def test_a_full_disk_is_no_bad_input(
+    cli: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int, code: int
+) -> None:
+    def fail(*_: object) -> None:
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr("cifar_exp.report.write", fail)
+    shown = cli("compare", "tiny", "--output", tmp_path)
+    assert shown.code == code
+    assert shown.last == f"--output {tmp_path}: cannot be written: {os.strerror(number)}"
+
+
+@pytest.mark.usefixtures("swept")
+def test_a_training_in_the_mlflow_experiment_of_a_sweep_changes_no_ranking(
+    cli: Cli, images: Path, tracking_uri: str
+) -> None:
+    before = cli("compare", "tiny", "--format", "json").out
+    data = ("--dataset", "folder", "--data-dir", images, "--batch-size", 8, "--epochs", 1)
+    assert cli("train", *data, "--experiment-name", "tiny").code == 0
+    client = connect(tracking_uri)
+    [trained] = read_records(client, "train")
+    of_the_sweep = mlflow_experiment(client, "tiny")
+    assert client.get_run(trained.run_id).info.experiment_id == of_the_sweep
+    assert cli("compare", "tiny", "--format", "json").out == before
 
 
 @IN_A_STORE
@@ -291,9 +339,32 @@ def test_plan_counts_and_records_nothing(cli: Cli, definition: Path, here: Path)
     assert not list(here.iterdir())
 
 
+def test_there_are_no_more_workers_than_trainings_side_by_side(
+    cli: Cli, definition: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two combinations of three independent trials."""
+    asked: list[tuple[int, int]] = []
+
+    def measure(_: object, __: object, workers: int, threads: int) -> None:
+        asked.append((workers, threads))
+        raise BadInput("seen")
+
+    monkeypatch.setattr("cifar_exp.sweep.plan.measure", measure)
+    monkeypatch.setattr("cifar_exp.training.hardware.available_cores", lambda: 12)
+    for workers in (5, 100_000):
+        assert cli("plan", definition, "--workers", workers).last == "seen"
+    assert asked == [(5, 2), (6, 2)]
+
+
 @pytest.mark.parametrize(
     ("kind", "table"),
-    [("losses", LOSSES), ("optimizers", OPTIMIZERS), ("models", MODELS), ("datasets", DATASETS)],
+    [
+        ("losses", LOSSES),
+        ("optimizers", OPTIMIZERS),
+        ("models", MODELS),
+        ("datasets", DATASETS),
+        ("metrics", METRICS),
+    ],
 )
 def test_list_names_everything_with_its_settings(
     cli: Cli, kind: str, table: dict[str, object]
@@ -302,7 +373,7 @@ def test_list_names_everything_with_its_settings(
     assert shown.code == 0
     for name, component in table.items():
         [line] = [line for line in shown.out.splitlines() if line.startswith(f"{name}: ")]
-        assert len(line) > len(name) + 10
+        assert len(line) > len(name) + 20
         for setting in getattr(component, "model_fields", {}):
             assert f"    {setting} = " in shown.out
 
@@ -382,12 +453,27 @@ def test_bad_input_is_one_sentence(cli: Cli, here: Path, arguments: tuple[object
         (("run", "FILE", "--dataset", "folde"), '--dataset: unknown dataset "folde"; did you mean'),
         (("run", "FILE", "--dataset", "folder"), "--data-dir: is missing"),
         (("run", "FILE", "--trials", "abc"), "'abc' is not a valid whole number."),
+        (("run", "FILE", "--threads", "1025"), "'--threads': 1025 is not in the range 1<=x<=1024."),
+        (
+            ("train", "--experiment-name", " "),
+            "Invalid value for '--experiment-name': the name is empty.",
+        ),
+        (
+            ("train", "--experiment-name", "x" * 501),
+            "'--experiment-name': the name has more than 500 characters.",
+        ),
+        (
+            ("plan", QUICKSTART, "--data-dir", "nowhere"),
+            "--data-dir: the data set 'digits' brings its own images; leave it out",
+        ),
+        (("train", "--threads", "100000"), "100000 is not in the range 1<=x<=1024."),
     ],
 )
 def test_bad_options_are_called_what_was_typed(
     cli: Cli, definition: Path, here: Path, arguments: tuple[str, ...], sentence: str
 ) -> None:
-    shown = cli(*(str(definition) if word == "FILE" else word for word in arguments))
+    files = {"FILE": str(definition), QUICKSTART: str(ROOT / QUICKSTART)}
+    shown = cli(*(files.get(word, word) for word in arguments))
     assert shown.code == 2
     assert sentence in shown.last
     assert "definition" not in shown.last
@@ -484,8 +570,8 @@ def test_a_storage_that_cannot_be_used_starts_no_sweep(
         (BadInput("no such thing"), 2, "no such thing"),
         (Unavailable("no disk"), 3, "no disk"),
         (RuntimeError("torn\nsecond line"), 3, "RuntimeError: torn (--debug shows where)"),
-        (KeyboardInterrupt(), 130, "interrupted; run the same command again to resume"),
-        (Terminated(), 143, "terminated; run the same command again to resume"),
+        (KeyboardInterrupt(), 130, "interrupted; nothing was recorded"),
+        (Terminated(), 143, "terminated; nothing was recorded"),
     ],
 )
 def test_every_end_has_its_code_and_sentence(
@@ -501,6 +587,30 @@ def test_every_end_has_its_code_and_sentence(
     monkeypatch.setattr("cifar_exp.cli.console.print_components", fail)
     shown = cli("list", "losses")
     assert (shown.code, shown.out, shown.err.strip()) == (code, "", sentence)
+
+
+@pytest.mark.parametrize(
+    ("words", "sentence"),
+    [
+        (["run", "no.toml"], "interrupted; run the same command again to resume"),
+        (
+            ["train"],
+            "interrupted; `train` does not resume: "
+            "the same command starts again at the first epoch",
+        ),
+        (["plan", "no.toml"], "interrupted; nothing was recorded"),
+        (["--debug", "gc", "x"], "interrupted; run the same command again to resume"),
+    ],
+)
+def test_an_interruption_says_what_the_same_command_does(
+    cli: Cli, monkeypatch: pytest.MonkeyPatch, words: list[str], sentence: str
+) -> None:
+    def interrupt(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("click.Command.invoke", interrupt)
+    shown = cli(*words)
+    assert (shown.code, shown.last) == (130, sentence)
 
 
 @pytest.mark.parametrize(("trials", "code"), [(2495, 3), (2496, 2)])

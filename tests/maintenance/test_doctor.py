@@ -76,7 +76,8 @@ def test_what_a_crash_leaves_is_repaired_once_and_the_ranking_stays(
     assert client.get_run(abandoned).info.status == "RUNNING"
     assert visit(bench) == expected
     assert visit(bench) == [out_of_step]
-    assert client.get_run(double).info.lifecycle_stage == "deleted"
+    deleted = client.get_run(double).info
+    assert (deleted.lifecycle_stage, deleted.status) == ("deleted", "KILLED")
     assert client.get_run(abandoned).info.status == "KILLED"
     assert {r.parent for r in bench.records("trial")} == {combination.run_id}
     assert all(file.exists() for file in kept)
@@ -167,11 +168,10 @@ class Deleted:
     """A tracker that takes note of the runs that are deleted."""
 
     def __init__(self) -> None:
-        self.client = self
         self.runs: list[str] = []
 
-    def delete_run(self, run_id: str) -> None:
-        self.runs.append(run_id)
+    def delete(self, record: RunRecord) -> None:
+        self.runs.append(record.run_id)
 
 
 def deleted_by(findings: list[Finding]) -> list[str]:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import heapq
 import time
 from pathlib import Path
 from types import SimpleNamespace
@@ -52,6 +53,68 @@ def test_one_worker_takes_the_sum_and_many_take_between_the_longest_and_the_sum(
     taken = makespan(chains, workers)
     assert max(longest, whole / workers) <= taken * (1 + 1e-9)
     assert taken <= whole * (1 + 1e-9)
+
+
+def one_by_one(chains: list[list[Block]], workers: int) -> float:
+    """Walk through every training, with the remaining work added up each time."""
+    left = [[block for blocks in chain for block in [blocks] * blocks.repeats] for chain in chains]
+    ready, ends, started = ([0.0] * len(left), [0.0] * len(left), [0] * len(left))
+    free = [0.0] * workers
+    while unfinished := [index for index, blocks in enumerate(left) if blocks]:
+        now = max(heapq.heappop(free), min(ready[index] for index in unfinished))
+        chosen = max(
+            (index for index in unfinished if ready[index] <= now),
+            key=lambda index: sum(block.seconds for block in left[index]),
+        )
+        block = left[chosen][0]
+        heapq.heappush(free, now + block.seconds)
+        ends[chosen] = max(ends[chosen], now + block.seconds)
+        started[chosen] += 1
+        if started[chosen] == block.number:
+            left[chosen].pop(0)
+            ready[chosen], started[chosen] = ends[chosen], 0
+    return max(free)
+
+
+Quarters = st.integers(1, 20).map(lambda number: number / 4)  # sums of them are exact
+Blocks = st.builds(Block, st.integers(1, 6), Quarters, st.integers(1, 6))
+Chains = st.lists(st.lists(Blocks, min_size=1, max_size=4), min_size=1, max_size=6)
+
+
+@given(Chains, st.integers(1, 8))
+def test_the_makespan_is_that_of_a_walk_through_every_training(
+    chains: list[list[Block]], workers: int
+) -> None:
+    assert makespan(chains, workers) == one_by_one(chains, workers)
+
+
+@given(Chains, st.integers(1, 8), st.integers(1, 40))
+def test_merged_trainings_take_as_long_in_total(
+    chains: list[list[Block]], workers: int, limit: int
+) -> None:
+    """On one worker the sum of all, and with a worker for each the longest chain."""
+    many = sum(block.number for chain in chains for block in chain)
+    everything = sum(b.number * b.seconds * b.repeats for chain in chains for b in chain)
+    longest = max(sum(b.seconds * b.repeats for b in chain) for chain in chains)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(plan, "MAX_SIMULATED", limit)
+        assert makespan(chains, 1) == pytest.approx(everything)
+        assert makespan(chains, many) == pytest.approx(longest)
+        assert makespan(chains, workers) >= max(longest, everything / workers) * (1 - 1e-9)
+
+
+@pytest.mark.parametrize("at_once", [1, 3, 100, 1_000_000])
+@pytest.mark.parametrize("workers", [1, 4])
+def test_a_million_trials_of_each_combination_are_estimated_at_once(
+    at_once: int, workers: int
+) -> None:
+    trials = 1_000_000
+    seconds = [1.0 + number / 10 for number in range(35)]
+    chains = [[Block(at_once, s, trials // at_once), Block(5, 1.1 * s)] for s in seconds]
+    everything = sum(b.number * b.seconds * b.repeats for chain in chains for b in chain)
+    started = time.perf_counter()
+    assert makespan(chains, workers) == pytest.approx(everything / workers, rel=0.01)
+    assert time.perf_counter() - started < 2  # one by one takes hours
 
 
 @pytest.fixture

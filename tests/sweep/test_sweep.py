@@ -29,7 +29,7 @@ from cifar_exp.experiment import read
 from cifar_exp.sweep import prepare
 from cifar_exp.sweep.events import Event
 from cifar_exp.sweep.executors.local import TrainerProcess
-from cifar_exp.system import locks
+from cifar_exp.system import locks, temporary
 from cifar_exp.tracking import connect, read_predictions
 from cifar_exp.training import checkpoint, loop
 from cifar_exp.training.loop import EpochMetrics
@@ -406,6 +406,22 @@ def test_a_definition_that_does_not_fit_the_data_starts_nothing(
     with pytest.raises(DefinitionError, match=message):
         prepare.prepare(read(definition))
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.usefixtures("swept")
+def test_a_sweep_removes_the_folders_of_killed_sweeps_and_its_own(
+    bench: Bench, images: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also where nothing is left to train."""
+    place = tmp_path / "temporary"
+    monkeypatch.setattr("tempfile.tempdir", str(place))
+    more = tiny.definition(images, seeds="3")
+    for definition in (tiny.definition(images), more):
+        abandoned = place / f"{temporary.PREFIX}abandoned"
+        abandoned.mkdir(parents=True)
+        (abandoned / temporary.LOCKED).touch()
+        bench.run(definition)
+        assert not list(place.glob(f"{temporary.PREFIX}*"))
 
 
 def test_another_process_that_runs_the_experiment_is_waited_for_by_hand(

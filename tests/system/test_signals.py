@@ -12,7 +12,7 @@ HANGING = """
 import sys, time
 from cifar_exp.system import signals
 signals.SECONDS_TO_END = float(sys.argv[1])
-signals.end_in_good_order()
+signals.end_in_good_order("try again")
 try:
     print("ready", flush=True)
     time.sleep(60)
@@ -30,7 +30,7 @@ class Late:
         kill(pid, number)
         write(1, b"not ended")
 late = Late()
-signals.end_in_good_order()
+signals.end_in_good_order("try again")
 sys.exit(130)
 """
 
@@ -53,15 +53,15 @@ def test_what_does_not_come_to_an_end_is_ended(number: signal.Signals, code: int
     process.send_signal(number)
     output, errors = process.communicate(timeout=10)
     assert (process.returncode, output) == (code, "closing\n")
-    assert errors == "ended before all runs were closed; run the same command again to resume\n"
+    assert errors == "ended before everything was closed; try again\n"
 
 
 def test_a_signal_on_its_way_still_finds_a_handler(monkeypatch: pytest.MonkeyPatch) -> None:
     """Of one that finds SIG_IGN, Python says that it was "ignored due to race condition"."""
     before = [signal.getsignal(each) for each in signals.BOTH]
-    monkeypatch.setattr(signals, "_exit_now", lambda _: None)
+    monkeypatch.setattr(signals, "_exit_now", lambda *_: None)
     try:
-        signals.end_in_good_order()
+        signals.end_in_good_order("try again")
         with pytest.raises(KeyboardInterrupt):
             signal.raise_signal(signal.SIGINT)
         assert all(callable(signal.getsignal(each)) for each in signals.BOTH)

@@ -147,6 +147,38 @@ def test_an_interrupted_run_with_other_parameters_is_replaced(
     second = open_trial(threads=1)
     assert [record.run_id for record in tracker.records()] == [second.run_id]
     assert first.run_id != second.run_id
+    assert state_of(tracker, first) == ("deleted", "KILLED")
+
+
+@pytest.mark.parametrize(
+    ("state", "status"), [(None, "KILLED"), ("COMPLETE", "FINISHED"), ("FAIL", "FAILED")]
+)
+def test_a_run_that_is_deleted_is_closed_first(
+    tracker: Tracker, open_trial: Open, state: str | None, status: str
+) -> None:
+    run = open_trial()
+    if state is not None:
+        run.set_tags({"trial_state": state})
+    [record] = tracker.records()
+    tracker.delete(record)
+    assert state_of(tracker, run) == ("deleted", status)
+
+
+def test_a_closed_run_keeps_its_status_and_end_when_it_is_deleted(
+    tracker: Tracker, open_trial: Open
+) -> None:
+    run = open_trial()
+    tracker.client.set_terminated(run.run_id, "FAILED", end_time=7)
+    [record] = tracker.records()
+    tracker.delete(record)
+    tracker.delete(record)  # as by two processes
+    assert state_of(tracker, run) == ("deleted", "FAILED")
+    assert tracker.client.get_run(run.run_id).info.end_time == 7
+
+
+def state_of(tracker: Tracker, run: Run) -> tuple[str, str]:
+    info = tracker.client.get_run(run.run_id).info
+    return info.lifecycle_stage, info.status
 
 
 def test_a_run_killed_before_its_parameters_were_written_is_taken_up(
@@ -205,7 +237,9 @@ def test_a_combination_whose_best_setting_changes_gets_a_new_run(
     tracker.close_combination(old.run_id, {"lr": 0.1}, {"rank": 1})
     tracker.close_combination(old.run_id, {"lr": 0.1}, {"rank": 2})  # the same: the same run
     assert [r.run_id for r in tracker.records(kind="combination")] == [old.run_id]
+    tracker.client.update_run(old.run_id, status="RUNNING")  # as a sweep opens it
     tracker.close_combination(old.run_id, {"lr": 0.2}, {"rank": 3})
+    assert state_of(tracker, old) == ("deleted", "KILLED")
     [new] = tracker.records(kind="combination")
     assert new.run_id != old.run_id
     assert (new.params["lr"], new.metrics["rank"], new.parent) == ("0.2", 3, "s")
@@ -220,10 +254,14 @@ def test_trainings_left_elsewhere_are_brought_under_the_one_run_of_their_combina
     """As after an interruption between two moves, or a combination deleted by hand."""
     params = {"loss": "a", "optimizer": "b"}
     tags = {"combination": "a+b", "combination_id": "x"}
-    for _ in range(2):
+    twins = [
         tracker.new_run("combination", "a+b", parent="s", tags=tags, params=params)
+        for _ in range(2)
+    ]
     open_trial(0, parent="gone").end_training("COMPLETE", {}, {})
     run = tracker.open_combination("a+b", parent="t", combination_id="x", params=params)
+    [other] = [twin for twin in twins if twin.run_id != run.run_id]
+    assert state_of(tracker, other) == ("deleted", "KILLED")
     [combination] = tracker.records(kind="combination")
     [child] = tracker.records(kind="trial")
     assert (combination.run_id, combination.parent) == (run.run_id, "t")

@@ -43,6 +43,8 @@ class Metric:
     """Returns None if the metric is not defined for the data."""
     label: str
     """The name in tables and figures."""
+    description: str
+    """One line for `cifar-exp list metrics`."""
     smaller_is_better: bool = False
     percent: bool = True
     """Whether values are shown in %."""
@@ -174,28 +176,48 @@ def _bins(predictions: Predictions, upper_edges: Edges) -> npt.NDArray[np.intp]:
 
 
 METRICS: dict[str, Metric] = {
-    "accuracy": Metric(label="accuracy", compute=lambda o: accuracy(o.predictions)),
-    "top5": Metric(label="top-5 accuracy", compute=lambda o: top5(o.logits, o.labels)),
+    "accuracy": Metric(
+        label="accuracy",
+        description="Fraction of examples whose largest logit is that of their class.",
+        compute=lambda o: accuracy(o.predictions),
+    ),
+    "top5": Metric(
+        label="top-5 accuracy",
+        description="Fraction of examples whose class is among the five largest logits; "
+        "not for fewer than six classes.",
+        compute=lambda o: top5(o.logits, o.labels),
+    ),
     "macro_f1": Metric(
-        label="macro F1", compute=lambda o: macro_f1(o.predictions, o.logits.shape[1])
+        label="macro F1",
+        description="Mean over classes of the harmonic mean of precision and recall.",
+        compute=lambda o: macro_f1(o.predictions, o.logits.shape[1]),
     ),
     "nll": Metric(
         label="NLL",
+        description="Mean negative log-likelihood of the classes, in nats; smaller is better.",
         compute=lambda o: nll(o.probabilities, o.labels),
         smaller_is_better=True,
         percent=False,
     ),
     "brier": Metric(
         label="Brier score",
+        description="Mean squared distance of the probabilities from the one-hot label, 0 to 2; "
+        "smaller is better.",
         compute=lambda o: brier(o.probabilities, o.labels),
         smaller_is_better=True,
         percent=False,
     ),
     "ece": Metric(
-        label="ECE", compute=lambda o: ece(o.predictions), smaller_is_better=True, percent=False
+        label="ECE",
+        description="Expected calibration error over 15 bins of equal width; smaller is better.",
+        compute=lambda o: ece(o.predictions),
+        smaller_is_better=True,
+        percent=False,
     ),
     "ece_adaptive": Metric(
         label="adaptive ECE",
+        description="Expected calibration error over 15 bins of equally many examples; smaller is "
+        "better.",
         compute=lambda o: ece_adaptive(o.predictions),
         smaller_is_better=True,
         percent=False,

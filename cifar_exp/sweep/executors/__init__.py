@@ -39,8 +39,8 @@ class Executor(Protocol):
     """Provides trainers within its context, and ends all of them at its exit."""
 
     @property
-    def has_free_trainer(self) -> bool:
-        """Whether another group can start now."""
+    def num_free(self) -> int:
+        """The number of groups that can start now."""
 
     def begin(self, group: Group) -> Trainer:
         """Start a group on a free trainer."""

@@ -10,6 +10,7 @@ import multiprocessing
 import os
 import signal
 import sys
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext, suppress
 from multiprocessing import forkserver, resource_tracker
@@ -69,6 +70,16 @@ def start_process(process: BaseProcess) -> None:
         process.start()
 
 
+def _start_resource_tracker() -> None:
+    """Start Python's resource tracker, again if it was killed: trainers leave it nothing to track.
+
+    Python would warn of leaks.
+    """
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "resource_tracker: process died")
+        resource_tracker.ensure_running()
+
+
 @contextmanager
 def _isolated() -> Iterator[None]:
     """Start processes with this process's import path and with SIGINT and SIGTERM blocked.
@@ -77,7 +88,7 @@ def _isolated() -> Iterator[None]:
     name of a library. Ctrl-C and SIGTERM are handled by the parent.
     """
     saved = {name: os.environ.get(name) for name in ("PYTHONPATH", "PYTHONSAFEPATH")}
-    resource_tracker.ensure_running()  # starting it later would reset the mask
+    _start_resource_tracker()  # starting it later would reset the mask
     mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGTERM})
     os.environ["PYTHONPATH"] = os.pathsep.join(path for path in sys.path if path)
     os.environ["PYTHONSAFEPATH"] = "1"

@@ -54,9 +54,9 @@ class LocalExecutor:
             trainer.leave() if kind is None else trainer.kill()
 
     @property
-    def has_free_trainer(self) -> bool:
-        """Whether another group can start now."""
-        return len(self._busy) < self._num_trainers
+    def num_free(self) -> int:
+        """The number of groups that can start now."""
+        return self._num_trainers - len(self._busy)
 
     def begin(self, group: Group) -> TrainerProcess:
         """Start a group on a free trainer; one that cannot be started reports its death."""

@@ -99,7 +99,7 @@ class Recorder:
         self._writer.close()
 
     def _start_ready(self) -> None:
-        while self._executor.has_free_trainer and (tasks := self._scheduler.next()):
+        while (free := self._executor.num_free) and (tasks := self._scheduler.next(free)):
             group = _RunningGroup(tasks=tasks)
             for task in tasks:
                 self._start(task, group)

@@ -23,6 +23,15 @@ def num_side_by_side(experiment: Experiment) -> int:
     return len(experiment.combinations()) * int(min(trials, block_size(experiment)))
 
 
+def max_workers(experiment: Experiment) -> int:
+    """Return how many trainings of an experiment can run at the same time: trials or confirmations.
+
+    More workers would have nothing to do.
+    """
+    confirmations = len(experiment.combinations()) * experiment.confirm.seeds
+    return max(num_side_by_side(experiment), confirmations)
+
+
 class Scheduler:
     """Chooses the next group of trainings among all combinations.
 
@@ -51,13 +60,17 @@ class Scheduler:
         self._seconds: dict[str, float] = defaultdict(float)
         self._steps: dict[str, int] = defaultdict(int)
 
-    def next(self) -> tuple[Task, ...]:
-        """Return the trainings to start next, as one group; none if none can start."""
+    def next(self, num_free: int = 1) -> tuple[Task, ...]:
+        """Return the trainings to start next, as one group; none if none can start.
+
+        Args:
+            num_free: Number of free trainers, among which the trainings are divided.
+        """
         ready = [task for work in self._works.values() for task in work.ready()]
         if not ready:
             return ()
         urgent = max(ready, key=self._urgency)
-        group = self._group_of(urgent, ready) if self._width > 1 else (urgent,)
+        group = self._group_of(urgent, ready, math.ceil(len(ready) / num_free))
         for task in group:
             self.work_of(task).begin(task)
         return group
@@ -83,9 +96,9 @@ class Scheduler:
         self._seconds[task.combination] += seconds
         self._steps[task.combination] += num_epochs * self._steps_per_epoch(task)
 
-    def _group_of(self, urgent: Task, ready: Sequence[Task]) -> tuple[Task, ...]:
-        """Return a training with those that can be trained together with it, itself first."""
-        if urgent.key in self._alone:
+    def _group_of(self, urgent: Task, ready: Sequence[Task], share: int) -> tuple[Task, ...]:
+        """Return a training with at most `share` that can be trained together, itself first."""
+        if self._width == 1 or urgent.key in self._alone:
             return (urgent,)
         alike = [
             task
@@ -93,7 +106,7 @@ class Scheduler:
             if task.alike == urgent.alike and task.key not in self._alone | {urgent.key}
         ]
         alike.sort(key=self._urgency, reverse=True)
-        width = self._widths.get(urgent.alike, self._width)
+        width = min(share, self._widths.get(urgent.alike, self._width))
         return (urgent, *alike[: width - 1])
 
     def _urgency(self, task: Task) -> tuple[bool, float]:

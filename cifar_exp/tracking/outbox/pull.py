@@ -20,6 +20,7 @@ from cifar_exp.tracking.outbox.push import METRICS_PER_BATCH, OTHERS_PER_BATCH, 
 from cifar_exp.tracking.outbox.push import ORIGIN as SENT_FROM
 from cifar_exp.tracking.outbox.sync_state import SyncState
 from cifar_exp.tracking.project_run import require_new
+from cifar_exp.tracking.store.deletion import delete_run
 from cifar_exp.tracking.store.history import read_points
 from cifar_exp.tracking.store.search import pages, quoted
 
@@ -59,7 +60,7 @@ class Pull:
             local = known.get(run.info.run_id)
             deleted = run.info.lifecycle_stage == "deleted"
             if deleted and local:
-                self.outbox.delete_run(local)
+                delete_run(self.outbox, self.outbox.get_run(local))
             elif (
                 not deleted and not local and not self._was_sent_from_here(run) and _is_settled(run)
             ):

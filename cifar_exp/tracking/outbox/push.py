@@ -17,6 +17,7 @@ from cifar_exp.system.formatting import first_line
 from cifar_exp.tracking.outbox.changes import TAKEN_FROM, Change, changes
 from cifar_exp.tracking.outbox.push_files import FilePush
 from cifar_exp.tracking.outbox.sync_state import SyncState
+from cifar_exp.tracking.store.deletion import delete_run
 from cifar_exp.tracking.store.history import read_points
 from cifar_exp.tracking.store.server import check_server
 from cifar_exp.tracking.ui import NOTE, OURS
@@ -175,14 +176,14 @@ class Push:
             self.server.set_terminated(server_id, info.status, info.end_time)
             for copy in self._copies(change.run):
                 if copy.info.run_id != server_id:  # created by a delayed request
-                    self.server.delete_run(copy.info.run_id)
+                    delete_run(self.server, copy)
             self._points.pop(change.run_id, None)
 
     def _delete(self, change: Change) -> None:
         server_id = self.sync_state.server_id(change.run_id)
-        known = [server_id] if server_id else []
-        for copy in known or [copy.info.run_id for copy in self._copies(change.run)]:
-            self.server.delete_run(copy)
+        copies = [self.server.get_run(server_id)] if server_id else self._copies(change.run)
+        for copy in copies:
+            delete_run(self.server, copy)
 
     def _is_active(self, change: Change, server_id: str) -> bool:
         """Return whether the run on the server is active; a run deleted there stays deleted.

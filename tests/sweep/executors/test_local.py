@@ -71,10 +71,10 @@ def finish(executor: LocalExecutor) -> tuple[TrainerProcess, list[Message]]:
 def test_a_group_is_trained_step_by_step_and_its_trainer_is_used_again(new_group: NewGroup) -> None:
     with LocalExecutor(1, 1) as executor:
         first = executor.begin(new_group(0, 1))
-        assert not executor.has_free_trainer
+        assert executor.num_free == 0
         trainer, heard = finish(executor)
         assert trainer is first
-        assert executor.has_free_trainer
+        assert executor.num_free == 1
         assert isinstance(heard[0], Begun)
         steps = [message for message in heard[1:] if isinstance(message, Step)]
         epochs = [{index: m.epoch for index, m in step.epochs.items()} for step in steps]
@@ -133,7 +133,7 @@ def test_what_is_wrong_with_the_machine_reaches_the_recorder(
         executor.begin(new_group(data_path=tmp_path / "none"))
         _, error = hear(executor)
         assert isinstance(error, DataError)
-        assert executor.has_free_trainer
+        assert executor.num_free == 1
 
 
 def test_an_interruption_ends_the_trainers_where_they_are(new_group: NewGroup) -> None:

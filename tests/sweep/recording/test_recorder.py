@@ -68,8 +68,8 @@ class FakeExecutor:
         self.busy: list[FakeTrainer] = []
 
     @property
-    def has_free_trainer(self) -> bool:
-        return len(self.busy) < self.most
+    def num_free(self) -> int:
+        return self.most - len(self.busy)
 
     def begin(self, group: Group) -> FakeTrainer:
         [training] = group.trainings

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from cifar_exp.sweep.schedule.scheduler import Scheduler, num_side_by_side
+from cifar_exp.sweep.schedule.scheduler import Scheduler, max_workers, num_side_by_side
 from cifar_exp.sweep.schedule.task import Progress, Task
 from cifar_exp.training.hardware import allotment
 from cifar_exp.training.messages import Outcome
@@ -103,6 +103,16 @@ def test_as_many_trials_run_side_by_side_as_depend_on_no_other(
     images: Path, search: str, side_by_side: int
 ) -> None:
     assert num_side_by_side(tiny.experiment(images, search=search)) == side_by_side
+
+
+@pytest.mark.parametrize(
+    ("search", "seeds", "most"),
+    [(QMC, 3, 2 * 6), (QMC, 7, 2 * 7), (TPE, 5, 2 * 5), (f"{TPE}\nat_once = 2", 1, 2 * 2)],
+)
+def test_no_more_workers_have_work_than_trials_or_confirmations_run_side_by_side(
+    images: Path, search: str, seeds: int, most: int
+) -> None:
+    assert max_workers(tiny.experiment(images, search=search, seeds=str(seeds))) == most
 
 
 @pytest.mark.parametrize(

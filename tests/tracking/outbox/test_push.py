@@ -19,6 +19,7 @@ from mlflow.entities import (
     LoggedModelStatus,
     Metric,
     Param,
+    ViewType,
 )
 from mlflow.exceptions import MlflowException
 from mlflow.models import Model
@@ -340,6 +341,12 @@ def test_a_run_deleted_here_is_deleted_there(pair: Pair) -> None:
     pair.deliver()
     assert content(pair.server_uri) == []
     assert pair.left() == 0
+    assert deleted_statuses(pair.server) == ["KILLED"]  # it is not running any more
+
+
+def deleted_statuses(client: mlflow.MlflowClient) -> list[str]:
+    runs = client.search_runs(["1"], run_view_type=ViewType.DELETED_ONLY)
+    return [run.info.status for run in runs]
 
 
 def test_a_run_deleted_there_is_let_be_and_deleted_here_when_a_sweep_starts(pair: Pair) -> None:
@@ -353,6 +360,7 @@ def test_a_run_deleted_there_is_let_be_and_deleted_here_when_a_sweep_starts(pair
     assert content(pair.server_uri) == []
     pair.take_in()
     assert content(pair.place.uri) == []
+    assert pair.outbox.get_run(run).info.status == "KILLED"
 
 
 def test_a_model_names_its_new_run_and_its_files_are_no_longer_kept_here(pair: Pair) -> None:
@@ -429,6 +437,7 @@ def test_a_run_made_twice_by_a_request_that_was_taken_late_is_there_once(pair: P
     pair.deliver()
     [left] = pair.server.search_runs(["1"])
     assert left.info.run_id != late.info.run_id
+    assert deleted_statuses(pair.server) == ["KILLED"]
 
 
 def test_a_run_that_the_server_refuses_holds_no_other_up(pair: Pair) -> None:

@@ -16,7 +16,7 @@ NUM_NETWORKS, NUM_IMAGES, NUM_CLASSES = 3, 4, 5
 
 def networks_of(model: str, size: int = 16) -> list[nn.Module]:
     shape = {"mean": [0.5] * 3, "std": [0.2] * 3, "size": size, "num_classes": NUM_CLASSES}
-    return [build(model, **shape, seed=seed).train() for seed in range(NUM_NETWORKS)]  # type: ignore[arg-type]
+    return [build(model, **shape, seed=seed).train() for seed in range(NUM_NETWORKS)]
 
 
 def images_of(size: int = 16) -> torch.Tensor:
