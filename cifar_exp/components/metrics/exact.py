@@ -6,12 +6,12 @@ from cifar_exp.system.lazy_import import torch
 
 
 def ratio(numerators: torch.Tensor, denominator: float) -> torch.Tensor:
-    """Return numerators / denominator, float64.
+    """Return integers / denominator, float64.
 
-    The denominator becomes a tensor, as CUDA multiplies by the rounded reciprocal of a number.
+    The denominator is a tensor, as CUDA multiplies by the rounded reciprocal of a number.
     """
-    dividends = numerators.double()
-    return dividends / torch.full_like(dividends, denominator)
+    divisor = torch.full((), denominator, dtype=torch.float64, device=numerators.device)
+    return numerators / divisor
 
 
 def units_of_one(num_terms: int) -> float:

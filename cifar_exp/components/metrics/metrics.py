@@ -60,16 +60,16 @@ def top5(logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor | None:
     Of equal logits the first counts as larger, as in a prediction. None for fewer than six classes.
 
     Args:
-        logits: M x N x C.
+        logits: M x C x N.
         labels: N class indices.
     """
-    if logits.shape[-1] < FEWEST_CLASSES_FOR_TOP5:
+    num_classes = logits.shape[1]
+    if num_classes < FEWEST_CLASSES_FOR_TOP5:
         return None
-    own = _of_label(logits, labels)
-    classes = torch.arange(logits.shape[-1], device=labels.device)
-    earlier = (classes.unsqueeze(-1) < labels).mT
+    own = logits.gather(1, _index(logits, labels))
+    earlier = torch.arange(num_classes, device=labels.device).unsqueeze(1) < labels
     ranked_higher = (logits > own) | ((logits == own) & earlier)
-    return accuracy(ranked_higher.sum(dim=-1, dtype=torch.int32) < 5)
+    return accuracy(ranked_higher.sum(dim=1, dtype=torch.int32) < 5)
 
 
 def nll(probabilities: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
@@ -79,11 +79,11 @@ def nll(probabilities: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
     the result stays finite.
 
     Args:
-        probabilities: M x N x C, float64, rows that sum to 1.
+        probabilities: M x C x N, float64; those of an example sum to 1.
         labels: N class indices.
     """
-    own = _of_label(probabilities, labels).squeeze(-1)
-    return -own.clamp(min=sys.float_info.min).log().mean(dim=-1)
+    own = probabilities.gather(1, _index(probabilities, labels))
+    return -own.clamp(min=sys.float_info.min).log().mean(dim=(1, 2))
 
 
 def brier(probabilities: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
@@ -92,12 +92,12 @@ def brier(probabilities: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
     From 0 to 2. Source: Brier 1950, Verification of Forecasts Expressed in Terms of Probability.
 
     Args:
-        probabilities: M x N x C, float64, rows that sum to 1.
+        probabilities: M x C x N, float64; those of an example sum to 1.
         labels: N class indices.
     """
-    residual = _of_label(probabilities, labels) - 1
-    residuals = probabilities.mT.scatter(1, _index(probabilities, labels).mT, residual.mT)
-    return residuals.square_().sum(dim=1).mean(dim=-1)
+    index = _index(probabilities, labels)
+    residuals = probabilities.scatter(1, index, probabilities.gather(1, index) - 1)
+    return residuals.square_().sum(dim=1).mean(dim=1)
 
 
 def macro_f1(predicted: torch.Tensor, labels: torch.Tensor, num_classes: int) -> torch.Tensor:
@@ -119,14 +119,9 @@ def macro_f1(predicted: torch.Tensor, labels: torch.Tensor, num_classes: int) ->
     return ratio(fixed_point(f1).sum(dim=-1), num_classes * units_of_one(num_classes))
 
 
-def _of_label(values: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
-    """Return each example's value of its class (M x N x 1)."""
-    return values.gather(-1, _index(values, labels))
-
-
 def _index(values: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
-    """Return the labels as an index into values of all networks (M x N x 1)."""
-    return labels.expand(values.shape[:2]).unsqueeze(-1)
+    """Return the labels as an index into the classes of values (M x C x N): M x 1 x N."""
+    return labels.expand(len(values), 1, -1)
 
 
 METRICS: dict[str, Metric] = {

@@ -1,4 +1,9 @@
-"""Outputs of M networks on the same N examples of C classes, and what they predict."""
+"""Outputs of M networks on the same N examples of C classes, and what they predict.
+
+Classes are dimension 1, so that all examples of a class are side by side in memory. A CPU then
+computes softmax and maximum for several examples at once: a softmax of 5,000 x 10 float64 takes a
+sixth of the time.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +16,7 @@ import numpy as np
 
 from cifar_exp.components.metrics.calibration import ByConfidence
 from cifar_exp.components.metrics.predictions import Predictions
-from cifar_exp.components.metrics.probabilities import class_major, probabilities_of
+from cifar_exp.components.metrics.probabilities import probabilities_of
 from cifar_exp.system.lazy_import import torch
 
 if TYPE_CHECKING:
@@ -27,16 +32,16 @@ class Outputs:
     """The outputs of M networks on a split, on one device; what metrics share is computed once."""
 
     logits: torch.Tensor
-    """M x N x C, float32 or float64."""
+    """M x C x N, float32 or float64."""
     probabilities: torch.Tensor
-    """M x N x C, float64, by each loss's map from the logits; rows sum to 1."""
+    """M x C x N, float64, by each loss's map from the logits; those of an example sum to 1."""
     labels: torch.Tensor
     """N class indices, int64, the same for all networks."""
 
     @property
     def num_classes(self) -> int:
         """C."""
-        return self.logits.shape[-1]
+        return self.logits.shape[1]
 
     @cached_property
     def predicted(self) -> torch.Tensor:
@@ -44,16 +49,12 @@ class Outputs:
 
         Logits are used instead of probabilities, as probabilities become equal by rounding earlier.
         """
-        largest = self.logits == self.logits.amax(dim=-1, keepdim=True)
-        from_last = torch.arange(self.num_classes, 0, -1, device=largest.device, dtype=torch.int32)
-        # 0 if no logit is the largest, as of NaN
-        return self.num_classes - (largest * from_last).amax(dim=-1).clamp(min=1).long()
+        return self.logits.max(dim=1).indices  # of the first, which torch documents for any device
 
     @cached_property
     def confidence(self) -> torch.Tensor:
         """M x N, float32: the probability of the predicted class."""
-        own = self.probabilities.gather(-1, self.predicted.unsqueeze(-1))
-        return own.squeeze(-1).float()
+        return self.probabilities.gather(1, self.predicted.unsqueeze(1)).squeeze(1).float()
 
     @cached_property
     def correct(self) -> torch.Tensor:
@@ -66,9 +67,9 @@ class Outputs:
         return ByConfidence.of(self.confidence, self.correct)
 
     @cached_property
-    def finite(self) -> torch.Tensor:
-        """M: whether all logits of a network are finite."""
-        return self.logits.abs().amax(dim=(1, 2)) < torch.inf  # NaN is the largest
+    def zero_if_finite(self) -> torch.Tensor:
+        """M: 0, or NaN for a network with a logit that is not finite."""
+        return (self.logits * 0).sum(dim=(1, 2))
 
     def predictions(self) -> list[Predictions]:
         """Return the predictions of each network, on the host."""
@@ -95,6 +96,6 @@ def outputs_of(
     size = max(1, part // logits[0].numel())
     for first in range(0, len(losses), size):
         networks = slice(first, first + size)
-        of_part = class_major(logits[networks])
+        of_part = logits[networks].mT.contiguous()
         probabilities = probabilities_of(of_part, losses[networks])
         yield Outputs(logits=of_part, probabilities=probabilities, labels=labels)

@@ -93,8 +93,7 @@ def measure(outputs: Outputs) -> Measured:
     values = {name: metric.compute(outputs) for name, metric in METRICS.items()}
     defined = {name: value for name, value in values.items() if value is not None}
     table = torch.stack(list(defined.values()), dim=1)
-    finite = outputs.finite.unsqueeze(1)
-    return Measured(names=list(defined), values=table.where(finite, torch.nan))
+    return Measured(names=list(defined), values=table + outputs.zero_if_finite.unsqueeze(1))
 
 
 def _scores(parts: Sequence[Measured]) -> list[Scores]:

@@ -17,7 +17,9 @@ Integers = npt.NDArray[np.integer]
 
 def predict(logits: Floats, probabilities: Floats, labels: Integers) -> Predictions:
     [predictions] = Outputs(
-        logits=batch(logits), probabilities=batch(probabilities), labels=torch.from_numpy(labels)
+        logits=batch(logits.T),
+        probabilities=batch(probabilities.T),
+        labels=torch.from_numpy(labels),
     ).predictions()
     return predictions
 
@@ -27,16 +29,16 @@ def accuracy(predictions: Predictions) -> float:
 
 
 def top5(logits: Floats, labels: Integers) -> float | None:
-    value = metrics.top5(batch(logits), torch.from_numpy(labels))
+    value = metrics.top5(batch(logits.T), torch.from_numpy(labels))
     return None if value is None else number(value)
 
 
 def nll(probabilities: Floats, labels: Integers) -> float:
-    return number(metrics.nll(batch(probabilities).double(), torch.from_numpy(labels)))
+    return number(metrics.nll(batch(probabilities.T).double(), torch.from_numpy(labels)))
 
 
 def brier(probabilities: Floats, labels: Integers) -> float:
-    return number(metrics.brier(batch(probabilities).double(), torch.from_numpy(labels)))
+    return number(metrics.brier(batch(probabilities.T).double(), torch.from_numpy(labels)))
 
 
 def ece(predictions: Predictions) -> float:

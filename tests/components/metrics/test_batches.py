@@ -62,7 +62,7 @@ def test_a_batch_is_exactly_one_by_one(
 @pytest.mark.parametrize("name", sorted(LOSSES))
 def test_a_map_takes_the_logits_of_many_networks(name: str) -> None:
     logits, _, _ = batch(3, 20, 4)
-    together = probabilities_of(logits, [LOSSES[name]()] * 3)
+    together = probabilities_of(logits.mT, [LOSSES[name]()] * 3).mT
     assert together.dtype == torch.float64
     for network in range(3):
         alone = LOSSES[name]().probabilities(logits[network].double())
@@ -89,7 +89,7 @@ def test_a_distinct_map_is_computed_once_for_its_networks(monkeypatch: pytest.Mo
         LOSSES["mse"](),
         LOSSES["bce"](),
     ]
-    probabilities_of(logits, losses)
+    probabilities_of(logits.mT, losses)
     assert mapped == [("focal", 3), ("bce", 2)]
 
 
@@ -179,7 +179,7 @@ def test_scores_are_those_of_a_loop_over_examples(
     logits, labels = drawn
     losses = [LOSSES[name]()] * len(logits)
     batch = torch.from_numpy(logits)
-    probabilities = probabilities_of(batch, losses).numpy()
+    probabilities = probabilities_of(batch.mT, losses).mT.numpy()
     measured = scores_of(batch, torch.from_numpy(labels), losses)
     for network, scores in enumerate(measured):
         expected = reference(logits[network], probabilities[network], labels)
