@@ -22,7 +22,6 @@ from mlflow.projects._project_spec import load_project
 from sklearn.metrics import accuracy_score, f1_score
 
 from cifar_exp.components.losses import LOSSES
-from cifar_exp.components.metrics import metrics
 from cifar_exp.components.optimizers import OPTIMIZERS
 from cifar_exp.components.validation import DefinitionError
 from cifar_exp.experiment import read
@@ -36,6 +35,7 @@ from cifar_exp.training.loop import EpochMetrics
 from tests import tiny
 from tests.bench import SCORES, SCORES_BY_EPOCH, Bench, scores, studies, tiny_search
 from tests.command import Cli
+from tests.components.metrics import one_network
 
 ROOT = Path(__file__).parents[2]
 
@@ -114,8 +114,8 @@ def test_the_predictions_of_a_confirmation_give_its_scores(bench: Bench) -> None
         kinds = [array.dtype.name for array in (label, predicted, predictions.confidence)]
         assert kinds == ["uint8", "uint8", "float32"]
         assert record.metrics["test_accuracy"] == accuracy_score(label, predicted)
-        assert record.metrics["test_ece"] == metrics.ece(predictions)
-        assert record.metrics["test_ece_adaptive"] == metrics.ece_adaptive(predictions)
+        assert record.metrics["test_ece"] == one_network.ece(predictions)
+        assert record.metrics["test_ece_adaptive"] == one_network.ece_adaptive(predictions)
         assert record.metrics["test_macro_f1"] == pytest.approx(
             f1_score(label, predicted, average="macro")
         )

@@ -34,7 +34,11 @@ class Loss(Settings, Component):
         """Return the loss of each image (N)."""
 
     def probabilities(self, logits: torch.Tensor) -> torch.Tensor:
-        """Map logits (N x C) to class probabilities (N x C, rows sum to 1): the softmax."""
+        """Map logits to class probabilities, which sum to 1: the softmax.
+
+        Args:
+            logits: N x C, or M x C x N of M networks; dimension 1 is that of the classes.
+        """
         return torch.softmax(logits, dim=1)
 
 

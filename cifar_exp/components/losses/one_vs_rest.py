@@ -26,8 +26,8 @@ class BinaryCrossEntropy(Loss):
         return terms.sum(dim=1)
 
     def probabilities(self, logits: torch.Tensor) -> torch.Tensor:
-        """Map logits (N x C) to class probabilities (N x C): the normalised sigmoids."""
-        # In log space, as all sigmoids of a row may round to 0.
+        """Map logits to class probabilities: the normalised sigmoids."""
+        # In log space, as all sigmoids of an image may round to 0.
         return torch.softmax(torch.nn.functional.logsigmoid(logits), dim=1)
 
 

@@ -1,46 +1,30 @@
-"""Metrics of a classifier that do not depend on the training loss.
+"""Metrics of classifiers that do not depend on the training loss, of M networks at once.
 
-All metrics are computed in float64. C is the number of classes, N the number of examples.
+Each metric is a function of tensors on any device that returns one float64 per network (M). It
+neither waits for the device nor depends on the values of tensors in its steps, so that a GPU is
+given all metrics at once. M is the number of networks, N of examples, C of classes.
 """
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 
-import numpy as np
-import numpy.typing as npt
+from cifar_exp.components.metrics.calibration import ece, ece_adaptive
+from cifar_exp.components.metrics.exact import counts, fixed_point, ratio, units_of_one
+from cifar_exp.components.metrics.outputs import Outputs
+from cifar_exp.system.lazy_import import torch
 
-from cifar_exp.components.metrics.predictions import Predictions
-
-Floats = npt.NDArray[np.float64]
-Edges = npt.NDArray[np.float32]
-
-NUM_BINS = 15
-# Equal-width bins; in float32 like confidences, so that a confidence of 1/5 lies on an edge
-UPPER_EDGES: Edges = (np.arange(1, NUM_BINS + 1) / NUM_BINS).astype(np.float32)
 FEWEST_CLASSES_FOR_TOP5 = 6  # with five or fewer classes every label is in the top five
-
-
-@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
-class Outputs:
-    """The outputs of a network on a split, from which metrics are computed."""
-
-    logits: npt.NDArray[np.floating]
-    """N x C."""
-    probabilities: npt.NDArray[np.floating]
-    """N x C, by the loss's map from the logits; rows sum to 1."""
-    labels: npt.NDArray[np.integer]
-    """N class indices."""
-    predictions: Predictions
 
 
 @dataclass(frozen=True, kw_only=True)
 class Metric:
-    """A metric of a classifier, with its computation and its format."""
+    """A metric of classifiers, with its computation and its format."""
 
-    compute: Callable[[Outputs], float | None]
-    """Returns None if the metric is not defined for the data."""
+    compute: Callable[[Outputs], torch.Tensor | None]
+    """Returns one float64 per network (M), or None if the metric is not defined for the data."""
     label: str
     """The name in tables and figures."""
     description: str
@@ -63,123 +47,90 @@ class Metric:
         return f"{100 * value:.2f} points" if self.percent else f"{value:.4f}"
 
 
-def accuracy(predictions: Predictions) -> float:
-    """Return the fraction of examples whose largest logit is that of their class."""
-    return float(predictions.correct.mean())
+def accuracy(correct: torch.Tensor) -> torch.Tensor:
+    """Return the fraction of correct predictions (M).
+
+    Args:
+        correct: M x N, whether the largest logit is that of the class.
+    """
+    return ratio(correct.sum(dim=-1), correct.shape[-1])
 
 
-def top5(logits: npt.NDArray[np.floating], labels: npt.NDArray[np.integer]) -> float | None:
-    """Return the fraction of examples whose class has one of the five largest logits.
+def top5(logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor | None:
+    """Return the fraction of examples whose class has one of the five largest logits (M).
 
     Of equal logits the first counts as larger, as in a prediction. None for fewer than six classes.
 
     Args:
-        logits: N x C.
+        logits: M x C x N.
         labels: N class indices.
     """
-    if logits.shape[1] < FEWEST_CLASSES_FOR_TOP5:
+    num_classes = logits.shape[1]
+    if num_classes < FEWEST_CLASSES_FOR_TOP5:
         return None
-    own = np.take_along_axis(logits, labels[:, None], axis=1)
-    earlier = np.arange(logits.shape[1]) < labels[:, None]
+    own = logits.gather(1, _index(logits, labels))
+    earlier = torch.arange(num_classes, device=labels.device).unsqueeze(1) < labels
     ranked_higher = (logits > own) | ((logits == own) & earlier)
-    return float((np.count_nonzero(ranked_higher, axis=1) < 5).mean())
+    return accuracy(ranked_higher.sum(dim=1, dtype=torch.int32) < 5)
 
 
-def nll(probabilities: npt.NDArray[np.floating], labels: npt.NDArray[np.integer]) -> float:
-    """Return the mean negative log-likelihood of the classes, in nats.
+def nll(probabilities: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+    """Return the mean negative log-likelihood of the classes, in nats (M).
 
     A probability of zero is replaced by the smallest normal float64, 2.2e-308, so that
     the result stays finite.
 
     Args:
-        probabilities: N x C, rows that sum to 1.
+        probabilities: M x C x N, float64; those of an example sum to 1.
         labels: N class indices.
     """
-    own = np.take_along_axis(probabilities, labels[:, None], axis=1).astype(np.float64)
-    return float(-np.log(own.clip(min=np.finfo(np.float64).tiny)).mean())
+    own = probabilities.gather(1, _index(probabilities, labels))
+    return -own.clamp(min=sys.float_info.min).log().mean(dim=(1, 2))
 
 
-def brier(probabilities: npt.NDArray[np.floating], labels: npt.NDArray[np.integer]) -> float:
-    """Return the mean Brier score: sum over classes of (p - Y)^2, Y the one-hot label.
+def brier(probabilities: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+    """Return the mean Brier score: sum over classes of (p - Y)^2, Y the one-hot label (M).
 
     From 0 to 2. Source: Brier 1950, Verification of Forecasts Expressed in Terms of Probability.
 
     Args:
-        probabilities: N x C, rows that sum to 1.
+        probabilities: M x C x N, float64; those of an example sum to 1.
         labels: N class indices.
     """
-    residuals = probabilities.astype(np.float64)
-    residuals[np.arange(len(labels)), labels] -= 1
-    return float(np.square(residuals).sum(axis=1).mean())
+    index = _index(probabilities, labels)
+    residuals = probabilities.scatter(1, index, probabilities.gather(1, index) - 1)
+    return residuals.square_().sum(dim=1).mean(dim=1)
 
 
-def reliability(predictions: Predictions) -> tuple[Floats, Floats, Floats]:
-    """Return fraction of examples, mean confidence and accuracy of each bin of `ece`.
-
-    Mean confidence and accuracy of an empty bin are NaN. The sum of fraction x |accuracy - mean
-    confidence| over non-empty bins is `ece`.
-    """
-    bins = _bins(predictions, UPPER_EDGES)
-    counts = np.bincount(bins, minlength=NUM_BINS).astype(np.float64)
-    per_example = 1 / np.where(counts > 0, counts, np.nan)
-    confidence = np.bincount(bins, predictions.confidence.astype(np.float64), NUM_BINS)
-    correct = np.bincount(bins, predictions.correct.astype(np.float64), NUM_BINS)
-    return counts / counts.sum(), confidence * per_example, correct * per_example
-
-
-def ece(predictions: Predictions) -> float:
-    """Return the expected calibration error over 15 bins of equal width.
-
-    The sum over bins of |accuracy - mean confidence|, weighted by the bin's fraction of examples.
-    A bin includes its upper edge but not its lower edge.
-    Source: Guo et al. 2017, On Calibration of Modern Neural Networks, equation 3.
-    """
-    return _calibration_error(predictions, UPPER_EDGES)
-
-
-def ece_adaptive(predictions: Predictions) -> float:
-    """Return the expected calibration error over 15 bins with equal numbers of examples.
-
-    Bin k ends at the confidence of rank ceil(k N / 15). Equal confidences are in the same bin, the
-    first that reaches them, so that the result does not depend on the order of the examples. Bins
-    may then differ in size or be empty, as with fewer examples than bins.
-    Source: Nguyen and O'Connor 2015, Posterior Calibration and Exploratory Analysis for Natural
-    Language Processing Models.
-    """
-    ascending = np.sort(predictions.confidence)
-    ranks = np.arange(1, NUM_BINS + 1) * len(ascending)
-    last = -(-ranks // NUM_BINS) - 1  # in integers, so that rounding moves no edge
-    return _calibration_error(predictions, ascending[last])
-
-
-def macro_f1(predictions: Predictions, num_classes: int) -> float:
-    """Return the mean over all classes of F1 = 2 TP / (2 TP + FP + FN).
+def macro_f1(predicted: torch.Tensor, labels: torch.Tensor, num_classes: int) -> torch.Tensor:
+    """Return the mean over all classes of F1 = 2 TP / (2 TP + FP + FN) (M).
 
     A class that is neither the label nor the prediction of any example counts with F1 = 0, as in
     scikit-learn's f1_score with labels=range(C) and zero_division=0.
+
+    Args:
+        predicted: M x N class indices.
+        labels: N class indices.
+        num_classes: C.
     """
-    labels = np.bincount(predictions.label, minlength=num_classes)
-    predicted = np.bincount(predictions.predicted, minlength=num_classes)
-    hits = np.bincount(predictions.label[predictions.correct], minlength=num_classes)
-    return float((2 * hits / np.maximum(labels + predicted, 1)).mean())
+    every = torch.ones_like(predicted)
+    of_predictions = counts(predicted, num_classes, every)
+    of_labels = counts(labels.unsqueeze(0), num_classes, every[:1])
+    hits = counts(predicted, num_classes, (predicted == labels).long())
+    f1 = (2 * hits).double() / (of_predictions + of_labels).clamp(min=1)
+    return ratio(fixed_point(f1).sum(dim=-1), num_classes * units_of_one(num_classes))
 
 
-def _calibration_error(predictions: Predictions, upper_edges: Edges) -> float:
-    gaps: Floats = predictions.correct - predictions.confidence.astype(np.float64)
-    totals = np.bincount(_bins(predictions, upper_edges), weights=gaps)
-    return float(np.abs(totals).sum() / len(gaps))
-
-
-def _bins(predictions: Predictions, upper_edges: Edges) -> npt.NDArray[np.intp]:
-    """Return the bin of each example; bins include their upper edges."""
-    return np.searchsorted(upper_edges, predictions.confidence, side="left")
+def _index(values: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+    """Return the labels as an index into the classes of values (M x C x N): M x 1 x N."""
+    return labels.expand(len(values), 1, -1)
 
 
 METRICS: dict[str, Metric] = {
     "accuracy": Metric(
         label="accuracy",
         description="Fraction of examples whose largest logit is that of their class.",
-        compute=lambda o: accuracy(o.predictions),
+        compute=lambda o: accuracy(o.correct),
     ),
     "top5": Metric(
         label="top-5 accuracy",
@@ -190,7 +141,7 @@ METRICS: dict[str, Metric] = {
     "macro_f1": Metric(
         label="macro F1",
         description="Mean over classes of the harmonic mean of precision and recall.",
-        compute=lambda o: macro_f1(o.predictions, o.logits.shape[1]),
+        compute=lambda o: macro_f1(o.predicted, o.labels, o.num_classes),
     ),
     "nll": Metric(
         label="NLL",
@@ -210,7 +161,7 @@ METRICS: dict[str, Metric] = {
     "ece": Metric(
         label="ECE",
         description="Expected calibration error over 15 bins of equal width; smaller is better.",
-        compute=lambda o: ece(o.predictions),
+        compute=lambda o: ece(o.by_confidence),
         smaller_is_better=True,
         percent=False,
     ),
@@ -218,7 +169,7 @@ METRICS: dict[str, Metric] = {
         label="adaptive ECE",
         description="Expected calibration error over 15 bins of equally many examples; smaller is "
         "better.",
-        compute=lambda o: ece_adaptive(o.predictions),
+        compute=lambda o: ece_adaptive(o.by_confidence),
         smaller_is_better=True,
         percent=False,
     ),

@@ -27,27 +27,3 @@ class Predictions:
         """Whether each prediction is correct."""
         correct: npt.NDArray[np.bool_] = self.predicted == self.label
         return correct
-
-
-def predict(
-    logits: npt.NDArray[np.floating],
-    probabilities: npt.NDArray[np.floating],
-    labels: npt.NDArray[np.integer],
-) -> Predictions:
-    """Predict the class of the largest logit of each example.
-
-    Logits are used instead of probabilities, as probabilities become equal by rounding earlier.
-
-    Args:
-        logits: N x C.
-        probabilities: N x C, by the loss's map from these logits.
-        labels: N class indices.
-    """
-    predicted = logits.argmax(axis=1)
-    confidence = np.take_along_axis(probabilities, predicted[:, None], axis=1)[:, 0]
-    kind = np.min_scalar_type(logits.shape[1] - 1)
-    return Predictions(
-        label=labels.astype(kind),
-        predicted=predicted.astype(kind),
-        confidence=confidence.astype(np.float32),
-    )

@@ -1,17 +1,17 @@
-"""Scores of a network on one split, with the same metrics for every loss."""
+"""Scores of networks on one split, with the same metrics for every loss."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from cifar_exp.components.metrics.metrics import METRICS, Outputs
-from cifar_exp.components.metrics.predictions import Predictions, predict
+from cifar_exp.components.metrics.metrics import METRICS
+from cifar_exp.components.metrics.outputs import Outputs, outputs_of
+from cifar_exp.components.metrics.predictions import Predictions
+from cifar_exp.system.lazy_import import torch
 
 if TYPE_CHECKING:
-    import torch
-
     from cifar_exp.components.losses import Loss
 
 
@@ -39,20 +39,64 @@ class Evaluation:
     predictions: Predictions
 
 
-def examine(logits: torch.Tensor, labels: torch.Tensor, loss: Loss) -> Evaluation:
-    """Compute the scores and predictions of logits, with the loss's map to probabilities.
+def scores_of(logits: torch.Tensor, labels: torch.Tensor, losses: Sequence[Loss]) -> list[Scores]:
+    """Compute the scores of M networks on the device of their logits; they are copied once.
+
+    All scores of a network with a logit that is not finite are NaN.
 
     Args:
-        logits: N x C on the CPU, float32 or float64, all finite.
+        logits: M x N x C, float32 or float64.
+        labels: N class indices, int64, on the same device.
+        losses: The loss of each network, used only for its map to probabilities, in float64.
+    """
+    return _scores([measure(outputs) for outputs in outputs_of(logits, labels, losses)])
+
+
+def evaluations_of(
+    logits: torch.Tensor, labels: torch.Tensor, losses: Sequence[Loss]
+) -> list[Evaluation]:
+    """Compute the scores and predictions of M networks, see `scores_of`."""
+    measured, predictions = [], []
+    for outputs in outputs_of(logits, labels, losses):
+        measured.append(measure(outputs))
+        predictions.extend(outputs.predictions())
+    return [
+        Evaluation(scores=scores, predictions=of_network)
+        for scores, of_network in zip(_scores(measured), predictions, strict=True)
+    ]
+
+
+def examine(logits: torch.Tensor, labels: torch.Tensor, loss: Loss) -> Evaluation:
+    """Compute the scores and predictions of one network.
+
+    Args:
+        logits: N x C, float32 or float64, all finite.
         labels: N class indices, int64.
         loss: The loss, used only for its map to probabilities, which is computed in float64.
     """
-    raw, targets = logits.numpy(), labels.numpy()
-    probabilities = loss.probabilities(logits.double()).numpy()
-    predictions = predict(raw, probabilities, targets)
-    outputs = Outputs(
-        logits=raw, probabilities=probabilities, labels=targets, predictions=predictions
-    )
+    [evaluation] = evaluations_of(logits.unsqueeze(0), labels, [loss])
+    return evaluation
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class Measured:
+    """The metrics of M networks on their device."""
+
+    names: Sequence[str]
+    """The metrics that are defined for the data, K."""
+    values: torch.Tensor
+    """M x K, float64; NaN for a network with a logit that is not finite."""
+
+
+def measure(outputs: Outputs) -> Measured:
+    """Compute all metrics without waiting for them."""
     values = {name: metric.compute(outputs) for name, metric in METRICS.items()}
-    scores = Scores({name: value for name, value in values.items() if value is not None})
-    return Evaluation(scores=scores, predictions=predictions)
+    defined = {name: value for name, value in values.items() if value is not None}
+    table = torch.stack(list(defined.values()), dim=1)
+    return Measured(names=list(defined), values=table + outputs.zero_if_finite.unsqueeze(1))
+
+
+def _scores(parts: Sequence[Measured]) -> list[Scores]:
+    """Return the scores of all networks; they are copied to the host at once."""
+    rows = torch.cat([part.values for part in parts]).tolist()
+    return [Scores(dict(zip(parts[0].names, row, strict=True))) for row in rows]

@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
 
 from cifar_exp.comparison import Curve, Curves, Ranking, Row
-from cifar_exp.components.metrics.metrics import NUM_BINS, reliability
+from cifar_exp.components.metrics.calibration import NUM_BINS, reliability
 from cifar_exp.components.metrics.predictions import Predictions
 from cifar_exp.report.figures.colours import Palette
 from cifar_exp.report.figures.evidence import Evidence

@@ -21,8 +21,10 @@ from sklearn.metrics import (
     top_k_accuracy_score,
 )
 
-from cifar_exp.components.metrics import metrics
-from cifar_exp.components.metrics.predictions import Predictions, predict
+from cifar_exp.components.metrics.calibration import NUM_BINS, reliability
+from cifar_exp.components.metrics.predictions import Predictions
+from tests.components.metrics import one_network as metrics
+from tests.components.metrics.one_network import predict
 
 Floats = npt.NDArray[np.floating]
 Integers = npt.NDArray[np.integer]
@@ -321,8 +323,8 @@ def test_reliability_is_scikit_learns_calibration_curve() -> None:
     predictions = Predictions(
         label=np.ones(500, dtype=np.uint8), predicted=predicted, confidence=confidence
     )
-    share, mean, right = metrics.reliability(predictions)
-    accuracy, expected = calibration_curve(predicted, confidence, n_bins=metrics.NUM_BINS)
+    share, mean, right = reliability(predictions)
+    accuracy, expected = calibration_curve(predicted, confidence, n_bins=NUM_BINS)
     seen = share > 0
     assert mean[seen] == pytest.approx(expected)
     assert right[seen] == pytest.approx(accuracy)

@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from cifar_exp.components.metrics.predictions import predict
+from tests.components.metrics.one_network import predict
 
 
 def test_the_largest_logit_decides_where_probabilities_are_equal() -> None:
