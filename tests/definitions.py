@@ -105,7 +105,9 @@ WRONG: dict[str, Wrong] = {
         {"search/pruner": "asha"},
         ('search.pruner: unknown pruner "asha"; known are: hyperband, median, none',),
     ),
-    "unknown precision": Wrong({"precision": "fp16"}, ("precision", "'fp32', 'bf16' or 'auto'")),
+    "unknown precision": Wrong(
+        {"precision": "fp16"}, ("precision", "'fp32', 'tf32', 'bf16' or 'auto'")
+    ),
     "unknown keep_models": Wrong({"keep_models": "none"}, ("keep_models", "'all' or 'best'")),
     "unknown dataset setting": Wrong(
         {"dataset": {"type": "folder", "path": "x", "sise": 3}}, ("dataset.sise", '"size"?')

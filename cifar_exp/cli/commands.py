@@ -33,7 +33,7 @@ from cifar_exp.components import KINDS
 @click.option("--batch-size", type=int, default=64, show_default=True)
 @click.option("--epochs", type=int, default=20, show_default=True)
 @click.option("--seed", type=int, default=0, show_default=True)
-@click.option("--precision", default="fp32", show_default=True, help="fp32, bf16 or auto.")
+@click.option("--precision", default="fp32", show_default=True, help="fp32, tf32, bf16 or auto.")
 @click.option(
     "--augment", default="none", show_default=True, help="none, flip, crop_flip, deepobs."
 )

@@ -92,7 +92,7 @@ def definition_options(command: Command) -> Command:
         click.option("--trials", type=Whole(), help="Trials per combination, in total."),
         click.option("--epochs", type=Whole(), help="Epochs per training."),
         click.option("--seeds", type=Whole(), help="Confirmations per combination."),
-        click.option("--precision", help="fp32, bf16 or auto."),
+        click.option("--precision", help="fp32, tf32, bf16 or auto."),
         click.option("--dataset", help="Data set to use instead of the definition's."),
         data_dir_option,
         workers_option,

@@ -75,8 +75,8 @@ class Experiment(Settings):
     seed: Seed = 0
     """Seed of the tuning; the confirmations use the seeds after it."""
     precision: PrecisionChoice = "fp32"
-    """Arithmetic of the network: float32, bfloat16 with float32 weights, or "auto": bfloat16 only
-    if the CPU or GPU supports it natively."""
+    """Arithmetic of the network: float32, TensorFloat-32 (on a GPU only), bfloat16 with float32
+    weights, or "auto": bfloat16 only if the CPU or GPU supports it natively."""
     augment: str = Field(default="none", json_schema_extra={"enum": list(AUGMENTATIONS)})
     """Augmentation of training images: "none", "flip", "crop_flip" or "deepobs"."""
     compile: bool = False
@@ -121,7 +121,7 @@ class Experiment(Settings):
 
     @property
     def arithmetic(self) -> Precision:
-        """The precision used on this machine."""
+        """The precision used on this machine; see `resolve`."""
         return resolve(self.precision)
 
     @property

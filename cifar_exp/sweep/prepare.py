@@ -6,6 +6,7 @@ from urllib.parse import parse_qsl
 
 from cifar_exp import tracking
 from cifar_exp.components.datasets import Dataset, Progress, load, no_progress
+from cifar_exp.components.precision import resolve
 from cifar_exp.components.validation import DefinitionError
 from cifar_exp.errors import BadInput
 from cifar_exp.experiment import Experiment
@@ -41,12 +42,14 @@ def _schema(store: str) -> str:
 
 
 def prepare(experiment: Experiment, progress: Progress = no_progress) -> Dataset:
-    """Load the data of an experiment and check that the definition fits it.
+    """Load the data of an experiment, and check that the definition fits it and this machine.
 
     Raises:
         DefinitionError: The network cannot take the images, or a batch is too large.
         DataError: The data is missing or cannot be read.
+        Unavailable: This machine cannot compute in the definition's precision.
     """
+    resolve(experiment.precision)
     data = load(experiment.dataset.choice, progress)
     check_fit(experiment, data)
     return data

@@ -22,7 +22,7 @@ from cifar_exp.components.losses import Loss
 from cifar_exp.components.metrics.scores import Evaluation, Scores, examine
 from cifar_exp.components.models import build
 from cifar_exp.components.models.onednn import weight_format
-from cifar_exp.components.precision import Precision
+from cifar_exp.components.precision import Precision, float32_products
 from cifar_exp.experiment import TrialConfig
 from cifar_exp.training.loader import Batch, batches
 
@@ -113,7 +113,9 @@ def train(
         torch.manual_seed(seeds.derive("epoch", config.seed, epoch))  # dropout's draws
         batches_of_epoch = batches(train_split, augment, config.batch_size, config.seed, epoch)
         model.train()
-        train_loss = _train_epoch(forward, loss, optimizer, batches_of_epoch, config.precision)
+        # Not around the `yield`: another training of this process may have another precision.
+        with float32_products(config.precision):
+            train_loss = _train_epoch(forward, loss, optimizer, batches_of_epoch, config.precision)
         trained = time.perf_counter()
         val = evaluate(model, loss, val_split, config.precision).scores
         yield EpochMetrics(
@@ -163,25 +165,23 @@ def evaluate(
         Diverged: An output is not finite.
     """
     model.eval()
-    outputs = []
-    for images in split.images.split(EVALUATION_BATCH):
-        with autocast(precision):
-            outputs.append(model(images.to(device())).float())
-    return score(torch.cat(outputs).cpu(), split.labels.cpu(), loss)
-
-
-def score(logits: torch.Tensor, labels: torch.Tensor, loss: Loss) -> Evaluation:
-    """Evaluate the outputs of a network (N x C, on the CPU).
-
-    Raises:
-        Diverged: An output is not finite.
-    """
+    with float32_products(precision):
+        logits = _outputs(model, split.images, precision)
     if not logits.isfinite().all():
         raise Diverged("an output of the network is not finite")
-    evaluation = examine(logits, labels, loss)
+    evaluation = examine(logits, split.labels.cpu(), loss)
     if not all(map(math.isfinite, evaluation.scores.named("").values())):
         raise Diverged("a score of the network is not finite")
     return evaluation
+
+
+def _outputs(model: torch.nn.Module, images: torch.Tensor, precision: Precision) -> torch.Tensor:
+    """Return the outputs of a network for all images, as float32 on the CPU."""
+    outputs = []
+    for batch in images.split(EVALUATION_BATCH):
+        with autocast(precision):
+            outputs.append(model(batch.to(device())).float())
+    return torch.cat(outputs).cpu()
 
 
 def _compiled(model: torch.nn.Module) -> torch.nn.Module:

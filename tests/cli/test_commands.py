@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 import tomli_w
+import torch
 
 from cifar_exp.components.datasets import DATASETS
 from cifar_exp.components.losses import LOSSES
@@ -448,7 +449,7 @@ def test_bad_input_is_one_sentence(cli: Cli, here: Path, arguments: tuple[object
         ),
         (
             ("plan", "FILE", "--precision", "fp16"),
-            "--precision: should be 'fp32', 'bf16' or 'auto'",
+            "--precision: should be 'fp32', 'tf32', 'bf16' or 'auto'",
         ),
         (("run", "FILE", "--dataset", "folde"), '--dataset: unknown dataset "folde"; did you mean'),
         (("run", "FILE", "--dataset", "folder"), "--data-dir: is missing"),
@@ -509,6 +510,25 @@ def test_missing_data_starts_nothing(cli: Cli, definition: Path, here: Path) -> 
     shown = cli("run", definition, "--dataset", "folder", "--data-dir", here / "none")
     assert shown.code == 3
     assert str(here / "none") in shown.last
+    assert not list(here.iterdir())
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("run", "FILE", "--precision", "tf32"),
+        ("plan", "FILE", "--precision", "tf32"),
+        ("train", "--dataset", "folder", "--data-dir", "none", "--precision", "tf32"),
+    ],
+)
+def test_a_precision_that_this_machine_lacks_starts_nothing(
+    cli: Cli, definition: Path, here: Path, monkeypatch: pytest.MonkeyPatch, words: tuple[str, ...]
+) -> None:
+    """That is said before the data is looked for, which may take a download."""
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    shown = cli(*(definition if word == "FILE" else word for word in words))
+    assert shown.code == 3
+    assert shown.last.startswith("precision tf32 needs a GPU with TensorFloat-32")
     assert not list(here.iterdir())
 
 

@@ -440,7 +440,7 @@ def test_options_of_one_training() -> None:
         ),
         ({}, {"optimizer": {"lr": 0.5}}, "-s optimizer.lr: the learning rate is given by --lr"),
         ({"loss": "a b"}, {}, "--loss: unknown loss"),
-        ({"precision": "fp8"}, {}, "--precision: should be 'fp32', 'bf16' or 'auto'"),
+        ({"precision": "fp8"}, {}, "--precision: should be 'fp32', 'tf32', 'bf16' or 'auto'"),
         ({"dataset": {"type": "folder"}}, {}, "--data-dir: is missing"),
         ({"dataset": {"type": "folde"}}, {}, '--dataset: unknown dataset "folde"; did you mean'),
         ({"dataset": {"type": "folder", "path": "x", "sise": 3}}, {}, "-s dataset.sise: unknown"),
@@ -462,7 +462,7 @@ def test_a_problem_names_the_option_that_the_value_comes_from() -> None:
         read(text, "mine.toml", options)
     assert sorted(str(caught.value).splitlines()) == [
         "--data-dir: is missing",
-        "--precision: should be 'fp32', 'bf16' or 'auto'",
+        "--precision: should be 'fp32', 'tf32', 'bf16' or 'auto'",
         "mine.toml: epochs: should be at least 1",
     ]
 

@@ -89,6 +89,7 @@ RIGHT: dict[str, dict[str, Any]] = {
     "folder": {"dataset": {"type": "folder", "path": "images", "size": 32}},
     "torchvision's network": {"model": "torchvision:resnet18"},
     "search": {"search": {"trials": 1, "sampler": "gp", "pruner": "none", "batch_size": [1]}},
+    "precision of some machines": {"precision": "tf32"},
     "all else": {"precision": "bf16", "keep_models": "best", "confirm/seeds": 1, "seed": 7},
 }
 

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import copy
 import shutil
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ from sklearn.metrics import accuracy_score, log_loss
 from torch.nn import functional
 
 from cifar_exp import seeds
+from cifar_exp.components import precision as precisions
 from cifar_exp.components.augmentations import AUGMENTATIONS
 from cifar_exp.components.datasets import Dataset, Split
 from cifar_exp.components.losses import LOSSES
@@ -20,7 +22,8 @@ from cifar_exp.components.precision import Precision
 from cifar_exp.experiment import TrialConfig
 from cifar_exp.training import loop
 from cifar_exp.training.loader import epoch_order
-from tests import tiny
+from tests import rounding, tiny
+from tests.rounding import DEFAULT, EXPECTED, TF32, Rounding
 
 
 @pytest.fixture(scope="module")
@@ -237,6 +240,51 @@ def test_the_network_alone_computes_in_the_precision(
     assert epoch.train_loss == pytest.approx(expected, rel=1e-6)
     trained = logits(model.eval(), data.val.images).double().softmax(1)
     assert epoch.val.values["nll"] == pytest.approx(log_loss(data.val.labels, trained), rel=1e-9)
+
+
+@pytest.fixture
+def _tf32(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """A machine that can compute in tf32, and rounds as torch does by default."""
+    monkeypatch.setattr(precisions, "_check_tf32", lambda: None)
+    rounding.reset()
+    yield
+    rounding.reset()
+
+
+def watched(config: TrialConfig, data: Dataset) -> tuple[torch.nn.Module, set[Any]]:
+    """Return a network, and the settings that its passes find: forward, backward, evaluation."""
+    model, found = loop.build_model(config, data), set[Any]()
+
+    def forward(module: torch.nn.Module, *_: Any) -> None:
+        found.add(("forward" if module.training else "evaluation", Rounding.now()))
+
+    model.register_forward_pre_hook(forward)
+    last = next(reversed(list(model.parameters())))
+    last.register_hook(lambda _: found.add(("backward", Rounding.now())))
+    return model, found
+
+
+@pytest.mark.usefixtures("_tf32")
+def test_each_training_of_a_process_has_its_own_precision(
+    config: TrialConfig, data: Dataset
+) -> None:
+    """They take turns, epoch by epoch; in between, torch's own settings are in force."""
+    configs = {name: config.model_copy(update={"precision": name}) for name in EXPECTED}
+    networks = {name: watched(each, data) for name, each in configs.items()}
+    trainings = [loop.train(networks[name][0], each, data) for name, each in configs.items()]
+    for _ in zip(*trainings, strict=True):
+        assert Rounding.now() == DEFAULT
+    passes = ("forward", "backward", "evaluation")
+    for name, (_, found) in networks.items():
+        assert found == {(each, EXPECTED[name]) for each in passes}
+
+
+@pytest.mark.usefixtures("_tf32")
+def test_a_network_is_scored_in_its_precision(config: TrialConfig, data: Dataset) -> None:
+    model, found = watched(config, data)
+    loop.evaluate(model, config.loss_settings, data.test, "tf32")
+    assert found == {("evaluation", TF32)}
+    assert Rounding.now() == DEFAULT
 
 
 @pytest.fixture

@@ -118,6 +118,17 @@ def test_the_members_of_a_group_end_each_on_its_own(
     assert states == [{}, {1: "COMPLETE", 2: "PRUNED"}, {}, {0: "COMPLETE"}]
 
 
+def test_tf32_without_such_a_gpu_is_no_result(
+    config: TrialConfig, data: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    tf32 = config.model_copy(update={"precision": "tf32"})
+    told, outcome = finished(Training(name="it", config=tf32), data, tmp_path, [])
+    assert (told, outcome.state, outcome.network) == ([], "FAIL", None)
+    assert outcome.reason is not None
+    assert outcome.reason.startswith("Unavailable: precision tf32 needs a GPU")
+
+
 def failing(calls: Iterator[bool], evaluate: Any) -> Any:
     def evaluated(*given: Any) -> Evaluation:
         if next(calls):

@@ -172,8 +172,8 @@ def _serve(
     """Train the groups that are received; runs in the trainer process."""
     os.environ.clear()  # the fork server may have an older environment
     os.environ.update(environment)
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, signal.SIG_IGN)  # the parent handles them
+    for handled in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(handled, signal.SIG_IGN)  # the parent handles them
     threading.Thread(target=_die_with_parent, daemon=True).start()
     prepare_process(num_threads, number)
     with suppress(EOFError, OSError):  # the parent has died

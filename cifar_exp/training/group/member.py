@@ -4,19 +4,25 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from typing import TypeVar
 
 import torch
 
 from cifar_exp.components.datasets import Dataset, Split
-from cifar_exp.components.metrics.scores import Evaluation
+from cifar_exp.components.losses import Loss
+from cifar_exp.components.metrics.scores import Evaluation, Scores, evaluations_of, scores_of
 from cifar_exp.experiment import TrialConfig
 from cifar_exp.training import loop
 from cifar_exp.training.checkpoint import Checkpoint
 from cifar_exp.training.group.program import NetworkState, Program, in_order
 from cifar_exp.training.loop import Diverged, EpochMetrics
 from cifar_exp.training.messages import TooWide
+
+NOT_FINITE = "an output of the network is not finite"
+Measured = TypeVar("Measured")
+Measure = Callable[[torch.Tensor, torch.Tensor, Sequence[Loss]], list[Measured]]
 
 CAPTURE_SECONDS = {"cpu": 0.0, "cuda": 1.0}
 """Time to set up a program of fewer networks, which must save more than that."""
@@ -74,15 +80,16 @@ class Together:
 
     def test(self, member: int) -> Evaluation:
         """Return the evaluation of a member on the test split."""
-        if member not in self._tested and member not in self._errors:
+        if member not in self._tested:
             num_done = self._num_done[member]
             members = [m for m in self.configs if self._num_done[m] == num_done]
             with self._shared_time(members):
                 self._program_of(members, num_done + 1)
-                self._tested |= self._evaluate(members, self.data.test)
-        if member in self._errors:
-            raise self._errors.pop(member)
-        return self._tested.pop(member)
+                self._tested |= self._evaluate(members, self.data.test, evaluations_of)
+        evaluation = self._tested.pop(member)
+        if not _is_finite(evaluation.scores):
+            raise Diverged(NOT_FINITE)
+        return evaluation
 
     def state(self, member: int) -> NetworkState:
         """Return a copy of the network of a member, on the CPU."""
@@ -115,21 +122,23 @@ class Together:
         begun = time.perf_counter()
         losses = dict(zip(self._rows, program.train_epoch(epoch), strict=True))
         trained = time.perf_counter()
-        sound = [member for member in members if math.isfinite(losses[member])]
-        for member in set(members).difference(sound):
-            self._errors[member] = Diverged("the training loss is not finite")
-        evaluations = self._evaluate(sound, self.data.val)
+        scores = self._evaluate(members, self.data.val, scores_of)
         self._last_epoch_seconds = time.perf_counter() - begun
         seconds = (time.perf_counter() - started) / len(members)
         num_images = len(members) * len(self.data.train)
-        for member, evaluation in evaluations.items():
-            self._metrics[member] = EpochMetrics(
-                epoch=epoch,
-                train_loss=losses[member],
-                val=evaluation.scores,
-                seconds=seconds,
-                images_per_second=num_images / (trained - begun),
-            )
+        for member in members:
+            if not math.isfinite(losses[member]):
+                self._errors[member] = Diverged("the training loss is not finite")
+            elif not _is_finite(scores[member]):
+                self._errors[member] = Diverged(NOT_FINITE)
+            else:
+                self._metrics[member] = EpochMetrics(
+                    epoch=epoch,
+                    train_loss=losses[member],
+                    val=scores[member],
+                    seconds=seconds,
+                    images_per_second=num_images / (trained - begun),
+                )
 
     def _program_of(self, members: Sequence[int], epoch: int) -> Program:
         """Return a program that has these members, with others only if packing does not pay."""
@@ -154,20 +163,17 @@ class Together:
             self._states[member] = self.state(member)
         self._program, self._rows = None, []
 
-    def _evaluate(self, members: Sequence[int], split: Split) -> dict[int, Evaluation]:
-        """Evaluate members of the program; one with outputs that are not finite gets an error."""
+    def _evaluate(
+        self, members: Sequence[int], split: Split, measure: Measure[Measured]
+    ) -> dict[int, Measured]:
+        """Measure members of the program, all together on their device."""
         assert self._program is not None
         logits = self._program.logits(split)
-        evaluations = {}
-        for member in members:
-            own = logits[self._rows.index(member)].cpu()
-            try:
-                evaluations[member] = loop.score(
-                    own, split.labels, self.configs[member].loss_settings
-                )
-            except Diverged as error:
-                self._errors[member] = error
-        return evaluations
+        rows = torch.tensor([self._rows.index(m) for m in members], device=logits.device)
+        losses = [self.configs[member].loss_settings for member in members]
+        labels = split.labels.to(logits.device)
+        measured = measure(logits.index_select(0, rows), labels, losses)
+        return dict(zip(members, measured, strict=True))
 
     @contextmanager
     def _shared_time(self, members: Sequence[int]) -> Iterator[None]:
@@ -178,6 +184,10 @@ class Together:
         finally:
             for member in members:
                 self.seconds[member] += (time.perf_counter() - started) / len(members)
+
+
+def _is_finite(scores: Scores) -> bool:
+    return all(map(math.isfinite, scores.values.values()))
 
 
 class Member:

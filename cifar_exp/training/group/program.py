@@ -10,6 +10,7 @@ import torch
 from cifar_exp import seeds
 from cifar_exp.components.augmentations import AUGMENTATIONS
 from cifar_exp.components.datasets import Dataset, Split
+from cifar_exp.components.precision import float32_products
 from cifar_exp.experiment import TrialConfig
 from cifar_exp.training import loop
 from cifar_exp.training.group.captured import CapturedStep
@@ -92,9 +93,10 @@ class Program:
         self._totals.zero_()
         num_images = 0
         batches = epoch_batches(self._train, self._augment, config.batch_size, config.seed, epoch)
-        for chosen, draws in batches:
-            self._step({"chosen": chosen, **draws})
-            num_images += len(chosen)
+        with float32_products(config.precision):
+            for chosen, draws in batches:
+                self._step({"chosen": chosen, **draws})
+                num_images += len(chosen)
         means: list[float] = (self._totals / num_images).tolist()
         return means
 
@@ -103,8 +105,9 @@ class Program:
         """Return the outputs on a split: networks x N x C, float32."""
         self._network.eval()
         outputs = []
+        precision = self._config.precision
         for batch in split.images.split(loop.EVALUATION_BATCH):
-            with loop.autocast(self._config.precision):
+            with float32_products(precision), loop.autocast(precision):
                 outputs.append(self._by_network(self._network(batch.to(loop.device()))))
         return torch.cat(outputs).transpose(0, 1)
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import copy
+from collections.abc import Callable
+
 import pytest
 import torch
 from torch import nn
@@ -15,8 +18,11 @@ NUM_NETWORKS, NUM_IMAGES, NUM_CLASSES = 3, 4, 5
 
 
 def networks_of(model: str, size: int = 16) -> list[nn.Module]:
-    shape = {"mean": [0.5] * 3, "std": [0.2] * 3, "size": size, "num_classes": NUM_CLASSES}
-    return [build(model, **shape, seed=seed).train() for seed in range(NUM_NETWORKS)]
+    mean, std = [0.5] * 3, [0.2] * 3
+    return [
+        build(model, mean=mean, std=std, size=size, num_classes=NUM_CLASSES, seed=seed).train()
+        for seed in range(NUM_NETWORKS)
+    ]
 
 
 def images_of(size: int = 16) -> torch.Tensor:
@@ -87,16 +93,10 @@ def test_every_layer_has_its_stacked_form(layers: tuple[nn.Module, ...], size: i
         for layer in network:
             if isinstance(layer, (nn.Conv2d, nn.Linear)):
                 layer.reset_parameters()
-        networks.append(torch.nn.Sequential(*map(_copied, network)))
+        networks.append(copy.deepcopy(network))
     random = torch.Generator().manual_seed(0)
     images = torch.randn(NUM_IMAGES, 3, size, size, generator=random)
-    check(list(networks), images.contiguous(memory_format=torch.channels_last))
-
-
-def _copied(layer: nn.Module) -> nn.Module:
-    import copy
-
-    return copy.deepcopy(layer)
+    check([*networks], images.contiguous(memory_format=torch.channels_last))
 
 
 def test_a_stack_shares_nothing_with_the_networks() -> None:
@@ -156,9 +156,9 @@ def branching(*, channels: int, size: int, num_classes: int) -> nn.Module:
 
 @pytest.mark.parametrize("builder", [concatenating, branching])
 def test_a_network_that_would_compute_something_else_is_not_stackable(
-    builder: object, monkeypatch: pytest.MonkeyPatch
+    builder: Callable[..., nn.Module], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setitem(MODELS, builder.__name__, builder)  # type: ignore[attr-defined, arg-type]
+    monkeypatch.setitem(MODELS, builder.__name__, builder)
     before = torch.get_rng_state()
-    assert not is_stackable(builder.__name__, 3, 8, NUM_CLASSES)  # type: ignore[attr-defined]
+    assert not is_stackable(builder.__name__, 3, 8, NUM_CLASSES)
     assert torch.equal(torch.get_rng_state(), before)
