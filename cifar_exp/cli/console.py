@@ -165,6 +165,7 @@ def print_plan(console: Console, experiment: Experiment, plan: Plan, workers: in
         f"{experiment.name}: {plan.combinations} combinations",
         f"trials: {plan.trials}, confirmations: {plan.confirmations}",
         f"epochs in total: {plan.epochs} (fewer where trials are pruned)",
+        *([] if plan.together == 1 else [f"networks trained together: about {plan.together}"]),
         *(
             f"training speed at batch size {batch_size}: {speed:.0f} images/s per worker"
             for batch_size, speed in plan.images_per_second.items()

@@ -134,7 +134,9 @@ def plan(
         data = prepare.prepare(definition, watch)
     _print_warnings(data)
     workers, threads = _allotment(definition, workers, threads)
-    console.print_plan(screen, definition, measure(definition, data, workers, threads), workers)
+    width = prepare.group_width(definition, data, group)
+    planned = measure(definition, data, workers, threads, width)
+    console.print_plan(screen, definition, planned, workers)
 
 
 def _print_warnings(data: Dataset) -> None:

@@ -10,9 +10,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cifar_exp.components.datasets import Dataset
-from cifar_exp.sweep import plan
 from cifar_exp.sweep.disk_space import BYTES_PER_MODEL, BYTES_PER_PREDICTION, BYTES_PER_RUN
-from cifar_exp.sweep.plan import Block, Speed, makespan
+from cifar_exp.sweep.plan import groups, plan
+from cifar_exp.sweep.plan import speed as measuring
+from cifar_exp.sweep.plan.groups import Round, round_of
+from cifar_exp.sweep.plan.makespan import Block, makespan
+from cifar_exp.sweep.plan.speed import Speed
 from cifar_exp.training import loop
 from tests import tiny
 
@@ -97,7 +100,7 @@ def test_merged_trainings_take_as_long_in_total(
     everything = sum(b.number * b.seconds * b.repeats for chain in chains for b in chain)
     longest = max(sum(b.seconds * b.repeats for b in chain) for chain in chains)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(plan, "MAX_SIMULATED", limit)
+        patch.setattr("cifar_exp.sweep.plan.makespan.MAX_SIMULATED", limit)
         assert makespan(chains, 1) == pytest.approx(everything)
         assert makespan(chains, many) == pytest.approx(longest)
         assert makespan(chains, workers) >= max(longest, everything / workers) * (1 - 1e-9)
@@ -126,7 +129,7 @@ def speed(monkeypatch: pytest.MonkeyPatch) -> Speed:
         optimizer_seconds={"sgd": 0.0, "adam": 0.25},
         evaluation_seconds=0.1,
     )
-    monkeypatch.setattr(plan, "_measure", lambda *_: speed)
+    monkeypatch.setattr(measuring, "_measure", lambda *_: speed)
     monkeypatch.setattr(plan, "SECONDS_PER_RUN", 0.5)
     monkeypatch.setattr(plan, "SECONDS_PER_SWEEP", 0.0)
     return speed
@@ -160,7 +163,7 @@ def test_the_estimate_by_hand(images: Path, data: Dataset) -> None:
 def test_every_worker_measures(images: Path, data: Dataset, workers: int) -> None:
     experiment = tiny.experiment(images)
     asked = time.time()
-    speeds = plan._measure_in_parallel(experiment, data, workers, threads=1)
+    speeds = measuring.measure_in_parallel(experiment, data, workers, threads=1)
     assert len({speed.started for speed in speeds}) == workers
     for speed in speeds:
         assert asked < speed.started < time.time()
@@ -173,10 +176,10 @@ def test_what_is_measured_by_hand(
 ) -> None:
     """Each optimizer with the smallest batch, and the first one with each batch."""
     taken = {("sgd", 8): 1.0, ("adam", 8): 1.25, ("sgd", 16): 1.75}
-    monkeypatch.setattr(plan, "_step_seconds", lambda c, _: taken[c.optimizer, c.batch_size])
-    monkeypatch.setattr(plan, "_evaluation_seconds", lambda *_: 0.1)
+    monkeypatch.setattr(measuring, "_step_seconds", lambda c, _: taken[c.optimizer, c.batch_size])
+    monkeypatch.setattr(measuring, "_evaluation_seconds", lambda *_: 0.1)
     optimizers = "sgd = { lr = 0.1 }\nadam = { lr = 0.1 }"
-    speed = plan._measure(tiny.experiment(images, optimizers=optimizers), data)
+    speed = measuring._measure(tiny.experiment(images, optimizers=optimizers), data)
     assert speed.step_seconds == {8: 1.0, 16: 1.75}
     assert speed.optimizer_seconds == {"sgd": 0.0, "adam": 0.25}
     assert speed.evaluation_seconds == 0.1
@@ -198,7 +201,7 @@ def test_a_step_is_one_of_a_whole_batch(
         return [SimpleNamespace(images_per_second=400.0)]
 
     monkeypatch.setattr(loop, "train", train)
-    assert plan._steps(tiny.trial_config(images, batch_size=8), data, num_steps) == 0.02
+    assert measuring._steps(tiny.trial_config(images, batch_size=8), data, num_steps) == 0.02
     assert given == [num_images]
 
 
@@ -211,6 +214,58 @@ def test_slow_steps_are_measured_once(
         taken.append(num_steps)
         return 3.0
 
-    monkeypatch.setattr(plan, "_steps", slow)
+    monkeypatch.setattr(measuring, "_steps", slow)
     plan.measure(tiny.experiment(images), data, workers=1, threads=1)
     assert set(taken) == {1}
+
+
+@pytest.mark.parametrize(
+    ("num_trainings", "num_batch_sizes", "width", "expected"),
+    [
+        (12, 1, 64, Round(1, 12)),
+        (1, 4, 64, Round(1, 1)),
+        (2, 2, 64, Round(1.5, 1)),  # in half of all cases two batch sizes
+        (1000, 4, 64, Round(15.625, 64)),
+        (1000, 4, 1000, Round(4, 250)),
+        (12, 1, 5, Round(2.4, 5)),
+    ],
+)
+def test_the_expected_groups_of_a_round(
+    num_trainings: int, num_batch_sizes: int, width: int, expected: Round
+) -> None:
+    found = round_of(num_trainings, num_batch_sizes, width)
+    assert found.num_groups == pytest.approx(expected.num_groups)
+    assert found.together == expected.together
+
+
+def test_the_estimate_of_groups_by_hand(
+    images: Path, data: Dataset, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Four combinations, three trials one after the other, then two seeds; two batch sizes."""
+    taken = {8: groups.Speed(1.0, 0.1), 16: groups.Speed(3.0, 0.1)}
+    measured: list[tuple[int, int]] = []
+
+    def measure(_: object, __: object, size: int, together: int) -> groups.Speed:
+        measured.append((size, together))
+        return taken[size]
+
+    monkeypatch.setattr(groups, "measure_group", measure)
+    monkeypatch.setattr(plan, "SECONDS_PER_SWEEP", 0.0)
+    search = 'trials = 3\nsampler = "tpe"\npruner = "none"\nbatch_size = [8, 16]'
+    optimizers = "sgd = { lr = 0.1 }\nadam = { lr = 0.1 }"
+    experiment = tiny.experiment(images, search=search, optimizers=optimizers)
+    planned = plan.measure(experiment, data, workers=1, threads=1, width=64)
+    num_groups = 2 * (1 - 0.5**4)  # of four trainings, on average, with so many batch sizes
+    epoch = (-(-len(data.train) // 8) * 1.0 + -(-len(data.train) // 16) * 3.0) / 2
+    epoch += 0.1 * len(data.val)
+    assert planned.seconds == pytest.approx((3 + 2) * num_groups * 2 * epoch)
+    assert planned.together == 2
+    assert planned.images_per_second == {8: 16.0, 16: pytest.approx(32 / 3)}
+    assert sorted(measured) == [(8, 2), (16, 2)]
+    assert plan.measure(experiment, data, 2, 1, 64).seconds == pytest.approx(planned.seconds / 2)
+
+
+def test_a_group_is_really_measured(images: Path, data: Dataset) -> None:
+    measured = groups.measure_group(tiny.experiment(images), data, batch_size=8, together=3)
+    assert measured.step > 0
+    assert measured.image > 0

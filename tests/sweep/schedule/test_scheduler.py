@@ -1,11 +1,12 @@
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 
 import pytest
 
 from cifar_exp.sweep.schedule.scheduler import Scheduler, max_workers, num_side_by_side
-from cifar_exp.sweep.schedule.task import Progress, Task
+from cifar_exp.sweep.schedule.task import Key, Progress, Task
 from cifar_exp.training.hardware import allotment
 from cifar_exp.training.messages import Outcome
 from tests import tiny
@@ -16,16 +17,23 @@ QMC = 'trials = 6\nsampler = "qmc"\npruner = "none"\nbatch_size = [8, 16]'
 TPE = 'trials = 3\nsampler = "tpe"\npruner = "none"\nbatch_size = [8]'
 
 
-def scheduler_of(images: Path, **changes: str) -> Scheduler:
-    return Scheduler(works_of(tiny.experiment(images, **changes)), NUM_IMAGES)
+def scheduler_of(
+    images: Path, width: int = 1, done: Iterable[Key] = (), **changes: str
+) -> Scheduler:
+    works = works_of(tiny.experiment(images, **changes))
+    return Scheduler(works, NUM_IMAGES, width, frozenset(done))
 
 
 def begun(scheduler: Scheduler) -> list[Task]:
     """Let everything begin that can."""
-    tasks = []
-    while (task := scheduler.next()) is not None:
-        tasks.append(task)
-    return tasks
+    return [task for group in groups(scheduler) for task in group]
+
+
+def groups(scheduler: Scheduler, num_free: int = 1) -> list[tuple[Task, ...]]:
+    found = []
+    while group := scheduler.next(num_free):
+        found.append(group)
+    return found
 
 
 def end(scheduler: Scheduler, task: Task, seconds: float = 1.0, epochs: int = 2) -> None:
@@ -137,4 +145,85 @@ def test_the_cores_are_shared_out(
     monkeypatch.setattr("torch.cuda.is_available", lambda: False)
     assert allotment(side_by_side, *given) == expected
     monkeypatch.setattr("torch.cuda.is_available", lambda: True)
-    assert allotment(side_by_side, None, None)[0] == 1
+    monkeypatch.setattr("torch.cuda.device_count", lambda: 3)
+    assert allotment(side_by_side, None, None)[0] == min(3, side_by_side)
+
+
+def names(group: Iterable[Task]) -> list[str]:
+    return sorted(task.name for task in group)
+
+
+def test_trials_of_all_combinations_that_are_alike_are_one_group(images: Path) -> None:
+    """Independent trials: those of one batch size are trained together, whatever their number."""
+    search = 'trials = 4\nsampler = "qmc"\npruner = "none"\nbatch_size = [8, 16]'
+    found = groups(scheduler_of(images, width=64, search=search))
+    sizes = [{task.config.batch_size for task in group} for group in found]
+    assert sizes in ([{8}, {16}], [{16}, {8}])
+    assert sum(map(len, found)) == 8
+    assert {task.combination for task in found[0]} == {"cross_entropy+sgd", "mse+sgd"}
+
+
+def test_trials_that_wait_for_each_other_are_grouped_by_their_number(images: Path) -> None:
+    search = 'trials = 2\nsampler = "tpe"\npruner = "none"\nbatch_size = [8]'
+    scheduler = scheduler_of(images, width=64, search=search)
+    [first] = groups(scheduler)
+    assert names(first) == ["cross_entropy+sgd #0", "mse+sgd #0"]
+    for task in first:
+        end(scheduler, task)
+    [second] = groups(scheduler)
+    assert names(second) == ["cross_entropy+sgd #1", "mse+sgd #1"]
+
+
+def test_confirmations_of_a_seed_are_one_group(images: Path) -> None:
+    search = 'trials = 1\nsampler = "tpe"\npruner = "none"\nbatch_size = [8]'
+    scheduler = scheduler_of(images, width=64, search=search)
+    [trials] = groups(scheduler)
+    for task in trials:
+        end(scheduler, task)
+    assert sorted(map(names, groups(scheduler))) == [
+        ["cross_entropy+sgd seed 1", "mse+sgd seed 1"],
+        ["cross_entropy+sgd seed 2", "mse+sgd seed 2"],
+    ]
+
+
+SIX = 'trials = 6\nsampler = "random"\npruner = "none"\nbatch_size = [8]'
+
+
+@pytest.mark.parametrize(
+    ("width", "num_free", "sizes"),
+    [
+        (1, 1, [1] * 12),
+        (5, 1, [5, 5, 2]),
+        (64, 1, [12]),
+        (64, 3, [4, 3, 2, 1, 1, 1]),
+        (2, 3, [2, 2, 2, 2, 2, 1, 1]),
+    ],
+)
+def test_a_group_has_a_width_and_leaves_work_for_free_trainers(
+    images: Path, width: int, num_free: int, sizes: list[int]
+) -> None:
+    found = groups(scheduler_of(images, width=width, search=SIX), num_free)
+    assert [len(group) for group in found] == sizes
+
+
+def test_a_group_that_was_too_wide_is_divided_and_later_ones_are_as_narrow(images: Path) -> None:
+    scheduler = scheduler_of(images, width=8, search=SIX)
+    first = scheduler.next()
+    assert len(first) == 8
+    scheduler.narrow(first, 4)
+    assert [len(group) for group in groups(scheduler)] == [4, 4, 4]
+
+
+def test_what_was_begun_comes_first_and_together(images: Path) -> None:
+    done = [("mse+sgd", "trial", 5), ("cross_entropy+sgd", "trial", 3)]
+    scheduler = scheduler_of(images, width=2, done=done, search=SIX)  # type: ignore[arg-type]
+    assert names(scheduler.next()) == ["cross_entropy+sgd #3", "mse+sgd #5"]
+
+
+def test_a_training_that_is_tried_alone_is_in_no_group(images: Path) -> None:
+    scheduler = scheduler_of(images, width=64, search=SIX)
+    [group] = groups(scheduler)
+    for task in group:
+        scheduler.again(task, alone=task.number == 2)
+    sizes = sorted(len(group) for group in groups(scheduler))
+    assert sizes == [1, 1, 10]

@@ -1,0 +1,5 @@
+"""The plan of a sweep: number of trainings, disk space, and an estimate of its time."""
+
+from cifar_exp.sweep.plan.plan import Plan, measure
+
+__all__ = ["Plan", "measure"]

@@ -1,0 +1,120 @@
+"""The time of a sweep whose trainings are grouped, estimated from a few batches."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from statistics import fmean
+
+from cifar_exp.components.datasets import Dataset
+from cifar_exp.experiment import Experiment
+from cifar_exp.study import block_size
+from cifar_exp.sweep.plan.speed import MAX_STEPS, low_config
+from cifar_exp.training import loop
+from cifar_exp.training.group.program import Program, in_order
+from cifar_exp.training.hardware import prepare_process
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Groups:
+    """The estimate for groups."""
+
+    seconds: float
+    """Seconds of all trainings with all workers."""
+    images_per_second: Mapping[int, float]
+    """Training speed of a group by batch size, of all its networks together."""
+    together: int
+    """Networks in a group of trials, on average."""
+
+
+@dataclass(frozen=True, slots=True)
+class Round:
+    """Trainings that can run at the same time, in groups of one batch size each."""
+
+    num_groups: float
+    together: int
+    """Networks in a group."""
+
+
+def round_of(num_trainings: int, num_batch_sizes: int, width: int) -> Round:
+    """Return the expected groups of trainings with random batch sizes.
+
+    Of S batch sizes, N trainings have S (1 - (1 - 1/S)^N) different ones on average.
+    """
+    different = num_batch_sizes * (1 - (1 - 1 / num_batch_sizes) ** num_trainings)
+    num_groups = max(different, num_trainings / width)
+    return Round(num_groups, max(1, round(num_trainings / num_groups)))
+
+
+def measure_groups(
+    experiment: Experiment, data: Dataset, workers: int, threads: int, width: int
+) -> Groups:
+    """Estimate the time of a sweep from a few steps of groups as large as its own."""
+    prepare_process(threads)
+    search, combinations = experiment.search, len(experiment.combinations())
+    block = int(min(search.trials, block_size(experiment)))
+    num_sizes = len(search.batch_size)
+    trials = round_of(combinations * block, num_sizes, width)
+    confirmations = round_of(combinations, num_sizes, width)
+    speeds = {
+        together: {
+            size: measure_group(experiment, data, size, together) for size in search.batch_size
+        }
+        for together in {trials.together, confirmations.together}
+    }
+    trial_round = _round_seconds(experiment, data, trials, speeds[trials.together])
+    seed_round = _round_seconds(experiment, data, confirmations, speeds[confirmations.together])
+    num_rounds = math.ceil(search.trials / block)
+    total = num_rounds * trial_round + experiment.confirm.seeds * seed_round
+    return Groups(
+        seconds=total / workers,
+        images_per_second={
+            size: trials.together * size / speed.step
+            for size, speed in speeds[trials.together].items()
+        },
+        together=trials.together,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Speed:
+    """The measured speed of a group."""
+
+    step: float
+    """Seconds of a training step of a group."""
+    image: float
+    """Seconds to evaluate one image with all networks of a group."""
+
+
+def _round_seconds(
+    experiment: Experiment, data: Dataset, groups: Round, speeds: Mapping[int, Speed]
+) -> float:
+    epochs = [
+        math.ceil(len(data.train) / size) * speed.step + len(data.val) * speed.image
+        for size, speed in speeds.items()
+    ]
+    return groups.num_groups * experiment.epochs * fmean(epochs)
+
+
+def measure_group(experiment: Experiment, data: Dataset, batch_size: int, together: int) -> Speed:
+    """Measure a group of the first combinations."""
+    combinations = experiment.combinations()
+    configs = {
+        index: low_config(experiment, combinations[index % len(combinations)], batch_size)
+        for index in range(together)
+    }
+    in_program = [configs[index] for index in in_order(configs)]
+    subset = replace(data, train=data.train.first(MAX_STEPS * batch_size))
+    initial = loop.initial_model(in_program[0].model, data, in_program[0].seed)
+    program = Program(in_program, initial, subset, [None] * together)
+    program.train_epoch(1)  # a warm-up
+    started = time.perf_counter()
+    program.train_epoch(2)
+    trained = time.perf_counter()
+    evaluated = data.val.first(2 * loop.EVALUATION_BATCH)
+    program.logits(evaluated).sum().item()  # waits for the GPU
+    ended = time.perf_counter()
+    num_steps = math.ceil(len(subset.train) / batch_size)
+    return Speed((trained - started) / num_steps, (ended - trained) / len(evaluated))
