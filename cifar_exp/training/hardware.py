@@ -40,6 +40,7 @@ def prepare_process(num_threads: int, number: int = 0) -> None:
     torch.set_num_threads(num_threads)
     if torch.cuda.is_available():
         torch.cuda.set_device(number % torch.cuda.device_count())
+        torch.backends.cudnn.benchmark = True  # choose the fastest kernel of each convolution
 
 
 def available_cores() -> int:

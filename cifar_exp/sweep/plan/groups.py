@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from statistics import fmean
 
 from cifar_exp.components.datasets import Dataset
@@ -106,9 +106,9 @@ def measure_group(experiment: Experiment, data: Dataset, batch_size: int, togeth
         for index in range(together)
     }
     in_program = [configs[index] for index in in_order(configs)]
-    subset = replace(data, train=data.train.first(MAX_STEPS * batch_size))
+    train = loop.on_device(data.train.first(MAX_STEPS * batch_size))
     initial = loop.initial_model(in_program[0].model, data, in_program[0].seed)
-    program = Program(in_program, initial, subset, [None] * together)
+    program = Program(in_program, initial, train, [None] * together)
     program.train_epoch(1)  # a warm-up
     started = time.perf_counter()
     program.train_epoch(2)
@@ -116,5 +116,5 @@ def measure_group(experiment: Experiment, data: Dataset, batch_size: int, togeth
     evaluated = data.val.first(2 * loop.EVALUATION_BATCH)
     program.logits(evaluated).sum().item()  # waits for the GPU
     ended = time.perf_counter()
-    num_steps = math.ceil(len(subset.train) / batch_size)
+    num_steps = math.ceil(len(train) / batch_size)
     return Speed((trained - started) / num_steps, (ended - trained) / len(evaluated))

@@ -44,7 +44,9 @@ class Together:
     def __init__(self, configs: Sequence[TrialConfig], data: Dataset) -> None:
         self.configs = dict(enumerate(configs))
         """The trainings of the members that have not ended."""
-        self.data = data
+        self._train = loop.on_device(data.train)
+        self._val = loop.on_device(data.val)
+        self._test = data.test
         self.template = loop.initial_model(configs[0].model, data, configs[0].seed)
         self.seconds = dict.fromkeys(self.configs, 0.0)
         """The share of each member in the wall time."""
@@ -85,7 +87,7 @@ class Together:
             members = [m for m in self.configs if self._num_done[m] == num_done]
             with self._shared_time(members):
                 self._program_of(members, num_done + 1)
-                self._tested |= self._evaluate(members, self.data.test, evaluations_of)
+                self._tested |= self._evaluate(members, loop.on_device(self._test), evaluations_of)
         evaluation = self._tested.pop(member)
         if not _is_finite(evaluation.scores):
             raise Diverged(NOT_FINITE)
@@ -122,10 +124,10 @@ class Together:
         begun = time.perf_counter()
         losses = dict(zip(self._rows, program.train_epoch(epoch), strict=True))
         trained = time.perf_counter()
-        scores = self._evaluate(members, self.data.val, scores_of)
+        scores = self._evaluate(members, self._val, scores_of)
         self._last_epoch_seconds = time.perf_counter() - begun
         seconds = (time.perf_counter() - started) / len(members)
-        num_images = len(members) * len(self.data.train)
+        num_images = len(members) * len(self._train)
         for member in members:
             if not math.isfinite(losses[member]):
                 self._errors[member] = Diverged("the training loss is not finite")
@@ -153,7 +155,7 @@ class Together:
         self._rows = in_order(configs)
         states = [self._states.pop(member, None) for member in self._rows]
         self._program = Program(
-            [configs[member] for member in self._rows], self.template, self.data, states
+            [configs[member] for member in self._rows], self.template, self._train, states
         )
         return self._program
 
@@ -171,8 +173,7 @@ class Together:
         logits = self._program.logits(split)
         rows = torch.tensor([self._rows.index(m) for m in members], device=logits.device)
         losses = [self.configs[member].loss_settings for member in members]
-        labels = split.labels.to(logits.device)
-        measured = measure(logits.index_select(0, rows), labels, losses)
+        measured = measure(logits.index_select(0, rows), split.labels, losses)
         return dict(zip(members, measured, strict=True))
 
     @contextmanager

@@ -9,7 +9,7 @@ import torch
 
 from cifar_exp import seeds
 from cifar_exp.components.augmentations import AUGMENTATIONS
-from cifar_exp.components.datasets import Dataset, Split
+from cifar_exp.components.datasets import Split
 from cifar_exp.components.precision import float32_products
 from cifar_exp.experiment import TrialConfig
 from cifar_exp.training import loop
@@ -55,7 +55,7 @@ class Program:
         configs: The training of each network, in the order of `in_order`. They differ in loss,
             optimizer, their settings and learning rate only.
         initial: The untrained network of all of them.
-        data: The data set.
+        train: The training split, on the device.
         states: The state of each network; None for the initial one.
     """
 
@@ -63,7 +63,7 @@ class Program:
         self,
         configs: Sequence[TrialConfig],
         initial: torch.nn.Module,
-        data: Dataset,
+        train: Split,
         states: Sequence[NetworkState | None],
     ) -> None:
         self._config = configs[0]
@@ -77,7 +77,7 @@ class Program:
         self._loss = StackedLoss([config.loss_settings for config in configs], loop.device())
         self._optimizer = StackedOptimizer(configs, self._parameters)
         self._augment = AUGMENTATIONS[self._config.augment]()
-        self._train = loop.on_device(data.train)
+        self._train = train
         self._totals = torch.zeros(len(configs), device=loop.device())
         for index, state in enumerate(states):
             if state is not None:

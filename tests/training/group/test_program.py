@@ -1,0 +1,220 @@
+"""Networks that one program trains against each of them alone."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from typing import Any
+
+import pytest
+import torch
+from torch.utils._python_dispatch import TorchDispatchMode
+
+from cifar_exp.components import datasets
+from cifar_exp.components.augmentations import AUGMENTATIONS
+from cifar_exp.components.datasets import Dataset, Split
+from cifar_exp.components.losses import LOSSES
+from cifar_exp.components.metrics.scores import scores_of
+from cifar_exp.components.models.networks import MODELS
+from cifar_exp.components.optimizers import OPTIMIZERS
+from cifar_exp.experiment import TrialConfig
+from cifar_exp.training import loop
+from cifar_exp.training.group.program import Program, in_order
+
+STEPS, BATCH_SIZE = 50, 4
+# Small, as adaptive steps amplify rounding: a gradient of almost zero has a sign at random.
+LR = {"sgd": 0.02, "asgd": 0.02, "adadelta": 0.05, "adagrad": 5e-4, "rprop": 1e-5}
+# Muon orthogonalizes in bfloat16: another order of summation changes the last of eight bits.
+BOUNDS = {"muon": 1e-3}
+
+ALL_PAIRS = list(itertools.product(LOSSES, OPTIMIZERS))
+EACH_ONCE = [(loss, name) for name, loss in zip(OPTIMIZERS, itertools.cycle(LOSSES))]
+
+
+SMALL = [name for name in MODELS if name != "resnet18"]
+
+
+def config(loss: str, optimizer: str, **changes: Any) -> TrialConfig:
+    settings: dict[str, Any] = {
+        "model": "lenet",
+        "lr": LR.get(optimizer, 1e-4),
+        "batch_size": BATCH_SIZE,
+        "epochs": 2,
+        "seed": 0,
+        **changes,
+    }
+    return TrialConfig(
+        loss=loss,
+        loss_settings=LOSSES[loss](),
+        optimizer=optimizer,
+        optimizer_settings=OPTIMIZERS[optimizer](),
+        **settings,
+    )
+
+
+@pytest.fixture(scope="module")
+def digits(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
+    """Some digits at 16 x 16 pixels: 25 batches an epoch."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("CIFAR_EXP_CACHE", str(tmp_path_factory.mktemp("cache")))
+        data = datasets.load(datasets.Digits())
+    num_images = BATCH_SIZE * STEPS // 2
+    return replace(data, train=_small(data.train, num_images), val=_small(data.val, 60))
+
+
+def _small(split: Split, num_images: int) -> Split:
+    images = split.images[:num_images, :, ::2, ::2].contiguous(memory_format=torch.channels_last)
+    return Split(images=images, labels=split.labels[:num_images])
+
+
+def program_of(configs: Sequence[TrialConfig], data: Dataset) -> Program:
+    initial = loop.initial_model(configs[0].model, data, configs[0].seed)
+    return Program(configs, initial, data.train, [None] * len(configs))
+
+
+def ordered(configs: Sequence[TrialConfig]) -> list[TrialConfig]:
+    return [configs[index] for index in in_order(dict(enumerate(configs)))]
+
+
+def check(configs: Sequence[TrialConfig], data: Dataset) -> None:
+    """Compare losses and validation over 50 steps with `loop.train`."""
+    configs = ordered(configs)
+    program = program_of(configs, data)
+    losses, scores = [], []
+    for epoch in (1, 2):
+        losses.append(program.train_epoch(epoch))
+        logits = program.logits(data.val)
+        scores.append(scores_of(logits, data.val.labels, [c.loss_settings for c in configs]))
+    for index, one in enumerate(configs):
+        bound = BOUNDS.get(one.optimizer, 1e-5)
+        alone = loop.train(loop.build_model(one, data), one, data)
+        for epoch, metrics in enumerate(alone):
+            found = losses[epoch][index], scores[epoch][index].values["nll"]
+            expected = metrics.train_loss, metrics.val.values["nll"]
+            assert found == pytest.approx(expected, rel=bound), (one.loss, one.optimizer)
+
+
+def test_every_loss_with_every_optimizer_is_that_of_a_network_alone(digits: Dataset) -> None:
+    check([config(loss, optimizer) for loss, optimizer in ALL_PAIRS], digits)
+
+
+@pytest.mark.parametrize("model", [name for name in SMALL if name != "lenet"])
+def test_every_network_trains_as_it_does_alone(model: str, digits: Dataset) -> None:
+    check([config(loss, optimizer, model=model) for loss, optimizer in EACH_ONCE], digits)
+
+
+@pytest.mark.chaos
+@pytest.mark.parametrize("model", SMALL)
+def test_every_loss_optimizer_and_network(model: str, digits: Dataset) -> None:
+    check([config(loss, optimizer, model=model) for loss, optimizer in ALL_PAIRS], digits)
+
+
+def test_batch_normalisation_trains_as_it_does_alone(digits: Dataset) -> None:
+    # Noise, as normalisation amplifies the rounding of channels that hardly vary.
+    random = torch.Generator().manual_seed(0)
+    noise = torch.randint(256, (24, 3, 16, 16), generator=random).to(torch.uint8)
+    noise = noise.contiguous(memory_format=torch.channels_last)
+    train = Split(images=noise[:16], labels=digits.train.labels[:16])
+    few = replace(digits, train=train, val=Split(images=noise[16:], labels=train.labels[:8]))
+    pairs = [("cross_entropy", "sgd", 1e-4), ("mse", "adamw", 1e-5)]
+    check([config(loss, name, model="resnet18", lr=lr) for loss, name, lr in pairs], few)
+
+
+@pytest.mark.parametrize("augment", list(AUGMENTATIONS))
+def test_every_augmentation_is_that_of_a_network_alone(augment: str, digits: Dataset) -> None:
+    check([config(loss, "sgd", augment=augment) for loss in ("cross_entropy", "mse")], digits)
+
+
+def test_dropout_draws_the_masks_of_a_network_alone(
+    digits: Dataset, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def dropping(*, channels: int, size: int, num_classes: int) -> torch.nn.Module:
+        nn = torch.nn
+        features = nn.Conv2d(channels, 4, size - 1), nn.Dropout2d(0.3), nn.ReLU(), nn.Dropout(0.2)
+        return nn.Sequential(*features, nn.Flatten(), nn.Dropout(0.5), nn.Linear(16, num_classes))
+
+    monkeypatch.setitem(MODELS, "dropping", dropping)
+    check([config(loss, "sgd", model="dropping") for loss in ("cross_entropy", "mse")], digits)
+
+
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+def test_a_network_that_diverges_changes_no_bit_of_the_others(
+    precision: str, digits: Dataset
+) -> None:
+    sound = [
+        config("cross_entropy", "sgd", precision=precision),
+        config("mse", "adamw", precision=precision),
+    ]
+    weights = []
+    for lr in (1e-3, 1e6):
+        between = config("cross_entropy", "sgd", lr=lr, precision=precision)
+        configs = [sound[0], between, sound[1]]
+        order = in_order(dict(enumerate(configs)))
+        program = program_of([configs[index] for index in order], digits)
+        losses = dict(zip(order, program.train_epoch(1), strict=True))
+        states = [program.state(order.index(index)) for index in (0, 2)]
+        weights.append([tensor.clone() for state in states for tensor in state.weights.values()])
+        assert (losses[1] < 10) == (lr < 1)
+    assert all(map(torch.equal, *weights))
+
+
+def test_a_state_continues_to_the_same_bits(digits: Dataset) -> None:
+    configs = ordered([config(loss, optimizer) for loss, optimizer in EACH_ONCE])
+    program = program_of(configs, digits)
+    program.train_epoch(1)
+    states = [program.state(index).to_cpu() for index in range(len(configs))]
+    assert {state.num_steps for state in states} == {STEPS // 2}
+    initial = loop.initial_model("lenet", digits, 0)
+    restored = Program(configs, initial, digits.train, states)
+    assert restored.train_epoch(2) == program.train_epoch(2)
+    assert torch.equal(restored.logits(digits.val), program.logits(digits.val))
+
+
+class Recorded(TorchDispatchMode):
+    """Records the names of all operations."""
+
+    def __init__(self) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self.names: set[str] = set()
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        self.names.add(func.overloadpacket.__name__)
+        return func(*args, **(kwargs or {}))
+
+
+READS_A_VALUE = {
+    *("_local_scalar_dense", "item", "is_nonzero", "equal"),
+    *("nonzero", "masked_select", "unique", "_unique2", "repeat_interleave", "bincount"),
+    *("lift_fresh", "lift"),  # a tensor made of Python's numbers is copied to the GPU
+}
+
+
+@contextmanager
+def recorded() -> Iterator[set[str]]:
+    with Recorded() as mode:
+        yield mode.names
+
+
+@pytest.mark.parametrize("augment", list(AUGMENTATIONS))
+def test_a_step_reads_no_value_so_that_a_graph_can_capture_it(
+    augment: str, digits: Dataset, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Every loss, optimizer and augmentation; the first step may set up what later ones use."""
+    few = replace(digits, train=digits.train.first(2 * BATCH_SIZE))
+    configs = [config(loss, optimizer, augment=augment) for loss, optimizer in EACH_ONCE]
+    program = program_of(ordered(configs), few)
+    steps: list[set[str]] = []
+    step = program._step_on
+
+    def watched(batch: Any) -> None:
+        with recorded() as names:
+            step(batch)
+        steps.append(names)
+
+    monkeypatch.setattr(program._step, "_step", watched)
+    program.train_epoch(1)
+    assert len(steps) == 2
+    assert "convolution" in steps[1]
+    assert not steps[1] & READS_A_VALUE
