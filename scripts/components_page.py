@@ -33,8 +33,8 @@ def _table(kind: str) -> str:
 
 
 def _summary(component: Any) -> str:
-    label: str | None = getattr(component, "label", None)  # of a metric
-    return (label or (component.__doc__ or "").partition("\n")[0]).replace("|", "\\|")
+    description: str | None = getattr(component, "description", None)  # of a metric
+    return (description or (component.__doc__ or "").partition("\n")[0]).replace("|", "\\|")
 
 
 def _settings(component: Any) -> str:

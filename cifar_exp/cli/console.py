@@ -106,6 +106,12 @@ def print_workers(console: Console, workers: int, threads: int, width: int = 1) 
     _print_line(console, f"{_counted(workers, 'worker')} of {of_each}")
 
 
+def print_alone(console: Console, names: Sequence[str]) -> None:
+    """Print which networks or optimizers are not trained in groups, if there are any."""
+    if names:
+        _print_line(console, f"trained one by one, without a form for groups: {', '.join(names)}")
+
+
 def print_locations(console: Console, tracking_uri: str, locations: Mapping[str, str]) -> None:
     """Print the command that opens MLflow's UI, and addresses in it.
 

@@ -106,8 +106,11 @@ def _run(request: Sweep, screen: Console, group: int | None) -> tuple[Ranking, s
     with progress.data_progress(screen) as data_watch:
         data = prepare.prepare(request.experiment, data_watch)
     _print_warnings(data)
-    request = replace(request, width=prepare.group_width(request.experiment, data, group))
-    console.print_workers(screen, request.workers, request.threads, request.width)
+    width = prepare.group_width(request.experiment, data, group)
+    request = replace(request, width=width)
+    console.print_workers(screen, request.workers, request.threads, width)
+    if (group or width) > 1:
+        console.print_alone(screen, prepare.trained_alone(request.experiment, data))
     num_trainings = request.experiment.num_trainings
     with progress.sweep_progress(screen, num_trainings, request.workers) as watch:
         return sweep.run(request, data, watch)
@@ -137,6 +140,8 @@ def plan(
     width = prepare.group_width(definition, data, group)
     planned = measure(definition, data, workers, threads, width)
     console.print_plan(screen, definition, planned, workers)
+    if (group or width) > 1:
+        console.print_alone(screen, prepare.trained_alone(definition, data))
 
 
 def _print_warnings(data: Dataset) -> None:

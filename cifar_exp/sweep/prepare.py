@@ -6,6 +6,7 @@ from urllib.parse import parse_qsl
 
 from cifar_exp import tracking
 from cifar_exp.components.datasets import Dataset, Progress, load, no_progress
+from cifar_exp.components.optimizers import OPTIMIZERS
 from cifar_exp.components.precision import resolve
 from cifar_exp.components.validation import DefinitionError
 from cifar_exp.errors import BadInput
@@ -73,14 +74,24 @@ def check_fit(experiment: Experiment, data: Dataset) -> None:
 
 
 def group_width(experiment: Experiment, data: Dataset, width: int | None) -> int:
-    """Return how many networks a trainer trains together.
+    """Return how many networks a trainer trains together, at most.
 
-    The default is 1 on a CPU and GPU_WIDTH on a GPU. Networks that cannot be stacked are trained
-    one by one.
+    The default is 1 on a CPU and GPU_WIDTH on a GPU. A network that cannot be stacked is trained
+    alone.
     """
     chosen = width or (GPU_WIDTH if device().type == "cuda" else 1)
-    shape = (data.channels, data.size, data.num_classes)
-    return chosen if chosen == 1 or is_stackable(experiment.model, *shape) else 1
+    return chosen if chosen == 1 or _is_stackable(experiment, data) else 1
+
+
+def trained_alone(experiment: Experiment, data: Dataset) -> list[str]:
+    """Return the network, or else the optimizers, that have no form for groups."""
+    if not _is_stackable(experiment, data):
+        return [experiment.model]
+    return [v.name for v in experiment.optimizers.values() if not OPTIMIZERS[v.type].is_stackable()]
+
+
+def _is_stackable(experiment: Experiment, data: Dataset) -> bool:
+    return is_stackable(experiment.model, data.channels, data.size, data.num_classes)
 
 
 def model_bytes(experiment: Experiment, data: Dataset) -> int:

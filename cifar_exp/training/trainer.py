@@ -13,6 +13,7 @@ from pathlib import Path
 
 from cifar_exp.components.datasets import Dataset
 from cifar_exp.components.metrics.scores import Evaluation
+from cifar_exp.experiment import TrialConfig
 from cifar_exp.records import TrialState
 from cifar_exp.system import fault_injection
 from cifar_exp.training import loop
@@ -74,12 +75,20 @@ def train(training: Training, data: Dataset, folder: Path) -> Steps:
 def _learners(trainings: Sequence[Training], data: Dataset) -> list[NewLearner]:
     """Return what creates the learner of each training: in one program, or one by one."""
     configs = [training.config for training in trainings]
-    in_one_program = len(configs) > 1 or loop.device().type == "cuda"
-    shape = (data.channels, data.size, data.num_classes)
-    if in_one_program and is_stackable(configs[0].model, *shape):
+    if _in_one_program(configs, data):
         together = Together(configs, data)
         return [partial(Member, together, index) for index in range(len(configs))]
     return [partial(Alone, config, data) for config in configs]
+
+
+def _in_one_program(configs: Sequence[TrialConfig], data: Dataset) -> bool:
+    """Return whether to use a program: for several networks and on a GPU, where it is possible."""
+    if len(configs) == 1 and loop.device().type != "cuda":
+        return False
+    shape = (data.channels, data.size, data.num_classes)
+    return all(config.optimizer_settings.is_stackable() for config in configs) and is_stackable(
+        configs[0].model, *shape
+    )
 
 
 def _train(

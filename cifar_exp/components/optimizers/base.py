@@ -32,8 +32,14 @@ class Optimizer(Settings, Component):
     """An optimizer and its settings, without the learning rate.
 
     There are two forms: the torch optimizer of one network, and `update` for stacked networks that
-    are trained together. Both compute the same steps.
+    are trained together. Both compute the same steps. Without `update`, networks with this
+    optimizer are trained one by one.
     """
+
+    @classmethod
+    def is_stackable(cls) -> bool:
+        """Return whether there is a form for stacked networks."""
+        return cls.update is not Optimizer.update
 
     def build(self, model: torch.nn.Module, lr: float) -> torch.optim.Optimizer:
         """Return the torch optimizer of the model's trainable parameters, with learning rate lr."""
@@ -58,13 +64,13 @@ class Optimizer(Settings, Component):
         """
         return {name: torch.zeros_like(weight) for name in self.slots}
 
-    @abstractmethod
     def update(self, step: StackedStep) -> None:
         """Update one parameter of several networks and its state in place.
 
         The networks have the same settings as `self`, except for numbers. A number is 0 in all
         networks or in none.
         """
+        raise NotImplementedError
 
 
 class DecayingOptimizer(Optimizer):

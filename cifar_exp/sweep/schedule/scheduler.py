@@ -98,16 +98,19 @@ class Scheduler:
 
     def _group_of(self, urgent: Task, ready: Sequence[Task], share: int) -> tuple[Task, ...]:
         """Return a training with at most `share` that can be trained together, itself first."""
-        if self._width == 1 or urgent.key in self._alone:
+        if self._width == 1 or self._is_alone(urgent):
             return (urgent,)
         alike = [
             task
             for task in ready
-            if task.alike == urgent.alike and task.key not in self._alone | {urgent.key}
+            if task is not urgent and task.alike == urgent.alike and not self._is_alone(task)
         ]
         alike.sort(key=self._urgency, reverse=True)
         width = min(share, self._widths.get(urgent.alike, self._width))
         return (urgent, *alike[: width - 1])
+
+    def _is_alone(self, task: Task) -> bool:
+        return task.key in self._alone or not task.config.optimizer_settings.is_stackable()
 
     def _urgency(self, task: Task) -> tuple[bool, float]:
         return task.key in self._begun, self._seconds_until_end(task)
