@@ -214,8 +214,10 @@ class RAdam(DecayingOptimizer):
         length = longest - 2 * step.count * beta2**step.count / correction2
         rectified = length > 5
         ratio = (length - 4) * (length - 2) * longest / ((longest - 4) * (longest - 2) * length)
-        factor = torch.where(rectified, ratio.clamp(min=0).sqrt() * correction2.sqrt(), 1)
-        root = torch.where(step.column(rectified) > 0, square.sqrt() + step["eps"], 1)
+        factor = ratio.clamp(min=0).sqrt() * correction2.sqrt()
+        factor = torch.where(rectified, factor, torch.ones_like(factor))
+        root = square.sqrt() + step["eps"]
+        root = torch.where(step.column(rectified) > 0, root, torch.ones_like(root))
         step.subtract(mean / root, step.numbers["lr"] * factor / correction1)
 
 

@@ -56,8 +56,8 @@ class SGD(DecayingOptimizer):
         gradient = self.decayed_gradient(step)
         if self.momentum > 0:
             momentum = step.state["momentum"]
-            undampened = torch.where(step.count == 1, 1, 1 - step.numbers["dampening"])
-            momentum.mul_(step["momentum"]).add_(step.column(undampened) * gradient)
+            share = 1 - step.numbers["dampening"] * (step.count > 1)
+            momentum.mul_(step["momentum"]).add_(step.column(share) * gradient)
             gradient = gradient + step["momentum"] * momentum if self.nesterov else momentum
         step.subtract(gradient, step.numbers["lr"])
 
@@ -127,8 +127,9 @@ class Rprop(Optimizer):
         """Update a stacked weight; an element whose gradient changes its sign rests once."""
         previous, size = step.state["previous"], step.state["size"]
         agreement = step.gradient * previous
-        size.mul_(torch.where(agreement > 0, step["eta_plus"], 1.0))
-        size.mul_(torch.where(agreement < 0, step["eta_minus"], 1.0))
+        ones = torch.ones_like(size)
+        size.mul_(torch.where(agreement > 0, step["eta_plus"], ones))
+        size.mul_(torch.where(agreement < 0, step["eta_minus"], ones))
         size.clamp_(step["step_min"], step["step_max"])
-        previous.copy_(torch.where(agreement < 0, 0.0, step.gradient))
+        previous.copy_(step.gradient.masked_fill(agreement < 0, 0.0))
         step.weight.addcmul_(previous.sign(), size, value=-1)

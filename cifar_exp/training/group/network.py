@@ -72,7 +72,7 @@ class StackedLinear(nn.Module):
     def forward(self, features: torch.Tensor) -> torch.Tensor:
         """Map features N x (networks * inputs) to N x (networks * outputs)."""
         num_networks, _, num_inputs = self.weight.shape
-        by_network = features.view(len(features), num_networks, num_inputs).transpose(0, 1)
+        by_network = features.reshape(len(features), num_networks, num_inputs).transpose(0, 1)
         if self.bias is None:
             outputs = torch.bmm(by_network, self.weight.mT)
         else:

@@ -139,7 +139,7 @@ class Program:
 
     def _by_network(self, outputs: torch.Tensor) -> torch.Tensor:
         """Return stacked outputs as N x networks x C, float32."""
-        return outputs.float().view(len(outputs), len(self._totals), -1)
+        return outputs.float().reshape(len(outputs), len(self._totals), -1)
 
     def _tensors(self) -> list[torch.Tensor]:
         """Return all tensors that a step changes."""

@@ -22,6 +22,7 @@ from cifar_exp.components.optimizers import OPTIMIZERS
 from cifar_exp.experiment import TrialConfig
 from cifar_exp.training import loop
 from cifar_exp.training.group.program import Program, in_order
+from tests.components.optimizers.test_optimizers import OTHER_SETTINGS
 
 STEPS, BATCH_SIZE = 50, 4
 # Small, as adaptive steps amplify rounding: a gradient of almost zero has a sign at random.
@@ -187,7 +188,8 @@ class Recorded(TorchDispatchMode):
 READS_A_VALUE = {
     *("_local_scalar_dense", "item", "is_nonzero", "equal"),
     *("nonzero", "masked_select", "unique", "_unique2", "repeat_interleave", "bincount"),
-    *("lift_fresh", "lift"),  # a tensor made of Python's numbers is copied to the GPU
+    # A tensor made of a number of Python is copied to the GPU.
+    *("lift_fresh", "lift", "scalar_tensor"),
 }
 
 
@@ -204,6 +206,11 @@ def test_a_step_reads_no_value_so_that_a_graph_can_capture_it(
     """Every loss, optimizer and augmentation; the first step may set up what later ones use."""
     few = replace(digits, train=digits.train.first(2 * BATCH_SIZE))
     configs = [config(loss, optimizer, augment=augment) for loss, optimizer in EACH_ONCE]
+    for name, same, (ours, _) in OTHER_SETTINGS:
+        settings = OPTIMIZERS[name](**same, **ours)
+        configs.append(
+            config("mse", name, augment=augment).model_copy(update={"optimizer_settings": settings})
+        )
     program = program_of(ordered(configs), few)
     steps: list[set[str]] = []
     step = program._step_on
