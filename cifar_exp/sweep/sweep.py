@@ -147,12 +147,14 @@ def _check_room(sweep: Sweep, data: Dataset, tracker: Tracker) -> None:
     need = disk_space.need(experiment, model, len(data.test), records)
     files = tracking.artifact_folder(tracker.client, tracker.mlflow_experiment_id)
     databases = {file.parent for file in map(sqlite.file, sweep.stores) if file is not None}
-    active_trainers = sweep.workers if need.rows else 0  # a finished sweep trains nothing
+    active = 0  # a finished sweep trains nothing
+    if need.rows:
+        active = min(sweep.workers * sweep.width, experiment.num_trainings)
     needs = [
         *([] if files is None else [(files, need.files)]),
         *((folder, need.rows) for folder in databases),
-        (Path(tempfile.gettempdir()), active_trainers * model),
-        (paths.cache(), active_trainers * MODELS_PER_CHECKPOINT * model),
+        (Path(tempfile.gettempdir()), active * model),
+        (paths.cache(), active * MODELS_PER_CHECKPOINT * model),
     ]
     disk_space.check(experiment, needs)
 
