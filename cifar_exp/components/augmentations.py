@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import cache
 from typing import TYPE_CHECKING, ClassVar
 
 from cifar_exp.components.table import Component, table_of
@@ -100,11 +101,19 @@ class DeepObs(Augmentation):
         images = _crop_and_flip(images, draws, DEEPOBS_PADDING).float()
         images = images + _between(draws["brightness"], -63, 63)
         if images.shape[1] == len(GREY):
-            weights = torch.tensor(GREY, device=images.device)[:, None, None]
-            grey = (images * weights).sum(1, keepdim=True)
+            grey = (images * _grey_weights(images.device)).sum(1, keepdim=True)
             images = torch.lerp(grey, images, _between(draws["saturation"], 0.5, 1.5))
         means = images.mean((2, 3), keepdim=True)
         return torch.lerp(means, images, _between(draws["contrast"], 0.2, 1.8))
+
+
+@cache
+def _grey_weights(device: torch.device) -> torch.Tensor:
+    """Return the weights of the channels, which are copied to a device once.
+
+    A step that copies from the host cannot be captured as a CUDA graph.
+    """
+    return torch.tensor(GREY, device=device)[:, None, None]
 
 
 def _between(drawn: torch.Tensor, low: float, high: float) -> torch.Tensor:
