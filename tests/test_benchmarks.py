@@ -426,8 +426,9 @@ def test_a_group_computes_what_single_networks_do(size: Size) -> None:
 
 
 def test_the_widths_of_groups(size: Size) -> None:
-    rows = [row for section in speed.sections_of_widths(size) for row in section.rows(1)]
-    assert len(rows) == 4
+    *inside, _ = speed.sections_of_widths(size)  # the last one starts a process
+    rows = [row for section in inside for row in section.rows(1)]
+    assert len(rows) == 3
     for row in rows:
         assert isinstance(row, Figure)
         assert (row.unit, row.bound) == ("images/s", "")

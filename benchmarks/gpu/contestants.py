@@ -31,9 +31,15 @@ def one(size: Size, network: str, batch_size: int) -> Iterator[float]:
             raise RuntimeError(f"the training has ended: {end.value.reason}") from None
 
 
-def together(size: Size) -> Iterator[float]:
-    """Train many networks as a trainer of a sweep does; yield the sum of their speeds."""
+def together(size: Size, *, search: bool = False) -> Iterator[float]:
+    """Train many networks as a trainer of a sweep does; yield the sum of their speeds.
+
+    Args:
+        size: How much is trained.
+        search: Let cuDNN try its kernels and keep the fastest, instead of choosing one by rule.
+    """
     prepare_process(available_cores())
+    torch.backends.cudnn.benchmark = search
     yield from group_speeds(mixed(size.batch_size, size.networks), size)
 
 

@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import importlib.util
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 from itertools import islice
 from statistics import median
-
-import torch
 
 from benchmarks.figure import Figure
 from benchmarks.gpu import contestants
@@ -43,14 +40,17 @@ def sections(size: Size) -> list[Section]:
 def sections_of_widths(size: Size) -> list[Section]:
     """Return a section for each width, and for variants of the large group."""
     number = size.networks
-    variants: list[tuple[str, int, Configs, bool]] = [
-        *((f"10. {width} networks", width, mixed, False) for width in size.widths),
-        (f"10. {number} networks, all cross-entropy and SGD", number, plain, False),
-        (f"10. {number} networks, cudnn.benchmark on", number, mixed, True),
+    variants: list[tuple[str, int, Configs]] = [
+        *((f"10. {width} networks", width, mixed) for width in size.widths),
+        (f"10. {number} networks, all cross-entropy and SGD", number, plain),
     ]
+    searched = f"10. {number} networks, cudnn.benchmark on"
     return [
-        Section(names=(name,), measure=partial(_width, size, name, configs, width, search))
-        for name, width, configs, search in variants
+        *(
+            Section(names=(name,), measure=partial(_width, size, name, configs, width))
+            for name, width, configs in variants
+        ),
+        Section(names=(searched,), measure=lambda _: [_searched(size, searched)]),
     ]
 
 
@@ -137,16 +137,13 @@ def resnet(size: Size) -> list[Row]:
     ]
 
 
-def _width(
-    size: Size, name: str, configs: Configs, width: int, search: bool, seconds_left: float
-) -> list[Row]:
+def _width(size: Size, name: str, configs: Configs, width: int, seconds_left: float) -> list[Row]:
     """Measure a program; the first epoch is longer by its capture."""
     del seconds_left
     data = size.data
     subset = replace(data, train=data.train.first(size.width_images))
-    with _cudnn_benchmark(search):
-        building, program = timed(lambda: program_of(configs(size.batch_size, width), subset))
-        first, *others = (timed(partial(program.train_epoch, 1 + i))[0] for i in range(3))
+    building, program = timed(lambda: program_of(configs(size.batch_size, width), subset))
+    first, *others = (timed(partial(program.train_epoch, 1 + i))[0] for i in range(3))
     seconds = median(others)
     return [
         Figure(
@@ -159,12 +156,10 @@ def _width(
     ]
 
 
-@contextmanager
-def _cudnn_benchmark(search: bool) -> Iterator[None]:
-    """Let cuDNN try its kernels and keep the fastest, instead of choosing one by rule."""
-    before = torch.backends.cudnn.benchmark
-    torch.backends.cudnn.benchmark = search
-    try:
-        yield
-    finally:
-        torch.backends.cudnn.benchmark = before
+def _searched(size: Size, name: str) -> Row:
+    """Measure a group in a process of its own: a process keeps the kernels chosen first."""
+    short = replace(size, counts=(size.width_images, *size.counts[1:]))
+    group = Contestant(start=partial(contestants.together, short, search=True))
+    speeds = race({name: group}, size.rounds, starts=1)[name]
+    detail = f"networks x images/s; rounds {min(speeds):,.0f} to {max(speeds):,.0f}"
+    return Figure(name=name, value=median(speeds), unit="images/s", detail=detail)
