@@ -9,8 +9,10 @@ from typing import Literal
 from rich.console import Console
 from rich.table import Table
 
-Unit = Literal["x", "%", "s", "CPU s", "MB"]
-RATIOS = ("x", "%")
+Unit = Literal["x", "%", "s", "min", "CPU s", "MB", "images/s", "relative", "elements"]
+RATIOS = ("x", "%", "relative", "elements")
+FORMATS = {"images/s": ",.0f", "relative": ".1e", "elements": ",.0f"}
+"""The format of values by unit; others have two decimals."""
 WIDTH_OF_FILES = 140
 
 
@@ -24,18 +26,40 @@ class Figure:
     at_least: float | None = None
     at_most: float | None = None
     detail: str = ""
+    aim: float | None = None
+    """The value to be reached later, which is on the better side of the bound."""
+
+    @property
+    def text(self) -> str:
+        """The value with its unit."""
+        return f"{self.value:{FORMATS.get(self.unit, '.2f')}} {self.unit}"
 
     @property
     def bound(self) -> str:
         """The bound as the table shows it."""
         bounds = ((">=", self.at_least), ("<=", self.at_most))
-        return ", ".join(f"{sign} {bound:g}" for sign, bound in bounds if bound is not None)
+        return ", ".join(f"{sign} {self._short(b)}" for sign, b in bounds if b is not None)
+
+    @property
+    def aim_text(self) -> str:
+        """The aim as a table shows it."""
+        return "" if self.aim is None else self._short(self.aim)
+
+    def _short(self, bound: float) -> str:
+        return f"{bound:,.0f}" if self.unit == "images/s" else f"{bound:g}"
 
     @property
     def kept(self) -> bool:
         """Whether the figure keeps its bound."""
         least, most = self.at_least, self.at_most
         return (least is None or self.value >= least) and (most is None or self.value <= most)
+
+    @property
+    def aim_reached(self) -> bool:
+        """Whether the figure keeps its bound and reaches its aim."""
+        if self.aim is None or not self.kept:
+            return False
+        return self.value >= self.aim if self.at_most is None else self.value <= self.aim
 
     @property
     def verdict(self) -> str:
@@ -55,8 +79,7 @@ def show(figures: Iterable[Figure]) -> int:
     shown = list(figures)
     table = Table("figure", "value", "bound", "verdict", "detail")
     for figure in shown:
-        value = f"{figure.value:.2f} {figure.unit}"
-        table.add_row(figure.name, value, figure.bound, figure.verdict, figure.detail)
+        table.add_row(figure.name, figure.text, figure.bound, figure.verdict, figure.detail)
     console_for_tables().print(table)
     return int(any(figure.counts and not figure.kept for figure in shown))
 

@@ -10,6 +10,7 @@ from typing import Any
 
 import lightning
 import torch
+from torch.utils.data import DataLoader
 
 from benchmarks.loaders import LOADERS
 from benchmarks.notes_loop import LEARNING_RATE, ImageDataset, Network
@@ -22,14 +23,27 @@ def epochs(
     images: ImageDataset, precision: Precision, loader: str, *, channels_last: bool
 ) -> Iterator[float]:
     """Fit without end, an epoch at a time; yield the images per second of each epoch."""
+    data = LOADERS[loader](images)
+    yield from fits(data, len(images), precision, channels_last=channels_last)
+
+
+def fits(
+    data: DataLoader[Any],
+    num_images: int,
+    precision: Precision,
+    *,
+    channels_last: bool,
+    accelerator: str = "cpu",
+) -> Iterator[float]:
+    """Fit without end on the batches of a loader, see `epochs`."""
     warnings.filterwarnings("ignore")
     logging.getLogger("lightning.pytorch").setLevel(logging.ERROR)
     lightning.seed_everything(0, verbose=False)
     layout = torch.channels_last if channels_last else torch.contiguous_format
-    classifier, clock, data = Classifier(layout), Clock(), LOADERS[loader](images)
+    classifier, clock = Classifier(layout), Clock()
     while True:
-        _trainer(precision, clock).fit(classifier, data)
-        yield len(images) / clock.seconds
+        _trainer(precision, clock, accelerator).fit(classifier, data)
+        yield num_images / clock.seconds
 
 
 class Classifier(lightning.LightningModule):
@@ -58,16 +72,23 @@ class Clock(lightning.Callback):
 
     def on_train_epoch_start(self, *_: Any) -> None:
         """Start the clock."""
+        _wait_for_gpu()
         self.started = time.perf_counter()
 
     def on_train_epoch_end(self, *_: Any) -> None:
         """Stop the clock."""
+        _wait_for_gpu()
         self.seconds = time.perf_counter() - self.started
 
 
-def _trainer(precision: Precision, clock: Clock) -> lightning.Trainer:
+def _wait_for_gpu() -> None:
+    if torch.cuda.is_initialized():
+        torch.cuda.synchronize()
+
+
+def _trainer(precision: Precision, clock: Clock, accelerator: str) -> lightning.Trainer:
     return lightning.Trainer(
-        accelerator="cpu",
+        accelerator=accelerator,
         devices=1,
         precision=TRAINER_PRECISION[precision],  # type: ignore[arg-type]
         max_epochs=1,

@@ -20,10 +20,9 @@ def _tensors(images: ImageDataset) -> TensorDataset:
     return TensorDataset(floats, torch.tensor(images.labels))
 
 
-def _whole_batches(images: ImageDataset) -> DataLoader[Any]:
+def whole_batches(tensors: TensorDataset, batch_size: int = BATCH_SIZE) -> DataLoader[Any]:
     """Take each batch out of the tensors at once, instead of image by image."""
-    tensors = _tensors(images)
-    batches = BatchSampler(RandomSampler(tensors), BATCH_SIZE, drop_last=False)
+    batches = BatchSampler(RandomSampler(tensors), batch_size, drop_last=False)
     return DataLoader(tensors, sampler=batches, batch_size=None)
 
 
@@ -32,5 +31,5 @@ LOADERS: dict[str, Callable[[ImageDataset], DataLoader[Any]]] = {
     "images, 1 process": lambda images: _images(images, num_workers=1, persistent_workers=True),
     "images, 2 processes": lambda images: _images(images, num_workers=2, persistent_workers=True),
     "tensors": lambda images: DataLoader(_tensors(images), batch_size=BATCH_SIZE, shuffle=True),
-    "tensors, whole batches": _whole_batches,
+    "tensors, whole batches": lambda images: whole_batches(_tensors(images)),
 }

@@ -14,11 +14,17 @@ from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
 
+from cifar_exp.system.formatting import first_line
+
 Start = Callable[[], Iterator[float]]
 """Starts a program in its process; each `next` is a turn, and gives its images per second."""
 
 Speeds = Mapping[str, list[float]]
 """Images per second of each contestant, round by round."""
+
+
+class ContestantError(RuntimeError):
+    """A contestant has failed; the message is that of its error."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -63,10 +69,18 @@ def _team(contestant: Contestant) -> Iterator[list[Connection]]:
 
 
 def _turn(team: list[Connection]) -> float:
-    """Let all members of a team run at once; return the sum of their speeds."""
+    """Let all members of a team run at once; return the sum of their speeds.
+
+    Raises:
+        ContestantError: A member has failed.
+    """
     for member in team:
         member.send(None)
-    return math.fsum(member.recv() for member in team)
+    speeds = [member.recv() for member in team]
+    for speed in speeds:
+        if isinstance(speed, str):
+            raise ContestantError(speed)
+    return math.fsum(speeds)
 
 
 def _run(start: Start, turns: Connection) -> None:
@@ -75,4 +89,12 @@ def _run(start: Start, turns: Connection) -> None:
     with suppress(EOFError):
         while True:
             turns.recv()
-            turns.send(next(program))
+            turns.send(_speed_or_error(program))
+
+
+def _speed_or_error(program: Iterator[float]) -> float | str:
+    """Take a turn; return its speed, or the error as a text."""
+    try:
+        return next(program)
+    except Exception as error:
+        return f"{type(error).__name__}: {first_line(error)}"

@@ -19,10 +19,10 @@ SIZE, CHANNELS, NUM_CLASSES = 32, 3, 10
 NUM_SCORED = 500  # validation is not timed, so it is kept short
 
 
-def dataset(num_images: int) -> Dataset:
+def dataset(num_images: int, num_val: int = NUM_SCORED, num_test: int = NUM_SCORED) -> Dataset:
     """Return a data set with this many training images."""
     generator = torch.Generator().manual_seed(0)
-    train, val, test = (_split(n, generator) for n in (num_images, NUM_SCORED, NUM_SCORED))
+    train, val, test = (_split(n, generator) for n in (num_images, num_val, num_test))
     return Dataset(
         name="synthetic",
         train=train,

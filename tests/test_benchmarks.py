@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import sqlite3
@@ -14,6 +15,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import torch
 from scipy import stats
 
 from benchmarks import (
@@ -30,6 +32,12 @@ from benchmarks import (
 )
 from benchmarks.figure import Figure
 from benchmarks.folder import own_folder
+from benchmarks.gpu import __main__ as gpu
+from benchmarks.gpu import command, equality, evaluation, speed
+from benchmarks.gpu.report import JSON_VARIABLE, Report
+from benchmarks.gpu.section import Missing, Section
+from benchmarks.gpu.size import Size
+from benchmarks.race import ContestantError
 from benchmarks.server import tracking_server
 from cifar_exp import experiment, tracking
 from cifar_exp.cli.compare import read_results
@@ -361,3 +369,141 @@ def test_a_study_of_precision(images: Path, capsys: pytest.CaptureFixture[str]) 
         assert verdict.low <= verdict.difference <= verdict.high
     precision.show(verdicts)
     assert "focal" in capsys.readouterr().out
+
+
+SWEEP = """
+name = "tiny"
+dataset = "cifar10"
+model = "seed_cnn_relu"
+epochs = 2
+search = { trials = 2, sampler = "random", pruner = "none", batch_size = [8] }
+confirm = { seeds = 1 }
+losses = { cross_entropy = {} }
+optimizers = { sgd = { lr = 0.01 } }
+"""
+
+
+@pytest.fixture
+def size(tmp_path: Path) -> Size:
+    definition = tmp_path / "tiny.toml"
+    definition.write_text(SWEEP)
+    return Size(
+        counts=(24, 16, 16),
+        batch_size=8,
+        networks=4,
+        rounds=1,
+        widths=(1, 2),
+        width_images=8,
+        resnet_batch_size=8,
+        equal_epochs=2,
+        equal_steps=2,
+        definition=definition,
+        long_definition=definition,
+    )
+
+
+def test_without_a_gpu_one_sentence_is_said(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    assert gpu.main() == 0
+    assert capsys.readouterr().out == f"{gpu.NO_GPU}\n"
+
+
+def test_the_parts_of_an_epoch_of_a_group(size: Size) -> None:
+    figure = evaluation.share(size)
+    assert isinstance(figure, Figure)
+    assert (figure.unit, figure.at_most, figure.aim) == ("%", 10, 5)
+    assert 0 < figure.value < 100
+
+
+def test_a_group_computes_what_single_networks_do(size: Size) -> None:
+    rows = [row for section in equality.sections(size) for row in section.rows(1)]
+    for row in rows:
+        assert isinstance(row, Figure)
+        assert row.kept
+    assert len(rows) == 3
+
+
+def test_the_widths_of_groups(size: Size) -> None:
+    *inside, _ = speed.sections_of_widths(size)  # the last one starts a process
+    rows = [row for section in inside for row in section.rows(1)]
+    assert len(rows) == 3
+    for row in rows:
+        assert isinstance(row, Figure)
+        assert (row.unit, row.bound) == ("images/s", "")
+        assert row.value > 0
+
+
+def test_without_lightning_the_own_speeds_remain(
+    size: Size, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def raced(contestants: dict[str, object], *_: object, **__: object) -> dict[str, list[float]]:
+        if "Lightning" in contestants:
+            raise ContestantError("ValueError: no such accelerator")
+        return {"one": [10.0, 30.0, 20.0], "group": [800_000.0]}
+
+    monkeypatch.setattr(speed, "race", raced)
+    for found, reason in ((None, "not installed"), (object(), "no such accelerator")):
+        monkeypatch.setattr("importlib.util.find_spec", lambda _, found=found: found)
+        one, many, total = speed.against_lightning(size)
+        assert isinstance(one, Missing)
+        assert isinstance(many, Missing)
+        assert reason in one.reason
+        assert "20 images/s" in one.reason
+        assert isinstance(total, Figure)
+        assert (total.value, total.kept, total.aim_reached) == (800_000, True, False)
+
+
+def test_rows_that_cannot_be_measured_say_why(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "out.json"
+    monkeypatch.setenv(JSON_VARIABLE, str(path))
+    report = Report(budget=100)
+    good = Figure(name="good", value=3.0, unit="x", at_least=2.0, aim=2.5)
+    report.add(Section(names=("good",), measure=lambda _: [good]))
+    report.add(Section(names=("one", "two"), measure=lambda _: [fail()]))
+    report._budget = 0
+    report.add(Section(names=("late",), measure=lambda _: [good]))
+    assert report.show() == 1
+    shown = capsys.readouterr().out
+    for text in ("aim reached", "ZeroDivisionError: it fails", "not measured: out of time"):
+        assert text in " ".join(shown.split())
+    stored = json.loads(path.read_text())
+    assert [row["name"] for row in stored["figures"]] == ["good", "one", "two", "late"]
+    assert stored["figures"][0]["value"] == 3
+    assert {"card", "torch", "CUDA", "date"} <= set(stored)
+
+
+def fail() -> Figure:
+    raise ZeroDivisionError("it fails")
+
+
+def test_overlapping_spans_count_once() -> None:
+    assert command.covered([(5.0, 6.0), (0.0, 2.0), (1.0, 3.0), (1.0, 2.0)]) == 4
+
+
+def test_a_command_that_takes_too_long_is_ended(size: Size) -> None:
+    [section] = command.sections(size)
+    rows = section.rows(0.1)
+    assert len(rows) == 3
+    for row in rows:
+        assert isinstance(row, Missing)
+        assert row.reason.startswith("TimeoutError: it takes longer than")
+
+
+@pytest.mark.chaos
+def test_the_command_is_timed_on_random_images(size: Size) -> None:
+    taken = command.run(size, 100)
+    assert min(taken.before, taken.training, taken.recording) > 0
+    assert taken.before + taken.training + taken.recording == pytest.approx(taken.whole)
+
+
+@pytest.mark.chaos
+def test_all_figures_of_a_gpu(size: Size, capsys: pytest.CaptureFixture[str]) -> None:
+    gpu.main(size, forced=True)
+    shown = capsys.readouterr().out
+    assert "not measured" not in shown.replace("EXTRAPOLATED, not measured", "")
+    for number in range(1, 11):
+        assert f"] {number}. " in shown

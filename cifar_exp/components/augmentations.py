@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from functools import lru_cache
+from functools import cache
 from typing import TYPE_CHECKING, ClassVar
 
 from cifar_exp.components.table import Component, table_of
@@ -107,9 +107,12 @@ class DeepObs(Augmentation):
         return torch.lerp(means, images, _between(draws["contrast"], 0.2, 1.8))
 
 
-@lru_cache
+@cache
 def _grey_weights(device: torch.device) -> torch.Tensor:
-    """Return GREY in a shape that broadcasts over images; made once, so a step copies nothing."""
+    """Return the weights of the channels, which are copied to a device once.
+
+    A step that copies from the host cannot be captured as a CUDA graph.
+    """
     return torch.tensor(GREY, device=device)[:, None, None]
 
 

@@ -109,11 +109,9 @@ class Together:
         try:
             with self._shared_time(members):
                 self._train_epoch(members, epoch)
-        except torch.OutOfMemoryError as error:
-            if len(members) > 1:
-                raise TooWide(len(members) // 2) from error
-            self._errors[members[0]] = error
         except Exception as error:
+            if len(members) > 1 and _is_out_of_memory(error):
+                raise TooWide(len(members) // 2) from error
             self._errors |= dict.fromkeys(members, error)
         for member in members:
             self._num_done[member] = epoch
@@ -185,6 +183,16 @@ class Together:
         finally:
             for member in members:
                 self.seconds[member] += (time.perf_counter() - started) / len(members)
+
+
+def _is_out_of_memory(error: BaseException | None) -> bool:
+    """Return whether an error is one of a GPU's memory, or was raised while handling one.
+
+    A capture as a CUDA graph that runs out of memory may raise another error at its end.
+    """
+    while error is not None and not isinstance(error, torch.OutOfMemoryError):
+        error = error.__context__
+    return error is not None
 
 
 def _is_finite(scores: Scores) -> bool:

@@ -83,7 +83,7 @@ class Program:
             if state is not None:
                 self._load(index, state)
         self._forward = torch.compile(self._network) if self._config.compile else self._network
-        self._step = CapturedStep(self._step_on, self._tensors, self._config.batch_size)
+        self._step = CapturedStep(self._config.batch_size)
 
     def train_epoch(self, epoch: int) -> list[float]:
         """Train an epoch; return the mean loss of each network, not finite if it has diverged."""
@@ -95,7 +95,7 @@ class Program:
         batches = epoch_batches(self._train, self._augment, config.batch_size, config.seed, epoch)
         with float32_products(config.precision):
             for chosen, draws in batches:
-                self._step({"chosen": chosen, **draws})
+                self._step({"chosen": chosen, **draws}, self._step_on, self._tensors)
                 num_images += len(chosen)
         means: list[float] = (self._totals / num_images).tolist()
         return means

@@ -220,7 +220,7 @@ def test_a_step_reads_no_value_so_that_a_graph_can_capture_it(
             step(batch)
         steps.append(names)
 
-    monkeypatch.setattr(program._step, "_step", watched)
+    monkeypatch.setattr(program, "_step_on", watched)
     program.train_epoch(1)
     assert len(steps) == 2
     assert "convolution" in steps[1]

@@ -1,0 +1,72 @@
+"""What is raced on a GPU: one training, many together, and Lightning, each in its own process."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import torch
+from torch.utils.data import TensorDataset
+
+from benchmarks.contestants import trial_config
+from benchmarks.gpu.size import Size
+from benchmarks.gpu.trainings import group_of, mixed
+from cifar_exp.experiment import TrialConfig
+from cifar_exp.training import loop, trainer
+from cifar_exp.training.hardware import available_cores, prepare_process
+from cifar_exp.training.messages import Training
+
+
+def one(size: Size, network: str, batch_size: int) -> Iterator[float]:
+    """Train one network as a trainer of a sweep does; yield the images per second of each epoch."""
+    prepare_process(available_cores())
+    config = trial_config(network, "bf16", batch_size)
+    steps = trainer.train(Training(name="one", config=config), size.data, Path())
+    metrics = next(steps)
+    while True:
+        yield metrics.images_per_second
+        try:
+            metrics = steps.send(True)
+        except StopIteration as end:
+            raise RuntimeError(f"the training has ended: {end.value.reason}") from None
+
+
+def together(size: Size, *, search: bool = False) -> Iterator[float]:
+    """Train many networks as a trainer of a sweep does; yield the sum of their speeds.
+
+    Args:
+        size: How much is trained.
+        search: Let cuDNN try its kernels and keep the fastest, instead of choosing one by rule.
+    """
+    prepare_process(available_cores())
+    torch.backends.cudnn.benchmark = search
+    yield from group_speeds(mixed(size.batch_size, size.networks), size)
+
+
+def group_speeds(configs: list[TrialConfig], size: Size) -> Iterator[float]:
+    """Train a group; yield networks x images per second of each epoch."""
+    steps = trainer.train_group(group_of(configs), size.data)
+    step = next(steps)
+    while step.epochs:
+        yield next(iter(step.epochs.values())).images_per_second
+        step = steps.send(dict.fromkeys(step.epochs, True))
+    reasons = {outcome.reason for outcome in step.outcomes.values()}
+    raise RuntimeError(f"no training of the group is left: {reasons}")
+
+
+def lightning(size: Size, *, channels_last: bool) -> Iterator[float]:
+    """Train `seed_cnn_relu` with Lightning's Trainer on whole batches that lie on the GPU."""
+    # Only here: its import sets PYTORCH_NVML_BASED_CUDA_CHECK, which slows others down.
+    from benchmarks import lightning_loop  # noqa: PLC0415
+    from benchmarks.loaders import whole_batches  # noqa: PLC0415
+
+    torch.set_num_threads(available_cores())
+    train = loop.on_device(size.data.train)
+    floats = (train.images.float() / 255).contiguous()
+    yield from lightning_loop.fits(
+        whole_batches(TensorDataset(floats, train.labels), size.batch_size),
+        len(train),
+        "bf16",
+        channels_last=channels_last,
+        accelerator="gpu" if loop.device().type == "cuda" else "cpu",
+    )

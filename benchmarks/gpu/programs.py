@@ -1,0 +1,16 @@
+"""Programs of several networks, outside of a trainer."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from cifar_exp.components.datasets import Dataset
+from cifar_exp.experiment import TrialConfig
+from cifar_exp.training import loop
+from cifar_exp.training.group.program import Program
+
+
+def program_of(configs: Sequence[TrialConfig], data: Dataset) -> Program:
+    """Return the program of some untrained networks, which are in the order of a program."""
+    initial = loop.initial_model(configs[0].model, data, configs[0].seed)
+    return Program(configs, initial, loop.on_device(data.train), [None] * len(configs))
