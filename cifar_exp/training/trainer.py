@@ -43,7 +43,7 @@ def train_group(group: Group, data: Dataset) -> Generator[Step, Mapping[int, boo
     The last step has no `epochs`.
 
     Raises:
-        TooWide: The memory of the GPU does not suffice for so many networks.
+        TooWide: The memory does not suffice for so many networks.
         OSError: A trained network cannot be written.
     """
     pace = Pace()

@@ -16,7 +16,8 @@ from cifar_exp.components.metrics.scores import Evaluation, Scores, evaluations_
 from cifar_exp.experiment import TrialConfig
 from cifar_exp.training import loop
 from cifar_exp.training.checkpoint import Checkpoint
-from cifar_exp.training.group.program import NetworkState, Program, in_order
+from cifar_exp.training.group.program import NetworkState, Program, check_state, in_order
+from cifar_exp.training.guard import is_out_of_memory
 from cifar_exp.training.loop import Diverged, EpochMetrics
 from cifar_exp.training.messages import TooWide
 
@@ -52,7 +53,7 @@ class Together:
         """The networks that are in no program; one that is in neither is untrained."""
         self._num_done = dict.fromkeys(self.configs, 0)
         self._metrics: dict[int, EpochMetrics] = {}
-        self._errors: dict[int, Exception] = {}
+        self._errors: dict[int, BaseException] = {}
         self._tested: dict[int, Evaluation] = {}
         self._program: Program | None = None
         self._rows: list[int] = []
@@ -61,7 +62,12 @@ class Together:
         loop.warm_up(configs[0], data)
 
     def set_state(self, member: int, state: NetworkState, num_epochs: int) -> None:
-        """Continue with a network that has been trained for some epochs."""
+        """Continue with a network that has been trained for some epochs.
+
+        Raises:
+            KeyError, RuntimeError: The state is of another network or optimizer.
+        """
+        check_state(state, self.configs[member], self.template)
         self._states[member] = state
         self._num_done[member] = num_epochs
 
@@ -69,7 +75,7 @@ class Together:
         """Return the metrics of an epoch of a member, which must be its next one.
 
         Raises:
-            TooWide: The memory of the GPU does not suffice for so many networks.
+            TooWide: The memory does not suffice for so many networks.
             Exception: The error of this member, or of all.
         """
         if member not in self._metrics and member not in self._errors:
@@ -107,11 +113,9 @@ class Together:
         try:
             with self._shared_time(members):
                 self._train_epoch(members, epoch)
-        except torch.OutOfMemoryError as error:
-            if len(members) > 1:
+        except (Exception, SystemExit) as error:
+            if is_out_of_memory(error) and len(members) > 1:
                 raise TooWide(len(members) // 2) from error
-            self._errors[members[0]] = error
-        except Exception as error:
             self._errors |= dict.fromkeys(members, error)
         for member in members:
             self._num_done[member] = epoch
