@@ -102,9 +102,9 @@ class Count:
         """Return an estimate such as `12 min left`, or "" while there is too little data.
 
         The clock starts once as many epochs have finished as there are workers, so that startup is
-        not counted; an epoch of a group counts once. From then on, each running training counts by the fraction of its epochs that
-        are done. So an estimate is available after a few epochs, and pruned and diverged trainings
-        shorten it.
+        not counted; an epoch of a group counts once. From then on, each running training counts by
+        the fraction of its epochs that are done. So an estimate is available after a few epochs,
+        and pruned and diverged trainings shorten it.
         """
         enough = (1 + WARMED_UP) * self.num_workers
         left = self.num_trainings - self.kept - self._trained()

@@ -77,10 +77,13 @@ def slowly(train: Callable[..., Iterator[EpochMetrics]]) -> Callable[..., Iterat
     return trained
 
 
-def slowly_together(train_epoch: Callable[[Program, int], Any]) -> Callable[[Program, int], Any]:
+EpochOfGroup = Callable[[Program, int], list[float]]
+
+
+def slowly_together(train_epoch: EpochOfGroup) -> EpochOfGroup:
     """Do the same with an epoch of a group, which counts once for each of its networks."""
 
-    def trained(program: Program, epoch: int) -> Any:
+    def trained(program: Program, epoch: int) -> list[float]:
         losses = train_epoch(program, epoch)
         count(len(losses))
         return losses
@@ -104,7 +107,7 @@ def no_picture(*_: object) -> str:
 
 checkpoint.SECONDS_BETWEEN, checkpoint.MOST_SHARE = 0.0, math.inf
 loop.train = slowly(loop.train)
-Program.train_epoch = slowly_together(Program.train_epoch)  # type: ignore[method-assign]
+Program.train_epoch = slowly_together(Program.train_epoch)  # type: ignore[assignment, method-assign]
 LOSSES |= {"hanging": Hanging, "exiting": Exiting, "greedy": Greedy, "falling": Falling}
 
 if __name__ == "__main__":

@@ -122,8 +122,9 @@ def test_a_trainer_may_die_with_its_group(bench: ProcessBench, undisturbed: Outc
     assert_alike(bench, undisturbed)
     assert f"[{TRAININGS}/{TRAININGS}] " in done.stdout
     assert {record.tags["attempts"] for record in bench.trainings()} == {"2"}
-    # The fifth and sixth member had not saved the epoch, and then the last three.
-    assert bench.epochs_trained() == TRAININGS * EPOCHS + 2 + 3
+    # At first two of six had not saved the epoch; later the order depends on their times.
+    repeated = bench.epochs_trained() - TRAININGS * EPOCHS
+    assert 2 <= repeated < 2 + len(COMBINATIONS)
 
 
 STEPS: list[dict[str, Any]] = [
@@ -131,7 +132,7 @@ STEPS: list[dict[str, Any]] = [
     {"point": "after_epoch", "training": f"{COMBINATIONS[2]} #0", "epoch": 2},
     {"point": "after_checkpoint", "training": f"{COMBINATIONS[0]} #1", "epoch": 1},
     {"point": "before_outcome", "training": f"{COMBINATIONS[5]} #1"},
-    {"point": "before_tell", "training": f"{COMBINATIONS[3]} #1"},
+    {"point": "before_tell", "training": f"{COMBINATIONS[5]} #1"},
     {"point": "before_end", "training": f"{COMBINATIONS[4]} seed 1"},
 ]
 
@@ -152,7 +153,7 @@ def test_a_sweep_of_groups_may_be_ended_at_any_step(
     narrow = ["--workers", "2", "--group", "2"]
     for options, step in zip(itertools.cycle([ONE_GROUP, narrow]), STEPS, strict=False):
         ended = bench.run(*options, faults=[fault(**step, to=to, signal=signal_name)])
-        assert ended.returncode == code, ended.stderr
+        assert ended.returncode == code, (step, ended.stderr)
         if code > 0:
             assert "Traceback" not in ended.stderr
             assert bench.running() == []

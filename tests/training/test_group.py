@@ -325,8 +325,9 @@ def test_a_checkpoint_that_does_not_fit_costs_its_own_training_only(
     save = CheckpointFile.save
 
     def spoilt(file: CheckpointFile, state: Checkpoint) -> None:
-        wrong = {"model": {}, "optimizer": {"states": {}, "num_steps": 14}}
-        save(file, replace(state, **{part: wrong[part]}) if file.path.stem == "b" else state)
+        wrong: dict[str, Any] = {"model": {}, "optimizer": {"states": {}, "num_steps": 14}}
+        spoils = file.path.stem == "b"
+        save(file, replace(state, **{part: wrong[part]}) if spoils else state)
 
     with monkeypatch.context() as patch:
         patch.setattr(CheckpointFile, "save", spoilt)
