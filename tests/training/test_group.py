@@ -343,11 +343,11 @@ def test_a_checkpoint_that_does_not_fit_costs_its_own_training_only(
 
 
 def test_networks_that_cannot_be_stacked_train_by_turns(
-    new_group: NewGroup, data: Dataset, monkeypatch: pytest.MonkeyPatch
+    new_group: NewGroup, data: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(trainer, "is_stackable", lambda *_: False)
     by_turns = told(new_group(), data)
     assert {outcome.together for outcome in by_turns.outcomes.values()} == {1}
     for index, training in enumerate(new_group(["d", "e", "f"]).trainings):
-        alone = told(Group(trainings=(training,), data_path=data.path, folder=Path()), data)
+        alone = told(Group(trainings=(training,), data_path=data.path, folder=tmp_path), data)
         assert by_turns.values(index) == alone.values(0)
