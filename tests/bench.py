@@ -63,6 +63,7 @@ class Bench(Stores):
         definition: str,
         workers: int = 1,
         *,
+        group: int = 1,
         inline: bool = True,
         watch: Callable[[Event], object] = lambda _: None,
     ) -> Ranking:
@@ -76,6 +77,7 @@ class Bench(Stores):
             storage_url=self.storage_url,
             workers=workers,
             threads=1,
+            width=group,
         )
         executor = inline_executor if inline else sweep.local_executor
         data = prepare.prepare(experiment)

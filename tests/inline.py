@@ -10,7 +10,7 @@ from cifar_exp.components.datasets import open_dataset
 from cifar_exp.sweep.executors import Begun, Executor, Message
 from cifar_exp.sweep.sweep import Sweep
 from cifar_exp.training.hardware import prepare_process
-from cifar_exp.training.messages import Group
+from cifar_exp.training.messages import Group, TooWide
 from cifar_exp.training.trainer import train_group
 
 
@@ -31,7 +31,11 @@ class InlineTrainer:
         if not self.begun:
             self.begun = True
             return Begun()
-        step = self._steps.send(self._answers)  # type: ignore[arg-type]  # None begins
+        try:
+            step = self._steps.send(self._answers)  # type: ignore[arg-type]  # None begins
+        except TooWide as error:
+            self.ended = True
+            return error
         self.ended = not step.epochs
         return step
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from fractions import Fraction
 
 from rich.console import Console
 from rich.progress import (
@@ -71,16 +72,22 @@ class Count:
         self.best: dict[str, float] = {}
         """Best validation accuracy of the trials by combination; confirmations do not count."""
         self._running: dict[tuple[str, str], float] = {}
-        self._epochs = 0
+        self._together: dict[tuple[str, str], int] = {}
+        """The number of trainings in the group of each training."""
+        self._epochs = Fraction()
+        """Finished epochs of groups."""
         self._warmed_up: tuple[float, float] | None = None
 
     def add(self, event: Event) -> None:
         """Update the counts with an event."""
         self.begun |= not event.kept
         training = (event.combination, event.training)
+        if event.group is not None:
+            self._together[training] = event.together
         if event.state is None:
             self._running[training] = event.epoch / event.epochs
-            self._epochs += event.epoch > 0
+            if event.epoch > 0:
+                self._epochs += Fraction(1, self._together.get(training, 1))
         else:
             self._running.pop(training, None)
             self.ended += 1
@@ -95,9 +102,9 @@ class Count:
         """Return an estimate such as `12 min left`, or "" while there is too little data.
 
         The clock starts once as many epochs have finished as there are workers, so that startup is
-        not counted. From then on, each running training counts by the fraction of its epochs that
-        are done. So an estimate is available after a few epochs, and pruned and diverged trainings
-        shorten it.
+        not counted; an epoch of a group counts once. From then on, each running training counts by
+        the fraction of its epochs that are done. So an estimate is available after a few epochs,
+        and pruned and diverged trainings shorten it.
         """
         enough = (1 + WARMED_UP) * self.num_workers
         left = self.num_trainings - self.kept - self._trained()
@@ -161,10 +168,17 @@ class Live:
             self._advance(self.groups[training], event)
 
     def _start(self, training: tuple[str, str], event: Event, group: str) -> None:
+        if training in self.groups:
+            self._forget(self.groups[training])  # its trainer has died, or it was divided
         self.groups[training] = group
         if group not in self.tasks:
             name = " ".join(training) if event.together == 1 else f"{event.together} networks"
             self.tasks[group] = self.progress.add_task(name, total=event.epochs, note="")
+
+    def _forget(self, group: str) -> None:
+        """Remove a group of which no training runs."""
+        self.groups = {training: name for training, name in self.groups.items() if name != group}
+        self.progress.remove_task(self.tasks.pop(group))
 
     def _advance(self, group: str, event: Event) -> None:
         if self._num_running(group) > 1:
@@ -176,7 +190,7 @@ class Live:
     def _end(self, training: tuple[str, str]) -> None:
         group = self.groups.pop(training, None)
         if group is not None and not self._num_running(group):
-            self.progress.remove_task(self.tasks.pop(group))
+            self._forget(group)
 
     def _num_running(self, group: str) -> int:
         return sum(name == group for name in self.groups.values())

@@ -11,6 +11,7 @@ from cifar_exp.components.precision import resolve
 from cifar_exp.components.validation import DefinitionError
 from cifar_exp.errors import BadInput
 from cifar_exp.experiment import Experiment
+from cifar_exp.sweep.schedule.scheduler import max_workers
 from cifar_exp.system import sqlite
 from cifar_exp.system.urls import store_name, without_credentials
 from cifar_exp.training.group.stackable import is_stackable
@@ -76,10 +77,11 @@ def check_fit(experiment: Experiment, data: Dataset) -> None:
 def group_width(experiment: Experiment, data: Dataset, width: int | None) -> int:
     """Return how many networks a trainer trains together, at most.
 
-    The default is 1 on a CPU and GPU_WIDTH on a GPU. A network that cannot be stacked is trained
-    alone.
+    The default is 1 on a CPU and GPU_WIDTH on a GPU; it is never more than the trainings that can
+    run at the same time. A network that cannot be stacked is trained alone.
     """
-    chosen = width or (GPU_WIDTH if device().type == "cuda" else 1)
+    wanted = width or (GPU_WIDTH if device().type == "cuda" else 1)
+    chosen = min(wanted, max_workers(experiment))
     return chosen if chosen == 1 or _is_stackable(experiment, data) else 1
 
 

@@ -19,6 +19,18 @@ class TrainingError(Exception):
     """A training failed: for example an unsuitable network, out of memory, or a bug."""
 
 
+def is_out_of_memory(error: BaseException | None) -> bool:
+    """Return whether an error says that there is too little memory.
+
+    If memory runs out in the capture of a CUDA graph, the end of the capture may raise another
+    error, which has the first one as its context.
+    """
+    if error is None:
+        return False
+    too_little = isinstance(error, (MemoryError, torch.OutOfMemoryError))
+    return too_little or CPU_OUT_OF_MEMORY in str(error) or is_out_of_memory(error.__context__)
+
+
 class Guard:
     """Calls the steps of one training; an error in a step ends only that training.
 
@@ -45,8 +57,7 @@ class Guard:
             raise TrainingError(self._reason(error)) from error
 
     def _reason(self, error: BaseException) -> str:
-        out_of_memory = isinstance(error, (MemoryError, torch.OutOfMemoryError))
-        if out_of_memory or CPU_OUT_OF_MEMORY in str(error):
+        if is_out_of_memory(error):
             return f"out of memory at batch size {self._batch_size}"
         message = first_line(error)
         return f"{type(error).__name__}: {message}" if message else type(error).__name__

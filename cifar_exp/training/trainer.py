@@ -29,6 +29,12 @@ from cifar_exp.training.network_file import save_network
 Steps = Generator[EpochMetrics, bool, Outcome]
 """Yields the metrics of each epoch, receives whether to continue, and returns the outcome."""
 
+PausingSteps = Generator[EpochMetrics | None, bool | None, Outcome]
+"""Steps that also yield None before each epoch: the next epoch has not begun.
+
+So all trainings of a group are restored, saved or ended before one of them trains.
+"""
+
 NewLearner = Callable[[], Learner]
 
 
@@ -38,7 +44,7 @@ def train_group(group: Group, data: Dataset) -> Generator[Step, Mapping[int, boo
     The last step has no `epochs`.
 
     Raises:
-        TooWide: The memory of the GPU does not suffice for so many networks.
+        TooWide: The memory does not suffice for so many networks.
         OSError: A trained network cannot be written.
     """
     pace = Pace()
@@ -48,16 +54,28 @@ def train_group(group: Group, data: Dataset) -> Generator[Step, Mapping[int, boo
             zip(group.trainings, _learners(group.trainings, data), strict=True)
         )
     }
-    decisions: Mapping[int, bool | None] = dict.fromkeys(running)
+    decisions: Mapping[int, bool] = {}
     while running:
-        epochs, outcomes = {}, {}
-        for index, steps in list(running.items()):
-            try:
-                epochs[index] = steps.send(decisions[index])  # type: ignore[arg-type]  # None starts
-            except StopIteration as end:
-                outcomes[index] = end.value
-                del running[index]
-        decisions = yield Step(epochs=epochs, outcomes=outcomes)
+        _, ended = _advance(running, decisions)
+        epochs, ended_later = _advance(running, {})
+        decisions = yield Step(
+            epochs={index: metrics for index, metrics in epochs.items() if metrics is not None},
+            outcomes=ended | ended_later,
+        )
+
+
+def _advance(
+    running: dict[int, PausingSteps], decisions: Mapping[int, bool]
+) -> tuple[dict[int, EpochMetrics | None], dict[int, Outcome]]:
+    """Advance all trainings; return what they yield, and the outcomes of those that have ended."""
+    yielded, outcomes = {}, {}
+    for index, steps in list(running.items()):
+        try:
+            yielded[index] = steps.send(decisions.get(index))
+        except StopIteration as end:
+            outcomes[index] = end.value
+            del running[index]
+    return yielded, outcomes
 
 
 def train(training: Training, data: Dataset, folder: Path) -> Steps:
@@ -69,7 +87,15 @@ def train(training: Training, data: Dataset, folder: Path) -> Steps:
         OSError: The trained network cannot be written.
     """
     [learner] = _learners([training], data)
-    return _train(training, learner, data, folder, Pace())
+    steps = _train(training, learner, data, folder, Pace())
+    decision = None
+    while True:
+        try:
+            metrics = steps.send(decision)
+        except StopIteration as end:
+            outcome: Outcome = end.value
+            return outcome
+        decision = None if metrics is None else (yield metrics)
 
 
 def _learners(trainings: Sequence[Training], data: Dataset) -> list[NewLearner]:
@@ -93,7 +119,7 @@ def _in_one_program(configs: Sequence[TrialConfig], data: Dataset) -> bool:
 
 def _train(
     training: Training, new_learner: NewLearner, data: Dataset, folder: Path, pace: Pace
-) -> Steps:
+) -> PausingSteps:
     attempt = _Attempt(training, new_learner, data.fingerprint, pace)
     state: TrialState = "FAIL"
     tested, reason, diverged = None, None, False
@@ -140,12 +166,14 @@ class _Attempt:
         self.stage = "before the first epoch"
         self._seconds_before = 0.0
 
-    def epochs(self) -> Generator[EpochMetrics, bool, TrialState]:
-        """Yield the metrics of every epoch; stop when False is received."""
+    def epochs(self) -> Generator[EpochMetrics | None, bool | None, TrialState]:
+        """Yield None before and the metrics after every epoch; stop when False is received."""
         earlier = self.guard(self._build_or_restore)
+        yield None
         for metrics in earlier:
             if not (yield self._emit(metrics)):
                 return "PRUNED"
+            yield None
         for epoch in range(len(earlier) + 1, self.config.epochs + 1):
             self.stage = f"in epoch {epoch}"
             metrics = self.guard(self.learner.train_epoch, epoch)
@@ -154,6 +182,7 @@ class _Attempt:
             if not continues:
                 return "PRUNED"
             self._save_checkpoint(epoch)
+            yield None
         return "COMPLETE"
 
     def test(self) -> Evaluation:

@@ -24,6 +24,7 @@ from cifar_exp.components.datasets import Dataset
 from cifar_exp.components.losses import LOSSES
 from cifar_exp.components.losses.likelihood import CrossEntropy
 from cifar_exp.training import checkpoint, loop
+from cifar_exp.training.group.program import Program
 from cifar_exp.training.loop import EpochMetrics
 from tests.chaos import template
 
@@ -70,14 +71,33 @@ def slowly(train: Callable[..., Iterator[EpochMetrics]]) -> Callable[..., Iterat
     def trained(model: Any, config: Any, data: Dataset, *start: Any) -> Iterator[EpochMetrics]:
         for metrics in train(model, config, data, *start):
             if len(data.train) > loop.WARM_UP_IMAGES:
-                with Path(os.environ["CHAOS_EPOCHS"]).open("ab") as epochs:
-                    epochs.write(b"x")
-                time.sleep(float(os.environ.get("CHAOS_SECONDS", "0")))
-                while Path(os.environ.get("CHAOS_GATE", "no gate")).exists():
-                    time.sleep(0.05)
+                count(1)
             yield metrics
 
     return trained
+
+
+EpochOfGroup = Callable[[Program, int], list[float]]
+
+
+def slowly_together(train_epoch: EpochOfGroup) -> EpochOfGroup:
+    """Do the same with an epoch of a group, which counts once for each of its networks."""
+
+    def trained(program: Program, epoch: int) -> list[float]:
+        losses = train_epoch(program, epoch)
+        count(len(losses))
+        return losses
+
+    return trained
+
+
+def count(num_epochs: int) -> None:
+    """Count epochs, and wait."""
+    with Path(os.environ["CHAOS_EPOCHS"]).open("ab") as epochs:
+        epochs.write(b"x" * num_epochs)
+    time.sleep(float(os.environ.get("CHAOS_SECONDS", "0")))
+    while Path(os.environ.get("CHAOS_GATE", "no gate")).exists():
+        time.sleep(0.05)
 
 
 def no_picture(*_: object) -> str:
@@ -87,6 +107,7 @@ def no_picture(*_: object) -> str:
 
 checkpoint.SECONDS_BETWEEN, checkpoint.MOST_SHARE = 0.0, math.inf
 loop.train = slowly(loop.train)
+Program.train_epoch = slowly_together(Program.train_epoch)  # type: ignore[assignment, method-assign]
 LOSSES |= {"hanging": Hanging, "exiting": Exiting, "greedy": Greedy, "falling": Falling}
 
 if __name__ == "__main__":

@@ -340,6 +340,28 @@ def test_plan_counts_and_records_nothing(cli: Cli, definition: Path, here: Path)
     assert not list(here.iterdir())
 
 
+@pytest.mark.parametrize(("group", "together"), [(2, 2), (1_000_000, 3)])
+def test_plan_measures_groups_as_large_as_those_of_the_sweep(
+    cli: Cli, definition: Path, here: Path, group: int, together: int
+) -> None:
+    """Six trials of two batch sizes, so three of each on average, in groups of any number."""
+    shown = cli("plan", definition, "--workers", 1, "--group", group)
+    assert shown.code == 0, shown.err
+    assert f"networks trained together: about {together}" in shown.out
+    assert not list(here.iterdir())
+
+
+@pytest.mark.chaos
+@IN_A_STORE
+def test_a_group_has_no_more_networks_than_trainings_run_side_by_side(
+    cli: Cli, definition: Path
+) -> None:
+    options = ("--trials", 1, "--seeds", 1, "--epochs", 1, "--workers", 1, "--threads", 1)
+    ran = cli("run", definition, *options, "--group", 1_000_000)
+    assert ran.code == 0, ran.err
+    assert "1 worker of 1 thread, up to 2 networks together" in ran.out.splitlines()
+
+
 def test_there_are_no_more_workers_than_trainings_side_by_side(
     cli: Cli, definition: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -455,6 +477,8 @@ def test_bad_input_is_one_sentence(cli: Cli, here: Path, arguments: tuple[object
         (("run", "FILE", "--dataset", "folder"), "--data-dir: is missing"),
         (("run", "FILE", "--trials", "abc"), "'abc' is not a valid whole number."),
         (("run", "FILE", "--threads", "1025"), "'--threads': 1025 is not in the range 1<=x<=1024."),
+        (("run", "FILE", "--group", "0"), "'--group': 0 is not in the range x>=1."),
+        (("plan", "FILE", "--group", "x"), "'x' is not a valid whole number."),
         (
             ("train", "--experiment-name", " "),
             "Invalid value for '--experiment-name': the name is empty.",

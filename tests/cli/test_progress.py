@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import itertools
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
@@ -57,6 +57,15 @@ def epoch(number: int, name: str = "trial 0", combination: str = "mse+sgd") -> E
     return Event(
         combination=combination, epoch=number, epochs=4, val_accuracy=accuracy, **training(name)
     )
+
+
+def begin(name: str, group: str | None = None, together: int = 1) -> Event:
+    """A training begins, by itself or in a group."""
+    return replace(epoch(0, name), group=group or name, together=together)
+
+
+def trained(number: int, name: str) -> Event:
+    return replace(epoch(number, name), images_per_second=1234.5)
 
 
 def end(
@@ -174,6 +183,22 @@ def test_a_training_that_begins_again_makes_no_time_up(clock: Clock) -> None:
     assert count.time_left() == "12 min left"  # a quarter more than at the start took 40 s
 
 
+def test_an_epoch_of_a_group_counts_once_for_the_time_left(clock: Clock) -> None:
+    """The first one, which starts the clock, and the two after it that are waited for."""
+    count = Count(12, 1)
+    names = [f"trial {number}" for number in range(6)]
+    for name in names:
+        count.add(begin(name, "trial 0", 6))
+    told = []
+    for number in range(1, 5):
+        clock.now += 10
+        for name in names:
+            count.add(epoch(number, name))
+        told.append(count.time_left())
+    assert told[:2] == ["", ""]
+    assert told[2:] == ["50 s left", "40 s left"]  # five epochs of the two groups, and four
+
+
 def test_nothing_is_left_at_the_end(clock: Clock) -> None:
     count = Count(1, 1)
     whole(count, clock, "trial 0", 40)
@@ -245,7 +270,7 @@ def test_the_live_display_shows_the_sweep_and_what_is_at_work() -> None:
     screen = terminal()
     with sweep_progress(screen, 4, 2) as show:
         show(end(kept=True))
-        show(epoch(0, "trial 1"))
+        show(begin("trial 1"))
         show(epoch(2, "trial 1"))
         show(epoch(1, "trial 0", "l1+sgd"))
         show(end(name="trial 1"))
@@ -266,7 +291,7 @@ def test_a_combination_leaves_the_live_display_when_its_training_ends() -> None:
             count.add(event)
             live.show(event)
 
-        show(epoch(0))
+        show(begin("trial 0"))
         assert [task.description for task in display.tasks] == ["sweep", "mse+sgd trial 0"]
         assert (display.tasks[1].completed, display.tasks[1].total) == (0, 4)
         show(epoch(1))
@@ -275,8 +300,90 @@ def test_a_combination_leaves_the_live_display_when_its_training_ends() -> None:
         show(end())
         assert [task.description for task in display.tasks] == ["sweep"]
         assert (display.tasks[0].completed, display.tasks[0].total) == (1, 4)
+        show(begin("trial 1"))
         show(epoch(2, "trial 1"))
         assert display.tasks[1].fields["note"] == "val 25.00% (best 50.00%)"
+
+
+@pytest.fixture
+def live(clock: Clock) -> Iterator[tuple[Callable[[Event], None], Callable[[], list[str]]]]:
+    """Show events, and list the bars of groups with their notes."""
+    del clock
+    with progress._display(terminal()) as display:
+        count = Count(9, 1)
+        live = progress.Live(display, count)
+
+        def show(event: Event) -> None:
+            count.add(event)
+            live.show(event)
+
+        def bars() -> list[str]:
+            tasks = display.tasks[1:]
+            return [f"{task.description}: {task.fields['note']}" for task in tasks]
+
+        yield show, bars
+
+
+Shown = tuple[Callable[[Event], None], Callable[[], list[str]]]
+
+
+def test_a_group_is_one_bar_until_its_last_training_ends(live: Shown) -> None:
+    show, bars = live
+    for number in range(3):
+        show(begin(f"trial {number}", "first", 3))
+    assert bars() == ["3 networks: "]
+    for number in range(3):
+        show(trained(1, f"trial {number}"))
+    assert bars() == ["3 networks: 3 running, 1,234 images/s"]
+    show(end("PRUNED", 0.1, "trial 0"))
+    show(trained(2, "trial 1"))
+    assert bars() == ["3 networks: 2 running, 1,234 images/s"]
+    show(end("FAIL", None, "trial 1", diverged=True))
+    show(trained(2, "trial 2"))
+    assert bars() == ["3 networks: val 25.00%"]
+    show(end(name="trial 2"))
+    assert bars() == []
+
+
+def test_a_group_whose_trainer_died_has_a_bar_of_what_is_left(live: Shown) -> None:
+    show, bars = live
+    for number in range(3):
+        show(begin(f"trial {number}", "trial 0", 3))
+    show(end("FAIL", None, "trial 0", diverged=True))
+    for number in (1, 2):
+        show(begin(f"trial {number}", "trial 1", 2))
+    assert bars() == ["2 networks: "]
+    show(begin("trial 1", "trial 1"))  # the last attempt, alone; trial 2 waits
+    assert bars() == ["mse+sgd trial 1: "]
+    show(trained(1, "trial 1"))
+    assert bars() == ["mse+sgd trial 1: val 25.00%"]
+    show(end(name="trial 1"))
+    show(begin("trial 2", "trial 2"))
+    assert bars() == ["mse+sgd trial 2: "]
+    show(end(name="trial 2"))
+    assert bars() == []
+
+
+def test_a_divided_group_has_a_bar_for_each_part(live: Shown) -> None:
+    show, bars = live
+    for number in range(4):
+        show(begin(f"trial {number}", "trial 0", 4))
+    for number in range(4):
+        first = number - number % 2
+        show(begin(f"trial {number}", f"trial {first}", 2))
+    assert bars() == ["2 networks: "] * 2
+
+
+def test_lines_do_not_tell_of_groups() -> None:
+    screen = plain()
+    with sweep_progress(screen, 2, 1) as show:
+        for event in (begin, lambda n, *_: trained(1, n), lambda n, *_: end(name=n)):
+            for number in range(2):
+                show(event(f"trial {number}", "trial 0", 2))
+    assert printed(screen).splitlines() == [
+        "[1/2] mse+sgd trial 0: val 50.00% (best 50.00%)",
+        "[2/2] mse+sgd trial 1: val 50.00% (best 50.00%)",
+    ]
 
 
 def test_the_live_display_goes_away_on_an_error() -> None:

@@ -145,8 +145,9 @@ class Recorder:
 
     def _add_epoch(self, task: Task, metrics: EpochMetrics) -> bool:
         """Record an epoch of a training; return whether the training continues."""
-        if not self._progress[task.key].add(metrics):
-            return True  # recorded before its trainer died
+        progress = self._progress[task.key]
+        if not progress.add(metrics):  # recorded and decided before its trainer died
+            return metrics.epoch != progress.last_epoch
         self._writer.epoch(task, metrics)
         self._notify(
             task,
@@ -157,7 +158,9 @@ class Recorder:
         if task.kind == "confirmation":
             return True
         tuning = self._scheduler.work_of(task).tuning
-        return not tuning.is_to_be_pruned(task.number, metrics.epoch, metrics.val.accuracy)
+        if tuning.is_to_be_pruned(task.number, metrics.epoch, metrics.val.accuracy):
+            progress.last_epoch = metrics.epoch
+        return progress.last_epoch is None
 
     def _end(self, task: Task, outcome: Outcome) -> None:
         work = self._scheduler.work_of(task)

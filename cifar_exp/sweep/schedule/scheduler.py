@@ -83,7 +83,8 @@ class Scheduler:
 
     def narrow(self, group: Sequence[Task], width: int) -> None:
         """Start the trainings of a group again, in groups of at most `width`."""
-        self._widths[group[0].alike] = width
+        alike = group[0].alike
+        self._widths[alike] = min(width, self._widths.get(alike, width))
         for task in group:
             self.again(task)
 

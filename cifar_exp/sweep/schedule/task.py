@@ -70,6 +70,8 @@ class Progress:
     seconds: float = 0.0
     """Wall time of its epochs."""
     attempts: int = 1
+    last_epoch: int | None = None
+    """The epoch after which the training was stopped, if it was."""
 
     def add(self, metrics: EpochMetrics) -> bool:
         """Add an epoch; return False if it was added before and is repeated after a crash."""

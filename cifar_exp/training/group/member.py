@@ -16,7 +16,8 @@ from cifar_exp.components.metrics.scores import Evaluation, Scores, evaluations_
 from cifar_exp.experiment import TrialConfig
 from cifar_exp.training import loop
 from cifar_exp.training.checkpoint import Checkpoint
-from cifar_exp.training.group.program import NetworkState, Program, in_order
+from cifar_exp.training.group.program import NetworkState, Program, check_state, in_order
+from cifar_exp.training.guard import is_out_of_memory
 from cifar_exp.training.loop import Diverged, EpochMetrics
 from cifar_exp.training.messages import TooWide
 
@@ -54,7 +55,7 @@ class Together:
         """The networks that are in no program; one that is in neither is untrained."""
         self._num_done = dict.fromkeys(self.configs, 0)
         self._metrics: dict[int, EpochMetrics] = {}
-        self._errors: dict[int, Exception] = {}
+        self._errors: dict[int, BaseException] = {}
         self._tested: dict[int, Evaluation] = {}
         self._program: Program | None = None
         self._rows: list[int] = []
@@ -63,7 +64,12 @@ class Together:
         loop.warm_up(configs[0], data)
 
     def set_state(self, member: int, state: NetworkState, num_epochs: int) -> None:
-        """Continue with a network that has been trained for some epochs."""
+        """Continue with a network that has been trained for some epochs.
+
+        Raises:
+            KeyError, RuntimeError: The state is of another network or optimizer.
+        """
+        check_state(state, self.configs[member], self.template)
         self._states[member] = state
         self._num_done[member] = num_epochs
 
@@ -71,7 +77,7 @@ class Together:
         """Return the metrics of an epoch of a member, which must be its next one.
 
         Raises:
-            TooWide: The memory of the GPU does not suffice for so many networks.
+            TooWide: The memory does not suffice for so many networks.
             Exception: The error of this member, or of all.
         """
         if member not in self._metrics and member not in self._errors:
@@ -109,8 +115,8 @@ class Together:
         try:
             with self._shared_time(members):
                 self._train_epoch(members, epoch)
-        except Exception as error:
-            if len(members) > 1 and _is_out_of_memory(error):
+        except (Exception, SystemExit) as error:
+            if is_out_of_memory(error) and len(members) > 1:
                 raise TooWide(len(members) // 2) from error
             self._errors |= dict.fromkeys(members, error)
         for member in members:
@@ -183,16 +189,6 @@ class Together:
         finally:
             for member in members:
                 self.seconds[member] += (time.perf_counter() - started) / len(members)
-
-
-def _is_out_of_memory(error: BaseException | None) -> bool:
-    """Return whether an error is one of a GPU's memory, or was raised while handling one.
-
-    A capture as a CUDA graph that runs out of memory may raise another error at its end.
-    """
-    while error is not None and not isinstance(error, torch.OutOfMemoryError):
-        error = error.__context__
-    return error is not None
 
 
 def _is_finite(scores: Scores) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -46,6 +47,17 @@ class NetworkState:
 def in_order(configs: Mapping[int, TrialConfig]) -> list[int]:
     """Return the keys of trainings in the order of a program: like optimizers side by side."""
     return sorted(configs, key=lambda key: (repr(structure(configs[key].optimizer_settings)), key))
+
+
+def check_state(state: NetworkState, config: TrialConfig, initial: torch.nn.Module) -> None:
+    """Check that a state is of this network and its optimizer.
+
+    Raises:
+        KeyError, RuntimeError: It is of another network or optimizer.
+    """
+    copy.deepcopy(initial).load_state_dict(dict(state.weights))
+    parameters = dict(stack([initial]).named_parameters())
+    StackedOptimizer([config], parameters).load_state(0, state.optimizer)
 
 
 class Program:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from cifar_exp.study import Tuning
 from cifar_exp.sweep.events import Event
 from cifar_exp.sweep.executors import Begun, Death, Message
 from cifar_exp.sweep.recording import recorder
@@ -16,9 +17,9 @@ from cifar_exp.sweep.recording.recorder import Recorder, TrainerError
 from cifar_exp.sweep.recording.writer import Attempt, Begin, DropModel, End, Entry, Epoch
 from cifar_exp.sweep.schedule.model_retention import MODEL_RETENTION
 from cifar_exp.sweep.schedule.scheduler import Scheduler
-from cifar_exp.sweep.schedule.task import Task
+from cifar_exp.sweep.schedule.task import Key, Task
 from cifar_exp.training.loop import EpochMetrics
-from cifar_exp.training.messages import Group, Outcome, Step
+from cifar_exp.training.messages import Group, Outcome, Step, TooWide
 from tests import tiny
 from tests.sweep.works import works_of
 
@@ -43,6 +44,25 @@ def told(*epochs: int, accuracy: float = 0.5) -> list[Message]:
     return [Begun(), *steps, Step(epochs={}, outcomes={0: outcome})]
 
 
+def told_together(
+    num_trainings: int, *, last: Mapping[int, Outcome] | None = None
+) -> list[Message]:
+    """What a trainer tells of a group; `last` are the outcomes of those that end early."""
+    early = last or {}
+    steps: list[Message] = [Begun()]
+    running = list(range(num_trainings))
+    for number in (1, 2):
+        ended = {n: outcome for n, outcome in early.items() if outcome.epochs == number - 1}
+        running = [n for n in running if n not in ended]
+        steps.append(Step(epochs={n: epoch(number) for n in running}, outcomes=ended))
+    outcome = Outcome(state="COMPLETE", epochs=2, val_accuracy=0.5, seconds=4.0)
+    return [*steps, Step(epochs={}, outcomes=dict.fromkeys(running, outcome))]
+
+
+Tell = Callable[[list[str]], list[Message]]
+"""Returns what a trainer tells of trainings with these names."""
+
+
 @dataclass(eq=False)
 class FakeTrainer:
     messages: list[Message]
@@ -57,11 +77,22 @@ class FakeTrainer:
         self.messages = [Death("signal 9")]
 
 
-class FakeExecutor:
-    """Gives trainers that tell what a script says of each training, attempt by attempt."""
+def by_script(script: Mapping[str, list[list[Message]]]) -> Tell:
+    """Tell what a script says of each group, by the names in it, attempt by attempt."""
+    left = {name: list(attempts) for name, attempts in script.items()}
 
-    def __init__(self, script: Mapping[str, list[list[Message]]], most: int = 1) -> None:
-        self.script = {name: list(attempts) for name, attempts in script.items()}
+    def tell(names: list[str]) -> list[Message]:
+        attempts = left.get(" & ".join(names))
+        return list(attempts.pop(0)) if attempts else told_together(len(names))
+
+    return tell
+
+
+class FakeExecutor:
+    """Gives trainers that tell what they are made to."""
+
+    def __init__(self, tell: Tell, most: int = 1) -> None:
+        self.tell = tell
         self.most = most
         self.begun: list[str] = []
         self.trainers: list[FakeTrainer] = []
@@ -72,10 +103,9 @@ class FakeExecutor:
         return self.most - len(self.busy)
 
     def begin(self, group: Group) -> FakeTrainer:
-        [training] = group.trainings
-        self.begun.append(training.name)
-        attempts = self.script.get(training.name)
-        trainer = FakeTrainer(list(attempts.pop(0)) if attempts else told(1, 2))
+        names = [training.name for training in group.trainings]
+        self.begun.append(" & ".join(names))
+        trainer = FakeTrainer(self.tell(names))
         self.trainers.append(trainer)
         self.busy.append(trainer)
         return trainer
@@ -87,7 +117,8 @@ class FakeExecutor:
             time.sleep(seconds)
         for trainer in ready:
             message = trainer.messages.pop(0)
-            if isinstance(message, Death) or (isinstance(message, Step) and not message.epochs):
+            last = isinstance(message, Step) and not message.epochs
+            if last or isinstance(message, (Death, Exception)):
                 self.busy.remove(trainer)
             yield trainer, message
 
@@ -120,8 +151,29 @@ class Recorded:
     writer: FakeWriter
     events: list[Event]
 
+    def attempts(self) -> dict[str, list[int]]:
+        """The numbers of the attempts after the first of each training."""
+        found: dict[str, list[int]] = {}
+        for entry in self.writer.entries:
+            if isinstance(entry, Attempt):
+                name = f"{entry.key[0]} #{entry.key[2]}"
+                found.setdefault(name, []).append(entry.number)
+        return found
+
+    def kinds_of(self, number: int) -> list[type]:
+        """The entries of a trial, in their order."""
+        key = ("mse+sgd", "trial", number)
+        return [type(e) for e in self.writer.entries if _key_of(e) == key]
+
+    def states(self) -> dict[str, str]:
+        return {name: outcome.state for name, outcome in self.ends().items()}
+
     def ends(self) -> dict[str, Outcome]:
         return {e.task.name: e.outcome for e in self.writer.entries if isinstance(e, End)}
+
+
+def _key_of(entry: Entry) -> Key:
+    return entry.task.key if isinstance(entry, (Begin, End)) else entry.key
 
 
 Record = Callable[..., Recorded]
@@ -130,9 +182,10 @@ Record = Callable[..., Recorded]
 @pytest.fixture
 def record(images: Path, tmp_path: Path) -> Record:
     def run(
-        script: Mapping[str, list[list[Message]]],
+        script: Mapping[str, list[list[Message]]] | Tell,
         *,
         most: int = 1,
+        width: int = 1,
         time_limit: float | None = None,
         keep_models: str = "all",
         **changes: str,
@@ -140,10 +193,11 @@ def record(images: Path, tmp_path: Path) -> Record:
         changes = {"losses": "mse = {}", "seeds": "1", "search": SEARCH, **changes}
         experiment = tiny.experiment(images, **changes)
         works = works_of(experiment)
-        recorded = Recorded(FakeExecutor(script, most), FakeWriter(), [])
+        tell = script if callable(script) else by_script(script)
+        recorded = Recorded(FakeExecutor(tell, most), FakeWriter(), [])
         names = [work.combination.name for work in works]
         Recorder(
-            scheduler=Scheduler(works, NUM_IMAGES),
+            scheduler=Scheduler(works, NUM_IMAGES, width),
             executor=recorded.executor,
             writer=recorded.writer,  # type: ignore[arg-type]
             retention={name: MODEL_RETENTION[keep_models]() for name in names},
@@ -280,6 +334,114 @@ def test_a_trial_waits_for_the_block_before_it(record: Record) -> None:
     assert sorted(names[:2], key=str) == [(Begin, 0), (Begin, 1)]
     assert {kind for kind, _ in names[2:4]} == {End}
     assert sorted(number for _, number in names[4:6]) == [2, 3]
+
+
+# Groups.
+
+FOUR = SEARCH.replace("trials = 2", "trials = 4")
+TRIALS = [f"mse+sgd #{number}" for number in range(4)]
+ALL = " & ".join(TRIALS)
+
+
+def dying_with(poison: str) -> Tell:
+    """Tell of a trainer that dies after the first epoch of every group with this training."""
+
+    def tell(names: list[str]) -> list[Message]:
+        whole = told_together(len(names))
+        return [*whole[:2], Death("signal 9")] if poison in names else whole
+
+    return tell
+
+
+def test_the_members_of_a_group_end_at_epochs_of_their_own(record: Record) -> None:
+    diverged = Outcome(state="FAIL", epochs=0, reason="not finite in epoch 1", diverged=True)
+    stopped = Outcome(state="PRUNED", epochs=1, val_accuracy=0.5)
+    script = {ALL: [told_together(4, last={1: diverged, 2: stopped})]}
+    recorded = record(script, search=FOUR, width=8)
+    assert recorded.executor.begun == [ALL, "mse+sgd seed 1"]
+    assert [sorted(a) for a in recorded.executor.trainers[0].answers] == [[0, 2, 3], [0, 3]]
+    numbers = [[Begin, Epoch, Epoch, End], [Begin, End], [Begin, Epoch, End]]
+    assert [recorded.kinds_of(number) for number in range(3)] == numbers
+    states = ["COMPLETE", "FAIL", "PRUNED", "COMPLETE"]
+    assert [recorded.states()[name] for name in TRIALS] == states
+    starts = [(e.training, e.group, e.together) for e in recorded.events if e.group]
+    assert starts[:4] == [(f"trial {n}", "mse+sgd #0", 4) for n in range(4)]
+
+
+def test_one_deadly_training_of_a_group_fails_alone(record: Record) -> None:
+    recorded = record(dying_with("mse+sgd #1"), search=FOUR, width=8)
+    assert recorded.executor.begun == [ALL, ALL, *TRIALS, "mse+sgd seed 1"]
+    assert recorded.attempts() == {name: [2, 3] for name in TRIALS}
+    states = {name: "FAIL" if name == "mse+sgd #1" else "COMPLETE" for name in TRIALS}
+    assert recorded.states() == {**states, "mse+sgd seed 1": "COMPLETE"}
+    outcome = recorded.ends()["mse+sgd #1"]
+    assert outcome.reason == "crashed 3 times (last: signal 9)"
+    assert (outcome.epochs, outcome.seconds) == (1, 2.0)
+    for number in (0, 2, 3):  # the first epoch, which was told three times, is written once
+        assert recorded.kinds_of(number) == [Begin, Epoch, Attempt, Attempt, Epoch, End]
+
+
+def test_a_training_that_is_tried_alone_is_in_no_later_group(record: Record) -> None:
+    """Of six trainings four begin together; the others join those that have an attempt left."""
+    six = SEARCH.replace("trials = 2", "trials = 6")
+    recorded = record(dying_with("mse+sgd #0"), search=six, width=4)
+    begun = [group.split(" & ") for group in recorded.executor.begun]
+    last = max(n for n, group in enumerate(begun) if "mse+sgd #0" in group)
+    assert begun[last] == ["mse+sgd #0"]
+    assert sum("mse+sgd #0" in group for group in begun) == 3
+    failed = [name for name, state in recorded.states().items() if state == "FAIL"]
+    assert failed == ["mse+sgd #0"]
+
+
+def test_a_training_that_has_ended_is_not_retried_with_its_group(record: Record) -> None:
+    diverged = Outcome(state="FAIL", epochs=0, reason="not finite", diverged=True)
+    steps = told_together(4, last={0: diverged})[:2]
+    recorded = record({ALL: [[*steps, Death("signal 9")]]}, search=FOUR, width=8)
+    assert recorded.executor.begun[:2] == [ALL, " & ".join(TRIALS[1:])]
+    assert recorded.attempts() == {name: [2] for name in TRIALS[1:]}
+    assert recorded.kinds_of(0) == [Begin, End]
+
+
+def test_a_trial_that_was_stopped_stays_so_if_its_trainer_dies(
+    record: Record, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its outcome is told after the next epoch of the others, and their trainer died before."""
+
+    def prune(tuning: Tuning, number: int, epoch: int, accuracy: float) -> bool:
+        del tuning, accuracy
+        return (number, epoch) == (1, 1)
+
+    monkeypatch.setattr(Tuning, "is_to_be_pruned", prune)
+    first = [*told_together(4)[:2], Death("signal 9")]
+    recorded = record({ALL: [first]}, search=FOUR, width=8)
+    expected = {0: True, 1: False, 2: True, 3: True}
+    again = [trainer.answers[0] for trainer in recorded.executor.trainers[:2]]
+    assert again == [expected, expected]
+
+
+def test_a_group_that_is_too_wide_is_divided_and_costs_no_attempt(record: Record) -> None:
+    script: dict[str, list[list[Message]]] = {
+        ALL: [[Begun(), TooWide(2)]],
+        " & ".join(TRIALS[:2]): [[*told_together(2)[:2], TooWide(1)]],
+    }
+    recorded = record(script, search=FOUR, width=8)
+    assert recorded.executor.begun == [ALL, " & ".join(TRIALS[:2]), *TRIALS, "mse+sgd seed 1"]
+    assert recorded.attempts() == {}
+    assert set(recorded.states().values()) == {"COMPLETE"}
+    for number in range(4):
+        assert recorded.kinds_of(number) == [Begin, Epoch, Epoch, End]
+
+
+def test_the_time_limit_ends_what_has_not_ended_of_a_group(record: Record) -> None:
+    diverged = Outcome(state="FAIL", epochs=0, reason="not finite", diverged=True)
+    hanging = told_together(4, last={3: diverged})[:2]
+    recorded = record({ALL: [hanging]}, search=FOUR, width=8, time_limit=0.05)
+    assert recorded.executor.begun == [ALL]  # nothing is left to confirm
+    assert recorded.executor.trainers[0].killed
+    reasons = [recorded.ends()[name].reason for name in TRIALS]
+    assert reasons == [*["took longer than the limit of 0.05 s"] * 3, "not finite"]
+    assert [recorded.ends()[name].epochs for name in TRIALS] == [1, 1, 1, 0]
+    assert recorded.attempts() == {}
 
 
 def test_the_most_attempts_are_three() -> None:
