@@ -17,6 +17,7 @@ from torch import nn
 from torch.nn import functional
 
 from cifar_exp.components.models import onednn
+from cifar_exp.training.group import pooling
 
 Weights = Mapping[str, torch.Tensor]
 """The state dict of one network."""
@@ -46,6 +47,10 @@ class StackedConv2d(nn.Module):
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
         """Map stacked features, or images that all networks share, to stacked features."""
+        return self.convolve(images, None if self.bias is None else self.bias.flatten())
+
+    def convolve(self, images: torch.Tensor, bias: torch.Tensor | None) -> torch.Tensor:
+        """Map images as `forward`, with a given bias or none."""
         groups = self._groups * self._num_networks
         if images.shape[1] == self._in_channels:
             if self._groups == 1:
@@ -53,8 +58,46 @@ class StackedConv2d(nn.Module):
             else:
                 images = images.repeat(1, self._num_networks, 1, 1)
         weight = self.weight.flatten(0, 1)
-        bias = None if self.bias is None else self.bias.flatten()
         return functional.conv2d(images, weight, bias, *self._geometry, groups)  # type: ignore[arg-type]
+
+
+class StackedPooledConv2d(StackedConv2d):
+    """Convolutions, max-pooling and activation: in training on a GPU with less memory traffic.
+
+    There the bias is added while pooling. Everywhere else the layers are computed as they are.
+
+    Args:
+        layers: The convolution of each network.
+        pool: The pooling.
+        activation: The activation after it.
+        window: What these two compute.
+    """
+
+    def __init__(
+        self,
+        layers: Sequence[nn.Conv2d],
+        pool: nn.Module,
+        activation: nn.Module,
+        window: pooling.Window,
+    ) -> None:
+        super().__init__(layers)
+        self.pool, self.activation = pool, activation
+        self._window = window
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        """Map stacked features, or images that all networks share, to stacked features."""
+        pooled = None
+        if not torch.compiler.is_compiling() and self.training and pooling.is_suitable(images):
+            pooled = self._pooled(images)
+        if pooled is None:
+            pooled = self.activation(self.pool(super().forward(images)))
+        return cast("torch.Tensor", pooled)
+
+    def _pooled(self, images: torch.Tensor) -> torch.Tensor | None:
+        """Return the features computed by one operation after the convolution, if possible."""
+        if self.bias is None:
+            return None
+        return pooling.bias_pool(self.convolve(images, None), self.bias.flatten(), self._window)
 
 
 class StackedLinear(nn.Module):
@@ -211,6 +254,8 @@ def stack(networks: Sequence[nn.Module]) -> nn.Module:
     whole = _without_children(first) if container is None else container()
     for name, child in children.items():
         whole.add_module(name, child)
+    if type(whole) is nn.Sequential:
+        _join_poolings(whole, networks)
     return whole.train(first.training)
 
 
@@ -226,6 +271,19 @@ def weights_of(stacked: nn.Module, index: int, names: Weights) -> dict[str, torc
         name: tensor[index] if tensor.ndim > names[name].ndim else tensor
         for name, tensor in stacked.state_dict().items()
     }
+
+
+def _join_poolings(whole: nn.Sequential, networks: Sequence[nn.Module]) -> None:
+    """Let convolutions compute the pooling and activation that follow; these become identities."""
+    names = list(whole._modules)
+    for name, *following in zip(names, names[1:], names[2:], strict=False):
+        pool, activation = map(whole.get_submodule, following)
+        window = pooling.Window.of(pool, activation)
+        if type(whole.get_submodule(name)) is StackedConv2d and window is not None:
+            layers = [cast("nn.Conv2d", network.get_submodule(name)) for network in networks]
+            whole.add_module(name, StackedPooledConv2d(layers, pool, activation, window))
+            for joined in following:
+                whole.add_module(joined, nn.Identity())
 
 
 def _without_children(module: nn.Module) -> nn.Module:
