@@ -368,7 +368,7 @@ def test_there_are_no_more_workers_than_trainings_side_by_side(
     """Two combinations of three independent trials."""
     asked: list[tuple[int, int]] = []
 
-    def measure(_: object, __: object, workers: int, threads: int) -> None:
+    def measure(_: object, __: object, workers: int, threads: int, ___: int) -> None:
         asked.append((workers, threads))
         raise BadInput("seen")
 

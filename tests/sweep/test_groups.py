@@ -45,6 +45,12 @@ momentum = { type = "sgd", momentum = 0.9, lr = { low = 0.0001, high = 0.001 } }
 loss of the second epoch by some hundredths, for a network alone as well."""
 
 
+@pytest.fixture(autouse=True)
+def _no_checkpoints_of_other_tests() -> None:
+    for path in paths.checkpoints().glob("*"):
+        path.unlink()
+
+
 def search(sampler: str, pruner: str, more: str) -> str:
     head = f'trials = 4\nsampler = "{sampler}"\npruner = "{pruner}"'
     return f"{head}\nbatch_size = [8, 16]\n{more}"

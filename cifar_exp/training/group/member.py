@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import math
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -236,7 +237,7 @@ class Member:
 
     def network(self) -> torch.nn.Module:
         """Return the trained network, on the CPU."""
-        network = self._together.template
+        network = copy.deepcopy(self._together.template)
         network.load_state_dict(dict(self._together.state(self._index).weights))
         return network
 
