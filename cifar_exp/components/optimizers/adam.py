@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, ClassVar
+from typing import ClassVar
 
 from pydantic import Field
 
@@ -15,26 +15,26 @@ from cifar_exp.components.optimizers.base import (
     Epsilon,
     Group,
 )
-from cifar_exp.components.optimizers.stacked import StackedStep, State
+from cifar_exp.components.optimizers.stacked import Numbers, StackedStep, State
 from cifar_exp.system.lazy_import import torch
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
 
 
 def add_moments(step: StackedStep, gradient: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
     """Add a gradient to the running means of gradient and squared gradient, and return both."""
     mean, square = step.state["mean"], step.state["square"]
-    mean.lerp_(gradient, step.column(1 - step.numbers["beta1"]))
-    weight = step.column(1 - step.numbers["beta2"])
-    square.mul_(step["beta2"]).add_(weight * gradient.square())
+    mean.lerp_(gradient, step["new1"])
+    square.mul_(step["beta2"]).add_(step["new2"] * gradient.square())
     return mean, square
 
 
-def bias_corrections(step: StackedStep) -> tuple[torch.Tensor, torch.Tensor]:
-    """Return 1 - beta1^t and 1 - beta2^t of each network at step t."""
-    numbers = step.numbers
-    return 1 - numbers["beta1"] ** step.count, 1 - numbers["beta2"] ** step.count
+def adam_coefficients(numbers: Numbers, count: torch.Tensor) -> dict[str, torch.Tensor]:
+    """Return what `add_moments` and `adam_update` need, with bias corrections 1 - beta^t."""
+    return {
+        "new1": 1 - numbers["beta1"],
+        "new2": 1 - numbers["beta2"],
+        "rate": numbers["lr"] / (1 - numbers["beta1"] ** count),
+        "root2": (1 - numbers["beta2"] ** count).sqrt(),
+    }
 
 
 def adam_update(
@@ -55,9 +55,8 @@ def adam_update(
     if largest is not None:
         torch.maximum(largest, square, out=largest)
         square = largest
-    correction1, correction2 = bias_corrections(step)
-    root = square.sqrt().div_(step.column(correction2.sqrt())).add_(eps)
-    step.subtract(mean / root, step.numbers["lr"] / correction1)
+    root = square.sqrt().div_(step["root2"]).add_(eps)
+    step.subtract(mean / root, step["rate"])
 
 
 class _Adam(DecayingOptimizer):
@@ -72,10 +71,14 @@ class _Adam(DecayingOptimizer):
         default=False, description="divide by the maximum of all mean squares so far"
     )
 
-    def initial_state(self, weight: torch.Tensor, numbers: Mapping[str, torch.Tensor]) -> State:
+    def initial_state(self, weight: torch.Tensor, numbers: Numbers) -> State:
         """Return the state of a stacked weight, with the maximum for amsgrad."""
         largest = {"largest": torch.zeros_like(weight)} if self.amsgrad else {}
         return {**super().initial_state(weight, numbers), **largest}
+
+    def coefficients(self, numbers: Numbers, count: torch.Tensor) -> Numbers:
+        """Return the rates of means and weights at a step."""
+        return {**super().coefficients(numbers, count), **adam_coefficients(numbers, count)}
 
     def update(self, step: StackedStep) -> None:
         """Update a stacked weight and its state in place."""
@@ -153,7 +156,7 @@ class NAdam(DecayingOptimizer):
             decoupled_weight_decay=self.decoupled_weight_decay,
         )
 
-    def initial_state(self, weight: torch.Tensor, numbers: Mapping[str, torch.Tensor]) -> State:
+    def initial_state(self, weight: torch.Tensor, numbers: Numbers) -> State:
         """Return the state of a stacked weight, with the product of all momenta so far."""
         product = {"product": torch.ones_like(numbers["lr"])}
         return {**super().initial_state(weight, numbers), **product}
@@ -161,19 +164,26 @@ class NAdam(DecayingOptimizer):
     def update(self, step: StackedStep) -> None:
         """Update a stacked weight and its state in place."""
         gradient = self.decayed_gradient(step)
-        momentum, following = (self._momentum(step, step.count + ahead) for ahead in (0, 1))
+        numbers = step.numbers
+        lr, momentum, following = (numbers[name] for name in ("lr", "momentum", "following"))
         product = step.state["product"].mul_(momentum)
         mean, square = add_moments(step, gradient)
-        _, correction2 = bias_corrections(step)
-        root = square.div(step.column(correction2)).sqrt_().add_(step["eps"])
-        lr = step.numbers["lr"]
-        step.subtract(gradient / root, lr * (1 - momentum) / (1 - product))
-        step.subtract(mean / root, lr * following / (1 - product * following))
+        root = square.sqrt().div_(step["root2"]).add_(step["eps"])
+        step.subtract(gradient / root, step.column(lr * (1 - momentum) / (1 - product)))
+        step.subtract(mean / root, step.column(lr * following / (1 - product * following)))
 
-    def _momentum(self, step: StackedStep, count: torch.Tensor) -> torch.Tensor:
-        """Return the momentum of each network at a step."""
-        numbers = step.numbers
-        return numbers["beta1"] * (1 - 0.5 * 0.96 ** (count * numbers["momentum_decay"]))
+    def coefficients(self, numbers: Numbers, count: torch.Tensor) -> Numbers:
+        """Return the rates of means, and the momentum of this step and of the following one."""
+        momentum, following = (
+            numbers["beta1"] * (1 - 0.5 * 0.96 ** ((count + ahead) * numbers["momentum_decay"]))
+            for ahead in (0, 1)
+        )
+        return {
+            **super().coefficients(numbers, count),
+            **adam_coefficients(numbers, count),
+            "momentum": momentum,
+            "following": following,
+        }
 
 
 class RAdam(DecayingOptimizer):
@@ -208,17 +218,22 @@ class RAdam(DecayingOptimizer):
         """Update a stacked weight and its state in place."""
         gradient = self.decayed_gradient(step)
         mean, square = add_moments(step, gradient)
-        correction1, correction2 = bias_corrections(step)
-        beta2 = step.numbers["beta2"]
+        root = square.sqrt() + step["eps"]
+        root = torch.where(step["rectified"] > 0, root, torch.ones_like(root))
+        step.subtract(mean / root, step["rectified_rate"])
+
+    def coefficients(self, numbers: Numbers, count: torch.Tensor) -> Numbers:
+        """Return the rates of means, whether the variance is known enough, and the step size."""
+        adam = adam_coefficients(numbers, count)
+        beta2, correction2 = numbers["beta2"], adam["root2"].square()
         longest = 2 / (1 - beta2) - 1
-        length = longest - 2 * step.count * beta2**step.count / correction2
+        length = longest - 2 * count * beta2**count / correction2
         rectified = length > 5
         ratio = (length - 4) * (length - 2) * longest / ((longest - 4) * (longest - 2) * length)
-        factor = ratio.clamp(min=0).sqrt() * correction2.sqrt()
+        factor = ratio.clamp(min=0).sqrt() * adam["root2"]
         factor = torch.where(rectified, factor, torch.ones_like(factor))
-        root = square.sqrt() + step["eps"]
-        root = torch.where(step.column(rectified) > 0, root, torch.ones_like(root))
-        step.subtract(mean / root, step.numbers["lr"] * factor / correction1)
+        rates = {"rectified": rectified.double(), "rectified_rate": factor * adam["rate"]}
+        return {**super().coefficients(numbers, count), **adam, **rates}
 
 
 class Adamax(DecayingOptimizer):
@@ -242,8 +257,11 @@ class Adamax(DecayingOptimizer):
         """Update a stacked weight and its state in place."""
         gradient = self.decayed_gradient(step)
         mean, largest = step.state["mean"], step.state["largest"]
-        mean.lerp_(gradient, step.column(1 - step.numbers["beta1"]))
+        mean.lerp_(gradient, step["new1"])
         largest.mul_(step["beta2"])
         torch.maximum(largest, gradient.abs() + step["eps"], out=largest)
-        correction1, _ = bias_corrections(step)
-        step.subtract(mean / largest, step.numbers["lr"] / correction1)
+        step.subtract(mean / largest, step["rate"])
+
+    def coefficients(self, numbers: Numbers, count: torch.Tensor) -> Numbers:
+        """Return the rates of means and weights at a step."""
+        return {**super().coefficients(numbers, count), **adam_coefficients(numbers, count)}

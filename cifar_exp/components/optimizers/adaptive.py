@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, ClassVar
+from typing import ClassVar
 
 from pydantic import Field
 
@@ -14,11 +14,8 @@ from cifar_exp.components.optimizers.base import (
     Group,
     Momentum,
 )
-from cifar_exp.components.optimizers.stacked import StackedStep, State
+from cifar_exp.components.optimizers.stacked import Numbers, StackedStep, State
 from cifar_exp.system.lazy_import import torch
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
 
 
 def add_to_mean(mean: torch.Tensor, value: torch.Tensor, decay: torch.Tensor) -> None:
@@ -63,7 +60,7 @@ class RMSprop(DecayingOptimizer):
         direction = gradient / (variance.sqrt() + step["eps"])
         if self.momentum > 0:
             direction = state["momentum"].mul_(step["momentum"]).add_(direction)
-        step.subtract(direction, step.numbers["lr"])
+        step.subtract(direction, step["lr"])
 
 
 class Adagrad(DecayingOptimizer):
@@ -92,7 +89,7 @@ class Adagrad(DecayingOptimizer):
             eps=self.eps,
         )
 
-    def initial_state(self, weight: torch.Tensor, numbers: Mapping[str, torch.Tensor]) -> State:
+    def initial_state(self, weight: torch.Tensor, numbers: Numbers) -> State:
         """Return the sum of squared gradients of a stacked weight before the first step."""
         initial = numbers["initial_accumulator_value"].to(weight.dtype)
         return {"sum": torch.zeros_like(weight) + initial.view(-1, *[1] * (weight.ndim - 1))}
@@ -101,8 +98,11 @@ class Adagrad(DecayingOptimizer):
         """Update a stacked weight and its state in place."""
         gradient = self.decayed_gradient(step)
         total = step.state["sum"].add_(gradient.square())
-        lr = step.numbers["lr"] / (1 + (step.count - 1) * step.numbers["lr_decay"])
-        step.subtract(gradient / (total.sqrt() + step["eps"]), lr)
+        step.subtract(gradient / (total.sqrt() + step["eps"]), step["rate"])
+
+    def coefficients(self, numbers: Numbers, count: torch.Tensor) -> Numbers:
+        """Return the step size."""
+        return {"rate": numbers["lr"] / (1 + (count - 1) * numbers["lr_decay"])}
 
 
 class Adadelta(DecayingOptimizer):
@@ -127,7 +127,7 @@ class Adadelta(DecayingOptimizer):
         add_to_mean(square, gradient.square(), step["rho"])
         direction = (step_square + step["eps"]).sqrt() / (square + step["eps"]).sqrt() * gradient
         add_to_mean(step_square, direction.square(), step["rho"])
-        step.subtract(direction, step.numbers["lr"])
+        step.subtract(direction, step["lr"])
 
 
 class Adafactor(DecayingOptimizer):
@@ -163,7 +163,7 @@ class Adafactor(DecayingOptimizer):
         """Weight decay is decoupled."""
         return True
 
-    def initial_state(self, weight: torch.Tensor, numbers: Mapping[str, torch.Tensor]) -> State:  # noqa: ARG002
+    def initial_state(self, weight: torch.Tensor, numbers: Numbers) -> State:  # noqa: ARG002
         """Return the mean squares of a stacked weight: of rows and columns, or of each element."""
         if weight.ndim <= 2:
             return {"square": torch.zeros_like(weight)}
@@ -174,22 +174,27 @@ class Adafactor(DecayingOptimizer):
         """Update a stacked weight and its state in place; steps scale with the undecayed weight."""
         numbers = step.numbers
         size = torch.maximum(_root_mean_square(step.weight), numbers["eps2"])
-        rate = size * torch.minimum(numbers["lr"], step.count.rsqrt())
         gradient = self.decayed_gradient(step)
-        square = self._mean_square(step, gradient.square(), step.count ** numbers["beta2_decay"])
+        square = self._mean_square(step, gradient.square())
         direction = gradient * square.clamp(min=step["eps1"].square()).rsqrt()
         clipping = (_root_mean_square(direction) / numbers["d"]).clamp(min=1)
-        step.subtract(direction, rate / clipping)
+        step.subtract(direction, step.column(size * numbers["rate"] / clipping))
 
-    def _mean_square(
-        self, step: StackedStep, square: torch.Tensor, weight: torch.Tensor
-    ) -> torch.Tensor:
+    def coefficients(self, numbers: Numbers, count: torch.Tensor) -> Numbers:
+        """Return the relative step size, and the share of a gradient in the mean squares."""
+        rates = {
+            "rate": torch.minimum(numbers["lr"], count.rsqrt()),
+            "share": count ** numbers["beta2_decay"],
+        }
+        return {**super().coefficients(numbers, count), **rates}
+
+    def _mean_square(self, step: StackedStep, square: torch.Tensor) -> torch.Tensor:
         """Return the mean of squared gradients so far, factored into rows and columns."""
-        state, weight = step.state, step.column(weight)
+        state, share = step.state, step["share"]
         if "square" in state:
-            return state["square"].lerp_(square, weight)
-        rows = state["rows"].lerp_(square.mean(-1, keepdim=True), weight)
-        columns = state["columns"].lerp_(square.mean(-2, keepdim=True), weight)
+            return state["square"].lerp_(square, share)
+        rows = state["rows"].lerp_(square.mean(-1, keepdim=True), share)
+        columns = state["columns"].lerp_(square.mean(-2, keepdim=True), share)
         return rows @ columns / rows.mean(-2, keepdim=True).clamp(min=step["eps1"])
 
 

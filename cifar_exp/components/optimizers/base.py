@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Mapping
 from typing import Annotated, Any, ClassVar
 
 from pydantic import Field
 
-from cifar_exp.components.optimizers.stacked import StackedStep, State
+from cifar_exp.components.optimizers.stacked import Numbers, StackedStep, State
 from cifar_exp.components.settings import Settings
 from cifar_exp.components.table import Component
 from cifar_exp.system.lazy_import import torch
@@ -55,14 +54,24 @@ class Optimizer(Settings, Component):
     slots: ClassVar[tuple[str, ...]] = ()
     """Names of the state tensors that have the shape of the weight and are zero at first."""
 
-    def initial_state(self, weight: torch.Tensor, numbers: Mapping[str, torch.Tensor]) -> State:  # noqa: ARG002
+    def initial_state(self, weight: torch.Tensor, numbers: Numbers) -> State:  # noqa: ARG002
         """Return the state of a stacked weight before the first step.
 
         Args:
             weight: networks x shape of the parameter.
-            numbers: The settings that are numbers, and `lr`: one float64 number per network.
+            numbers: The settings that are numbers, and `lr`.
         """
         return {name: torch.zeros_like(weight) for name in self.slots}
+
+    def coefficients(self, numbers: Numbers, count: torch.Tensor) -> Numbers:  # noqa: ARG002
+        """Return what a step needs besides the settings, computed once for all parameters.
+
+        Args:
+            numbers: The settings that are numbers, and `lr`.
+            count: Which step this is, counted from 1: a float64 tensor without dimensions, so that
+                a captured CUDA graph can be replayed with another number.
+        """
+        return {}
 
     def update(self, step: StackedStep) -> None:
         """Update one parameter of several networks and its state in place.
@@ -96,11 +105,17 @@ class DecayingOptimizer(Optimizer):
         ]
         return [group for group in groups if group["params"]]
 
+    def coefficients(self, numbers: Numbers, count: torch.Tensor) -> Numbers:  # noqa: ARG002
+        """Return the factor by which decoupled weight decay shrinks the weights."""
+        if self.weight_decay > 0 and self.decoupled:
+            return {"shrink": 1 - numbers["lr"] * numbers["weight_decay"]}
+        return {}
+
     def decayed_gradient(self, step: StackedStep) -> torch.Tensor:
         """Apply weight decay, to the weight if it is decoupled, else to the returned gradient."""
         if self.weight_decay == 0 or (step.ndim <= 1 and not self.decay_bias):
             return step.gradient
         if self.decoupled:
-            step.weight.mul_(step.column(1 - step.numbers["lr"] * step.numbers["weight_decay"]))
+            step.weight.mul_(step["shrink"])
             return step.gradient
         return step.gradient + step["weight_decay"] * step.weight

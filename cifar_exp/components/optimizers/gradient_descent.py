@@ -7,11 +7,10 @@ from typing import TYPE_CHECKING, ClassVar
 from pydantic import Field, model_validator
 
 from cifar_exp.components.optimizers.base import DecayingOptimizer, Group, Momentum, Optimizer
-from cifar_exp.components.optimizers.stacked import StackedStep, State
+from cifar_exp.components.optimizers.stacked import Numbers, StackedStep, State
 from cifar_exp.system.lazy_import import torch
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
     from typing import Self
 
 
@@ -47,19 +46,24 @@ class SGD(DecayingOptimizer):
             fused=True,
         )
 
-    def initial_state(self, weight: torch.Tensor, numbers: Mapping[str, torch.Tensor]) -> State:
+    def initial_state(self, weight: torch.Tensor, numbers: Numbers) -> State:
         """Return the state of a stacked weight; there is none without momentum."""
         return super().initial_state(weight, numbers) if self.momentum > 0 else {}
 
+    def coefficients(self, numbers: Numbers, count: torch.Tensor) -> Numbers:
+        """Return the share of the gradient in the momentum; the first one enters undampened."""
+        if self.momentum == 0:
+            return {}
+        return {"share": 1 - numbers["dampening"] * (count > 1)}
+
     def update(self, step: StackedStep) -> None:
-        """Update a stacked weight; the first gradient enters the momentum undampened."""
+        """Update a stacked weight and its state in place."""
         gradient = self.decayed_gradient(step)
         if self.momentum > 0:
             momentum = step.state["momentum"]
-            share = 1 - step.numbers["dampening"] * (step.count > 1)
-            momentum.mul_(step["momentum"]).add_(step.column(share) * gradient)
+            momentum.mul_(step["momentum"]).add_(step["share"] * gradient)
             gradient = gradient + step["momentum"] * momentum if self.nesterov else momentum
-        step.subtract(gradient, step.numbers["lr"])
+        step.subtract(gradient, step["lr"])
 
 
 class ASGD(DecayingOptimizer):
@@ -82,14 +86,17 @@ class ASGD(DecayingOptimizer):
     def _make(self, groups: list[Group], lr: float) -> torch.optim.Optimizer:
         return torch.optim.ASGD(groups, lr=lr, lambd=self.lambd, alpha=self.alpha, t0=self.t0)
 
+    def coefficients(self, numbers: Numbers, count: torch.Tensor) -> Numbers:
+        """Return the present step size, and the factor by which it shrinks the weights."""
+        decay = numbers["lambd"] * numbers["lr"]
+        rate = numbers["lr"] / (1 + decay * (count - 1)) ** numbers["alpha"]
+        return {"rate": rate, "lambd_shrink": 1 - numbers["lambd"] * rate}
+
     def update(self, step: StackedStep) -> None:
         """Update a stacked weight; the average is not computed, as no result uses it."""
         gradient = self.decayed_gradient(step)
-        numbers = step.numbers
-        decay = numbers["lambd"] * numbers["lr"]
-        lr = numbers["lr"] / (1 + decay * (step.count - 1)) ** numbers["alpha"]
-        step.weight.mul_(step.column(1 - numbers["lambd"] * lr))
-        step.subtract(gradient, lr)
+        step.weight.mul_(step["lambd_shrink"])
+        step.subtract(gradient, step["rate"])
 
 
 class Rprop(Optimizer):
@@ -118,7 +125,7 @@ class Rprop(Optimizer):
             step_sizes=(self.step_min, self.step_max),
         )
 
-    def initial_state(self, weight: torch.Tensor, numbers: Mapping[str, torch.Tensor]) -> State:
+    def initial_state(self, weight: torch.Tensor, numbers: Numbers) -> State:
         """Return the previous gradient, zero, and the step size of each element, lr."""
         lr = numbers["lr"].to(weight.dtype).view(-1, *[1] * (weight.ndim - 1))
         return {"previous": torch.zeros_like(weight), "size": torch.zeros_like(weight) + lr}

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, ClassVar
+from typing import ClassVar
 
 from pydantic import Field
 
-from cifar_exp.components.optimizers.adam import adam_update
+from cifar_exp.components.optimizers.adam import adam_coefficients, adam_update
 from cifar_exp.components.optimizers.base import (
     Beta1,
     Beta2,
@@ -16,11 +16,8 @@ from cifar_exp.components.optimizers.base import (
     Group,
     Momentum,
 )
-from cifar_exp.components.optimizers.stacked import StackedStep, State
+from cifar_exp.components.optimizers.stacked import Numbers, StackedStep, State
 from cifar_exp.system.lazy_import import torch
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
 
 ADAMW_EPS = 1e-8
 MIN_NORM = 1e-7
@@ -62,7 +59,7 @@ class Muon(DecayingOptimizer):
         """Weight decay is decoupled."""
         return True
 
-    def initial_state(self, weight: torch.Tensor, numbers: Mapping[str, torch.Tensor]) -> State:  # noqa: ARG002
+    def initial_state(self, weight: torch.Tensor, numbers: Numbers) -> State:  # noqa: ARG002
         """Return the state of a stacked weight: Muon's for matrices, AdamW's for the rest."""
         slots = ("momentum",) if _is_matrix(weight) else ("mean", "square")
         return {name: torch.zeros_like(weight) for name in slots}
@@ -73,12 +70,17 @@ class Muon(DecayingOptimizer):
         if not _is_matrix(step.weight):
             adam_update(step, gradient, ADAMW_EPS)
             return
-        momentum = step.state["momentum"].lerp_(gradient, step.column(1 - step.numbers["momentum"]))
+        momentum = step.state["momentum"].lerp_(gradient, step["new"])
         direction = gradient.lerp(momentum, step["momentum"]) if self.nesterov else momentum
         matrices = direction.flatten(2)
         scale = 0.2 * math.sqrt(max(matrices.shape[1:]))  # to the size of AdamW's steps
         orthogonal = orthogonalize(matrices, self.ns_steps).view(direction.shape)
-        step.subtract(orthogonal, scale * step.numbers["lr"])
+        step.subtract(orthogonal, scale * step["lr"])
+
+    def coefficients(self, numbers: Numbers, count: torch.Tensor) -> Numbers:
+        """Return the rates of means and weights at a step, of Muon and of AdamW."""
+        muon = {"new": 1 - numbers["momentum"]}
+        return {**super().coefficients(numbers, count), **adam_coefficients(numbers, count), **muon}
 
 
 def orthogonalize(matrices: torch.Tensor, num_iterations: int) -> torch.Tensor:

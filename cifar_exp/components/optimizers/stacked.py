@@ -12,10 +12,16 @@ if TYPE_CHECKING:
 State = dict[str, "torch.Tensor"]
 """The state of an optimizer for one stacked parameter; the first dimension is the network."""
 
+Numbers = Mapping[str, "torch.Tensor"]
+"""Numbers by name, one float64 per network: the settings that are numbers, and `lr`."""
+
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class StackedStep:
-    """One parameter of several networks, and the numbers of one optimizer step."""
+    """One parameter of several networks, and the numbers of one optimizer step.
+
+    `step[name]` is a number of each network, in a shape and dtype that broadcasts over the weight.
+    """
 
     weight: torch.Tensor
     """networks x shape of the parameter; updated in place."""
@@ -23,13 +29,10 @@ class StackedStep:
     """In the shape of the weight."""
     state: State
     """Updated in place."""
-    numbers: Mapping[str, torch.Tensor]
-    """The settings that are numbers, and `lr`: one float64 number per network."""
-    count: torch.Tensor
-    """Which step this is, counted from 1: a float64 tensor without dimensions.
-
-    A tensor, so that a captured CUDA graph can be replayed with another number.
-    """
+    numbers: Numbers
+    """The settings, `lr` and the coefficients of this step."""
+    rounded: Numbers
+    """The same as float32."""
 
     @property
     def ndim(self) -> int:
@@ -37,13 +40,13 @@ class StackedStep:
         return self.weight.ndim - 1
 
     def __getitem__(self, name: str) -> torch.Tensor:
-        """Return the numbers of a setting, in a shape that broadcasts over the weight."""
-        return self.column(self.numbers[name])
+        """Return a number of each network, in a shape that broadcasts over the weight."""
+        return self.rounded[name].view(-1, *[1] * self.ndim)
 
     def column(self, numbers: torch.Tensor) -> torch.Tensor:
         """Return one number per network, in a shape and dtype that broadcasts over the weight."""
         return numbers.to(self.weight.dtype).view(-1, *[1] * self.ndim)
 
     def subtract(self, direction: torch.Tensor, rate: torch.Tensor) -> None:
-        """Subtract `direction`, times one number per network, from the weight."""
-        self.weight.addcmul_(direction, self.column(rate), value=-1)
+        """Subtract `direction` times `rate`, which broadcasts, from the weight."""
+        self.weight.addcmul_(direction, rate, value=-1)

@@ -33,18 +33,24 @@ class _Part:
     states: Mapping[str, State]
     """By the name of the parameter."""
 
-    def update(
-        self, name: str, weight: torch.Tensor, gradient: torch.Tensor, count: torch.Tensor
+    def step(
+        self,
+        parameters: Mapping[str, torch.Tensor],
+        gradients: Mapping[str, torch.Tensor],
+        count: torch.Tensor,
     ) -> None:
-        """Update a parameter of these networks."""
-        step = StackedStep(
-            weight=weight[self.rows],
-            gradient=gradient[self.rows],
-            state=self.states[name],
-            numbers=self.numbers,
-            count=count,
-        )
-        self.optimizer.update(step)
+        """Update all parameters of these networks."""
+        numbers = {**self.numbers, **self.optimizer.coefficients(self.numbers, count)}
+        rounded = dict(zip(numbers, torch.stack([*numbers.values()]).float(), strict=True))
+        for name, gradient in gradients.items():
+            step = StackedStep(
+                weight=parameters[name][self.rows],
+                gradient=gradient[self.rows],
+                state=self.states[name],
+                numbers=numbers,
+                rounded=rounded,
+            )
+            self.optimizer.update(step)
 
 
 class StackedOptimizer:
@@ -68,9 +74,8 @@ class StackedOptimizer:
     def step(self, gradients: Mapping[str, torch.Tensor]) -> None:
         """Update all parameters in place, from their gradients by name."""
         self.count.add_(1)
-        for name, gradient in gradients.items():
-            for part in self._parts:
-                part.update(name, self._parameters[name], gradient, self.count)
+        for part in self._parts:
+            part.step(self._parameters, gradients, self.count)
 
     def tensors(self) -> list[torch.Tensor]:
         """Return all tensors that a step changes, besides the parameters."""
