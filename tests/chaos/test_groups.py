@@ -133,7 +133,7 @@ STEPS: list[dict[str, Any]] = [
     {"point": "after_checkpoint", "training": f"{COMBINATIONS[0]} #1", "epoch": 1},
     {"point": "before_outcome", "training": f"{COMBINATIONS[5]} #1"},
     {"point": "before_tell", "training": f"{COMBINATIONS[5]} #1"},
-    {"point": "before_end", "training": f"{COMBINATIONS[4]} seed 1"},
+    {"point": "before_end", "training": f"{COMBINATIONS[5]} seed 1"},
 ]
 
 

@@ -26,7 +26,7 @@ from tests.components.optimizers.test_optimizers import OTHER_SETTINGS
 
 STEPS, BATCH_SIZE = 50, 4
 # Small, as adaptive steps amplify rounding: a gradient of almost zero has a sign at random.
-LR = {"sgd": 0.02, "asgd": 0.02, "adadelta": 0.05, "adagrad": 1e-4, "rprop": 1e-5}
+LR = {"sgd": 0.01, "asgd": 0.01, "adadelta": 0.01, "rmsprop": 1e-5, "rprop": 1e-5}
 # Muon orthogonalizes in bfloat16: another order of summation changes the last of eight bits.
 BOUNDS = {"muon": 1e-3}
 
@@ -40,7 +40,7 @@ SMALL = [name for name in MODELS if name != "resnet18"]
 def config(loss: str, optimizer: str, **changes: Any) -> TrialConfig:
     settings: dict[str, Any] = {
         "model": "lenet",
-        "lr": LR.get(optimizer, 1e-4),
+        "lr": LR.get(optimizer, 2e-5),
         "batch_size": BATCH_SIZE,
         "epochs": 2,
         "seed": 0,
@@ -107,9 +107,9 @@ def test_every_network_trains_as_it_does_alone(model: str, digits: Dataset) -> N
 
 
 @pytest.mark.chaos
-@pytest.mark.parametrize("model", SMALL)
-def test_every_loss_optimizer_and_network(model: str, digits: Dataset) -> None:
-    check([config(loss, optimizer, model=model) for loss, optimizer in ALL_PAIRS], digits)
+def test_every_loss_with_every_optimizer_in_seed_cnn_relu(digits: Dataset) -> None:
+    """The network of the published comparisons; lenet is above."""
+    check([config(*pair, model="seed_cnn_relu") for pair in ALL_PAIRS], digits)
 
 
 def test_batch_normalisation_trains_as_it_does_alone(digits: Dataset) -> None:
