@@ -34,9 +34,6 @@ ALL_PAIRS = list(itertools.product(LOSSES, OPTIMIZERS))
 EACH_ONCE = [(loss, name) for name, loss in zip(OPTIMIZERS, itertools.cycle(LOSSES))]
 
 
-SMALL = [name for name in MODELS if name != "resnet18"]
-
-
 def config(loss: str, optimizer: str, **changes: Any) -> TrialConfig:
     settings: dict[str, Any] = {
         "model": "lenet",
@@ -101,7 +98,15 @@ def test_every_loss_with_every_optimizer_is_that_of_a_network_alone(digits: Data
     check([config(loss, optimizer) for loss, optimizer in ALL_PAIRS], digits)
 
 
-@pytest.mark.parametrize("model", [name for name in SMALL if name != "lenet"])
+LONG = {"cifar10_3c3d"}
+NETWORKS = [
+    pytest.param(name, marks=pytest.mark.chaos if name in LONG else ())
+    for name in MODELS
+    if name not in {"lenet", "resnet18"}  # they have tests of their own
+]
+
+
+@pytest.mark.parametrize("model", NETWORKS)
 def test_every_network_trains_as_it_does_alone(model: str, digits: Dataset) -> None:
     check([config(loss, optimizer, model=model) for loss, optimizer in EACH_ONCE], digits)
 
