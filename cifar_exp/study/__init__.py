@@ -2,7 +2,7 @@
 
 from cifar_exp.study.storage import StudyError, connect, default_url
 from cifar_exp.study.stored import StoredStudy, StudyState, read_states
-from cifar_exp.study.tuning import TrialResult, Tuning, block_size, study_name
+from cifar_exp.study.tuning import TrialResult, Tuning, block_size, study_name, trials_per_block
 
 __all__ = [
     "StoredStudy",
@@ -15,4 +15,5 @@ __all__ = [
     "default_url",
     "read_states",
     "study_name",
+    "trials_per_block",
 ]

@@ -151,6 +151,11 @@ def block_size(experiment: Experiment) -> float:
     return math.inf if independent else search.at_once
 
 
+def trials_per_block(experiment: Experiment) -> int:
+    """Return how many trials of a combination can be trained at the same time."""
+    return int(min(experiment.search.trials, block_size(experiment)))
+
+
 def distributions(experiment: Experiment, combination: Combination) -> dict[str, BaseDistribution]:
     """Return the search space of a combination as Optuna distributions."""
     space = experiment.space(combination)

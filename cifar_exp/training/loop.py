@@ -34,6 +34,10 @@ _warm: set[str] = set()
 """The networks that are warmed up in this process."""
 
 
+LOSS_NOT_FINITE = "the training loss is not finite"
+OUTPUT_NOT_FINITE = "an output of the network is not finite"
+
+
 class Diverged(Exception):  # noqa: N818 - an outcome of training, not a fault
     """The training loss or an output of the network is not finite."""
 
@@ -168,7 +172,7 @@ def evaluate(
     with float32_products(precision):
         logits = _outputs(model, split.images, precision)
     if not logits.isfinite().all():
-        raise Diverged("an output of the network is not finite")
+        raise Diverged(OUTPUT_NOT_FINITE)
     evaluation = examine(logits, split.labels.cpu(), loss)
     if not all(map(math.isfinite, evaluation.scores.named("").values())):
         raise Diverged("a score of the network is not finite")
@@ -223,4 +227,4 @@ def autocast(precision: Precision) -> torch.autocast:
 
 def _check_finite(total_loss: torch.Tensor) -> None:
     if not total_loss.isfinite():
-        raise Diverged("the training loss is not finite")
+        raise Diverged(LOSS_NOT_FINITE)

@@ -10,8 +10,9 @@ from statistics import fmean
 
 from cifar_exp.components.datasets import Dataset
 from cifar_exp.experiment import Experiment
-from cifar_exp.study import block_size
+from cifar_exp.study import trials_per_block
 from cifar_exp.sweep.plan.speed import MAX_STEPS, low_config
+from cifar_exp.sweep.schedule.scheduler import num_side_by_side
 from cifar_exp.training import loop
 from cifar_exp.training.group.program import Program, in_order
 from cifar_exp.training.hardware import prepare_process
@@ -53,11 +54,10 @@ def measure_groups(
 ) -> Groups:
     """Estimate the time of a sweep from a few steps of groups as large as its own."""
     prepare_process(threads)
-    search, combinations = experiment.search, len(experiment.combinations())
-    block = int(min(search.trials, block_size(experiment)))
+    search = experiment.search
     num_sizes = len(search.batch_size)
-    trials = round_of(combinations * block, num_sizes, width)
-    confirmations = round_of(combinations, num_sizes, width)
+    trials = round_of(num_side_by_side(experiment), num_sizes, width)
+    confirmations = round_of(len(experiment.combinations()), num_sizes, width)
     speeds = {
         together: {
             size: measure_group(experiment, data, size, together) for size in search.batch_size
@@ -66,7 +66,7 @@ def measure_groups(
     }
     trial_round = _round_seconds(experiment, data, trials, speeds[trials.together])
     seed_round = _round_seconds(experiment, data, confirmations, speeds[confirmations.together])
-    num_rounds = math.ceil(search.trials / block)
+    num_rounds = math.ceil(search.trials / trials_per_block(experiment))
     total = num_rounds * trial_round + experiment.confirm.seeds * seed_round
     return Groups(
         seconds=total / workers,

@@ -10,7 +10,7 @@ from statistics import fmean
 
 from cifar_exp.components.datasets import Dataset
 from cifar_exp.experiment import Combination, Experiment
-from cifar_exp.study import block_size
+from cifar_exp.study import trials_per_block
 from cifar_exp.sweep.disk_space import need
 from cifar_exp.sweep.plan.groups import measure_groups
 from cifar_exp.sweep.plan.makespan import Block, makespan
@@ -90,7 +90,7 @@ def _num_runs(experiment: Experiment) -> int:
 def _chain(experiment: Experiment, trial: float, confirmation: float) -> list[Block]:
     """Return the blocks of a combination, from the seconds of its trials and confirmations."""
     trials = experiment.search.trials
-    size = int(min(trials, block_size(experiment)))
+    size = trials_per_block(experiment)
     rest = [Block(trials % size, trial)] if trials % size else []
     return [
         Block(size, trial, trials // size),

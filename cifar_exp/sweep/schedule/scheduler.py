@@ -12,15 +12,14 @@ from collections import defaultdict
 from collections.abc import Hashable, Sequence, Set
 
 from cifar_exp.experiment import Experiment
-from cifar_exp.study import block_size
+from cifar_exp.study import trials_per_block
 from cifar_exp.sweep.schedule.task import Key, Task
 from cifar_exp.sweep.schedule.work import Work
 
 
 def num_side_by_side(experiment: Experiment) -> int:
     """Return how many trials of an experiment can be trained at the same time."""
-    trials = experiment.search.trials
-    return len(experiment.combinations()) * int(min(trials, block_size(experiment)))
+    return len(experiment.combinations()) * trials_per_block(experiment)
 
 
 def max_workers(experiment: Experiment) -> int:

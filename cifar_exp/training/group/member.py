@@ -19,10 +19,14 @@ from cifar_exp.training import loop
 from cifar_exp.training.checkpoint import Checkpoint
 from cifar_exp.training.group.program import NetworkState, Program, check_state, in_order
 from cifar_exp.training.guard import is_out_of_memory
-from cifar_exp.training.loop import Diverged, EpochMetrics
+from cifar_exp.training.loop import (
+    LOSS_NOT_FINITE,
+    OUTPUT_NOT_FINITE,
+    Diverged,
+    EpochMetrics,
+)
 from cifar_exp.training.messages import TooWide
 
-NOT_FINITE = "an output of the network is not finite"
 Measured = TypeVar("Measured")
 Measure = Callable[[torch.Tensor, torch.Tensor, Sequence[Loss]], list[Measured]]
 
@@ -97,7 +101,7 @@ class Together:
                 self._tested |= self._evaluate(members, loop.on_device(self._test), evaluations_of)
         evaluation = self._tested.pop(member)
         if not _is_finite(evaluation.scores):
-            raise Diverged(NOT_FINITE)
+            raise Diverged(OUTPUT_NOT_FINITE)
         return evaluation
 
     def state(self, member: int) -> NetworkState:
@@ -135,9 +139,9 @@ class Together:
         num_images = len(members) * len(self._train)
         for member in members:
             if not math.isfinite(losses[member]):
-                self._errors[member] = Diverged("the training loss is not finite")
+                self._errors[member] = Diverged(LOSS_NOT_FINITE)
             elif not _is_finite(scores[member]):
-                self._errors[member] = Diverged(NOT_FINITE)
+                self._errors[member] = Diverged(OUTPUT_NOT_FINITE)
             else:
                 self._metrics[member] = EpochMetrics(
                     epoch=epoch,
