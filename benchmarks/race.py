@@ -13,7 +13,9 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
+from statistics import median
 
+from benchmarks.figure import Figure
 from cifar_exp.system.formatting import first_line
 
 Start = Callable[[], Iterator[float]]
@@ -25,6 +27,30 @@ Speeds = Mapping[str, list[float]]
 
 class ContestantError(RuntimeError):
     """A contestant has failed; the message is that of its error."""
+
+
+def ratio(
+    name: str,
+    speeds: Speeds,
+    one: str,
+    other: str,
+    *,
+    at_least: float,
+    aim: float | None = None,
+    note: str = "",
+) -> Figure:
+    """Divide two medians over the rounds; the detail has both, and the range within rounds."""
+    ratios = [a / b for a, b in zip(speeds[one], speeds[other], strict=True)]
+    upper, lower = median(speeds[one]), median(speeds[other])
+    return Figure(
+        name=name,
+        value=upper / lower,
+        unit="x",
+        at_least=at_least,
+        aim=aim,
+        detail=f"{upper:,.0f} / {lower:,.0f} images/s{note}; "
+        f"rounds {min(ratios):.2f} to {max(ratios):.2f}",
+    )
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

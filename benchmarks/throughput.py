@@ -10,7 +10,7 @@ from benchmarks import contestants
 from benchmarks.figure import Figure, show
 from benchmarks.loaders import LOADERS
 from benchmarks.notes_loop import BATCH_SIZE
-from benchmarks.race import Contestant, Speeds, race
+from benchmarks.race import Contestant, Speeds, race, ratio
 from cifar_exp.components.precision import Precision, resolve
 from cifar_exp.training.hardware import available_cores
 
@@ -40,7 +40,8 @@ def _without_activations(rounds: int) -> Figure:
         "notes": Contestant(start=partial(contestants.notes, "seed_cnn", cores)),
     }
     name = f"trial, seed_cnn, fp32, batch {BATCH_SIZE} / notes' loop"
-    return _ratio(name, race(programs, rounds), "ours", "notes", TRIAL_BOUNDS["fp32"])
+    speeds = race(programs, rounds)
+    return ratio(name, speeds, "ours", "notes", at_least=TRIAL_BOUNDS["fp32"])
 
 
 def _lightnings(precision: Precision) -> dict[str, Contestant]:
@@ -98,22 +99,9 @@ def _figures(precision: Precision, batch_size: int, speeds: Speeds) -> list[Figu
         (f"one thread, {how} / its convolutions alone", thread, kernels, KERNEL_BOUNDS),
     ]
     return [
-        _ratio(name, speeds, one, other, bounds[precision]) for name, one, other, bounds in rows
+        ratio(name, speeds, one, other, at_least=bounds[precision])
+        for name, one, other, bounds in rows
     ]
-
-
-def _ratio(name: str, speeds: Speeds, one: str, other: str, at_least: float) -> Figure:
-    """Divide two medians over the rounds; the detail has both, and the range within rounds."""
-    ratios = [a / b for a, b in zip(speeds[one], speeds[other], strict=True)]
-    upper, lower = median(speeds[one]), median(speeds[other])
-    return Figure(
-        name=name,
-        value=upper / lower,
-        unit="x",
-        at_least=at_least,
-        detail=f"{upper:,.0f} / {lower:,.0f} images/s; "
-        f"rounds {min(ratios):.2f} to {max(ratios):.2f}",
-    )
 
 
 if __name__ == "__main__":

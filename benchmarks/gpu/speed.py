@@ -15,7 +15,7 @@ from benchmarks.gpu.programs import program_of
 from benchmarks.gpu.section import Missing, Row, Section, timed
 from benchmarks.gpu.size import Size
 from benchmarks.gpu.trainings import NETWORK, mixed, plain
-from benchmarks.race import Contestant, ContestantError, Speeds, race
+from benchmarks.race import Contestant, ContestantError, Speeds, race, ratio
 from cifar_exp.experiment import TrialConfig
 
 ONE = "1. one training / Lightning"
@@ -77,9 +77,10 @@ def against_lightning(size: Size) -> list[Row]:
 
 
 def _with_lightning(speeds: Speeds, lightning: str) -> list[Row]:
+    note = f" ({lightning})"
     return [
-        _ratio(ONE, speeds, "one", lightning, 5, 8),
-        _ratio(MANY, speeds, "group", lightning, 30, 60),
+        ratio(ONE, speeds, "one", lightning, at_least=5, aim=8, note=note),
+        ratio(MANY, speeds, "group", lightning, at_least=30, aim=60, note=note),
         _sum(speeds),
     ]
 
@@ -90,21 +91,6 @@ def _without_lightning(speeds: Speeds, reason: str) -> list[Row]:
         Missing(name=name, reason=f"{reason}; ours: {median(speeds[ours]):,.0f} images/s")
         for name, ours in ((ONE, "one"), (MANY, "group"))
     ] + [_sum(speeds)]
-
-
-def _ratio(name: str, speeds: Speeds, one: str, other: str, at_least: float, aim: float) -> Figure:
-    """Divide two medians over the rounds; the detail has both, and the range within rounds."""
-    ratios = [a / b for a, b in zip(speeds[one], speeds[other], strict=True)]
-    upper, lower = median(speeds[one]), median(speeds[other])
-    return Figure(
-        name=name,
-        value=upper / lower,
-        unit="x",
-        at_least=at_least,
-        aim=aim,
-        detail=f"{upper:,.0f} / {lower:,.0f} images/s ({other}); "
-        f"rounds {min(ratios):.2f} to {max(ratios):.2f}",
-    )
 
 
 def _sum(speeds: Speeds) -> Figure:

@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import errno
 import io
-import math
 import os
 import pickle
 from collections.abc import Iterator
@@ -22,12 +21,7 @@ from cifar_exp.training.checkpoint import Checkpoint, CheckpointFile, Pace, key_
 from cifar_exp.training.loop import EpochMetrics
 from tests import tiny
 
-
-@pytest.fixture(autouse=True)
-def _keep_every_epoch(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setattr(checkpoint, "SECONDS_BETWEEN", 0.0)
-    monkeypatch.setattr(checkpoint, "MOST_SHARE", math.inf)
-    monkeypatch.setenv("CIFAR_EXP_CACHE", str(tmp_path))
+pytestmark = pytest.mark.usefixtures("keep_every_epoch")
 
 
 @pytest.fixture

@@ -28,11 +28,7 @@ NAMES = ["a", "b", "c"]
 CPU_MESSAGE = "DefaultCPUAllocator: can't allocate memory: you tried to allocate 9 bytes"
 
 
-@pytest.fixture(autouse=True)
-def _keep_every_epoch(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setattr(checkpoint, "SECONDS_BETWEEN", 0.0)
-    monkeypatch.setattr(checkpoint, "MOST_SHARE", math.inf)
-    monkeypatch.setenv("CIFAR_EXP_CACHE", str(tmp_path / "cache"))
+pytestmark = pytest.mark.usefixtures("keep_every_epoch")
 
 
 @pytest.fixture

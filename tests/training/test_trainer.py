@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
@@ -13,7 +12,7 @@ import torch
 from cifar_exp.components.datasets import Dataset
 from cifar_exp.components.metrics.scores import Evaluation
 from cifar_exp.experiment import TrialConfig
-from cifar_exp.training import checkpoint, loop
+from cifar_exp.training import loop
 from cifar_exp.training.checkpoint import Checkpoint, CheckpointFile, key_of
 from cifar_exp.training.loop import EpochMetrics
 from cifar_exp.training.messages import Group, Outcome, Step, Training
@@ -21,12 +20,7 @@ from cifar_exp.training.network_file import save_network
 from cifar_exp.training.trainer import train, train_group
 from tests import tiny
 
-
-@pytest.fixture(autouse=True)
-def _keep_every_epoch(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setattr(checkpoint, "SECONDS_BETWEEN", 0.0)
-    monkeypatch.setattr(checkpoint, "MOST_SHARE", math.inf)
-    monkeypatch.setenv("CIFAR_EXP_CACHE", str(tmp_path / "cache"))
+pytestmark = pytest.mark.usefixtures("keep_every_epoch")
 
 
 @pytest.fixture

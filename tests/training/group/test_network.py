@@ -11,7 +11,8 @@ from torch import nn
 
 from cifar_exp.components.models.build import build
 from cifar_exp.components.models.networks import MODELS
-from cifar_exp.training.group.network import NotStackable, stack, weights_of
+from cifar_exp.training.group.layers import NotStackable
+from cifar_exp.training.group.network import stack, weights_of
 from cifar_exp.training.group.stackable import is_stackable
 
 NUM_NETWORKS, NUM_IMAGES, NUM_CLASSES = 3, 4, 5

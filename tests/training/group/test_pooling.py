@@ -19,7 +19,7 @@ from torch import nn
 from torch.nn import functional
 
 from cifar_exp.system.lazy_import import LazyModule
-from cifar_exp.training.group import network, pooling
+from cifar_exp.training.group import layers, network, pooling
 from cifar_exp.training.group.network import stack
 from cifar_exp.training.group.pooling import Window
 from tests.training.group.test_network import images_of, networks_of
@@ -213,7 +213,7 @@ def test_the_sizes_of_outputs_are_those_of_torch() -> None:
 def test_other_layers_stay_as_they_are(pool: nn.Module, activation: nn.Module) -> None:
     stacked = stack([nn.Sequential(nn.Conv2d(3, 4, 3), pool, activation)] * 2)
     assert [type(layer) for layer in stacked] == [  # type: ignore[attr-defined]
-        network.StackedConv2d,
+        layers.StackedConv2d,
         type(pool),
         type(activation),
     ]
@@ -237,7 +237,7 @@ def test_on_a_cpu_no_bit_and_no_name_is_different(model: str) -> None:
     networks, images = networks_of(model), images_of()
     joined = stack(networks)
     assert list(joined.state_dict()) == list(networks[0].state_dict())
-    assert sum(isinstance(m, network.StackedPooledConv2d) for m in joined.modules()) >= 2
+    assert sum(isinstance(m, layers.StackedPooledConv2d) for m in joined.modules()) >= 2
     expected = trained(plain_stack(networks), images)
     assert all(map(torch.equal, trained(joined, images), expected))
     assert "cifar_exp.training.group.pooling_kernel" not in sys.modules or torch.cuda.is_available()
