@@ -33,7 +33,7 @@ def measure(trials: int = 6, epochs: int = 20) -> list[Figure]:
     definition = experiment.read(text)
     workers, threads = allotment(len(definition.combinations()))
     asked = time.perf_counter()
-    planned = plan.measure(definition, prepare.prepare(definition), workers, threads).seconds
+    planned = plan.measure(definition, prepare.prepare(definition), workers, threads).least.seconds
     planning = time.perf_counter() - asked
     taken = _run(text)
     return [

@@ -15,7 +15,7 @@ from benchmarks.folder import own_folder
 from cifar_exp.components import datasets
 from cifar_exp.components.datasets import Dataset
 from cifar_exp.sweep import sweep
-from cifar_exp.sweep.events import Event
+from cifar_exp.sweep.events import Event, Look
 
 BOUND = 60.0
 WORKERS = 2
@@ -94,10 +94,10 @@ class FirstEpochs:
     trained: set[str] = field(default_factory=set)
     seen: list[Memory] = field(default_factory=list)
 
-    def __call__(self, event: Event) -> None:
+    def __call__(self, event: Event | Look) -> None:
         """Take note of an epoch; a training that has only begun has loaded little yet."""
-        if event.epoch:
-            self.trained.add(event.combination)
+        if isinstance(event, Event) and event.epoch:
+            self.trained.add(event.study)
         if len(self.trained) == WORKERS and not self.seen:
             self.seen = [resident(w.pid or 0) for w in multiprocessing.active_children()]
 

@@ -105,8 +105,8 @@ def replay(swept: Swept, combination: Combination, pruner: str) -> Replay:
     search = swept.definition.search.model_copy(update={"pruner": pruner})
     definition = swept.definition.model_copy(update={"search": search})
     identity = definition.identity(combination, swept.fingerprint)
-    name = study_name(definition, combination, identity)
-    tuning = Tuning(definition, combination, name)
+    name = study_name(definition.name, combination.name, identity)
+    tuning = Tuning(definition, combination, name, definition.seed)
     ended: list[RunRecord] = []
     epochs = 0
     for number, held in enumerate(swept.trials[combination.name]):

@@ -14,6 +14,11 @@ STATE = "trial_state"
 """The tag with the state of a training; it is written after everything else."""
 
 
+def study_label(combination: str, study: int) -> str:
+    """Return the name of a study of a combination; of the first one, that of the combination."""
+    return combination if study == 1 else f"{combination} study {study}"
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class RunRecord:
     """One run of an experiment; `number` counts trials from 0 and confirmations from 1."""
@@ -28,6 +33,8 @@ class RunRecord:
     parent: str | None = None
     combination: str | None = None
     combination_id: str | None = None
+    study: int = 1
+    """The study of a training, numbered from 1."""
     number: int | None = None
     state: TrialState | None = None
     diverged: bool = False

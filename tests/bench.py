@@ -13,7 +13,7 @@ from cifar_exp.comparison import Ranking
 from cifar_exp.experiment import read
 from cifar_exp.records import RunRecord
 from cifar_exp.sweep import prepare, sweep
-from cifar_exp.sweep.events import Event
+from cifar_exp.sweep.events import Event, Look
 from cifar_exp.sweep.results import Results
 from cifar_exp.tracking import Client, connect, read_records
 from tests import content
@@ -57,6 +57,7 @@ class Bench(Stores):
     def __init__(self, tracking_uri: str, storage_url: str) -> None:
         super().__init__(tracking_uri, storage_url)
         self.events: list[Event] = []
+        self.looks: list[Look] = []
 
     def run(
         self,
@@ -69,7 +70,7 @@ class Bench(Stores):
     ) -> Ranking:
         """Run a sweep whose trainers are in this process, or processes of their own."""
         experiment = read(definition)
-        self.events = []
+        self.events, self.looks = [], []
         asked = sweep.Sweep(
             experiment=experiment,
             definition=definition,
@@ -82,9 +83,12 @@ class Bench(Stores):
         executor = inline_executor if inline else sweep.local_executor
         data = prepare.prepare(experiment)
 
-        def told(event: Event) -> None:
-            self.events.append(event)
-            watch(event)
+        def told(event: Event | Look) -> None:
+            if isinstance(event, Look):
+                self.looks.append(event)
+            else:
+                self.events.append(event)
+                watch(event)
 
         ranking, self.page = sweep.run(asked, data, told, executor)
         return ranking

@@ -15,7 +15,7 @@ from rich.table import Table
 
 from cifar_exp.cli.rerun import train_command
 from cifar_exp.components import components_of
-from cifar_exp.experiment import Experiment
+from cifar_exp.experiment import Design, Experiment
 from cifar_exp.system.formatting import duration, size
 from cifar_exp.system.urls import without_credentials
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from cifar_exp.comparison import Ranking
     from cifar_exp.comparison.across import Across
     from cifar_exp.maintenance.model_gc import Collected
-    from cifar_exp.sweep.plan import Plan
+    from cifar_exp.sweep.plan import Cost, Plan
     from cifar_exp.training.loop import EpochMetrics
 
 PLAIN_WIDTH = 160
@@ -91,12 +91,21 @@ def print_epoch(console: Console, epochs: int) -> Callable[[EpochMetrics], None]
 def print_size(console: Console, experiment: Experiment) -> None:
     """Print the number of trainings of an experiment, by combination, trial and seed."""
     combinations = len(experiment.losses) * len(experiment.optimizers)
-    trials, seeds = experiment.search.trials, experiment.confirm.seeds
-    per_combination = f"({_counted(trials, 'trial')} + {_counted(seeds, 'seed')})"
+    design = experiment.design
+    studies = f" x {design.studies} studies" if design.repeats_studies else ""
+    per_study = f"({_counted(design.trials, 'trial')} + {_counted(design.seeds, 'seed')})"
     trainings = _counted(experiment.num_trainings, "training")
+    at_most = experiment.at_most().num_trainings
+    more = "" if design.most is None else f", at most {at_most} for up to {_replicates(design)}"
     _print_line(
-        console, f"{trainings}: {_counted(combinations, 'combination')} x {per_combination}"
+        console,
+        f"{trainings}: {_counted(combinations, 'combination')}{studies} x {per_study}{more}",
     )
+
+
+def _replicates(design: Design) -> str:
+    """Return the most replicates in words."""
+    return f"{design.replicates[1]} {design.unit}"
 
 
 def print_workers(console: Console, workers: int, threads: int, width: int = 1) -> None:
@@ -152,16 +161,10 @@ def print_next_steps(
     if best.rank is None:
         return
     _print_line(console, f"Best setting: {shlex.join(train_command(experiment, best))}")
-    first, last = (experiment.confirmation_seed(n) for n in (1, experiment.confirm.seeds))
-    confirmed = (
-        f"seed {first} was the confirmation; only confirmations are"
-        if first == last
-        else f"seeds {first} to {last} were the confirmations; only confirmations are"
-    )
     _print_line(
         console,
-        f"This repeats the best trial (seed {experiment.seed}) and its validation accuracy; "
-        f"{confirmed} scored on the test set",
+        f"This repeats the best trial (seed {experiment.study_seed(best.study)}) and its validation "
+        "accuracy; confirmations have other seeds, and only they are scored on the test set",
     )
 
 
@@ -169,18 +172,37 @@ def print_plan(console: Console, experiment: Experiment, plan: Plan, workers: in
     """Print the size, time and disk space of a sweep."""
     lines = [
         f"{experiment.name}: {plan.combinations} combinations",
-        f"trials: {plan.trials}, confirmations: {plan.confirmations}",
-        f"epochs in total: {plan.epochs} (fewer where trials are pruned)",
+        *_trainings(experiment.design, plan),
+        f"epochs in total: {_range(plan, lambda cost: str(cost.epochs))} "
+        "(fewer where trials are pruned)",
         *([] if plan.together == 1 else [f"networks trained together: about {plan.together}"]),
         *(
             f"training speed at batch size {batch_size}: {speed:.0f} images/s per worker"
             for batch_size, speed in plan.images_per_second.items()
         ),
-        f"time with {_counted(workers, 'worker')}: about {duration(plan.seconds)}",
-        f"disk: about {size(plan.disk_bytes)}",
+        f"time with {_counted(workers, 'worker')}: about "
+        + _range(plan, lambda cost: duration(cost.seconds)),
+        f"disk: about {_range(plan, lambda cost: size(cost.disk_bytes))}",
     ]
     for line in lines:
         _print_line(console, line)
+
+
+def _trainings(design: Design, plan: Plan) -> list[str]:
+    """Return the number of trainings, and what is repeated."""
+    counts = f"trials: {_range(plan, lambda cost: str(cost.trials))}, "
+    counts += f"confirmations: {_range(plan, lambda cost: str(cost.confirmations))}"
+    least, most = design.replicates
+    if design.most is not None:
+        until = f"{least} to {most} {design.unit} of each combination, until the best is decided"
+        return [counts, until]
+    return [counts, *([f"studies of each combination: {least}"] if design.repeats_studies else [])]
+
+
+def _range(plan: Plan, shown: Callable[[Cost], str]) -> str:
+    """Return a cost with the fewest and the most replicates; once if they are equal."""
+    least, most = shown(plan.least), shown(plan.most)
+    return least if least == most else f"{least} to {most}"
 
 
 def print_findings(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from fractions import Fraction
 
@@ -18,7 +18,7 @@ from rich.progress import (
 )
 
 from cifar_exp.components.datasets import Progress as DataProgress
-from cifar_exp.sweep.events import Event, Watch
+from cifar_exp.sweep.events import Event, Look, Watch
 from cifar_exp.system.formatting import duration
 
 WARMED_UP = 2  # epochs per worker, after the first, before the time left is estimated
@@ -33,7 +33,14 @@ def sweep_progress(console: Console, num_trainings: int, num_workers: int) -> It
     count = Count(num_trainings, num_workers)
     with _sweep_display(console, count) as show:
 
-        def watch(event: Event) -> None:
+        def watch(event: Event | Look) -> None:
+            if isinstance(event, Look):
+                count.num_trainings += event.more
+                console.print(event.sentence, markup=False, highlight=False)
+            else:
+                ended_or_begun(event)
+
+        def ended_or_begun(event: Event) -> None:
             if not (count.begun or event.kept):
                 _print_kept(console, count)
             count.add(event)
@@ -45,7 +52,7 @@ def sweep_progress(console: Console, num_trainings: int, num_workers: int) -> It
 
 
 @contextmanager
-def _sweep_display(console: Console, count: Count) -> Iterator[Watch]:
+def _sweep_display(console: Console, count: Count) -> Iterator[Callable[[Event], None]]:
     if console.is_terminal:
         with _display(console) as progress:
             yield Live(progress, count).show
@@ -60,7 +67,7 @@ def _print_kept(console: Console, count: Count) -> None:
 
 
 class Count:
-    """Counts trainings, tracks the best accuracy of each combination, estimates the time left."""
+    """Counts trainings, tracks the best accuracy of each study, estimates the time left."""
 
     def __init__(self, num_trainings: int, num_workers: int) -> None:
         self.num_trainings = num_trainings
@@ -70,7 +77,7 @@ class Count:
         self.ended = 0
         self.kept = 0
         self.best: dict[str, float] = {}
-        """Best validation accuracy of the trials by combination; confirmations do not count."""
+        """Best validation accuracy of the trials by study; confirmations do not count."""
         self._running: dict[tuple[str, str], float] = {}
         self._together: dict[tuple[str, str], int] = {}
         """The number of trainings in the group of each training."""
@@ -81,7 +88,7 @@ class Count:
     def add(self, event: Event) -> None:
         """Update the counts with an event."""
         self.begun |= not event.kept
-        training = (event.combination, event.training)
+        training = (event.study, event.training)
         if event.group is not None:
             self._together[training] = event.together
         if event.state is None:
@@ -93,8 +100,8 @@ class Count:
             self.ended += 1
             self.kept += event.kept
         if event.kind == "trial" and event.state == "COMPLETE" and event.val_accuracy is not None:
-            best = self.best.get(event.combination, 0.0)
-            self.best[event.combination] = max(best, event.val_accuracy)
+            best = self.best.get(event.study, 0.0)
+            self.best[event.study] = max(best, event.val_accuracy)
         if self._warmed_up is None and self._epochs >= self.num_workers:
             self._warmed_up = (time.monotonic(), self._trained())
 
@@ -135,7 +142,7 @@ class Lines:
             return
         words = [
             f"[{count.ended}/{count.num_trainings}]",
-            f"{event.combination} {event.training}:",
+            f"{event.study} {event.training}:",
             _result(event),
             _best(count, event),
             count.time_left(),
@@ -159,7 +166,7 @@ class Live:
         """Update the display with an event."""
         note = self.count.time_left()
         self.progress.update(self.total, completed=self.count.ended, note=note)
-        training = (event.combination, event.training)
+        training = (event.study, event.training)
         if event.group is not None:
             self._start(training, event, event.group)
         elif event.state is not None:
@@ -220,8 +227,8 @@ def _result(event: Event) -> str:
 
 
 def _best(count: Count, event: Event) -> str:
-    """Return the best trial so far of the combination, for the line of a trial."""
-    best = count.best.get(event.combination) if event.kind == "trial" else None
+    """Return the best trial so far of the study, for the line of a trial."""
+    best = count.best.get(event.study) if event.kind == "trial" else None
     return "" if best is None else f"(best {best:.2%})"
 
 

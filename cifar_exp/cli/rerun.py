@@ -15,7 +15,8 @@ def train_command(experiment: Experiment, row: Row) -> list[str]:
     """Return the `cifar-exp train` command with the settings of a row of a ranking, as words."""
     [combination] = [c for c in experiment.combinations() if c.name == row.combination]
     texts = {"lr": str(row.lr), "batch_size": str(row.batch_size), **row.settings}
-    config = experiment.trial(combination, experiment.parse(combination, texts), experiment.seed)
+    seed = experiment.study_seed(row.study)
+    config = experiment.trial(combination, experiment.parse(combination, texts), seed)
     dataset = experiment.dataset.choice.model_dump(exclude_defaults=True)
     options = {
         "dataset": experiment.dataset.type,

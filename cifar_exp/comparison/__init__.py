@@ -1,9 +1,21 @@
 """The ranking of an experiment's combinations: pure functions on the records of its runs."""
 
 from cifar_exp.comparison.method import Method
-from cifar_exp.comparison.ranking import Ranking, confirmed, confirmed_curves, rank
+from cifar_exp.comparison.ranking import (
+    Ranking,
+    confirmed,
+    confirmed_curves,
+    counted_trainings,
+    rank,
+)
+from cifar_exp.comparison.replicates import (
+    best_trial,
+    best_trials,
+    confirmations,
+    decide_on,
+    replicates,
+)
 from cifar_exp.comparison.row import Row
-from cifar_exp.comparison.rows import best_trial, confirmations, trainings_of
 from cifar_exp.comparison.time_to_target import Curve, Curves
 
 __all__ = [
@@ -13,9 +25,12 @@ __all__ = [
     "Ranking",
     "Row",
     "best_trial",
+    "best_trials",
     "confirmations",
     "confirmed",
     "confirmed_curves",
+    "counted_trainings",
+    "decide_on",
     "rank",
-    "trainings_of",
+    "replicates",
 ]

@@ -9,13 +9,16 @@ from dataclasses import dataclass, field, replace
 from cifar_exp.comparison.fairness import Condition, conditions
 from cifar_exp.comparison.inference import RANK_LEVEL, Inference, infer
 from cifar_exp.comparison.method import Method
+from cifar_exp.comparison.replicates import decide_on, replicates
 from cifar_exp.comparison.row import Row
 from cifar_exp.comparison.rows import row as row_of
 from cifar_exp.comparison.rows import trainings_of
 from cifar_exp.comparison.statistics.anova import Source
+from cifar_exp.comparison.statistics.looks import Decision
 from cifar_exp.comparison.time_to_target import Curve, Curves, timed
 from cifar_exp.comparison.tuning_cost import BUDGET_CURVES, SO_FAR
 from cifar_exp.errors import BadInput
+from cifar_exp.experiment import Design
 from cifar_exp.records import RunRecord
 
 
@@ -83,19 +86,68 @@ def rank(
     """
     method = method or Method()
     sweep = _sweep(records, sweep_run_id)
-    sampler = sweep.params.get("sampler", "")
-    members = [r for r in records if r.kind == "combination" and r.parent == sweep.run_id]
-    trainings = {r.run_id: trainings_of(r, records, sweep) for r in members}
-    rows = [row_of(r, trainings[r.run_id], sampler, method.yardstick) for r in members]
+    sampler, design = sweep.params.get("sampler", ""), Design.of(sweep.params)
+    trainings, decision = _counted(records, sweep)
+    rows = [
+        row_of(r, trainings[_name(r)], design, sampler, method.yardstick)
+        for r in _members(records, sweep)
+    ]
     _check_yardstick(rows, method.yardstick)
     ordered = sorted(rows, key=lambda row: _order(row, method))
     inferred, inference = infer(ordered, method)
-    trainings_by_name = {r.combination or r.name: trainings[r.run_id] for r in members}
-    timed_rows, target = timed(
-        inferred, confirmed_curves(trainings_by_name, curves or {}), method.target
-    )
-    fairness = conditions(dict(sorted(trainings_by_name.items())))
+    timed_rows, target = timed(inferred, confirmed_curves(trainings, curves or {}), method.target)
+    fairness = conditions(_first_replicates(trainings, design))
     return _ranking(sweep, timed_rows, method, inference, fairness, target)
+
+
+def _first_replicates(
+    trainings: Mapping[str, Sequence[RunRecord]], design: Design
+) -> dict[str, list[RunRecord]]:
+    """Return the trainings of the replicates that every combination has, in order of the names."""
+    studies, seeds = design.numbers(design.replicates[0])
+    return {
+        name: [
+            r
+            for r in trainings[name]
+            if r.study in studies and (r.kind == "trial" or r.number in seeds)
+        ]
+        for name in sorted(trainings)
+    }
+
+
+def counted_trainings(
+    records: Sequence[RunRecord], sweep_run_id: str | None = None
+) -> dict[str, list[RunRecord]]:
+    """Return the finished trainings of each combination that a sweep's ranking uses, by its name.
+
+    Raises:
+        ValueError: The records have no such sweep.
+    """
+    trainings, _ = _counted(records, _sweep(records, sweep_run_id))
+    return trainings
+
+
+def _counted(
+    records: Sequence[RunRecord], sweep: RunRecord
+) -> tuple[dict[str, list[RunRecord]], Decision | None]:
+    """Return the trainings that are counted, and the decision on the number of replicates."""
+    members, design = _members(records, sweep), Design.of(sweep.params)
+    least, most = design.replicates
+    existing = {_name(r): trainings_of(r, records, design, most) for r in members}
+    decision = decide_on(
+        {name: replicates(trainings, design) for name, trainings in existing.items()}, design
+    )
+    needed = decision.needed if decision else dict.fromkeys(existing, least)
+    counted = {_name(r): trainings_of(r, records, design, needed[_name(r)]) for r in members}
+    return counted, decision
+
+
+def _members(records: Sequence[RunRecord], sweep: RunRecord) -> list[RunRecord]:
+    return [r for r in records if r.kind == "combination" and r.parent == sweep.run_id]
+
+
+def _name(combination: RunRecord) -> str:
+    return combination.combination or combination.name
 
 
 def confirmed(
@@ -106,13 +158,9 @@ def confirmed(
     Raises:
         ValueError: The records have no such sweep.
     """
-    sweep = _sweep(records, sweep_run_id)
-    members = [r for r in records if r.kind == "combination" and r.parent == sweep.run_id]
     return {
-        r.combination or r.name: [
-            t for t in trainings_of(r, records, sweep) if t.kind == "confirmation"
-        ]
-        for r in members
+        name: [r for r in trainings if r.kind == "confirmation"]
+        for name, trainings in counted_trainings(records, sweep_run_id).items()
     }
 
 

@@ -13,6 +13,8 @@ class TrialResult:
     """One trial of a combination; a diverged trial may have no validation accuracy."""
 
     number: int
+    """Counted from 0 in each study."""
+    study: int = 1
     state: str
     diverged: bool
     lr: float
@@ -26,6 +28,8 @@ class ConfirmationResult:
     """One confirmation; `metrics` are its final test metrics, empty if it failed."""
 
     number: int
+    """Counted from 1 in each study."""
+    study: int = 1
     seed: int | None
     state: str
     val_accuracy: float | None
@@ -34,10 +38,24 @@ class ConfirmationResult:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class StudyResult:
+    """One study of a combination: its best setting, confirmed on fresh seeds."""
+
+    number: int
+    lr: float
+    batch_size: int
+    settings: Mapping[str, str]
+    val_accuracy: float
+    """Validation accuracy of the best trial."""
+    test_accuracy: float | None
+    """Mean over the confirmations; None if none has a score."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Row:
     """One combination in a ranking.
 
-    Accuracies are fractions of 1. `test_accuracy_mean` and `_std` are over the confirmations, the
+    Accuracies are fractions of 1. `test_accuracy_mean` and `_std` are over the replicates, the
     standard deviation with n - 1; `seconds` is the training time of all its trials. A value that is
     not measured, or cannot be estimated from so few runs, is None. A combination without a mean has
     no rank.
@@ -59,6 +77,11 @@ class Row:
     """Validation accuracy of the best trial."""
     test_accuracies: tuple[float, ...]
     """Test accuracy of each confirmation."""
+    studies: int = 1
+    """Number of studies with a result; with several, a study's mean is one value."""
+    study: int = 1
+    """The study with the best trial, of which `lr`, `batch_size` and `settings` are shown."""
+    study_results: tuple[StudyResult, ...] = ()
     settings: Mapping[str, str]
     """Settings of the loss and the optimizer in the best trial, named as in MLflow."""
     pruned: int
@@ -71,9 +94,9 @@ class Row:
 
     # Results by the ranking's yardstick, in the units of the yardstick.
     values: tuple[float, ...] = ()
-    """The yardstick of each confirmation in `value_seeds`."""
+    """The yardstick of each replicate: a confirmation or, with several studies, a study's mean."""
     value_seeds: tuple[int, ...] = ()
-    """The number of the confirmation of each of `values`."""
+    """The number of the confirmation, or of the study, of each of `values`."""
     mean: float | None = None
     std: float | None = None
     interval_low: float | None = None
@@ -98,7 +121,7 @@ class Row:
     equivalent: bool | None = None
     """Whether the whole interval of its difference to the first lies within `rope`."""
     metric_means: Mapping[str, float] = field(default_factory=dict)
-    """Mean over the confirmations of every final test metric."""
+    """Mean over the replicates of every final test metric."""
     metric_stds: Mapping[str, float] = field(default_factory=dict)
 
     # Cost and effect of tuning.

@@ -4,49 +4,40 @@ from __future__ import annotations
 
 import math
 import statistics
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from cifar_exp.comparison.row import ConfirmationResult, Row
+from cifar_exp.comparison.replicates import best_trial, best_trials, confirmations, studies_of
+from cifar_exp.comparison.row import ConfirmationResult, Row, StudyResult
 from cifar_exp.comparison.tuning_cost import trial_results, tuning_fields
+from cifar_exp.experiment import Design
 from cifar_exp.records import RunRecord
 
 
-def best_trial(records: Iterable[RunRecord]) -> RunRecord | None:
-    """Return the complete trial with the highest validation accuracy; of equal ones the first."""
-    complete = [r for r in records if r.kind == "trial" and r.state == "COMPLETE"]
-    return min(complete, key=lambda r: (-r.metrics["val_accuracy"], r.number), default=None)
-
-
-def confirmations(records: Iterable[RunRecord]) -> list[RunRecord]:
-    """Return the finished confirmations of the best trial's setting."""
-    records = list(records)
-    best = best_trial(records)
-    return [
-        r
-        for r in records
-        if best and r.kind == "confirmation" and r.finished and r.confirms == best.number
-    ]
-
-
 def trainings_of(
-    combination: RunRecord, records: Sequence[RunRecord], sweep: RunRecord
+    combination: RunRecord, records: Sequence[RunRecord], design: Design, num_replicates: int
 ) -> list[RunRecord]:
-    """Return the finished trainings of a combination within the sweep's budget.
+    """Return the finished trainings of a combination's first replicates, by study and number.
 
     Confirmations of a setting that is no longer the best are excluded.
     """
-    trials, seeds = int(sweep.params["trials"]), int(sweep.params["seeds"])
-    allowed_numbers = {"trial": range(trials), "confirmation": range(1, seeds + 1)}
+    studies, seeds = design.numbers(num_replicates)
+    numbers = {"trial": range(design.trials), "confirmation": seeds}
     children = [r for r in records if r.parent == combination.run_id and r.number is not None]
-    counted = [r for r in children if r.finished and r.number in allowed_numbers[r.kind]]
-    confirmed = sorted(confirmations(counted), key=lambda r: r.number or 0)
-    trained = sorted((r for r in counted if r.kind == "trial"), key=lambda r: r.number or 0)
-    return [*trained, *confirmed]
+    counted = [
+        r for r in children if r.finished and r.study in studies and r.number in numbers[r.kind]
+    ]
+    trials = [r for r in counted if r.kind == "trial"]
+    by_number = sorted([*trials, *confirmations(counted)], key=lambda r: (r.study, r.number or 0))
+    return sorted(by_number, key=lambda r: r.kind == "confirmation")
 
 
 def row(
-    combination: RunRecord, trainings: Sequence[RunRecord], sampler: str, yardstick: str
+    combination: RunRecord,
+    trainings: Sequence[RunRecord],
+    design: Design,
+    sampler: str,
+    yardstick: str,
 ) -> Row:
     """Return the row of a combination from its `trainings_of`, without comparison to others."""
     trials = [r for r in trainings if r.kind == "trial"]
@@ -54,7 +45,10 @@ def row(
     scored = [r for r in confirmed if r.state == "COMPLETE"]
     failed = [r for r in trials if r.state == "FAIL"]
     best = best_trial(trials)
-    accuracies = _metric(scored, "test_accuracy")
+    lost = _lost(trainings, design)
+    counted = [r for r in scored if _replicate(r, design) not in lost]
+    replicated = _by_replicate(counted, design)
+    accuracies = _means(replicated, "test_accuracy")
     lr = float(best.params["lr"]) if best else None
     return Row(
         rank=None,
@@ -70,33 +64,99 @@ def row(
         diverged=sum(r.diverged for r in failed),
         seconds=math.fsum(r.metrics["seconds"] for r in trials),
         val_accuracy=best.metrics["val_accuracy"] if best else None,
-        test_accuracies=accuracies,
+        test_accuracies=_metric(scored, "test_accuracy"),
         settings=_component_settings(best.params) if best else {},
+        studies=len({r.study for r in scored}) if design.repeats_studies else 1,
+        study=best.study if best else 1,
+        study_results=_study_results(trainings),
         pruned=sum(r.state == "PRUNED" for r in trials),
         failed=sum(not r.diverged for r in failed),
-        seeds_failed=len(confirmed) - len(scored),
+        seeds_failed=len(confirmed) - len(scored) + _num_without_result(trainings, design),
         threads=int(best.params["threads"]) if best else None,
         confirmation_results=tuple(map(_confirmation_result, confirmed)),
-        **_yardstick_fields(scored, yardstick),
-        **_test_metrics(scored),
+        **_yardstick_fields(replicated, yardstick),
+        **_test_metrics(replicated),
         **_winners_curse(best, scored),
         **tuning_fields(trial_results(trials), lr, combination.params, sampler),
     )
 
 
-def _yardstick_fields(scored: Sequence[RunRecord], yardstick: str) -> dict[str, Any]:
-    values = _metric(scored, yardstick)
+def _replicate(record: RunRecord, design: Design) -> int:
+    """Return the number of the replicate that a confirmation belongs to."""
+    return record.study if design.repeats_studies else record.number or 0
+
+
+Replicates = Mapping[int, Sequence[RunRecord]]
+
+
+def _by_replicate(scored: Sequence[RunRecord], design: Design) -> Replicates:
+    replicates: dict[int, list[RunRecord]] = {}
+    for record in scored:
+        replicates.setdefault(_replicate(record, design), []).append(record)
+    return replicates
+
+
+def _lost(trainings: Sequence[RunRecord], design: Design) -> set[int]:
+    """Return the replicates with a failed confirmation."""
+    return {
+        _replicate(r, design)
+        for r in trainings
+        if r.kind == "confirmation" and r.state != "COMPLETE"
+    }
+
+
+def _num_without_result(trainings: Sequence[RunRecord], design: Design) -> int:
+    """Return the number of lost confirmations of studies that ended without a complete trial.
+
+    0 for a single study, as its combination has no result at all.
+    """
+    if not design.repeats_studies:
+        return 0
+    ended = [
+        number
+        for number, study in studies_of(trainings).items()
+        if sum(r.kind == "trial" for r in study) == design.trials
+    ]
+    return design.seeds * len(set(ended) - set(best_trials(trainings)))
+
+
+def _means(replicates: Replicates, name: str) -> tuple[float, ...]:
+    """Return the mean of a metric over the confirmations of each replicate that has it."""
+    values = (_metric(records, name) for records in replicates.values())
+    return tuple(statistics.fmean(numbers) for numbers in values if numbers)
+
+
+def _study_results(trainings: Sequence[RunRecord]) -> tuple[StudyResult, ...]:
+    scored = [r for r in trainings if r.kind == "confirmation" and r.state == "COMPLETE"]
+    return tuple(
+        StudyResult(
+            number=number,
+            lr=float(best.params["lr"]),
+            batch_size=int(best.params["batch_size"]),
+            settings=_component_settings(best.params),
+            val_accuracy=best.metrics["val_accuracy"],
+            test_accuracy=_mean(_metric([r for r in scored if r.study == number], "test_accuracy")),
+        )
+        for number, best in best_trials(trainings).items()
+    )
+
+
+def _yardstick_fields(replicates: Replicates, yardstick: str) -> dict[str, Any]:
+    values = _means(replicates, yardstick)
     return {
         "values": values,
-        "value_seeds": tuple(r.number or 0 for r in scored if yardstick in r.metrics),
+        "value_seeds": tuple(
+            number for number, records in replicates.items() if _metric(records, yardstick)
+        ),
         "mean": _mean(values),
         "std": _std(values),
     }
 
 
-def _test_metrics(scored: Sequence[RunRecord]) -> dict[str, Any]:
+def _test_metrics(replicates: Replicates) -> dict[str, Any]:
+    scored = [record for records in replicates.values() for record in records]
     names = sorted({name for r in scored for name in r.metrics if name.startswith("test_")})
-    values = {name: _metric(scored, name) for name in names}
+    values = {name: _means(replicates, name) for name in names}
     return {
         "metric_means": {name: statistics.fmean(numbers) for name, numbers in values.items()},
         "metric_stds": {
@@ -117,6 +177,7 @@ def _confirmation_result(record: RunRecord) -> ConfirmationResult:
     seed = record.params.get("seed")
     return ConfirmationResult(
         number=record.number or 0,
+        study=record.study,
         seed=None if seed is None else int(seed),
         state=str(record.state),
         val_accuracy=record.metrics.get("val_accuracy"),

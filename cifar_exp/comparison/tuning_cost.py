@@ -22,10 +22,11 @@ BUDGET_CURVES: Mapping[str, BudgetCurve] = {  # by sampler: only independent tri
 
 
 def trial_results(trials: Sequence[RunRecord]) -> tuple[TrialResult, ...]:
-    """Return the trials of a combination, ordered by number."""
+    """Return the trials of a combination, ordered by study and number."""
     return tuple(
         TrialResult(
             number=r.number or 0,
+            study=r.study,
             state=str(r.state),
             diverged=r.diverged,
             lr=float(r.params["lr"]),
@@ -33,7 +34,7 @@ def trial_results(trials: Sequence[RunRecord]) -> tuple[TrialResult, ...]:
             val_accuracy=r.metrics.get("val_accuracy"),
             seconds=r.metrics["seconds"],
         )
-        for r in sorted(trials, key=lambda r: r.number or 0)
+        for r in sorted(trials, key=lambda r: (r.study, r.number or 0))
     )
 
 

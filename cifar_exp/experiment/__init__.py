@@ -5,6 +5,7 @@ problems are reported at once. `Experiment.combinations()` crosses its losses an
 """
 
 from cifar_exp.experiment.definition import Combination, Experiment, TrialConfig
+from cifar_exp.experiment.design import Design
 from cifar_exp.experiment.file import definition_text, load, read, read_document, single_definition
 from cifar_exp.experiment.space import Choices, Range, Space
 from cifar_exp.experiment.variant import (
@@ -20,6 +21,7 @@ __all__ = [
     "Choices",
     "Combination",
     "DatasetVariant",
+    "Design",
     "Experiment",
     "OptimizerVariant",
     "Range",

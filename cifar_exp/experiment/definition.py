@@ -5,9 +5,9 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
-from pydantic import Field, SerializeAsAny, field_validator
+from pydantic import Field, SerializeAsAny, field_validator, model_validator
 from pydantic_core import PydanticCustomError
 
 from cifar_exp.components.augmentations import AUGMENTATIONS
@@ -16,7 +16,8 @@ from cifar_exp.components.models.build import check_name
 from cifar_exp.components.optimizers import OPTIMIZERS, Optimizer
 from cifar_exp.components.precision import Precision, PrecisionChoice, resolve
 from cifar_exp.components.settings import Settings
-from cifar_exp.components.validation import check_known
+from cifar_exp.components.validation import Problem, check_known, validation_error
+from cifar_exp.experiment.design import Design
 from cifar_exp.experiment.search import Confirm, Count, Search, Seed
 from cifar_exp.experiment.space import Choices, Range, Space, parse
 from cifar_exp.experiment.variant import (
@@ -30,10 +31,11 @@ from cifar_exp.experiment.variant import (
     read_loss,
     read_optimizer,
 )
+from cifar_exp.seeds import derive
 
 
 class Combination(Settings):
-    """One loss with one optimizer: tuned by one study and ranked as one row."""
+    """One loss with one optimizer: tuned by its studies and ranked as one row."""
 
     loss: Variant
     optimizer: OptimizerVariant
@@ -90,6 +92,25 @@ class Experiment(Settings):
     optimizers: dict[Name, OptimizerVariant] = Field(min_length=1)
     """Optimizers to compare, each with `lr` as a number or a range."""
 
+    @model_validator(mode="before")
+    @classmethod
+    def _one_seed_for_each_of_several_studies(cls, raw: Any) -> Any:
+        match raw:
+            case {"search": {"studies": int() as studies}} if studies > 1:
+                confirm = raw.get("confirm", {})
+                if isinstance(confirm, dict):
+                    return {**raw, "confirm": {"seeds": 1, **confirm}}
+        return raw
+
+    @model_validator(mode="after")
+    def _most_is_not_below_least(self) -> Self:
+        least, most = self.design.replicates
+        if most < least:
+            key = "search.studies" if self.design.repeats_studies else "confirm.seeds"
+            message = f"should be at least {key}, which is {least}"
+            raise validation_error([Problem(("confirm", "most"), message)])
+        return self
+
     @field_validator("model")
     @classmethod
     def _known_model(cls, name: str) -> str:
@@ -125,10 +146,31 @@ class Experiment(Settings):
         return resolve(self.precision)
 
     @property
+    def design(self) -> Design:
+        """What is repeated."""
+        return Design(
+            trials=self.search.trials,
+            studies=self.search.studies,
+            seeds=self.confirm.seeds,
+            most=self.confirm.most if self.confirm.until == "decided" else None,
+            indifferent=self.confirm.indifferent,
+        )
+
+    @property
     def num_trainings(self) -> int:
-        """The number of trials and confirmations of all combinations."""
-        per_combination = self.search.trials + self.confirm.seeds
-        return len(self.losses) * len(self.optimizers) * per_combination
+        """The number of trials and confirmations of all combinations, at least."""
+        least, _ = self.design.replicates
+        return len(self.combinations()) * sum(self.design.num_trainings(least))
+
+    def at_most(self) -> Experiment:
+        """Return the definition with the most replicates for every combination."""
+        _, most = self.design.replicates
+        search, confirm = self.search, self.confirm.model_copy(update={"until": "fixed"})
+        if self.design.repeats_studies:
+            search = search.model_copy(update={"studies": most})
+        else:
+            confirm = confirm.model_copy(update={"seeds": most})
+        return self.model_copy(update={"search": search, "confirm": confirm})
 
     def combinations(self) -> list[Combination]:
         """Return every loss with every optimizer, in the order of the definition."""
@@ -176,12 +218,13 @@ class Experiment(Settings):
     def identity(self, combination: Combination, fingerprint: str) -> str:
         """Return a hash of all that the results of a combination depend on, including the data.
 
-        The numbers of trials and seeds are excluded, as more of them only add results.
+        The numbers of trials, studies and seeds are excluded, as more of them only add results.
         """
         settings = {
             "data": fingerprint,
             "search": self.search.model_dump(
-                mode="json", exclude={"trials", *self.search.uncounted(dict(self.search))}
+                mode="json",
+                exclude={"trials", "studies", *self.search.uncounted(dict(self.search))},
             ),
             "combination": {
                 "loss": _counted(LOSSES, combination.loss),
@@ -193,9 +236,13 @@ class Experiment(Settings):
         }
         return hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()[:16]
 
-    def confirmation_seed(self, number: int) -> int:
-        """Return the seed of a confirmation, numbered from 1; no trial uses it."""
-        return self.seed + number
+    def study_seed(self, study: int) -> int:
+        """Return the seed of the sampling and of the trials of a study, numbered from 1."""
+        return self.seed if study == 1 else derive("study", self.seed, study)
+
+    def confirmation_seed(self, number: int, study: int = 1) -> int:
+        """Return the seed of a confirmation, numbered from 1; no trial of its study uses it."""
+        return self.study_seed(study) + number
 
 
 def _counted(table: Mapping[str, type[Settings]], variant: Variant) -> dict[str, Any]:

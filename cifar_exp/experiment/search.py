@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import Field, field_validator
 from pydantic_core import PydanticCustomError
@@ -21,7 +21,10 @@ class Search(Settings):
     """How each combination is tuned; the same for all combinations."""
 
     trials: Count = 20
-    """Number of trials per combination, in total."""
+    """Number of trials of each study, in total."""
+    studies: Annotated[Count, Later()] = 1
+    """Number of independent studies of each combination, each with its own seeds. With several, the
+    mean of each study's confirmations is one replicate, so the errors include the tuning."""
     sampler: str = Field(default="tpe", json_schema_extra={"enum": list(SAMPLERS)})
     """How settings are chosen: random, quasi-random, or based on earlier trials."""
     pruner: str = Field(default="median", json_schema_extra={"enum": list(PRUNERS)})
@@ -60,9 +63,13 @@ class Confirm(Settings):
     """How the best setting of each combination is confirmed."""
 
     seeds: Count = 5
-    """Number of trainings on new seeds, each scored once on the test set."""
-
-    @property
-    def numbers(self) -> range:
-        """The numbers of the confirmations, starting from 1."""
-        return range(1, self.seeds + 1)
+    """Number of trainings on new seeds, each scored once on the test set; 1 by default if there are
+    several studies."""
+    until: Annotated[Literal["fixed", "decided"], Later()] = "fixed"
+    """Whether combinations that may still be the best get more replicates, up to `most`: more
+    studies if there are several, else more seeds."""
+    most: Annotated[Count, Later()] = 20
+    """Largest number of replicates, if `until` is "decided"."""
+    indifferent: Annotated[float, Field(ge=0, le=100), Later()] = 0.0
+    """Difference in percentage points of test accuracy that does not matter: no more replicates if
+    all that may be the best lie within it."""

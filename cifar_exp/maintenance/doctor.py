@@ -8,7 +8,7 @@ from pathlib import Path
 from cifar_exp import study, tracking
 from cifar_exp.errors import BadInput
 from cifar_exp.maintenance.findings import Finding, diagnose
-from cifar_exp.records import RunRecord
+from cifar_exp.records import RunRecord, study_label
 from cifar_exp.system import locks, paths, sqlite
 from cifar_exp.system.locks import InUse
 from cifar_exp.system.urls import without_credentials
@@ -122,6 +122,5 @@ def _unused_checkpoints(runs: ExperimentRuns, records: Sequence[RunRecord]) -> l
 
 
 def _checkpoint(runs: ExperimentRuns, record: RunRecord) -> str:
-    return paths.checkpoint_name(
-        runs.uri, record.combination_id, record.kind, record.number, record.confirms
-    )
+    study = study_label(record.combination_id or "", record.study)
+    return paths.checkpoint_name(runs.uri, study, record.kind, record.number, record.confirms)

@@ -11,8 +11,8 @@ from itertools import groupby
 from pathlib import Path
 from typing import Any
 
-from cifar_exp.records import TRAININGS, RunRecord
-from cifar_exp.study import StudyState
+from cifar_exp.records import TRAININGS, RunRecord, study_label
+from cifar_exp.study import StudyState, study_name
 from cifar_exp.tracking import STATUS_OF, ExperimentRuns
 
 
@@ -93,7 +93,8 @@ def _duplicates(records: Sequence[RunRecord], held: Set[str]) -> Iterator[RunRec
 def _identity(record: RunRecord) -> tuple[Any, ...]:
     if record.combination_id is None:
         return (record.run_id,)
-    return (record.combination_id, record.kind, str(record.number), str(record.confirms))
+    study = study_label(record.combination_id, record.study)
+    return (study, record.kind, str(record.number), str(record.confirms))
 
 
 def _groups(
@@ -130,18 +131,23 @@ def _inconsistent_studies(
     studies: Iterable[StudyState], records: Sequence[RunRecord]
 ) -> Iterator[Finding]:
     """Yield a finding for each study whose trials differ from those in MLflow."""
-    recorded = {(r.combination_id, r.number): r.state for r in records if r.kind == "trial"}
+    recorded = {(_study_name(r), r.number): r.state for r in records if r.kind == "trial"}
     for study in studies:
         different = [
             f"#{number}"
             for number, state in enumerate(study.states)
-            if recorded.get((study.combination_id, number)) != state
+            if recorded.get((study.name, number)) != state
         ]
         if different:
             yield Finding(
                 f"study {study.name!r} differs from MLflow in {', '.join(different)}: "
                 "the next sweep rebuilds it"
             )
+
+
+def _study_name(record: RunRecord) -> str:
+    label = study_label(record.combination or "", record.study)
+    return study_name(record.experiment, label, record.combination_id or "")
 
 
 def _name(record: RunRecord) -> str:

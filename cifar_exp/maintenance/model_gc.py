@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence, Set
 from dataclasses import dataclass
 
 from cifar_exp import tracking
-from cifar_exp.comparison import best_trial, trainings_of
+from cifar_exp.comparison import best_trials, counted_trainings
 from cifar_exp.errors import BadInput
 from cifar_exp.records import TRAININGS, RunRecord
 from cifar_exp.system import locks
@@ -30,7 +30,7 @@ class Collected:
 def collect(name: str, tracking_uri: str, *, dry_run: bool) -> Collected:
     """Delete the stored models of an experiment that no ranking uses, and files of deleted runs.
 
-    Kept are the models of the best trial and of the confirmations of each combination in the newest
+    Kept are the models of the best trial and of the confirmations of each study in the newest
     sweep, and every model in MLflow's registry.
 
     Args:
@@ -56,13 +56,10 @@ def collect(name: str, tracking_uri: str, *, dry_run: bool) -> Collected:
 
 def used(records: Sequence[RunRecord]) -> set[str]:
     """Return the ids of the runs whose models the ranking of the newest sweep uses."""
-    sweep = max((r for r in records if r.kind == "sweep"), key=lambda r: r.start_time)
     runs: set[str] = set()
-    for combination in records:
-        if combination.kind == "combination" and combination.parent == sweep.run_id:
-            trainings = trainings_of(combination, records, sweep)
-            best = best_trial(trainings)
-            runs |= {r.run_id for r in trainings if r is best or r.kind == "confirmation"}
+    for trainings in counted_trainings(records).values():
+        runs |= {r.run_id for r in best_trials(trainings).values()}
+        runs |= {r.run_id for r in trainings if r.kind == "confirmation"}
     return runs
 
 

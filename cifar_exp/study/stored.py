@@ -5,6 +5,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import optuna
 from optuna.distributions import BaseDistribution
@@ -21,7 +22,6 @@ class StudyState:
     """The states of the trials of a study in the storage."""
 
     name: str
-    combination_id: str
     states: tuple[str, ...]
     """Optuna's name of the state of each trial."""
 
@@ -37,7 +37,6 @@ def read_states(storage_url: str, experiment: str) -> list[StudyState]:
     return [
         StudyState(
             name=name,
-            combination_id=name.rpartition(" ")[2],
             states=tuple(
                 trial.state.name
                 for trial in storage.get_all_trials(
@@ -51,6 +50,8 @@ def read_states(storage_url: str, experiment: str) -> list[StudyState]:
 
 class StoredStudy:
     """A stored study, to which trials are added in the order of their numbers.
+
+    It is created when it is first used.
 
     A trial is added once all trials before it have ended, as Optuna numbers trials by the order in
     which they are added.
@@ -68,8 +69,14 @@ class StoredStudy:
         self._name = name
         self._space = dict(space)
         self._waiting: dict[int, tuple[TrialResult, str]] = {}
-        self._study = self._open()
-        self._states = [trial.state.name for trial in self._study.get_trials(deepcopy=False)]
+
+    @cached_property
+    def _study(self) -> optuna.Study:
+        return self._open()
+
+    @cached_property
+    def _states(self) -> list[str]:
+        return [trial.state.name for trial in self._study.get_trials(deepcopy=False)]
 
     def follow(self, results: Sequence[TrialResult], run_ids: Mapping[int | None, str]) -> None:
         """Add the trials in MLflow; if the study differs from them, create it again first."""

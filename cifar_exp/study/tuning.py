@@ -44,22 +44,25 @@ class TrialResult:
 
 
 class Tuning:
-    """The trials of one combination, numbered from 0.
+    """The trials of one study of a combination, numbered from 0.
 
     Args:
         experiment: The definition.
         combination: The combination.
-        name: The name of its study; Hyperband derives the bracket of a trial from it.
+        name: The name of the study; Hyperband derives the bracket of a trial from it.
+        seed: The seed of the study.
     """
 
-    def __init__(self, experiment: Experiment, combination: Combination, name: str) -> None:
+    def __init__(
+        self, experiment: Experiment, combination: Combination, name: str, seed: int
+    ) -> None:
         self.name = name
         self.space = distributions(experiment, combination)
         self.block_size = block_size(experiment)
         self._sampler = SAMPLERS[experiment.search.sampler]
         self._pruner = PRUNERS[experiment.search.pruner]
         self._epochs = experiment.epochs
-        self._seed = (experiment.seed, combination.name)
+        self._seed = (seed, combination.name)
         self._begun: dict[int, tuple[optuna.Study, Trial]] = {}
         self._ended: dict[int, FrozenTrial] = {}
 
@@ -162,9 +165,15 @@ def distributions(experiment: Experiment, combination: Combination) -> dict[str,
     return {name: _distribution(values) for name, values in space.items()}
 
 
-def study_name(experiment: Experiment, combination: Combination, identity: str) -> str:
-    """Return the name of the study of a combination."""
-    return f"{experiment.name}/{combination.name} {identity}"
+def study_name(experiment: str, label: str, identity: str) -> str:
+    """Return the name of a study in the Optuna storage.
+
+    Args:
+        experiment: The name of the experiment.
+        label: The name of the study, see `study_label`.
+        identity: The identity of its combination.
+    """
+    return f"{experiment}/{label} {identity}"
 
 
 def _distribution(values: Range | Choices) -> BaseDistribution:

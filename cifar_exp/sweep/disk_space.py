@@ -40,7 +40,7 @@ class Need:
 def need(
     experiment: Experiment, model_bytes: int, test_images: int, records: Sequence[RunRecord] = ()
 ) -> Need:
-    """Estimate the disk space that the rest of a sweep needs.
+    """Estimate the disk space that the rest of a sweep needs, with the fewest replicates.
 
     Args:
         experiment: The sweep.
@@ -48,14 +48,13 @@ def need(
         test_images: How many predictions a confirmation stores.
         records: The existing runs of the experiment's combinations.
     """
-    combinations = len(experiment.combinations())
-    trials = combinations * experiment.search.trials - _finished(
-        records, "trial", range(experiment.search.trials)
-    )
-    confirmations = combinations * experiment.confirm.seeds - _finished(
-        records, "confirmation", range(1, experiment.confirm.seeds + 1)
-    )
-    tuned = min(trials, combinations)  # each can still store one new best model
+    combinations, design = len(experiment.combinations()), experiment.design
+    least, _ = design.replicates
+    num_trials, num_seeds = design.num_trainings(least)
+    studies, seeds = design.numbers(least)
+    trials = combinations * num_trials - _finished(records, "trial", studies, range(design.trials))
+    confirmations = combinations * num_seeds - _finished(records, "confirmation", studies, seeds)
+    tuned = min(trials, combinations * len(studies))  # each can still store one new best model
     models = (trials if experiment.keep_models == "all" else tuned) + confirmations
     predictions = confirmations * test_images * BYTES_PER_PREDICTION
     return Need(
@@ -108,11 +107,11 @@ def told_when_full() -> Iterator[None]:
         ) from error
 
 
-def _finished(records: Sequence[RunRecord], kind: str, numbers: range) -> int:
+def _finished(records: Sequence[RunRecord], kind: str, studies: range, numbers: range) -> int:
     found = {
-        (r.combination_id, r.number)
+        (r.combination_id, r.study, r.number)
         for r in records
-        if r.kind == kind and r.finished and r.number in numbers
+        if r.kind == kind and r.finished and r.study in studies and r.number in numbers
     }
     return len(found)
 

@@ -1,4 +1,4 @@
-"""Progress events of a sweep."""
+"""Progress events of a sweep: of its trainings, and of its decisions on more replicates."""
 
 from __future__ import annotations
 
@@ -20,7 +20,8 @@ class Event:
     finished has one event, with `kept` set.
     """
 
-    combination: str
+    study: str
+    """The label of the study: its combination, and its number unless it is the first."""
     kind: TrainingKind
     number: int
     """Trials count from 0, confirmations from 1."""
@@ -41,8 +42,18 @@ class Event:
 
     @property
     def training(self) -> str:
-        """Name of the training within its combination, such as `trial 3` or `seed 2`."""
+        """Name of the training within its study, such as `trial 3` or `seed 2`."""
         return f"{WORDS[self.kind]} {self.number}"
 
 
-Watch = Callable[[Event], None]
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Look:
+    """The combinations have been compared, to decide which ones get more replicates."""
+
+    sentence: str
+    """The result, for the user."""
+    more: int
+    """Trainings that are added."""
+
+
+Watch = Callable[[Event | Look], None]

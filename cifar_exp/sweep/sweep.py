@@ -25,9 +25,10 @@ from cifar_exp.sweep.prepare import model_bytes
 from cifar_exp.sweep.recording import runs
 from cifar_exp.sweep.recording.recorder import Recorder
 from cifar_exp.sweep.recording.writer import Records, Writer
+from cifar_exp.sweep.schedule.replication import Replication
 from cifar_exp.sweep.schedule.resume import (
     model_retention,
-    records_by_combination,
+    records_by_study,
     stored_studies,
     trial_results,
     works_of,
@@ -169,10 +170,13 @@ def _train_all(
 ) -> None:
     """Train the remaining work; no trainer is started if nothing remains."""
     experiment = sweep.experiment
-    records = records_by_combination(experiment, data, tracker)
+    records = records_by_study(experiment, data, tracker)
     ended = trial_results(experiment, records, tracker)
     works = works_of(experiment, data, records, ended)
+    replication = Replication(experiment.design, works)
     studies = stored_studies(sweep.storage_url, works, ended, records)
+    if look := replication.update():
+        watch(look)
     for work in works:
         for event in (*work.kept(), *work.not_to_be_confirmed()):
             watch(event)
@@ -198,7 +202,7 @@ def _train_all(
         new_executor(sweep, [writer.failed]) as executor,
     ):
         Recorder(
-            scheduler=Scheduler(works, len(data.train), sweep.width, begun),
+            scheduler=Scheduler(replication, len(data.train), sweep.width, begun),
             executor=executor,
             writer=writer,
             retention=retention,

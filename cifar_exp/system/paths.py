@@ -24,7 +24,7 @@ def checkpoints() -> Path:
 
 
 def checkpoint_name(*training: str | int | None) -> str:
-    """Return the name of a checkpoint, a hash of store, combination, kind, number and setting."""
+    """Return the name of a checkpoint, a hash of store, study, kind, number and setting."""
     return hashlib.sha256(" ".join(map(str, training)).encode()).hexdigest()[:32]
 
 

@@ -59,6 +59,12 @@ class Outcome:
     network: Path | None = None
     """The file of the trained network; None unless the training is complete."""
 
+    def metrics(self) -> dict[str, float]:
+        """Return the final metrics by the names under which they are logged."""
+        accuracy = {} if self.val_accuracy is None else {"val_accuracy": self.val_accuracy}
+        scores = {} if self.tested is None else self.tested.scores.named("test_")
+        return {**accuracy, "epochs_trained": self.epochs, **scores, "seconds": self.seconds}
+
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class Step:

@@ -23,7 +23,7 @@ from cifar_exp.components.models.networks import MODELS
 from cifar_exp.components.optimizers import OPTIMIZERS
 from cifar_exp.experiment import Combination, Experiment, TrialConfig, load, read_document
 from cifar_exp.report.text.table import headers
-from cifar_exp.sweep.plan import Plan
+from cifar_exp.sweep.plan import Cost, Plan
 from cifar_exp.training.loop import EpochMetrics
 from tests import tiny
 from tests.definitions import changed, every_shipped_one
@@ -140,18 +140,22 @@ def test_where_to_look_next(screen: Console, tracking_uri: str, lines: list[str]
     assert places == lines
     assert best_again.startswith("Best setting: cifar-exp train --dataset digits ")
     assert explanation == (
-        "This repeats the best trial (seed 0) and its validation accuracy; seeds 1 to 5 were the "
-        "confirmations; only confirmations are scored on the test set"
+        "This repeats the best trial (seed 0) and its validation accuracy; confirmations have "
+        "other seeds, and only they are scored on the test set"
     )
 
 
-def test_one_confirmation_is_one(screen: Console) -> None:
-    definition = read_document(changed({"confirm/seeds": 1, "seed": 7}), "a.toml")
-    best = row(1, "mse+sgd", settings=settings_of(definition, definition.combinations()[0]))
+def test_the_command_repeats_the_study_with_the_best_trial(screen: Console) -> None:
+    definition = read_document(changed({"search/studies": 2, "seed": 7}), "a.toml")
+    settings = settings_of(definition, definition.combinations()[0])
+    best = row(1, "mse+sgd", settings=settings, study=2)
     console.print_next_steps(screen, definition, ranking(best), "sqlite://", "/x")
-    assert printed(screen).splitlines()[-1] == (
-        "This repeats the best trial (seed 7) and its validation accuracy; seed 8 was the "
-        "confirmation; only confirmations are scored on the test set"
+    seed = definition.study_seed(2)
+    [*_, command, told] = printed(screen).splitlines()
+    assert f"--seed {seed} " in command
+    assert told == (
+        f"This repeats the best trial (seed {seed}) and its validation accuracy; "
+        "confirmations have other seeds, and only they are scored on the test set"
     )
 
 
@@ -277,13 +281,11 @@ def test_the_command_names_every_setting(
 
 # Plans, lists, epochs.
 
+COST = Cost(trials=24, confirmations=12, epochs=181, seconds=5400.0, disk_bytes=2_500_000_000)
 PLAN = Plan(
     combinations=4,
-    trials=24,
-    confirmations=12,
-    epochs=180,
-    seconds=5400.0,
-    disk_bytes=2_500_000_000,
+    least=COST,
+    most=COST,
     images_per_second={32: 1234.5, 64: 2000.0},
 )
 
@@ -305,7 +307,7 @@ def test_one_worker_is_one(screen: Console) -> None:
 
 def test_a_plan_is_printed_line_by_line(screen: Console) -> None:
     definition = read_document(changed({}), "a.toml")
-    console.print_plan(screen, definition, replace(PLAN, epochs=181), workers=2)
+    console.print_plan(screen, definition, PLAN, workers=2)
     assert printed(screen).splitlines() == [
         "small: 4 combinations",
         "trials: 24, confirmations: 12",
@@ -314,6 +316,26 @@ def test_a_plan_is_printed_line_by_line(screen: Console) -> None:
         "training speed at batch size 64: 2000 images/s per worker",
         "time with 2 workers: about 1.5 h",
         "disk: about 2.5 GB",
+    ]
+
+
+def test_a_plan_tells_the_least_and_the_most_where_results_decide(screen: Console) -> None:
+    changes = {"search/studies": 3, "search/trials": 4, "confirm/until": "decided"}
+    definition = read_document(changed({**changes, "confirm/most": 9}), "a.toml")
+    most = Cost(trials=72, confirmations=36, epochs=543, seconds=16200.0, disk_bytes=10**10)
+    console.print_size(screen, definition)
+    console.print_plan(screen, definition, replace(PLAN, most=most), workers=2)
+    assert printed(screen).splitlines() == [
+        "60 trainings: 4 combinations x 3 studies x (4 trials + 1 seed), at most 180 for up to 9 "
+        "studies",
+        "small: 4 combinations",
+        "trials: 24 to 72, confirmations: 12 to 36",
+        "3 to 9 studies of each combination, until the best is decided",
+        "epochs in total: 181 to 543 (fewer where trials are pruned)",
+        "training speed at batch size 32: 1234 images/s per worker",
+        "training speed at batch size 64: 2000 images/s per worker",
+        "time with 2 workers: about 1.5 h to 4.5 h",
+        "disk: about 2.5 GB to 10.0 GB",
     ]
 
 

@@ -52,11 +52,9 @@ def training(name: str) -> dict[str, Any]:
     return {"kind": {"trial": "trial", "seed": "confirmation"}[kind], "number": int(number)}
 
 
-def epoch(number: int, name: str = "trial 0", combination: str = "mse+sgd") -> Event:
+def epoch(number: int, name: str = "trial 0", study: str = "mse+sgd") -> Event:
     accuracy = 0.25 if number else None
-    return Event(
-        combination=combination, epoch=number, epochs=4, val_accuracy=accuracy, **training(name)
-    )
+    return Event(study=study, epoch=number, epochs=4, val_accuracy=accuracy, **training(name))
 
 
 def begin(name: str, group: str | None = None, together: int = 1) -> Event:
@@ -75,7 +73,7 @@ def end(
     **facts: Any,
 ) -> Event:
     return Event(
-        combination="mse+sgd",
+        study="mse+sgd",
         epoch=3,
         epochs=4,
         val_accuracy=accuracy,
@@ -259,7 +257,7 @@ def test_plain_lines_hold_no_control_characters() -> None:
 def test_names_are_not_taken_for_markup() -> None:
     screen = plain()
     with sweep_progress(screen, 2, 1) as show:
-        show(replace(end(), combination="[bold]"))
+        show(replace(end(), study="[bold]"))
     assert "[1/2] [bold] trial 0:" in printed(screen)
 
 

@@ -388,7 +388,7 @@ def test_nothing_of_a_definition_can_be_changed() -> None:
 
 def test_confirmations_have_the_seeds_after_that_of_the_trials() -> None:
     definition = experiment(seed=7, confirm__seeds=3)
-    assert [definition.confirmation_seed(n) for n in definition.confirm.numbers] == [8, 9, 10]
+    assert [definition.confirmation_seed(n) for n in (1, 2, 3)] == [8, 9, 10]
 
 
 def test_trainings_are_the_trials_and_confirmations_of_every_combination() -> None:
@@ -608,3 +608,64 @@ def _draws(values: Range | Choices) -> st.SearchStrategy[Any]:
         case Range(low=int() as low, high=int() as high):
             return st.integers(low, high)
     return st.floats(values.low, values.high)
+
+
+# Studies and replicates.
+
+
+def test_several_studies_have_one_confirmation_each_by_default() -> None:
+    assert experiment(search__studies=3).design.seeds == 1
+    assert experiment(search__studies=3, confirm__seeds=2).design.seeds == 2
+    assert experiment().design.seeds == 5
+
+
+def test_each_study_has_seeds_of_its_own() -> None:
+    definition = experiment(seed=7, search__studies=3)
+    seeds = {
+        seed
+        for study in (1, 2, 3)
+        for seed in (
+            definition.study_seed(study),
+            *(definition.confirmation_seed(number, study) for number in (1, 2)),
+        )
+    }
+    assert len(seeds) == 9
+    assert {7, 8, 9} < seeds
+    other = experiment(seed=8, search__studies=3)
+    assert other.study_seed(2) not in seeds
+
+
+@pytest.mark.parametrize(
+    ("changes", "least", "most"),
+    [
+        ({}, (8, 5), (8, 5)),
+        ({"confirm__until": "decided"}, (8, 5), (8, 20)),
+        ({"search__studies": 3}, (24, 3), (24, 3)),
+        (
+            {"search__studies": 3, "confirm__seeds": 2, "confirm__until": "decided"},
+            (24, 6),
+            (160, 40),
+        ),
+    ],
+)
+def test_the_least_and_the_most_trainings(
+    changes: dict[str, Any], least: tuple[int, int], most: tuple[int, int]
+) -> None:
+    definition = experiment(search__trials=8, **changes)
+    num_combinations = len(definition.combinations())
+    assert definition.num_trainings == num_combinations * sum(least)
+    assert definition.at_most().num_trainings == num_combinations * sum(most)
+
+
+@pytest.mark.parametrize(
+    ("changes", "named"),
+    [
+        ({"confirm__most": 4}, "confirm.seeds, which is 5"),
+        ({"search__studies": 30}, "search.studies, which is 30"),
+    ],
+)
+def test_the_most_replicates_are_not_fewer_than_the_least(
+    changes: dict[str, Any], named: str
+) -> None:
+    with pytest.raises(DefinitionError, match=f"confirm.most: should be at least {named}"):
+        experiment(confirm__until="decided", **changes)

@@ -221,7 +221,7 @@ def test_confirmations_of_different_settings_are_no_doubles() -> None:
 def test_a_study_that_holds_other_trials_is_named(
     states: tuple[str, ...], others: str | None
 ) -> None:
-    study = StudyState(name="small/a+b x", combination_id="x", states=states)
+    study = StudyState(name="small/a+b x", states=states)
     told = f"study 'small/a+b x' differs from MLflow in {others}: the next sweep rebuilds it"
     assert sentences(runs(trial(0), trial(1, None)), study) == ([] if others is None else [told])
 

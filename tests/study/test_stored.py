@@ -80,6 +80,6 @@ def test_a_study_that_holds_other_trials_is_made_anew(storage_url: str, state: T
 
 def test_the_states_of_an_experiments_studies_are_read(storage_url: str) -> None:
     open_study(storage_url).follow([result(0), result(1, "FAIL")], {0: "run", 1: "run"})
-    StoredStudy(connect(storage_url), "tiny2/mse+sgd id", SPACE)
-    expected = StudyState(name=NAME, combination_id="id", states=("COMPLETE", "FAIL"))
+    StoredStudy(connect(storage_url), "tiny2/mse+sgd id", SPACE).follow([], {})
+    expected = StudyState(name=NAME, states=("COMPLETE", "FAIL"))
     assert read_states(storage_url, "tiny") == [expected]

@@ -44,7 +44,7 @@ def tuning_of(
         batch_size = [8, 16]
         at_once = {at_once}'''
     experiment = tiny.experiment(images, epochs=str(EPOCHS), search=search, optimizers=RANGES)
-    return Tuning(experiment, experiment.combinations()[0], "tiny/cross_entropy+sgd id")
+    return Tuning(experiment, experiment.combinations()[0], "tiny/cross_entropy+sgd id", 0)
 
 
 def accuracy(params: Mapping[str, Any], epoch: int) -> float:
@@ -297,7 +297,7 @@ def test_no_two_combinations_or_seeds_have_the_same_first_trial(images: Path, sa
             optimizers=f"one = {searched}\nother = {searched}",
         )
         for each in experiment.combinations():
-            asked.append(Tuning(experiment, each, "the same name").ask(0)["lr"])
+            asked.append(Tuning(experiment, each, "the same name", seed).ask(0)["lr"])
     assert len(set(asked)) == 8
 
 

@@ -82,7 +82,7 @@ def assert_alike(found: Bench, expected: Bench, counted: float = 1e-4) -> None:
 
 def assert_told_of_their_groups(bench: Bench) -> None:
     """Check the tag of each training against the group in which it was begun."""
-    begun = {(e.combination, e.kind, e.number): e for e in bench.events if e.group is not None}
+    begun = {(e.study, e.kind, e.number): e for e in bench.events if e.group is not None}
     sizes = Counter(event.group for event in begun.values())
     for record in bench.trainings():
         event = begun[record.combination or "", record.kind, record.number or 0]  # type: ignore[index]

@@ -147,16 +147,16 @@ def test_the_estimate_by_hand(images: Path, data: Dataset) -> None:
     ]
     expected = sum(5 * seconds for seconds in training_seconds) + 2 * 2 * 0.1 * num_test
     planned = plan.measure(experiment, data, workers=1, threads=1)
-    assert planned.seconds == pytest.approx(expected, abs=0.5)
+    assert planned.least.seconds == pytest.approx(expected, abs=0.5)
     assert planned.images_per_second == {8: 8.0, 16: 8.0}
-    assert (planned.combinations, planned.trials, planned.confirmations) == (2, 6, 4)
-    assert planned.epochs == 20
+    assert (planned.combinations, planned.least.trials, planned.least.confirmations) == (2, 6, 4)
+    assert planned.least.epochs == 20
     # a network on 3 x 8 x 8, which three poolings leave at 64 x 1 x 1, for three classes
     convolutions = 32 * (3 * 25 + 1) + 32 * (32 * 25 + 1) + 64 * (32 * 25 + 1)
     weights = convolutions + 64 * (64 + 1) + 3 * (64 + 1)
     models = (6 + 4) * (4 * weights + BYTES_PER_MODEL)
     predictions = 4 * 30 * BYTES_PER_PREDICTION
-    assert planned.disk_bytes == models + predictions + (6 + 4) * BYTES_PER_RUN
+    assert planned.least.disk_bytes == models + predictions + (6 + 4) * BYTES_PER_RUN
 
 
 @pytest.mark.parametrize("workers", [1, 2])
@@ -258,11 +258,12 @@ def test_the_estimate_of_groups_by_hand(
     num_groups = 2 * (1 - 0.5**4)  # of four trainings, on average, with so many batch sizes
     epoch = (-(-len(data.train) // 8) * 1.0 + -(-len(data.train) // 16) * 3.0) / 2
     epoch += 0.1 * len(data.val)
-    assert planned.seconds == pytest.approx((3 + 2) * num_groups * 2 * epoch)
+    assert planned.least.seconds == pytest.approx((3 + 2) * num_groups * 2 * epoch)
     assert planned.together == 2
     assert planned.images_per_second == {8: 16.0, 16: pytest.approx(32 / 3)}
     assert sorted(measured) == [(8, 2), (16, 2)]
-    assert plan.measure(experiment, data, 2, 1, 64).seconds == pytest.approx(planned.seconds / 2)
+    by_two = plan.measure(experiment, data, workers=2, threads=1, width=64)
+    assert by_two.least.seconds == pytest.approx(planned.least.seconds / 2)
 
 
 def test_a_group_is_really_measured(images: Path, data: Dataset) -> None:

@@ -1,19 +1,35 @@
-"""What is left of the combinations of a tiny sweep."""
+"""The work of a tiny sweep."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 
-from cifar_exp.experiment import Experiment
-from cifar_exp.records import RunRecord
+from cifar_exp.experiment import Combination, Experiment
+from cifar_exp.records import RunRecord, study_label
 from cifar_exp.study import Tuning
+from cifar_exp.sweep.schedule.replication import Replication
 from cifar_exp.sweep.schedule.work import Work
 
 
 def works_of(experiment: Experiment, held: Iterable[RunRecord] = ()) -> list[Work]:
-    """Return what is left of each combination, where these runs are there already."""
+    """Return the work of each study, where these runs exist; the first replicates are needed."""
+    return replication_of(experiment, held).works
+
+
+def replication_of(experiment: Experiment, held: Iterable[RunRecord] = ()) -> Replication:
+    """Return the work of each study, where these runs exist, and how much of it is needed."""
     records = list(held)
-    return [
-        Work(experiment, c, c.name, Tuning(experiment, c, c.name), records)
-        for c in experiment.combinations()
+    works = [
+        _work(experiment, combination, study, [r for r in records if r.study == study])
+        for combination in experiment.combinations()
+        for study in experiment.design.all_studies
     ]
+    return Replication(experiment.design, works)
+
+
+def _work(
+    experiment: Experiment, combination: Combination, study: int, records: Iterable[RunRecord]
+) -> Work:
+    label = study_label(combination.name, study)
+    tuning = Tuning(experiment, combination, label, experiment.study_seed(study))
+    return Work(experiment, combination, study, combination.name, tuning, records)

@@ -22,8 +22,10 @@ from cifar_exp.training.hardware import prepare_process
 class Groups:
     """The estimate for groups."""
 
-    seconds: float
-    """Seconds of all trainings with all workers."""
+    study_seconds: float
+    """Seconds of the trials of one study of every combination, with all workers."""
+    seed_seconds: float
+    """Seconds of one confirmation of every combination, with all workers."""
     images_per_second: Mapping[int, float]
     """Training speed of a group by batch size, of all its networks together."""
     together: int
@@ -56,7 +58,8 @@ def measure_groups(
     prepare_process(threads)
     search = experiment.search
     num_sizes = len(search.batch_size)
-    trials = round_of(num_side_by_side(experiment), num_sizes, width)
+    num_trials = num_side_by_side(experiment) // search.studies  # studies differ in their seeds
+    trials = round_of(num_trials, num_sizes, width)
     confirmations = round_of(len(experiment.combinations()), num_sizes, width)
     speeds = {
         together: {
@@ -67,9 +70,9 @@ def measure_groups(
     trial_round = _round_seconds(experiment, data, trials, speeds[trials.together])
     seed_round = _round_seconds(experiment, data, confirmations, speeds[confirmations.together])
     num_rounds = math.ceil(search.trials / trials_per_block(experiment))
-    total = num_rounds * trial_round + experiment.confirm.seeds * seed_round
     return Groups(
-        seconds=total / workers,
+        study_seconds=num_rounds * trial_round / workers,
+        seed_seconds=seed_round / workers,
         images_per_second={
             size: trials.together * size / speed.step
             for size, speed in speeds[trials.together].items()

@@ -12,7 +12,7 @@ from cifar_exp.components.datasets import Dataset
 from cifar_exp.experiment import Combination, Experiment
 from cifar_exp.study import trials_per_block
 from cifar_exp.sweep.disk_space import need
-from cifar_exp.sweep.plan.groups import measure_groups
+from cifar_exp.sweep.plan.groups import Groups, measure_groups
 from cifar_exp.sweep.plan.makespan import Block, makespan
 from cifar_exp.sweep.plan.speed import Speed, measure_in_parallel
 from cifar_exp.sweep.prepare import model_bytes
@@ -25,16 +25,26 @@ SECONDS_PER_MODEL = 0.12
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Plan:
-    """The estimated cost of a sweep; `seconds` is wall time with all workers, without pruning."""
+class Cost:
+    """The estimated cost of a sweep without pruning."""
 
-    combinations: int
     trials: int
     confirmations: int
     epochs: int
-    """Epochs of all trainings together, without pruning."""
+    """Epochs of all trainings together."""
     seconds: float
+    """Wall time with all workers."""
     disk_bytes: int
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Plan:
+    """The estimated cost of a sweep: with the fewest and with the most replicates."""
+
+    combinations: int
+    least: Cost
+    most: Cost
+    """Every combination with the most replicates; equal to `least` if their number is fixed."""
     images_per_second: Mapping[int, float]
     """Training speed of each worker by batch size: of all networks of a group together, else with
     the first loss and optimizer."""
@@ -58,21 +68,45 @@ def measure(
     """
     if width > 1:
         groups = measure_groups(experiment, data, workers, threads, width)
-        seconds = SECONDS_PER_SWEEP + max(groups.seconds, _num_runs(experiment) * SECONDS_PER_MODEL)
-        return _plan(experiment, data, seconds, groups.images_per_second, groups.together)
+        least, most = (
+            _cost(sized, data, _seconds_of_groups(sized, groups))
+            for sized in (experiment, experiment.at_most())
+        )
+        return Plan(
+            combinations=len(experiment.combinations()),
+            least=least,
+            most=most,
+            images_per_second=groups.images_per_second,
+            together=groups.together,
+        )
     requested = time.time()
     speeds = measure_in_parallel(experiment, data, workers, threads)
     start_seconds = max(speed.started for speed in speeds) - requested
-    training_seconds = {
-        c.name: fmean([_training_seconds(experiment, data, c, speed) for speed in speeds])
+    training_seconds = [
+        fmean([_training_seconds(experiment, data, c, speed) for speed in speeds])
         for c in experiment.combinations()
-    }
-    test_seconds = fmean([speed.evaluation_seconds for speed in speeds]) * len(data.test)
-    chains = [
-        _chain(experiment, seconds, seconds + test_seconds) for seconds in training_seconds.values()
     ]
-    seconds = SECONDS_PER_SWEEP + start_seconds + makespan(chains, workers)
-    return _plan(experiment, data, seconds, _images_per_second(experiment, speeds))
+    test_seconds = fmean([speed.evaluation_seconds for speed in speeds]) * len(data.test)
+    least, most = (
+        _cost(
+            sized,
+            data,
+            start_seconds + makespan(_chains(sized, training_seconds, test_seconds), workers),
+        )
+        for sized in (experiment, experiment.at_most())
+    )
+    return Plan(
+        combinations=len(experiment.combinations()),
+        least=least,
+        most=most,
+        images_per_second=_images_per_second(experiment, speeds),
+    )
+
+
+def _seconds_of_groups(experiment: Experiment, groups: Groups) -> float:
+    of_study = groups.study_seconds + experiment.confirm.seeds * groups.seed_seconds
+    recording = experiment.num_trainings * SECONDS_PER_MODEL
+    return max(experiment.search.studies * of_study, recording)
 
 
 def _images_per_second(experiment: Experiment, speeds: Sequence[Speed]) -> dict[int, float]:
@@ -82,13 +116,19 @@ def _images_per_second(experiment: Experiment, speeds: Sequence[Speed]) -> dict[
     }
 
 
-def _num_runs(experiment: Experiment) -> int:
-    per_combination = experiment.search.trials + experiment.confirm.seeds
-    return len(experiment.combinations()) * per_combination
+def _chains(
+    experiment: Experiment, training_seconds: Sequence[float], test_seconds: float
+) -> list[list[Block]]:
+    """Return the blocks of each study, from the seconds of a training of each combination."""
+    return [
+        _chain(experiment, seconds, seconds + test_seconds)
+        for seconds in training_seconds
+        for _ in range(experiment.search.studies)
+    ]
 
 
 def _chain(experiment: Experiment, trial: float, confirmation: float) -> list[Block]:
-    """Return the blocks of a combination, from the seconds of its trials and confirmations."""
+    """Return the blocks of a study, from the seconds of its trials and confirmations."""
     trials = experiment.search.trials
     size = trials_per_block(experiment)
     rest = [Block(trials % size, trial)] if trials % size else []
@@ -99,24 +139,17 @@ def _chain(experiment: Experiment, trial: float, confirmation: float) -> list[Bl
     ]
 
 
-def _plan(
-    experiment: Experiment,
-    data: Dataset,
-    seconds: float,
-    images_per_second: Mapping[int, float],
-    together: int = 1,
-) -> Plan:
-    combinations = len(experiment.combinations())
+def _cost(experiment: Experiment, data: Dataset, seconds: float) -> Cost:
+    """Return the cost with the fewest replicates; `seconds` is the time of the trainings."""
+    design, num_combinations = experiment.design, len(experiment.combinations())
+    trials, confirmations = design.num_trainings(design.replicates[0])
     stored = need(experiment, model_bytes(experiment, data), len(data.test))
-    return Plan(
-        combinations=combinations,
-        trials=combinations * experiment.search.trials,
-        confirmations=combinations * experiment.confirm.seeds,
-        epochs=_num_runs(experiment) * experiment.epochs,
-        seconds=seconds,
+    return Cost(
+        trials=num_combinations * trials,
+        confirmations=num_combinations * confirmations,
+        epochs=experiment.num_trainings * experiment.epochs,
+        seconds=SECONDS_PER_SWEEP + seconds,
         disk_bytes=stored.files + stored.rows,
-        images_per_second=images_per_second,
-        together=together,
     )
 
 

@@ -54,7 +54,7 @@ class Recorder:
         scheduler: Chooses the next training.
         executor: Provides trainers.
         writer: Writes to the stores.
-        retention: The model retention of each combination, by its name.
+        retention: The model retention of each study, by its label.
         watch: Called with an event for every epoch, start and end of a training.
         new_group: Returns the group of some trainings, as a trainer gets it.
         time_limit: The longest time of a training in seconds; None for no limit.
@@ -178,16 +178,18 @@ class Recorder:
         if result is not None:
             for event in work.not_to_be_confirmed():
                 self._watch(event)
+        if look := self._scheduler.look():
+            self._watch(look)
 
     def _record(self, task: Task, outcome: Outcome, result: TrialResult | None) -> None:
         """Write the end of a training; the model of a better trial replaces the previous best."""
-        retention = self._retention[task.combination]
+        retention = self._retention[task.label]
         keeps = result is None or retention.keeps(task.number, outcome.val_accuracy)
         self._writer.put(End(task=task, outcome=outcome, keep_model=keeps, result=result))
         if keeps and result is not None and outcome.state == "COMPLETE":
             replaced = retention.add(task.number, outcome.val_accuracy)
             if replaced is not None:
-                self._writer.put(DropModel(key=(task.combination, "trial", replaced)))
+                self._writer.put(DropModel(key=(task.label, "trial", replaced)))
 
     def _after_death(self, group: _RunningGroup, death: Death) -> None:
         """Retry the trainings of a dead trainer, or end them as failed."""
@@ -249,7 +251,7 @@ class Recorder:
 
     def _notify(self, task: Task, epoch: int, **facts: Any) -> None:
         event = Event(
-            combination=task.combination,
+            study=task.label,
             kind=task.kind,
             number=task.number,
             epoch=epoch,

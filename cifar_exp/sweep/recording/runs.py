@@ -72,11 +72,10 @@ def _params(experiment: Experiment, data: Dataset) -> dict[str, object]:
         "compile": experiment.compile,
         "losses": ", ".join(experiment.losses),
         "optimizers": ", ".join(experiment.optimizers),
-        "trials": search.trials,
         "sampler": search.sampler,
         "pruner": search.pruner,
         "batch_size": ", ".join(map(str, search.batch_size)),
-        "seeds": experiment.confirm.seeds,
+        **experiment.design.params(),
     }
 
 

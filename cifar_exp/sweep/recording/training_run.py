@@ -61,13 +61,7 @@ def end(run: Run, outcome: Outcome, data: Dataset, *, keep_model: bool) -> None:
         if keep_model:
             run.log_model(outcome.network, data)
         outcome.network.unlink()
-    run.end_training(outcome.state, _final(outcome), _tags(outcome))
-
-
-def _final(outcome: Outcome) -> Mapping[str, float]:
-    accuracy = {} if outcome.val_accuracy is None else {"val_accuracy": outcome.val_accuracy}
-    scores = {} if outcome.tested is None else outcome.tested.scores.named("test_")
-    return {**accuracy, "epochs_trained": outcome.epochs, **scores, "seconds": outcome.seconds}
+    run.end_training(outcome.state, outcome.metrics(), _tags(outcome))
 
 
 def _tags(outcome: Outcome) -> Mapping[str, str]:

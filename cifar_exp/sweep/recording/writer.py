@@ -15,7 +15,7 @@ from multiprocessing import Pipe
 from typing import Self
 
 from cifar_exp.components.datasets import Dataset
-from cifar_exp.records import RunRecord
+from cifar_exp.records import RunRecord, study_label
 from cifar_exp.study import StoredStudy, TrialResult
 from cifar_exp.sweep.recording import training_run
 from cifar_exp.sweep.schedule.task import Key, Task
@@ -84,7 +84,7 @@ class Records:
         threads: CPU threads of each trainer.
         parents: The run id of each combination by its name.
         records: The existing runs of all combinations.
-        studies: The stored study of each combination by its name.
+        studies: The stored studies by their labels.
     """
 
     def __init__(
@@ -105,7 +105,7 @@ class Records:
         self._studies = studies
         self._runs: dict[Key, Run] = {}
         self._run_ids = {
-            (r.combination or "", "trial", r.number or 0): r.run_id
+            (study_label(r.combination or "", r.study), "trial", r.number or 0): r.run_id
             for r in records
             if r.kind == "trial"
         }
@@ -139,6 +139,7 @@ class Records:
             tags={
                 "combination": task.combination,
                 "combination_id": task.combination_id,
+                "study": str(task.study),
                 "number": str(task.number),
                 **confirms,
             },
@@ -167,7 +168,7 @@ class Records:
         checkpoint.remove(task.checkpoint(self._tracker.uri))
         fault_injection.point("before_tell", training=task.name)
         if entry.result is not None:
-            self._studies[task.combination].add(entry.result, run.run_id)
+            self._studies[task.label].add(entry.result, run.run_id)
 
 
 class Writer:

@@ -7,30 +7,30 @@ from collections.abc import Iterable, Mapping, Sequence
 from cifar_exp import study, tracking
 from cifar_exp.components.datasets import Dataset
 from cifar_exp.experiment import Combination, Experiment
-from cifar_exp.records import RunRecord
+from cifar_exp.records import RunRecord, study_label
 from cifar_exp.study import StoredStudy, TrialResult, Tuning, study_name
 from cifar_exp.sweep.schedule.model_retention import MODEL_RETENTION, ModelRetention
 from cifar_exp.sweep.schedule.work import Work
 from cifar_exp.tracking import Tracker
 
 
-def records_by_combination(
+def records_by_study(
     experiment: Experiment, data: Dataset, tracker: Tracker
 ) -> dict[str, list[RunRecord]]:
-    """Read the runs of each combination, keyed by its name."""
+    """Read the runs of each study, keyed by its label."""
     names = {experiment.identity(c, data.fingerprint): c.name for c in experiment.combinations()}
-    runs: dict[str, list[RunRecord]] = {name: [] for name in names.values()}
+    runs: dict[str, list[RunRecord]] = {label: [] for _, _, label in _studies(experiment)}
     for record in tracker.records():
-        name = names.get(record.combination_id or "")
-        if name is not None:
-            runs[name].append(record)
+        label = study_label(names.get(record.combination_id or "", ""), record.study)
+        if label in runs:
+            runs[label].append(record)
     return runs
 
 
 def trial_results(
     experiment: Experiment, records: Mapping[str, Sequence[RunRecord]], tracker: Tracker
 ) -> dict[str, list[TrialResult]]:
-    """Return the finished trials of each combination, with the accuracy of every epoch."""
+    """Return the finished trials of each study, with the accuracy of every epoch."""
     trials = [
         r
         for runs_of_one in records.values()
@@ -39,8 +39,8 @@ def trial_results(
     ]
     accuracies = tracking.read_accuracies(tracker.client, [r.run_id for r in trials])
     return {
-        c.name: results_of(experiment, c, records[c.name], accuracies)
-        for c in experiment.combinations()
+        label: results_of(experiment, c, records[label], accuracies)
+        for c, _, label in _studies(experiment)
     }
 
 
@@ -50,24 +50,34 @@ def works_of(
     records: Mapping[str, Sequence[RunRecord]],
     ended: Mapping[str, Sequence[TrialResult]],
 ) -> list[Work]:
-    """Return the remaining work of each combination, in the order of the definition."""
+    """Return the work of each study, in the order of the definition."""
     return [
-        _work(experiment, combination, data, records[combination.name], ended[combination.name])
+        _work(experiment, combination, number, data, records[label], ended[label])
+        for combination, number, label in _studies(experiment)
+    ]
+
+
+def _studies(experiment: Experiment) -> list[tuple[Combination, int, str]]:
+    """Return the combination, number and label of every study."""
+    return [
+        (combination, number, study_label(combination.name, number))
         for combination in experiment.combinations()
+        for number in experiment.design.all_studies
     ]
 
 
 def _work(
     experiment: Experiment,
     combination: Combination,
+    number: int,
     data: Dataset,
     records: Sequence[RunRecord],
     ended: Sequence[TrialResult],
 ) -> Work:
     identity = experiment.identity(combination, data.fingerprint)
-    name = study_name(experiment, combination, identity)
-    tuning = Tuning(experiment, combination, name)
-    work = Work(experiment, combination, identity, tuning, records)
+    name = study_name(experiment.name, study_label(combination.name, number), identity)
+    tuning = Tuning(experiment, combination, name, experiment.study_seed(number))
+    work = Work(experiment, combination, number, identity, tuning, records)
     if not work.tuned:
         tuning.tell_all(result for result in ended if result.number in work.trials)
     return work
@@ -79,28 +89,28 @@ def stored_studies(
     ended: Mapping[str, Sequence[TrialResult]],
     records: Mapping[str, Sequence[RunRecord]],
 ) -> dict[str, StoredStudy]:
-    """Open the Optuna study of each combination, and update it to match MLflow."""
+    """Return the stored study of each work; those that are needed now are updated to MLflow."""
     storage = study.connect(storage_url)
     studies = {}
     for work in works:
-        name = work.combination.name
-        run_ids = {r.number: r.run_id for r in records[name] if r.kind == "trial" and r.finished}
-        stored = StoredStudy(storage, work.tuning.name, work.tuning.space)
-        stored.follow(ended[name], run_ids)
-        studies[name] = stored
+        label = work.label
+        run_ids = {r.number: r.run_id for r in records[label] if r.kind == "trial" and r.finished}
+        stored = studies[label] = StoredStudy(storage, work.tuning.name, work.tuning.space)
+        if work.num_seeds or ended[label]:
+            stored.follow(ended[label], run_ids)
     return studies
 
 
 def model_retention(
     experiment: Experiment, works: Iterable[Work], tracker: Tracker
 ) -> dict[str, ModelRetention]:
-    """Return the model retention of each combination, updated with the finished trials.
+    """Return the model retention of each study, updated with the finished trials.
 
     Models that an interrupted execution did not delete are deleted.
     """
     retentions: dict[str, ModelRetention] = {}
     for work in works:
-        retention = retentions[work.combination.name] = MODEL_RETENTION[experiment.keep_models]()
+        retention = retentions[work.label] = MODEL_RETENTION[experiment.keep_models]()
         for number in sorted(work.trials):
             if work.trials[number].state == "COMPLETE":
                 replaced = retention.add(number, work.trials[number].metrics["val_accuracy"])
@@ -115,12 +125,12 @@ def results_of(
     records: Sequence[RunRecord],
     accuracies: Mapping[str, Mapping[int, float]],
 ) -> list[TrialResult]:
-    """Return the finished trials of a combination in MLflow, ordered by number.
+    """Return the finished trials of a study in MLflow, ordered by number.
 
     Args:
         experiment: The definition.
         combination: The combination.
-        records: The runs of the combination.
+        records: The runs of the study.
         accuracies: The validation accuracy of each epoch by run id.
     """
     trials = [r for r in records if r.kind == "trial" and r.finished and r.number is not None]

@@ -13,13 +13,16 @@ from collections.abc import Hashable, Sequence, Set
 
 from cifar_exp.experiment import Experiment
 from cifar_exp.study import trials_per_block
+from cifar_exp.sweep.events import Look
+from cifar_exp.sweep.schedule.replication import Replication
 from cifar_exp.sweep.schedule.task import Key, Task
 from cifar_exp.sweep.schedule.work import Work
 
 
 def num_side_by_side(experiment: Experiment) -> int:
     """Return how many trials of an experiment can be trained at the same time."""
-    return len(experiment.combinations()) * trials_per_block(experiment)
+    num_studies = len(experiment.combinations()) * experiment.search.studies
+    return num_studies * trials_per_block(experiment)
 
 
 def max_workers(experiment: Experiment) -> int:
@@ -27,15 +30,15 @@ def max_workers(experiment: Experiment) -> int:
 
     More workers would have nothing to do.
     """
-    confirmations = len(experiment.combinations()) * experiment.confirm.seeds
-    return max(num_side_by_side(experiment), confirmations)
+    num_studies = len(experiment.combinations()) * experiment.search.studies
+    return max(num_side_by_side(experiment), num_studies * experiment.confirm.seeds)
 
 
 class Scheduler:
     """Chooses the next group of trainings among all combinations.
 
     Args:
-        works: The remaining work of each combination, in the order of the definition.
+        replication: The remaining work of each study, and how much of it is needed.
         num_images: Number of training images in the data set.
         width: The largest number of trainings in a group.
         begun: Trainings that an earlier execution has begun. They come first, and together, so that
@@ -44,12 +47,13 @@ class Scheduler:
 
     def __init__(
         self,
-        works: Sequence[Work],
+        replication: Replication,
         num_images: int,
         width: int = 1,
         begun: Set[Key] = frozenset(),
     ) -> None:
-        self._works = {work.combination.name: work for work in works}
+        self._replication = replication
+        self._works = {work.label: work for work in replication.works}
         self._num_images = num_images
         self._width = width
         self._widths: dict[Hashable, int] = {}
@@ -87,9 +91,13 @@ class Scheduler:
         for task in group:
             self.again(task)
 
+    def look(self) -> Look | None:
+        """Decide on more replicates if all that are needed now have ended; return the result."""
+        return self._replication.update()
+
     def work_of(self, task: Task) -> Work:
-        """Return the combination that a training belongs to."""
-        return self._works[task.combination]
+        """Return the work that a training belongs to."""
+        return self._works[task.label]
 
     def add(self, task: Task, num_epochs: int, seconds: float) -> None:
         """Record the time of a training, to estimate others of its combination."""

@@ -6,13 +6,14 @@ from collections.abc import Hashable
 from dataclasses import dataclass, field
 
 from cifar_exp.experiment import TrialConfig
+from cifar_exp.records import study_label
 from cifar_exp.sweep.events import TrainingKind
 from cifar_exp.system import paths
 from cifar_exp.training.loop import EpochMetrics
 from cifar_exp.training.messages import Training
 
 Key = tuple[str, TrainingKind, int]
-"""Identifies a training in a sweep: combination, kind and number."""
+"""Identifies a training in a sweep: study, kind and number."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -21,6 +22,8 @@ class Task:
 
     combination: str
     combination_id: str
+    study: int = 1
+    """The study of the combination, numbered from 1."""
     kind: TrainingKind
     number: int
     """Trials count from 0, confirmations from 1."""
@@ -29,9 +32,14 @@ class Task:
     """The trial whose setting a confirmation trains again."""
 
     @property
+    def label(self) -> str:
+        """The name of its study in the sweep."""
+        return study_label(self.combination, self.study)
+
+    @property
     def key(self) -> Key:
         """The key of the training in the sweep."""
-        return self.combination, self.kind, self.number
+        return self.label, self.kind, self.number
 
     @property
     def alike(self) -> Hashable:
@@ -43,7 +51,7 @@ class Task:
     def name(self) -> str:
         """The name of its MLflow run, such as `mse+sgd #3` or `mse+sgd seed 2`."""
         number = f"#{self.number}" if self.kind == "trial" else f"seed {self.number}"
-        return f"{self.combination} {number}"
+        return f"{self.label} {number}"
 
     def training(self, store: str) -> Training:
         """Return the training as a trainer gets it; `store` is the tracking URI."""
@@ -56,9 +64,8 @@ class Task:
 
     def checkpoint(self, store: str) -> str:
         """Return the name of its checkpoint; `store` is the tracking URI."""
-        return paths.checkpoint_name(
-            store, self.combination_id, self.kind, self.number, self.confirms
-        )
+        study = study_label(self.combination_id, self.study)
+        return paths.checkpoint_name(store, study, self.kind, self.number, self.confirms)
 
 
 @dataclass(slots=True)

@@ -1,4 +1,4 @@
-"""The remaining work of one combination: first its trials, then its confirmations."""
+"""The remaining work of one study: first its trials, then its confirmations."""
 
 from __future__ import annotations
 
@@ -7,38 +7,46 @@ from collections.abc import Iterable, Iterator, Mapping
 from itertools import islice
 from typing import Any
 
-from cifar_exp.comparison import best_trial
+from cifar_exp.comparison import best_trials, confirmations
 from cifar_exp.experiment import Combination, Experiment, TrialConfig, Value
-from cifar_exp.records import RunRecord
+from cifar_exp.records import RunRecord, study_label
 from cifar_exp.study import TrialResult, Tuning
 from cifar_exp.sweep.events import Event, TrainingKind
 from cifar_exp.sweep.schedule.task import Key, Progress, Task
 from cifar_exp.training.messages import Outcome
 
 MAX_READY = 64
-"""Number of ready trainings that a combination offers at once: each costs a call of the sampler."""
+"""Number of ready trainings that a study offers at once: each costs a call of the sampler."""
 
 
 class Work:
-    """The trainings of one combination: those that have ended, and those that can start.
+    """The trainings of one study: those that have ended, and those that can start.
+
+    Nothing can start before `num_seeds` is set.
 
     Args:
         experiment: The definition.
         combination: The combination.
-        identity: The hash of everything that its results depend on.
-        tuning: Its tuning, which knows all trials in `records` unless all trials have ended.
-        records: Its runs in MLflow.
+        study: The number of the study, from 1.
+        identity: The hash of everything that the combination's results depend on.
+        tuning: The tuning, which knows all trials in `records` unless all trials have ended.
+        records: The runs of the study in MLflow.
     """
 
     def __init__(
         self,
         experiment: Experiment,
         combination: Combination,
+        study: int,
         identity: str,
         tuning: Tuning,
         records: Iterable[RunRecord],
     ) -> None:
         self.combination = combination
+        self.study = study
+        self.label = study_label(combination.name, study)
+        self.num_seeds = 0
+        """How many confirmations are needed now; 0 if the study is not needed."""
         self.identity = identity
         self.tuning = tuning
         self._experiment = experiment
@@ -57,7 +65,7 @@ class Work:
     @property
     def best(self) -> RunRecord | None:
         """The best trial that has ended."""
-        return best_trial(self.trials.values())
+        return best_trials(self.trials.values()).get(self.study)
 
     @property
     def tuned(self) -> bool:
@@ -65,21 +73,28 @@ class Work:
         return len(self.trials) == self._experiment.search.trials
 
     @property
+    def is_unfinished(self) -> bool:
+        """Whether trainings that are needed have not ended."""
+        if not self.num_seeds:
+            return False
+        return not self.tuned or (self.best is not None and len(self.confirmed) < self.num_seeds)
+
+    @property
+    def results(self) -> list[RunRecord]:
+        """The trials that have ended, and the confirmations of the best setting."""
+        trials = list(self.trials.values())
+        return [*trials, *confirmations([*trials, *self._confirmations])]
+
+    @property
     def confirmed(self) -> dict[int, RunRecord]:
         """The confirmations of the best setting that have ended, by number."""
-        best = self.best
-        numbers = self._experiment.confirm.numbers
-        return {
-            r.number: r
-            for r in self._confirmations
-            if best is not None
-            and r.confirms == best.number
-            and r.number is not None
-            and r.number in numbers
-        }
+        ended = {r.number: r for r in self.results if r.kind == "confirmation"}
+        return {number: ended[number] for number in self._seed_numbers if number in ended}
 
     def ready(self) -> Iterator[Task]:
         """Yield the trainings that can start now, at most MAX_READY."""
+        if not self.num_seeds:
+            return iter(())
         tasks = self._confirmation_tasks() if self.tuned else self._trial_tasks()
         return islice((task for task in tasks if task.key not in self._begun), MAX_READY)
 
@@ -101,7 +116,7 @@ class Work:
     def not_to_be_confirmed(self) -> Iterator[Event]:
         """Yield an event for each confirmation if all trials have ended without a result."""
         if self.tuned and self.best is None:
-            for number in self._experiment.confirm.numbers:
+            for number in self._seed_numbers:
                 yield self._event(
                     "confirmation", number, 0, state="FAIL", reason="no trial has a result"
                 )
@@ -144,13 +159,17 @@ class Work:
 
     def _event(self, kind: TrainingKind, number: int, epoch: int, **facts: Any) -> Event:
         return Event(
-            combination=self.combination.name,
+            study=self.label,
             kind=kind,
             number=number,
             epoch=epoch,
             epochs=self._experiment.epochs,
             **facts,
         )
+
+    @property
+    def _seed_numbers(self) -> range:
+        return range(1, self.num_seeds + 1)
 
     def _trial_tasks(self) -> Iterator[Task]:
         remaining = [n for n in range(self._experiment.search.trials) if n not in self.trials]
@@ -162,16 +181,17 @@ class Work:
     def _confirmation_tasks(self) -> Iterator[Task]:
         best, confirmed = self.best, self.confirmed
         if best is not None:
-            for number in self._experiment.confirm.numbers:
+            for number in self._seed_numbers:
                 if number not in confirmed:
                     yield self._task("confirmation", number, best)
 
     def _task(self, kind: TrainingKind, number: int, best: RunRecord | None = None) -> Task:
-        key = (self.combination.name, kind, number)
+        key = (self.label, kind, number)
         if key not in self._tasks:
             self._tasks[key] = Task(
                 combination=self.combination.name,
                 combination_id=self.identity,
+                study=self.study,
                 kind=kind,
                 number=number,
                 config=self._config(number, best),
@@ -182,9 +202,11 @@ class Work:
     def _config(self, number: int, best: RunRecord | None) -> TrialConfig:
         experiment, combination = self._experiment, self.combination
         if best is None:
-            return experiment.trial(combination, self.tuning.ask(number), experiment.seed)
+            seed = experiment.study_seed(self.study)
+            return experiment.trial(combination, self.tuning.ask(number), seed)
         params = experiment.parse(combination, best.params)
-        return experiment.trial(combination, params, experiment.confirmation_seed(number))
+        seed = experiment.confirmation_seed(number, self.study)
+        return experiment.trial(combination, params, seed)
 
 
 def _record(task: Task, outcome: Outcome, params: Mapping[str, Value]) -> RunRecord:
@@ -196,9 +218,10 @@ def _record(task: Task, outcome: Outcome, params: Mapping[str, Value]) -> RunRec
         name=task.name,
         status="",
         start_time=0,
+        study=task.study,
         number=task.number,
         state=outcome.state,
         confirms=task.confirms,
         params={name: str(value) for name, value in params.items()},
-        metrics={} if outcome.val_accuracy is None else {"val_accuracy": outcome.val_accuracy},
+        metrics=outcome.metrics(),
     )

@@ -46,7 +46,7 @@ def experiments(client: mlflow.MlflowClient) -> set[str]:
 
 def record_of(run: MlflowRun) -> RunRecord:
     """Return a run of this program as a record."""
-    tags = run.data.tags
+    tags = {"study": "1", **run.data.tags}  # older versions had one study
     return RunRecord(
         run_id=run.info.run_id,
         experiment=tags["experiment"],
@@ -57,6 +57,7 @@ def record_of(run: MlflowRun) -> RunRecord:
         parent=tags.get("mlflow.parentRunId"),
         combination=tags.get("combination"),
         combination_id=tags.get("combination_id"),
+        study=_number(tags["study"]) or 1,
         number=_number(tags.get("number")),
         state=cast(TrialState | None, tags.get(STATE)),
         diverged="diverged" in tags,

@@ -21,7 +21,7 @@ from cifar_exp.sweep.schedule.task import Key, Task
 from cifar_exp.training.loop import EpochMetrics
 from cifar_exp.training.messages import Group, Outcome, Step, TooWide
 from tests import tiny
-from tests.sweep.works import works_of
+from tests.sweep.works import replication_of
 
 SEARCH = 'trials = 2\nsampler = "random"\npruner = "none"\nbatch_size = [8]'
 NUM_IMAGES = 54
@@ -192,16 +192,16 @@ def record(images: Path, tmp_path: Path) -> Record:
     ) -> Recorded:
         changes = {"losses": "mse = {}", "seeds": "1", "search": SEARCH, **changes}
         experiment = tiny.experiment(images, **changes)
-        works = works_of(experiment)
+        replication = replication_of(experiment)
         tell = script if callable(script) else by_script(script)
         recorded = Recorded(FakeExecutor(tell, most), FakeWriter(), [])
-        names = [work.combination.name for work in works]
+        names = [work.combination.name for work in replication.works]
         Recorder(
-            scheduler=Scheduler(works, NUM_IMAGES, width),
+            scheduler=Scheduler(replication, NUM_IMAGES, width),
             executor=recorded.executor,
             writer=recorded.writer,  # type: ignore[arg-type]
             retention={name: MODEL_RETENTION[keep_models]() for name in names},
-            watch=recorded.events.append,
+            watch=recorded.events.append,  # type: ignore[arg-type]
             new_group=lambda tasks: Group(
                 trainings=tuple(task.training("store") for task in tasks),
                 data_path=tmp_path,

@@ -10,7 +10,7 @@ from cifar_exp.sweep.schedule.task import Key, Progress, Task
 from cifar_exp.training.hardware import allotment
 from cifar_exp.training.messages import Outcome
 from tests import tiny
-from tests.sweep.works import works_of
+from tests.sweep.works import replication_of
 
 NUM_IMAGES = 54
 QMC = 'trials = 6\nsampler = "qmc"\npruner = "none"\nbatch_size = [8, 16]'
@@ -20,8 +20,8 @@ TPE = 'trials = 3\nsampler = "tpe"\npruner = "none"\nbatch_size = [8]'
 def scheduler_of(
     images: Path, width: int = 1, done: Iterable[Key] = (), **changes: str
 ) -> Scheduler:
-    works = works_of(tiny.experiment(images, **changes))
-    return Scheduler(works, NUM_IMAGES, width, frozenset(done))
+    replication = replication_of(tiny.experiment(images, **changes))
+    return Scheduler(replication, NUM_IMAGES, width, frozenset(done))
 
 
 def begun(scheduler: Scheduler) -> list[Task]:

@@ -1,0 +1,69 @@
+"""Replication: how many studies or seeds each combination needs, given the results so far."""
+
+from __future__ import annotations
+
+from cifar_exp.comparison import decide_on, replicates
+from cifar_exp.comparison.statistics.looks import Decision
+from cifar_exp.experiment import Design
+from cifar_exp.records import RunRecord
+from cifar_exp.sweep.events import Look
+from cifar_exp.sweep.schedule.work import Work
+
+
+class Replication:
+    """Sets how many replicates of each combination are trained now.
+
+    It depends on the results alone, so an interrupted sweep continues in the same way. The first
+    `update` sets what is needed after the results of earlier executions.
+
+    Args:
+        design: What is repeated.
+        works: The work of each study.
+    """
+
+    def __init__(self, design: Design, works: list[Work]) -> None:
+        self._design = design
+        self.works = works
+        for work in works:
+            self._set_needed(work, design.replicates[0])
+
+    def update(self) -> Look | None:
+        """Compare the combinations once all that is needed now has ended.
+
+        Returns:
+            The result; None if trainings are left, or if the number of replicates is fixed.
+        """
+        if any(work.is_unfinished for work in self.works):
+            return None
+        decision = decide_on(self._samples(), self._design)
+        if decision is None:
+            return None
+        before = self._num_needed()
+        for work in self.works:
+            self._set_needed(work, decision.needed[work.combination.name])
+        more = self._num_needed() - before
+        return Look(sentence=_sentence(decision, self._design, more), more=more)
+
+    def _set_needed(self, work: Work, num_replicates: int) -> None:
+        studies, seeds = self._design.numbers(num_replicates)
+        work.num_seeds = len(seeds) if work.study in studies else 0
+
+    def _num_needed(self) -> int:
+        """Return the number of trainings that are needed now, finished or not."""
+        return sum(self._design.trials + w.num_seeds for w in self.works if w.num_seeds)
+
+    def _samples(self) -> dict[str, tuple[float | None, ...]]:
+        results: dict[str, list[RunRecord]] = {}
+        for work in self.works:
+            results.setdefault(work.combination.name, []).extend(work.results)
+        return {name: replicates(records, self._design) for name, records in results.items()}
+
+
+def _sentence(decision: Decision, design: Design, more: int) -> str:
+    """Return the result of the last look."""
+    remaining = len(decision.remaining)
+    compared = f"{remaining} of {len(decision.needed)} combinations may be the best"
+    if decision.ended is None:
+        size = max(decision.needed.values())
+        return f"{compared}: they get up to {size} {design.unit}, {more} more trainings"
+    return f"{compared}: no more {design.unit} ({decision.ended})"

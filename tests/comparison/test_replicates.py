@@ -1,0 +1,132 @@
+"""Replicates of made-up runs: which have ended, which are lost, and what the row shows."""
+
+from __future__ import annotations
+
+import statistics
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from cifar_exp.comparison import Row, counted_trainings, rank, replicates
+from cifar_exp.experiment import Design
+from cifar_exp.records import RunRecord
+from tests import records
+
+NAME = "mse+sgd"
+STUDIES = Design(trials=2, studies=3, seeds=2)
+SEEDS = Design(trials=1, studies=1, seeds=3)
+
+
+def study(number: int, *accuracies: float | None, best: float | None = 0.5) -> list[RunRecord]:
+    """Return a study of two trials whose second is the best one, and its confirmations."""
+    of_study: dict[str, Any] = {"study": number}
+    trials = [records.trial(NAME, 0, best and best - 0.1), records.trial(NAME, 1, best)]
+    confirmed = [
+        records.confirmation(NAME, n, accuracy, confirms=1)
+        for n, accuracy in enumerate(accuracies, start=1)
+    ]
+    return [
+        replace(r, run_id=f"{r.run_id} study {number}", **of_study) for r in (*trials, *confirmed)
+    ]
+
+
+def row_of(runs: list[RunRecord], design: Design = STUDIES) -> Row:
+    params = {key: str(value) for key, value in design.params().items()}
+    sweep = replace(records.sweep(), params=params)
+    [row] = rank([sweep, records.combination(NAME), *runs]).combinations
+    return row
+
+
+def test_a_replicate_is_the_mean_of_a_study() -> None:
+    runs = [*study(1, 0.5, 0.7), *study(2, 0.3, 0.4)]
+    assert replicates(runs, STUDIES) == (pytest.approx(0.6), pytest.approx(0.35))
+
+
+@pytest.mark.parametrize(
+    ("runs", "expected"),
+    [
+        ([], ()),
+        (study(1, 0.5), ()),  # its second confirmation has not ended
+        (study(1, 0.5, 0.5)[1:], ()),  # nor its first trial
+        ([*study(1, 0.5, None), *study(2, 0.5, 0.5)], (None, 0.5)),
+        ([*study(1, best=None), *study(2, 0.5, 0.5)], (None, 0.5)),
+        ([*study(2, 0.5, 0.5)], ()),  # the first study has not ended
+    ],
+)
+def test_lost_and_unfinished_replicates_differ(
+    runs: list[RunRecord], expected: tuple[float | None, ...]
+) -> None:
+    assert replicates(runs, STUDIES) == expected
+
+
+def test_a_replicate_of_one_study_is_a_confirmation() -> None:
+    confirmed = [records.confirmation(NAME, n, value) for n, value in ((1, 0.5), (3, 0.7))]
+    runs = [records.trial(NAME, 0, 0.5), *confirmed]
+    assert replicates(runs, SEEDS) == (0.5,)
+    runs.append(records.confirmation(NAME, 2, None))
+    assert replicates(runs, SEEDS) == (0.5, None, 0.7)
+
+
+def test_a_row_is_about_the_means_of_studies() -> None:
+    runs = [*study(1, 0.5, 0.7), *study(2, 0.3, 0.4, best=0.8), *study(3, 0.9, 0.8)]
+    row = row_of(runs)
+    assert row.values == pytest.approx([0.6, 0.35, 0.85])
+    assert (row.value_seeds, row.studies, row.seeds) == ((1, 2, 3), 3, 6)
+    assert row.test_accuracy_mean == row.mean == pytest.approx(0.6)
+    assert row.test_accuracy_std == row.std == pytest.approx(statistics.stdev([0.6, 0.35, 0.85]))
+    assert row.test_accuracies == (0.5, 0.7, 0.3, 0.4, 0.9, 0.8)
+    assert row.metric_means == {"test_accuracy": pytest.approx(0.6)}
+    assert (row.trials, row.val_accuracy, row.study, row.lr) == (6, 0.8, 2, 0.2)
+    assert [(r.number, r.val_accuracy, r.test_accuracy) for r in row.study_results] == [
+        (1, 0.5, pytest.approx(0.6)),
+        (2, 0.8, pytest.approx(0.35)),
+        (3, 0.5, pytest.approx(0.85)),
+    ]
+    assert [(t.study, t.number) for t in row.trial_results] == [
+        (1, 0), (1, 1), (2, 0), (2, 1), (3, 0), (3, 1),
+    ]  # fmt: skip
+
+
+def test_a_study_with_a_failed_confirmation_is_lost() -> None:
+    row = row_of([*study(1, 0.5, None), *study(2, 0.3, 0.4), *study(3, best=None)])
+    assert (row.values, row.value_seeds) == ((pytest.approx(0.35),), (2,))
+    assert row.seeds_failed == 1 + 2  # both confirmations of the study without a result are lost
+
+
+def test_only_the_replicates_of_the_definition_are_counted() -> None:
+    runs = [run for number in range(1, 6) for run in study(number, 0.5, 0.6)]
+    assert row_of(runs).value_seeds == (1, 2, 3)
+
+
+@pytest.mark.parametrize("design", [replace(STUDIES, most=6), replace(SEEDS, most=6)])
+def test_of_those_that_were_out_no_later_replicates_are_counted(design: Design) -> None:
+    """They may be there from an earlier definition."""
+
+    def runs(name: str, mean: float) -> list[RunRecord]:
+        values = [mean + 0.001 * n for n in range(6)]
+        if design.repeats_studies:
+            found = [r for n, v in enumerate(values, start=1) for r in study(n, v, v)]
+        else:
+            confirmed = [records.confirmation(NAME, n, v) for n, v in enumerate(values, start=1)]
+            found = [records.trial(NAME, 0, 0.5), *confirmed]
+        changes: dict[str, Any] = {"combination": name, "parent": f"s/{name}"}
+        return [records.combination(name), *(replace(r, **changes) for r in found)]
+
+    params = {key: str(value) for key, value in design.params().items()}
+    sweep = replace(records.sweep(), params=params)
+    held = [sweep, *runs("a+x", 0.9), *runs("b+x", 0.9005), *runs("c+x", 0.2)]
+    counted = {
+        name: {r.study if design.repeats_studies else r.number for r in found if r.kind != "trial"}
+        for name, found in counted_trainings(held).items()
+    }
+    assert counted == {"a+x": set(range(1, 7)), "b+x": set(range(1, 7)), "c+x": {1, 2, 3}}
+
+
+def test_a_design_is_read_from_its_params() -> None:
+    for design in (SEEDS, STUDIES, replace(STUDIES, most=9, indifferent=0.5)):
+        assert Design.of({key: str(value) for key, value in design.params().items()}) == design
+
+
+def test_the_params_of_older_sweeps_are_unchanged() -> None:
+    assert SEEDS.params() == {"trials": 1, "seeds": 3}
