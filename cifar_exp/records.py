@@ -42,6 +42,8 @@ class RunRecord:
     """The number of the trial whose setting a confirmation trains again."""
     data_digest: str | None = None
     """Digest of the images, labels and split of a training."""
+    test_images: int | None = None
+    """Number of images in the test set of a training."""
     params: Mapping[str, str] = field(default_factory=dict)
     metrics: Mapping[str, float] = field(default_factory=dict)
     tags: Mapping[str, str] = field(default_factory=dict)

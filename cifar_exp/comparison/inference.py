@@ -1,4 +1,4 @@
-"""Statistical inference on the ranking: intervals, best group, P(best) and rank intervals."""
+"""Statistical inference on the ranking: what may be the best, intervals, P(best) and ranks."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from cifar_exp.comparison.row import Row
 from cifar_exp.comparison.statistics.anova import Source, two_way
 from cifar_exp.comparison.statistics.estimate import Estimates, Floats, estimate
 from cifar_exp.comparison.statistics.interval import half_widths
+from cifar_exp.comparison.statistics.may_be_best import own_estimates, p_may_be_best
 from cifar_exp.comparison.statistics.multiple_comparison import differences_to_best
 from cifar_exp.comparison.statistics.pairs import win_shares
 from cifar_exp.comparison.statistics.power import minimum_detectable_difference
@@ -49,8 +50,9 @@ def infer(rows: Sequence[Row], method: Method) -> tuple[list[Row], Inference]:
     if not compared:
         return list(rows), Inference(pairwise=_pairwise(rows, method))
     sign = -1.0 if method.measure.smaller_is_better else 1.0
-    estimates = estimate([[sign * value for value in row.values] for row in compared])
-    inferred = iter(_inferred(compared, estimates, method))
+    groups = [[sign * value for value in row.values] for row in compared]
+    estimates = estimate(groups)
+    inferred = iter(_may_be_best(_inferred(compared, estimates, method), groups, method))
     compared_names = {row.combination for row in compared}
     return (
         [next(inferred) if row.combination in compared_names else row for row in rows],
@@ -91,6 +93,24 @@ def _inferred(rows: Sequence[Row], estimates: Estimates, method: Method) -> list
         for k, row in enumerate(rows)
     ]
     return _simulated(inferred, estimates, rope) if estimates.known else inferred
+
+
+def _may_be_best(
+    rows: Sequence[Row], groups: Sequence[Sequence[float]], method: Method
+) -> list[Row]:
+    """Add whether each row may be the best, given its values with the larger as the better."""
+    num_examples = _num_examples(rows) if method.measure.of_examples else None
+    p_values = map(_finite, p_may_be_best(own_estimates(groups, num_examples)))
+    return [
+        replace(row, p_may_be_best=p, may_be_best=None if p is None else p > method.alpha)
+        for row, p in zip(rows, p_values, strict=True)
+    ]
+
+
+def _num_examples(rows: Sequence[Row]) -> int | None:
+    """Return the number of test images, the smallest if it differs; None if a row has none."""
+    known = [row.test_images for row in rows if row.test_images]
+    return min(known) if len(known) == len(rows) else None
 
 
 def _simulated(rows: Sequence[Row], estimates: Estimates, rope: float) -> list[Row]:

@@ -91,6 +91,8 @@ class Row:
     """Confirmations that diverged or failed; they are not in the mean."""
     threads: int | None = None
     """CPU threads of the best trial; with another number its result may differ by rounding."""
+    test_images: int | None = None
+    """Number of test images; None if the runs do not tell."""
 
     # Results by the ranking's yardstick, in the units of the yardstick.
     values: tuple[float, ...] = ()
@@ -109,6 +111,10 @@ class Row:
     difference_high: float | None = None
     p_adjusted: float | None = None
     """P-value of the difference to the first, adjusted for all pairs."""
+    may_be_best: bool | None = None
+    """Whether it may be the best: no other one is shown to be at least as good; None if unknown."""
+    p_may_be_best: float | None = None
+    """P-value of being the best, by multiple comparisons with the best."""
     in_best_group: bool | None = None
     """Whether it is not distinguishable from the first; None if it is not compared."""
     p_best: float | None = None

@@ -73,6 +73,7 @@ def row(
         failed=sum(not r.diverged for r in failed),
         seeds_failed=len(confirmed) - len(scored) + _num_without_result(trainings, design),
         threads=int(best.params["threads"]) if best else None,
+        test_images=next((r.test_images for r in scored if r.test_images), None),
         confirmation_results=tuple(map(_confirmation_result, confirmed)),
         **_yardstick_fields(replicated, yardstick),
         **_test_metrics(replicated),

@@ -94,7 +94,7 @@ def test_what_a_ranking_says_stands_below_its_table(screen: Console) -> None:
     shown = ranking(row(1, "mse+sgd"), row(2, "l1+sgd"))
     console.print_ranking(screen, shown)
     text = " ".join(printed(screen).split())
-    assert "mse+sgd is first; not distinguishable from it at level 0.05: l1+sgd." in text
+    assert "2 of 2 may be the best, with 95 % confidence: mse+sgd, l1+sgd." in text
 
 
 def test_a_narrow_terminal_loses_nothing() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import statistics
 import warnings
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -17,6 +18,7 @@ from cifar_exp.comparison import Method, Ranking, Row, rank
 from cifar_exp.comparison.method import YARDSTICKS
 from cifar_exp.comparison.row import ConfirmationResult, TrialResult
 from cifar_exp.comparison.statistics.estimate import estimate
+from cifar_exp.comparison.statistics.may_be_best import own_estimates, p_may_be_best
 from cifar_exp.comparison.statistics.resampling import NUM_DRAWS
 from cifar_exp.comparison.statistics.survival import Point
 from cifar_exp.errors import BadInput
@@ -70,7 +72,15 @@ def test_the_comparison_by_scipy() -> None:
     shift = (found.minimum_detectable_difference or 0) / (2 * variance / 3) ** 0.5
     bound = stats.studentized_range.ppf(0.95, 3, 6) / 2**0.5
     assert stats.nct.sf(bound, 6, shift) == pytest.approx(0.8)
-    assert "a+x is first; not distinguishable from it at level 0.05: b+x." in text(found)
+    by, low, high = (
+        f"{100 * value:.2f}"
+        for value in (np.mean(A) - np.mean(B), bounds.low[0, 1], bounds.high[0, 1])
+    )
+    assert (
+        "How much worse than the first, with 95 % intervals that hold for all together: "
+        f"b+x {by} points ({low} to {high}), c+x"
+    ) in text(found)
+    assert "Shown to be worse: 1 of 2." in text(found)
     assert (
         "± is the 95 % t interval, with one variance for all combinations (Breusch-Pagan p = "
         f"{found.spread_p:.2g}); compared by Tukey-Kramer. ranks: 90 % interval of the rank."
@@ -85,9 +95,32 @@ def test_p_best_and_ranks() -> None:
     assert [(row.rank_low, row.rank_high) for row in found.combinations] == [(1, 2), (1, 2), (3, 3)]
 
 
+def test_what_may_be_the_best() -> None:
+    found = ranked(scored("a+x", *A), scored("b+x", *B), scored("c+x", *C))
+    p_values = p_may_be_best(own_estimates([A, B, C]))
+    assert [row.p_may_be_best for row in found.combinations] == p_values.tolist()
+    assert [row.may_be_best for row in found.combinations] == [True, True, False]
+    assert text(found).startswith("2 of 3 may be the best, with 95 % confidence: a+x, b+x.")
+    strict = ranked(scored("a+x", *A), scored("b+x", *B), scored("c+x", *C), alpha=0.0001)
+    assert [row.may_be_best for row in strict.combinations] == [True, True, True]
+
+
+def test_equal_seeds_have_the_noise_of_the_test_set_where_its_size_is_known() -> None:
+    def equal(name: str, value: float, test_images: int | None) -> list[RunRecord]:
+        run, best, *confirmed = scored(name, value, value, value)
+        return [run, best, *(replace(r, test_images=test_images) for r in confirmed)]
+
+    [first, second] = ranked(equal("a+x", 0.7, 1000), equal("b+x", 0.69, 1000)).combinations
+    error = (2 * 0.7 * 0.3 / 1000 / 3) ** 0.5  # nearly equal binomial variances: a t test
+    assert second.p_may_be_best == pytest.approx(stats.t.sf(0.01 / error, 4), abs=0.03)
+    assert first.test_images == 1000
+    unknown = ranked(equal("a+x", 0.7, 1000), equal("b+x", 0.6, None))
+    assert [row.may_be_best for row in unknown.combinations] == [None, None]
+
+
 def test_a_clear_winner_is_called_best() -> None:
     found = ranked(scored("a+x", *A), scored("c+x", *C))
-    assert text(found).startswith("a+x is best: all others are worse, at level 0.05.")
+    assert text(found).startswith("a+x is the best of 2, with 95 % confidence.")
     alone = ranked(scored("a+x", *A), [combination("b+x")])
     assert text(alone).startswith("a+x is the only combination that can be compared.")
     assert "No result: b+x." in text(alone)
@@ -95,9 +128,9 @@ def test_a_clear_winner_is_called_best() -> None:
 
 def test_of_many_alike_the_first_eight_are_named() -> None:
     found = ranked(*(scored(f"l{k}+x", *A) for k in range(10)))
-    named = ", ".join(f"l{k}+x" for k in range(1, 9))
+    named = ", ".join(f"l{k}+x" for k in range(8))
     assert text(found).startswith(
-        f"l0+x is first; not distinguishable from it at level 0.05: {named} and 1 more."
+        f"10 of 10 may be the best, with 95 % confidence: {named} and 2 more."
     )
 
 
@@ -183,6 +216,7 @@ def test_a_smaller_value_is_better_where_the_yardstick_says_so() -> None:
     assert second.difference_to_best == pytest.approx(0.4)
     assert found.pairwise[0][1] == 1.0
     assert (first.p_best or 0) > 0.9
+    assert [row.may_be_best for row in found.combinations] == [True, False]
     assert first.metric_means == pytest.approx({"test_accuracy": 0.5, "test_nll": 0.6})
     assert first.metric_stds == pytest.approx({"test_accuracy": 0.0, "test_nll": 0.1})
     assert "test NLL" in to_markdown(found)
@@ -241,6 +275,8 @@ def test_one_seed_has_no_interval_and_says_why() -> None:
     assert [row.interval_low for row in found.combinations] == [None, None]
     assert [row.p_best for row in found.combinations] == [None, None]
     assert [row.in_best_group for row in found.combinations] == [True, True]
+    assert [row.may_be_best for row in found.combinations] == [None, None]
+    assert [row.p_may_be_best for row in found.combinations] == [None, None]
     assert "b+x is first, but this cannot be tested: one seed each" in text(found)
 
 
@@ -262,6 +298,7 @@ def test_what_lost_a_seed_is_not_compared() -> None:
     found = ranked(*SHAPES["a lost seed"])
     lost = by_name(found)["b+x"]
     assert (lost.rank, lost.in_best_group, lost.p_best, lost.rank_low) == (2, None, None, None)
+    assert (lost.may_be_best, lost.p_may_be_best) == (None, None)
     assert found.compared == 1
     assert "Seeds were lost, so these rank behind and are not compared: b+x (2 of 3)." in text(
         found
@@ -305,6 +342,9 @@ def test_any_values_are_written_and_the_parts_agree(groups: list[list[float]]) -
             assert row.interval_low <= (row.mean or 0) <= row.interval_high
         if row.p_adjusted is not None:
             assert row.in_best_group == (row.p_adjusted >= found.alpha)
+        if row.p_may_be_best is not None:
+            assert row.may_be_best == (row.p_may_be_best > found.alpha)
+            assert row.may_be_best or row.rank != 1
         if row.rank_low is not None and row.rank_high is not None:
             assert 1 <= row.rank_low <= (row.rank or 0) <= row.rank_high <= found.compared
 

@@ -19,7 +19,8 @@ from typing import Any
 import numpy as np
 import pytest
 import sqlalchemy
-from mlflow.entities import Metric, Param
+from mlflow.entities import Dataset as MlflowDataset
+from mlflow.entities import DatasetInput, Metric, Param
 
 from benchmarks.server import tracking_server
 from cifar_exp.components.datasets import Dataset
@@ -66,6 +67,25 @@ def test_a_record_holds_what_was_written(tracker: Tracker, open_trial: Open) -> 
     assert record.params == {"lr": "0.1"}
     assert record.metrics == {"val/accuracy": 0.5, "val_accuracy": 0.5}
     assert record.finished
+
+
+def test_a_record_knows_the_data_set_of_its_run(tracker: Tracker, open_trial: Open) -> None:
+    profiles = [
+        '{"train": 54, "test": 30}',
+        '{"rows": 30}',
+        "[30]",
+        '{"test": null}',
+        "no JSON",
+        None,
+    ]
+    for number, profile in enumerate(profiles):
+        run_id = open_trial(number).run_id
+        dataset = MlflowDataset(f"d{number}", str(number), "local", "{}", profile=profile)
+        tracker.client.log_inputs(run_id, [DatasetInput(dataset)])
+    open_trial(len(profiles))
+    found = {record.number: record for record in tracker.records()}
+    assert [found[n].data_digest for n in range(7)] == ["0", "1", "2", "3", "4", "5", None]
+    assert [found[n].test_images for n in range(7)] == [30, *[None] * 6]
 
 
 def test_records_are_found_by_their_tags_and_in_order(tracker: Tracker, open_trial: Open) -> None:

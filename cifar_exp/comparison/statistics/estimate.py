@@ -53,7 +53,7 @@ def estimate(groups: Sequence[Sequence[float]]) -> Estimates:
     freedom.
     """
     sizes = np.array([len(group) for group in groups], dtype=float)
-    sums = np.array([_sum_of_squares(group) for group in groups])
+    sums = np.array([sum_of_squares(group) for group in groups])
     dof = float((sizes - 1).sum())
     pooled_variance = float(sums.sum()) / dof if dof > 0 and sums.sum() > 0 else np.nan
     p_equal = equal_spread_p(sums, sizes)
@@ -109,7 +109,7 @@ def _null_statistics(sizes: tuple[float, ...]) -> Floats:
     return np.sort(breusch_pagan(sums, counts))
 
 
-def _sum_of_squares(group: Sequence[float]) -> float:
+def sum_of_squares(group: Sequence[float]) -> float:
     """Return the sum of squared deviations; exactly 0 for equal values, despite rounding."""
     if min(group) == max(group):
         return 0.0

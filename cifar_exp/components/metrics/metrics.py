@@ -32,6 +32,8 @@ class Metric:
     smaller_is_better: bool = False
     percent: bool = True
     """Whether values are shown in %."""
+    of_examples: bool = False
+    """Whether it is a fraction of the examples, so that their sampling error is binomial."""
 
     def text(self, value: float) -> str:
         """Format a value without its unit."""
@@ -131,12 +133,14 @@ METRICS: dict[str, Metric] = {
         label="accuracy",
         description="Fraction of examples whose largest logit is that of their class.",
         compute=lambda o: accuracy(o.correct),
+        of_examples=True,
     ),
     "top5": Metric(
         label="top-5 accuracy",
         description="Fraction of examples whose class is among the five largest logits; "
         "not for fewer than six classes.",
         compute=lambda o: top5(o.logits, o.labels),
+        of_examples=True,
     ),
     "macro_f1": Metric(
         label="macro F1",

@@ -52,9 +52,9 @@ def colours(names: Iterable[str]) -> dict[str, str]:
 
 
 def palette(ranking: Ranking) -> Palette:
-    """Highlight all combinations or, if there are many, the first ones of the best group."""
+    """Highlight all combinations or, if there are many, the first ones that may be the best."""
     names = [row.combination for row in ranking.combinations]
-    best = [row.combination for row in ranking.combinations if row.in_best_group]
+    best = [row.combination for row in ranking.combinations if row.may_be_best]
     highlighted = names if len(names) <= len(MARKERS) else best or names
     return Palette(colours=colours(names), standing_out=tuple(highlighted[: len(MARKERS)]))
 

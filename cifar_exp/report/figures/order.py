@@ -20,7 +20,7 @@ LONG_NAME = 14  # letters; longer column names are rotated
 
 
 def heat_map(ranking: Ranking) -> Picture | None:
-    """Draw the mean of each loss with each optimizer; a frame marks the best group."""
+    """Draw the mean of each loss with each optimizer; a frame marks what may be the best."""
     rows = _scored(ranking)
     if not rows:
         return None
@@ -51,14 +51,14 @@ def heat_map(ranking: Ranking) -> Picture | None:
         fraction = float(np.ma.filled(image.norm(cells[position[1], position[0]]), 0.0))
         is_dark = (fraction > 0.5) == ranking.smaller_is_better
         axes.text(*position, _cell(ranking, row), ha="center", va="center", color="wk"[not is_dark])
-        if row.in_best_group:
+        if row.may_be_best:
             axes.add_patch(_frame(position))
     return Picture(
         name="heat-map",
         title="Every loss with every optimizer",
         caption=f"Mean {ranking.method.measure.label} with half the width of its "
-        f"{_level(ranking)} interval; lighter is better. A red frame marks the best group: those "
-        "that are not distinguishable from the first.",
+        f"{_level(ranking)} interval; lighter is better. A red frame marks those that may be "
+        "the best.",
         figure=figure,
     )
 
@@ -74,17 +74,17 @@ def differences(ranking: Ranking) -> Picture | None:
     axes.axvline(0, color="#666666", linewidth=0.8)
     for position, row in enumerate(rows):
         value = scale * (row.difference_to_best or 0.0)
-        colour = "#0072b2" if row.in_best_group else "#555555"
+        colour = "#0072b2" if row.may_be_best else "#555555"
         if row.difference_low is not None and row.difference_high is not None and position > 0:
             ends = [scale * row.difference_low, scale * row.difference_high]
             axes.plot(ends, [position, position], color=colour, linewidth=1.6)
-        axes.plot(value, position, "o" if row.in_best_group else "s", color=colour, markersize=5)
+        axes.plot(value, position, "o" if row.may_be_best else "s", color=colour, markersize=5)
     axes.set_xlabel(f"worse than the first by ({_unit(ranking)})")
     return Picture(
         name="differences",
         title="Difference to the first",
         caption=f"Difference of means to the first, with {_level(ranking)} intervals that hold "
-        "for all combinations together. Blue dots: the best group; dark squares: worse. The grey "
+        "for all combinations together. Blue dots: may be the best; dark squares: not. The grey "
         f"band is the region of practical equivalence (±{ranking.rope:g} hundredths).",
         figure=figure,
     )

@@ -12,7 +12,7 @@ from cifar_exp.report.figures.colours import GREY, Palette
 from cifar_exp.report.figures.picture import Picture, blank
 
 PANELS_PER_ROW = 3
-CROWDED = " Colours and markers: the best group; grey: the others."
+CROWDED = " Colours and markers: may be the best; grey: the others."
 
 
 def lr_response(ranking: Ranking, palette: Palette) -> Picture | None:

@@ -12,7 +12,7 @@ from markupsafe import Markup
 from cifar_exp.comparison import Ranking
 from cifar_exp.report.figures.colours import Palette
 from cifar_exp.report.html.tables import Table, fairness_table, made_table, ranking_table
-from cifar_exp.report.text.sentences import fairness, sentences, verdict, warnings
+from cifar_exp.report.text.sentences import explanation, fairness, sentences, verdict, warnings
 from cifar_exp.report.text.table import mean_text
 
 TEMPLATE = Path(__file__).with_name("page.html.jinja")
@@ -40,6 +40,7 @@ def page(ranking: Ranking, palette: Palette, sections: Sequence[Section]) -> str
         ranking=ranking,
         about=_summary(ranking),
         verdict=_verdict(ranking),
+        explanation=explanation(ranking),
         sentences=[text for text in texts if text not in shown_elsewhere],
         sections=[
             {

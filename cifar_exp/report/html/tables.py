@@ -19,7 +19,7 @@ class Line:
     cells: Sequence[str]
     colour: str | None = None
     best: bool = False
-    """Whether the combination is in the best group."""
+    """Whether the combination may be the best."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -41,8 +41,8 @@ def ranking_table(ranking: Ranking, palette: Palette) -> Table:
     direction = "smaller is better" if ranking.smaller_is_better else "larger is better"
     return Table(
         name="table-ranking",
-        caption=f"By mean {measure.label} over the confirmations ({direction}); shaded: the best "
-        "group. time: training time of all trials.",
+        caption=f"By mean {measure.label} over the confirmations ({direction}); shaded: may be "
+        "the best. time: training time of all trials.",
         headers=headers(ranking),
         lines=[_line(row, palette, cells(ranking, row)) for row in ranking.combinations],
         head=1,
@@ -144,9 +144,7 @@ def made_table(ranking: Ranking) -> Table:
 
 
 def _line(row: Row, palette: Palette, texts: Sequence[str]) -> Line:
-    return Line(
-        cells=texts, colour=palette.colours[row.combination], best=row.in_best_group is True
-    )
+    return Line(cells=texts, colour=palette.colours[row.combination], best=row.may_be_best is True)
 
 
 def _target_cells(row: Row) -> tuple[str, ...]:

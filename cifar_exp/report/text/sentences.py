@@ -11,33 +11,47 @@ from cifar_exp.comparison.row import Row
 ENOUGH_SEEDS = 5
 LONGEST_LIST = 8
 SHORT_COMMIT = 10
+MAY_BE_BEST = (
+    "may be best: yes, unless the replicates show that another combination is at least as good. If "
+    "the whole comparison were repeated, the true best would have a yes in at least {confidence} "
+    "of the repetitions, so the others can be left aside at this risk. Several yes do not mean "
+    "equally good: more replicates would tell them apart."
+)
 
 
 def sentences(ranking: Ranking) -> list[str]:
     """Return all sentences: verdict, method, further results, warnings and conditions."""
-    writers = (verdict, _method, _detectable, _equivalent, _shares, _curse, _diverged)
+    writers = (
+        *(verdict, _differences, _group_method, _method),
+        *(_detectable, _equivalent, _shares, _curse, _diverged),
+    )
     found = [write(ranking) for write in writers]
     return [text for text in (*found, *warnings(ranking), *fairness(ranking)) if text]
 
 
 def verdict(ranking: Ranking) -> str:
-    """Return a sentence on the first combination and those not distinguishable from it."""
-    compared = [row for row in ranking.combinations if row.in_best_group is not None]
+    """Return a sentence on the combinations that may be the best."""
+    compared = _compared(ranking)
     if not compared:
         return ""
-    best, *others = compared
-    if ranking.spread_pooled is None:
+    first, *others = compared
+    if first.may_be_best is None:
         reason = _why_no_interval(compared)
-        return f"{best.combination} is first, but this cannot be tested: {reason}."
-    near = [row.combination for row in others if row.in_best_group]
+        return f"{first.combination} is first, but this cannot be tested: {reason}."
     if not others:
-        return f"{best.combination} is the only combination that can be compared."
-    if not near:
-        return f"{best.combination} is best: all others are worse, at level {_level(ranking)}."
+        return f"{first.combination} is the only combination that can be compared."
+    group = [row.combination for row in compared if row.may_be_best]
+    if len(group) == 1:
+        return f"{first.combination} is the best of {len(compared)}, with {_confidence(ranking)}."
     return (
-        f"{best.combination} is first; not distinguishable from it at level "
-        f"{_level(ranking)}: {_listed(near)}."
+        f"{len(group)} of {len(compared)} may be the best, with {_confidence(ranking)}: "
+        f"{_listed(group)}."
     )
+
+
+def explanation(ranking: Ranking) -> str:
+    """Return what the column `may be best` says and does not say, in three sentences."""
+    return MAY_BE_BEST.format(confidence=_percent(1 - ranking.alpha))
 
 
 def warnings(ranking: Ranking) -> list[str]:
@@ -58,7 +72,8 @@ def warnings(ranking: Ranking) -> list[str]:
     if sizes and min(sizes) < ENOUGH_SEEDS and ranking.spread_pooled is not None:
         found.append(
             f"With {min(sizes)} seeds for some combinations, unequal spreads may stay "
-            f"undetected and claims are less reliable: use at least {ENOUGH_SEEDS} seeds."
+            f"undetected and differences to the first are less reliable: use at least "
+            f"{ENOUGH_SEEDS} seeds."
         )
     return found
 
@@ -68,6 +83,37 @@ def fairness(ranking: Ranking) -> list[str]:
     same = [f"{c.name} {_short(c.value)}" for c in ranking.fairness if c.same]
     found = [f"The same for all: {'; '.join(same)}."] if same else []
     return [*found, *(_difference(c) for c in ranking.fairness if not c.same)]
+
+
+def _differences(ranking: Ranking) -> str:
+    """Return how much worse than the first the others are, with simultaneous intervals."""
+    rows = [row for row in _compared(ranking)[1:] if row.difference_high is not None]
+    if not rows:
+        return ""
+    worse = sum(row.in_best_group is False for row in rows)
+    listed = _listed(_difference_text(ranking, row) for row in rows)
+    return (
+        f"How much worse than the first, with {_percent(1 - ranking.alpha)} intervals that hold "
+        f"for all together: {listed}. Shown to be worse: {worse} of {len(rows)}."
+    )
+
+
+def _difference_text(ranking: Ranking, row: Row) -> str:
+    measure = ranking.method.measure
+    by, low, high = (
+        value or 0.0 for value in (row.difference_to_best, row.difference_low, row.difference_high)
+    )
+    interval = f"({measure.text(low)} to {measure.text(high)})"
+    return f"{row.combination} {measure.difference(by)} {interval}"
+
+
+def _group_method(ranking: Ranking) -> str:
+    if not any(row.p_may_be_best is not None for row in ranking.combinations):
+        return ""
+    return (
+        "may be best: multiple comparisons with the best (Hsu 1984; Gupta 1965), parametric "
+        "bootstrap with own variances."
+    )
 
 
 def _method(ranking: Ranking) -> str:
@@ -154,8 +200,16 @@ def _difference(condition: Condition) -> str:
     return f"Not the same: {condition.name} {_short(condition.value)}, but {_listed(others)}."
 
 
-def _level(ranking: Ranking) -> str:
-    return f"{ranking.alpha:g}"
+def _compared(ranking: Ranking) -> list[Row]:
+    return [row for row in ranking.combinations if row.in_best_group is not None]
+
+
+def _confidence(ranking: Ranking) -> str:
+    return f"{_percent(1 - ranking.alpha)} confidence"
+
+
+def _percent(share: float) -> str:
+    return f"{100 * share:g} %"
 
 
 def _short(value: str) -> str:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from typing import Any, cast, get_args
 
 import mlflow
+from mlflow.entities import Dataset, ViewType
 from mlflow.entities import Run as MlflowRun
-from mlflow.entities import ViewType
 
 from cifar_exp.records import STATE, Kind, RunRecord, TrialState
 from cifar_exp.tracking.store.search import pages, quoted
@@ -47,6 +48,7 @@ def experiments(client: mlflow.MlflowClient) -> set[str]:
 def record_of(run: MlflowRun) -> RunRecord:
     """Return a run of this program as a record."""
     tags = {"study": "1", **run.data.tags}  # older versions had one study
+    dataset = _dataset(run)
     return RunRecord(
         run_id=run.info.run_id,
         experiment=tags["experiment"],
@@ -62,7 +64,8 @@ def record_of(run: MlflowRun) -> RunRecord:
         state=cast(TrialState | None, tags.get(STATE)),
         diverged="diverged" in tags,
         confirms=_number(tags.get("confirms")),
-        data_digest=_data_digest(run),
+        data_digest=dataset.digest if dataset else None,
+        test_images=_test_images(dataset) if dataset else None,
         params=run.data.params,
         metrics=run.data.metrics,
         tags=tags,
@@ -85,10 +88,18 @@ def _is_ours(run: MlflowRun) -> bool:
     return run.data.tags.get("kind") in get_args(Kind)
 
 
-def _data_digest(run: MlflowRun) -> str | None:
-    """Return the digest of a run's data set input; None if there is none."""
+def _dataset(run: MlflowRun) -> Dataset | None:
+    """Return a run's data set input; None if there is none."""
     inputs = run.inputs.dataset_inputs if run.inputs else []
-    return next((dataset_input.dataset.digest for dataset_input in inputs), None)
+    return next((dataset_input.dataset for dataset_input in inputs), None)
+
+
+def _test_images(dataset: Dataset) -> int | None:
+    """Return the number of test images in a profile that this program wrote, else None."""
+    try:
+        return int(json.loads(dataset.profile or "{}")["test"])
+    except (ValueError, TypeError, KeyError):
+        return None
 
 
 def _number(text: str | None) -> int | None:

@@ -14,6 +14,8 @@ from cifar_exp.comparison.statistics.estimate import Floats, estimate
 from cifar_exp.comparison.statistics.multiple_comparison import worse_than_best
 from cifar_exp.comparison.statistics.power import minimum_detectable_difference
 from cifar_exp.comparison.statistics.resampling import draw_means, rank_intervals
+from tests.comparison.statistics import simulation_of_best, simulation_of_looks
+from tests.comparison.statistics.tables import print_header, print_row
 
 Draw = Callable[[np.random.Generator, tuple[int, ...]], Floats]
 NOISE: Mapping[str, Draw] = {  # the same for all combinations, so that no claim is right
@@ -86,21 +88,23 @@ def rank_coverage(gap: float, num_sweeps: int) -> tuple[float, float]:
 def main(num_sweeps: int = 4000) -> None:
     """Print the tables."""
     sizes = [(k, seeds) for k in (2, 3, 5, 9, 20, 60) for seeds in (2, 3, 5, 10)]
-    _print_header("combinations", "seeds", *SPREADS)
+    print_header("combinations", "seeds", *SPREADS)
     for k, seeds in sizes:
-        _print_row(
+        print_row(
             k, seeds, *(_rate(k, seeds, num_sweeps, spread(k)) for spread in SPREADS.values())
         )
-    _print_header("combinations", "seeds", *NOISE)
+    print_header("combinations", "seeds", *NOISE)
     for k, seeds in ((2, 3), (9, 3), (9, 10)):
-        _print_row(k, seeds, *(_rate(k, seeds, num_sweeps, [1.0] * k, noise=n) for n in NOISE))
-    _print_header("combinations", "seeds", "smallest difference, in standard deviations")
+        print_row(k, seeds, *(_rate(k, seeds, num_sweeps, [1.0] * k, noise=n) for n in NOISE))
+    print_header("combinations", "seeds", "smallest difference, in standard deviations")
     for k, seeds in ((k, seeds) for k in (2, 9, 35) for seeds in (3, 5, 10)):
         found = minimum_detectable_difference(estimate([_of_spread_one(seeds)] * k), 0.05)
-        _print_row(k, seeds, f"{found:.2f}")
-    _print_header("distance of neighbours", "this interval", "ranks of drawn means")
+        print_row(k, seeds, f"{found:.2f}")
+    print_header("distance of neighbours", "this interval", "ranks of drawn means")
     for gap in (0.01, 0.1, 1.0):
-        _print_row(gap, *(f"{100 * share:.0f} %" for share in rank_coverage(gap, num_sweeps // 4)))
+        print_row(gap, *(f"{100 * share:.0f} %" for share in rank_coverage(gap, num_sweeps // 4)))
+    simulation_of_best.print_tables(3 * num_sweeps // 8)
+    simulation_of_looks.print_tables(num_sweeps // 4)
 
 
 def _claims_any(sweep: Floats) -> bool:
@@ -118,16 +122,6 @@ def _of_spread_one(num_values: int) -> list[float]:
     """Return values of mean 0 and standard deviation 1."""
     values = np.arange(num_values, dtype=float)
     return list((values - values.mean()) / values.std(ddof=1))
-
-
-def _print_header(*names: str) -> None:
-    print()
-    _print_row(*names)
-    print("|" + "---:|" * len(names))
-
-
-def _print_row(*texts: object) -> None:
-    print(f"| {' | '.join(map(str, texts))} |", flush=True)
 
 
 if __name__ == "__main__":
