@@ -35,6 +35,8 @@ class RunRecord:
     """The number of the trial whose setting a confirmation trains again."""
     data_digest: str | None = None
     """Digest of the images, labels and split of a training."""
+    num_classes: int | None = None
+    """The number of classes of a training's data set."""
     params: Mapping[str, str] = field(default_factory=dict)
     metrics: Mapping[str, float] = field(default_factory=dict)
     tags: Mapping[str, str] = field(default_factory=dict)

@@ -14,7 +14,7 @@ from cifar_exp.comparison.rows import row as row_of
 from cifar_exp.comparison.rows import trainings_of
 from cifar_exp.comparison.statistics.anova import Source
 from cifar_exp.comparison.time_to_target import Curve, Curves, timed
-from cifar_exp.comparison.tuning_cost import BUDGET_CURVES, SO_FAR
+from cifar_exp.comparison.tuning_cost import budget_curve
 from cifar_exp.errors import BadInput
 from cifar_exp.records import RunRecord
 
@@ -43,7 +43,9 @@ class Ranking:
     two_way: tuple[Source, ...] = ()
     """Analysis of variance by loss, optimizer, interaction and seed; empty if not possible."""
     pairwise: tuple[tuple[float | None, ...], ...] = ()
-    """P(row better than column) on common seeds, in the order of `combinations`."""
+    """Fraction of the common seeds on which row is better than column; a lost seed is lost."""
+    pairwise_seeds: tuple[tuple[int, ...], ...] = ()
+    """Number of the common seeds of row and column, in the order of `combinations`."""
     target: float | None = None
     """Validation accuracy, as a fraction of 1, for `time_to_target` of the rows."""
     budget_curve: str = ""
@@ -83,10 +85,10 @@ def rank(
     """
     method = method or Method()
     sweep = _sweep(records, sweep_run_id)
-    sampler = sweep.params.get("sampler", "")
+    curve = budget_curve(sweep.params)
     members = [r for r in records if r.kind == "combination" and r.parent == sweep.run_id]
     trainings = {r.run_id: trainings_of(r, records, sweep) for r in members}
-    rows = [row_of(r, trainings[r.run_id], sampler, method.yardstick) for r in members]
+    rows = [row_of(r, trainings[r.run_id], curve, method.yardstick) for r in members]
     _check_yardstick(rows, method.yardstick)
     ordered = sorted(rows, key=lambda row: _order(row, method))
     inferred, inference = infer(ordered, method)
@@ -136,7 +138,7 @@ def _ranking(
     fairness: tuple[Condition, ...],
     target: float | None,
 ) -> Ranking:
-    name, _ = BUDGET_CURVES.get(sweep.params.get("sampler", ""), SO_FAR)
+    curve_name, _ = budget_curve(sweep.params)
     return Ranking(
         experiment=sweep.experiment,
         combinations=tuple(_ranked(row, position) for position, row in enumerate(rows, start=1)),
@@ -150,8 +152,9 @@ def _ranking(
         minimum_detectable_difference=inference.minimum_detectable_difference,
         two_way=inference.two_way,
         pairwise=inference.pairwise,
+        pairwise_seeds=inference.pairwise_seeds,
         target=target,
-        budget_curve=name,
+        budget_curve=curve_name,
         fairness=fairness,
         definition=dict(sweep.params),
     )

@@ -66,6 +66,8 @@ class Row:
     """Trials that failed for a reason other than divergence."""
     seeds_failed: int
     """Confirmations that diverged or failed; they are not in the mean."""
+    studies: int = 1
+    """Number of independent tunings; if there are several, `values` has the mean of each."""
     threads: int | None = None
     """CPU threads of the best trial; with another number its result may differ by rounding."""
 
@@ -105,7 +107,9 @@ class Row:
     val_accuracy_confirmed: float | None = None
     """Mean validation accuracy of the confirmations: the best setting on fresh seeds."""
     winners_curse: float | None = None
-    """`val_accuracy` minus `val_accuracy_confirmed`: the bias from choosing the best trial."""
+    """`val_accuracy` minus `val_accuracy_confirmed`: the bias from choosing the best trial.
+
+    Too small if seeds were lost, as only those that were not can be counted."""
     diverged_share: float | None = None
     expected_best: tuple[float, ...] = ()
     """Best validation accuracy after 1, 2, ... trials; see the ranking's `budget_curve`."""
@@ -117,9 +121,18 @@ class Row:
     lr_response: tuple[tuple[float, float], ...] = ()
     """Learning rate and validation accuracy of the complete trials, sorted by learning rate."""
     accuracy_lost_lr_times_3: float | None = None
-    """Validation accuracy lost at three times the best learning rate, interpolated."""
+    """Validation accuracy lost at three times the best learning rate, interpolated; None if a
+    trial between the two diverged."""
     accuracy_lost_lr_third: float | None = None
+    diverged_lr_times_3: bool = False
+    """Whether a trial with the best batch size diverged up to three times the best rate."""
+    diverged_lr_third: bool = False
     time_to_target: TimeToTarget | None = None
     """Time of the confirmations to the ranking's target; None if no epochs are known."""
     trial_results: tuple[TrialResult, ...] = ()
     confirmation_results: tuple[ConfirmationResult, ...] = ()
+
+    @property
+    def lost_seeds(self) -> tuple[int, ...]:
+        """The numbers of the confirmations that diverged or failed."""
+        return tuple(c.number for c in self.confirmation_results if c.state != "COMPLETE")

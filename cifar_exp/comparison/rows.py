@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from cifar_exp.comparison.row import ConfirmationResult, Row
-from cifar_exp.comparison.tuning_cost import trial_results, tuning_fields
+from cifar_exp.comparison.tuning_cost import BudgetCurve, tuning_fields
 from cifar_exp.records import RunRecord
 
 
@@ -46,7 +46,7 @@ def trainings_of(
 
 
 def row(
-    combination: RunRecord, trainings: Sequence[RunRecord], sampler: str, yardstick: str
+    combination: RunRecord, trainings: Sequence[RunRecord], curve: BudgetCurve, yardstick: str
 ) -> Row:
     """Return the row of a combination from its `trainings_of`, without comparison to others."""
     trials = [r for r in trainings if r.kind == "trial"]
@@ -80,7 +80,9 @@ def row(
         **_yardstick_fields(scored, yardstick),
         **_test_metrics(scored),
         **_winners_curse(best, scored),
-        **tuning_fields(trial_results(trials), lr, combination.params, sampler),
+        **tuning_fields(
+            trials, best, _mean(_metric(scored, "val_accuracy")), combination.params, curve
+        ),
     )
 
 

@@ -7,6 +7,7 @@ given all metrics at once. M is the number of networks, N of examples, C of clas
 
 from __future__ import annotations
 
+import math
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -32,6 +33,8 @@ class Metric:
     smaller_is_better: bool = False
     percent: bool = True
     """Whether values are shown in %."""
+    bounds: tuple[float, float] = (0.0, 1.0)
+    """The smallest and the largest possible value."""
 
     def text(self, value: float) -> str:
         """Format a value without its unit."""
@@ -41,6 +44,11 @@ class Metric:
     def unit(self) -> str:
         """The unit after a value."""
         return " %" if self.percent else ""
+
+    @property
+    def range(self) -> float:
+        """The largest possible difference of two values."""
+        return self.bounds[1] - self.bounds[0]
 
     def difference(self, value: float) -> str:
         """Format a difference of two values."""
@@ -149,6 +157,7 @@ METRICS: dict[str, Metric] = {
         compute=lambda o: nll(o.probabilities, o.labels),
         smaller_is_better=True,
         percent=False,
+        bounds=(0.0, math.inf),
     ),
     "brier": Metric(
         label="Brier score",
@@ -157,6 +166,7 @@ METRICS: dict[str, Metric] = {
         compute=lambda o: brier(o.probabilities, o.labels),
         smaller_is_better=True,
         percent=False,
+        bounds=(0.0, 2.0),
     ),
     "ece": Metric(
         label="ECE",

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 from cifar_exp.comparison.fairness import Condition
 from cifar_exp.comparison.ranking import Ranking
 from cifar_exp.comparison.row import Row
+from cifar_exp.report.text.variance import shares
 
 ENOUGH_SEEDS = 5
 LONGEST_LIST = 8
@@ -15,7 +16,7 @@ SHORT_COMMIT = 10
 
 def sentences(ranking: Ranking) -> list[str]:
     """Return all sentences: verdict, method, further results, warnings and conditions."""
-    writers = (verdict, _method, _detectable, _equivalent, _shares, _curse, _diverged)
+    writers = (verdict, _method, _detectable, _equivalent, shares, _curse, _diverged)
     found = [write(ranking) for write in writers]
     return [text for text in (*found, *warnings(ranking), *fairness(ranking)) if text]
 
@@ -76,13 +77,14 @@ def _method(ranking: Ranking) -> str:
     level = f"{100 * (1 - ranking.alpha):g} %"
     test = "" if ranking.spread_p is None else f" (Breusch-Pagan p = {ranking.spread_p:.2g})"
     if ranking.spread_pooled:
-        variance = f"one variance for all combinations{test}; compared by Tukey-Kramer"
+        variance = f"by Tukey-Kramer, with one variance for all combinations{test}"
     else:
-        variance = (
-            f"own variances, as spreads differ{test}; compared by Welch's t and Holm over all pairs"
-        )
+        variance = f"by Welch's t and Holm over all pairs, as spreads differ{test}"
     ranks = f"{100 * ranking.rank_level:g} %"
-    return f"± is the {level} t interval, with {variance}. ranks: {ranks} interval of the rank."
+    return (
+        f"± is the {level} t interval of each combination's own seeds. Compared {variance}. "
+        f"ranks: {ranks} interval of the rank."
+    )
 
 
 def _detectable(ranking: Ranking) -> str:
@@ -94,7 +96,7 @@ def _detectable(ranking: Ranking) -> str:
     )
     seeds = f"{' to '.join(map(str, sizes[:: max(1, len(sizes) - 1)]))} seeds"
     measure = ranking.method.measure
-    if measure.percent and difference >= 1:
+    if difference >= measure.range:
         return f"{seeds} are too few here to show any difference in 80 of 100 sweeps."
     return (
         f"Smallest difference that {seeds} show in 80 of 100 sweeps: "
@@ -111,29 +113,23 @@ def _equivalent(ranking: Ranking) -> str:
     return f"As good as the first in practice (within {rope}): {_listed(names)}."
 
 
-def _shares(ranking: Ranking) -> str:
-    shares = [
-        f"{source.source} {100 * source.omega_squared:.0f} %"
-        for source in ranking.two_way
-        if source.omega_squared is not None
-    ]
-    return f"Share of the variance (omega squared): {', '.join(shares)}." if shares else ""
-
-
 def _curse(ranking: Ranking) -> str:
     """Return a sentence on the winner's curse in the validation accuracy of the best trials."""
-    gaps = [
-        (row.winners_curse, row.combination)
-        for row in ranking.combinations
-        if row.winners_curse is not None
+    rows = [row for row in ranking.combinations if row.winners_curse is not None]
+    gaps = [(row.winners_curse or 0.0, row.combination) for row in rows if not row.seeds_failed]
+    lost = [
+        f"{row.combination} at least {100 * (row.winners_curse or 0.0):+.2f}"
+        for row in rows
+        if row.seeds_failed
     ]
+    left_out = f" Without those that lost seeds: {_listed(lost)}." if lost else ""
     if not gaps:
         return ""
     largest, name = max(gaps)
     mean = sum(gap for gap, _ in gaps) / len(gaps)
     return (
         "Validation accuracy of the best trials minus that of the same settings on fresh seeds: "
-        f"{100 * mean:+.2f} points on average, at most {100 * largest:+.2f} ({name})."
+        f"{100 * mean:+.2f} points on average, at most {100 * largest:+.2f} ({name}).{left_out}"
     )
 
 

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import Any, cast, get_args
+import json
+from collections.abc import Callable, Iterator
+from typing import Any, TypeVar, cast, get_args
 
 import mlflow
+from mlflow.entities import Dataset, ViewType
 from mlflow.entities import Run as MlflowRun
-from mlflow.entities import ViewType
 
 from cifar_exp.records import STATE, Kind, RunRecord, TrialState
 from cifar_exp.tracking.store.search import pages, quoted
 from cifar_exp.tracking.store.stored_files import Files
 
 RUNS_PER_PAGE = 1000
+Value = TypeVar("Value")
 
 
 def read_records(client: mlflow.MlflowClient, experiment: str, **tags: str) -> list[RunRecord]:
@@ -61,7 +63,8 @@ def record_of(run: MlflowRun) -> RunRecord:
         state=cast(TrialState | None, tags.get(STATE)),
         diverged="diverged" in tags,
         confirms=_number(tags.get("confirms")),
-        data_digest=_data_digest(run),
+        data_digest=_dataset(run, lambda dataset: dataset.digest),
+        num_classes=_dataset(run, _num_classes),
         params=run.data.params,
         metrics=run.data.metrics,
         tags=tags,
@@ -84,10 +87,18 @@ def _is_ours(run: MlflowRun) -> bool:
     return run.data.tags.get("kind") in get_args(Kind)
 
 
-def _data_digest(run: MlflowRun) -> str | None:
-    """Return the digest of a run's data set input; None if there is none."""
+def _dataset(run: MlflowRun, read: Callable[[Dataset], Value | None]) -> Value | None:
+    """Return what is read from a run's data set input; None if there is none."""
     inputs = run.inputs.dataset_inputs if run.inputs else []
-    return next((dataset_input.dataset.digest for dataset_input in inputs), None)
+    return next((read(dataset_input.dataset) for dataset_input in inputs), None)
+
+
+def _num_classes(dataset: Dataset) -> int | None:
+    """Return the number of classes in a profile that this program wrote."""
+    try:
+        return int(json.loads(dataset.profile or "{}")["classes"])
+    except (KeyError, TypeError, ValueError):
+        return None
 
 
 def _number(text: str | None) -> int | None:
