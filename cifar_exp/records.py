@@ -44,6 +44,8 @@ class RunRecord:
     """Digest of the images, labels and split of a training."""
     test_images: int | None = None
     """Number of images in the test set of a training."""
+    num_classes: int | None = None
+    """The number of classes of a training's data set."""
     params: Mapping[str, str] = field(default_factory=dict)
     metrics: Mapping[str, float] = field(default_factory=dict)
     tags: Mapping[str, str] = field(default_factory=dict)

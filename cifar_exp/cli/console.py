@@ -161,10 +161,11 @@ def print_next_steps(
     if best.rank is None:
         return
     _print_line(console, f"Best setting: {shlex.join(train_command(experiment, best))}")
+    seed = experiment.study_seed(best.study)
     _print_line(
         console,
-        f"This repeats the best trial (seed {experiment.study_seed(best.study)}) and its validation "
-        "accuracy; confirmations have other seeds, and only they are scored on the test set",
+        f"This repeats the best trial (seed {seed}) and its validation accuracy; "
+        "confirmations have other seeds, and only they are scored on the test set",
     )
 
 

@@ -70,9 +70,9 @@ class Across:
     correlations: tuple[tuple[float | None, ...], ...] = ()
     """Kendall's tau-b of every pair of experiments."""
     p_equal_ranks: float | None = None
-    """P-value of equal mean ranks (Friedman); None with fewer than 5 experiments."""
+    """P-value of equal mean ranks (Friedman's permutation test); None for a single experiment."""
     critical_difference: float | None = None
-    """Critical difference of mean ranks (Nemenyi); None with fewer than 5 experiments."""
+    """Mean ranks that are more than this apart differ; None with fewer than 5 experiments."""
 
     @property
     def measure(self) -> Metric:
@@ -157,14 +157,11 @@ def _holds(places: Sequence[Place]) -> bool | None:
 
 
 def _rank_tests(ranks: Floats, alpha: float) -> Mapping[str, float | None]:
-    """Test for differences of mean ranks, if there are enough experiments."""
-    num_lines, num_ranked = ranks.shape
-    if num_lines < ENOUGH_EXPERIMENTS:
-        return {}
-    return {
-        "p_equal_ranks": _finite(p_equal_ranks(ranks)),
-        "critical_difference": critical_difference(num_ranked, num_lines, alpha),
-    }
+    """Test for differences of mean ranks; those of pairs only if there are enough experiments."""
+    tested = {"p_equal_ranks": _finite(p_equal_ranks(ranks))}
+    if len(ranks) < ENOUGH_EXPERIMENTS:
+        return tested
+    return {**tested, "critical_difference": critical_difference(ranks, alpha)}
 
 
 def _finite(value: float) -> float | None:

@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 
 from cifar_exp.comparison.method import Method
 from cifar_exp.comparison.row import Row
 from cifar_exp.comparison.statistics.anova import Source, two_way
-from cifar_exp.comparison.statistics.estimate import Estimates, Floats, estimate
-from cifar_exp.comparison.statistics.interval import half_widths
+from cifar_exp.comparison.statistics.estimate import Estimates, Floats, estimate, own_spreads
+from cifar_exp.comparison.statistics.interval import intervals
 from cifar_exp.comparison.statistics.may_be_best import own_estimates, p_may_be_best
 from cifar_exp.comparison.statistics.multiple_comparison import differences_to_best
-from cifar_exp.comparison.statistics.pairs import win_shares
+from cifar_exp.comparison.statistics.pairs import LOST, common_seeds, win_shares
 from cifar_exp.comparison.statistics.power import minimum_detectable_difference
+from cifar_exp.comparison.statistics.prior import shrunk_means
 from cifar_exp.comparison.statistics.resampling import (
     best_shares,
     draw_means,
@@ -38,6 +40,7 @@ class Inference:
     minimum_detectable_difference: float | None = None
     two_way: tuple[Source, ...] = ()
     pairwise: tuple[tuple[float | None, ...], ...] = ()
+    pairwise_seeds: tuple[tuple[int, ...], ...] = ()
 
 
 def infer(rows: Sequence[Row], method: Method) -> tuple[list[Row], Inference]:
@@ -47,8 +50,9 @@ def infer(rows: Sequence[Row], method: Method) -> tuple[list[Row], Inference]:
     all rows have one.
     """
     compared = _compared(rows)
+    pairs = _pairwise(rows, method)
     if not compared:
-        return list(rows), Inference(pairwise=_pairwise(rows, method))
+        return list(rows), Inference(**pairs)
     sign = -1.0 if method.measure.smaller_is_better else 1.0
     groups = [[sign * value for value in row.values] for row in compared]
     estimates = estimate(groups)
@@ -61,8 +65,8 @@ def infer(rows: Sequence[Row], method: Method) -> tuple[list[Row], Inference]:
             spread_pooled=estimates.pooled if estimates.known else None,
             spread_p=estimates.p_equal,
             minimum_detectable_difference=minimum_detectable_difference(estimates, method.alpha),
-            two_way=_two_way(compared),
-            pairwise=_pairwise(rows, method),
+            two_way=_two_way(compared, estimates, method),
+            **pairs,
         ),
     )
 
@@ -74,18 +78,21 @@ def _compared(rows: Sequence[Row]) -> list[Row]:
 
 def _inferred(rows: Sequence[Row], estimates: Estimates, method: Method) -> list[Row]:
     """Add intervals and differences to each row; the first row is the best."""
-    widths = half_widths(estimates, method.alpha)
+    low, high = intervals(
+        own_spreads([row.values for row in rows]), method.alpha, method.measure.bounds
+    )
     differences = differences_to_best(estimates, 0, method.alpha)
+    largest = method.measure.range
     rope = method.rope / 100
     within = (-rope <= differences.low) & (differences.high <= rope)
     inferred = [
         replace(
             row,
-            interval_low=_finite(row.mean, -widths[k]),
-            interval_high=_finite(row.mean, widths[k]),
+            interval_low=_finite(low[k]),
+            interval_high=_finite(high[k]),
             difference_to_best=float(differences.values[k]),
-            difference_low=_finite(differences.low[k]),
-            difference_high=_finite(differences.high[k]),
+            difference_low=_finite(max(differences.low[k], -largest)),
+            difference_high=_finite(min(differences.high[k], largest)),
             p_adjusted=_finite(differences.p_adjusted[k]),
             in_best_group=not differences.worse[k],
             equivalent=bool(within[k]) if estimates.known else None,
@@ -116,7 +123,8 @@ def _num_examples(rows: Sequence[Row]) -> int | None:
 def _simulated(rows: Sequence[Row], estimates: Estimates, rope: float) -> list[Row]:
     """Add the probabilities and rank intervals from simulated means to each row."""
     draws = draw_means(estimates)
-    first, equivalent = best_shares(draws), equivalent_shares(draws, 0, rope)
+    first = best_shares(shrunk_means(estimates))
+    equivalent = equivalent_shares(draws, 0, rope)
     low, high = rank_intervals(estimates, draws, RANK_LEVEL)
     return [
         replace(
@@ -130,31 +138,44 @@ def _simulated(rows: Sequence[Row], estimates: Estimates, rope: float) -> list[R
     ]
 
 
-def _two_way(rows: Sequence[Row]) -> tuple[Source, ...]:
+def _two_way(rows: Sequence[Row], estimates: Estimates, method: Method) -> tuple[Source, ...]:
     observed = [
-        (value, row.loss, row.optimizer, seed)
+        (value, row.loss, row.optimizer, replicate)
         for row in rows
-        for value, seed in zip(row.values, row.value_seeds, strict=True)
+        for value, replicate in zip(row.values, row.value_seeds, strict=True)
     ]
-    values, losses, optimizers, seeds = zip(*observed, strict=True)
-    return two_way(values, losses, optimizers, seeds)
+    values, losses, optimizers, replicates = zip(*observed, strict=True)
+    return two_way(
+        values,
+        losses,
+        optimizers,
+        replicates,
+        tuned_once=all(row.studies < 2 for row in rows),
+        equal_spreads=estimates.pooled,
+        alpha=method.alpha,
+    )
 
 
-def _pairwise(rows: Sequence[Row], method: Method) -> tuple[tuple[float | None, ...], ...]:
-    """Return P(row better than column) on common seeds, in the order of the rows."""
-    seeds = sorted({seed for row in rows for seed in row.value_seeds})
+def _pairwise(rows: Sequence[Row], method: Method) -> Mapping[str, Any]:
+    """Return the fields `pairwise` and `pairwise_seeds`, in the order of the rows."""
+    seeds = sorted({seed for row in rows for seed in (*row.value_seeds, *row.lost_seeds)})
     table = np.full((len(rows), len(seeds)), np.nan)
     sign = -1.0 if method.measure.smaller_is_better else 1.0
     for position, row in enumerate(rows):
         for value, seed in zip(row.values, row.value_seeds, strict=True):
             table[position, seeds.index(seed)] = sign * value
-    return _without_nan(win_shares(table))
+        for seed in row.lost_seeds:
+            table[position, seeds.index(seed)] = LOST
+    return {
+        "pairwise": _without_nan(win_shares(table)),
+        "pairwise_seeds": tuple(tuple(map(int, line)) for line in common_seeds(table)),
+    }
 
 
 def _without_nan(matrix: Floats) -> tuple[tuple[float | None, ...], ...]:
     return tuple(tuple(_finite(value) for value in line) for line in matrix.tolist())
 
 
-def _finite(value: float | None, shift: float = 0.0) -> float | None:
-    """Return `value + shift`, or None if it is not finite."""
-    return None if value is None or not math.isfinite(value + shift) else float(value + shift)
+def _finite(value: float) -> float | None:
+    """Return a value, or None if it is not finite."""
+    return float(value) if math.isfinite(value) else None

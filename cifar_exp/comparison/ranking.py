@@ -9,14 +9,14 @@ from dataclasses import dataclass, field, replace
 from cifar_exp.comparison.fairness import Condition, conditions
 from cifar_exp.comparison.inference import RANK_LEVEL, Inference, infer
 from cifar_exp.comparison.method import Method
-from cifar_exp.comparison.replicates import decide_on, replicates
+from cifar_exp.comparison.replicates import DECIDED_BY, decide_on, replicates
 from cifar_exp.comparison.row import Row
 from cifar_exp.comparison.rows import row as row_of
 from cifar_exp.comparison.rows import trainings_of
 from cifar_exp.comparison.statistics.anova import Source
 from cifar_exp.comparison.statistics.looks import Decision
 from cifar_exp.comparison.time_to_target import Curve, Curves, timed
-from cifar_exp.comparison.tuning_cost import BUDGET_CURVES, SO_FAR
+from cifar_exp.comparison.tuning_cost import budget_curve
 from cifar_exp.errors import BadInput
 from cifar_exp.experiment import Design
 from cifar_exp.records import RunRecord
@@ -46,12 +46,18 @@ class Ranking:
     two_way: tuple[Source, ...] = ()
     """Analysis of variance by loss, optimizer, interaction and seed; empty if not possible."""
     pairwise: tuple[tuple[float | None, ...], ...] = ()
-    """P(row better than column) on common seeds, in the order of `combinations`."""
+    """Fraction of the common seeds on which row is better than column; a lost seed is lost."""
+    pairwise_seeds: tuple[tuple[int, ...], ...] = ()
+    """Number of the common seeds of row and column, in the order of `combinations`."""
     target: float | None = None
     """Validation accuracy, as a fraction of 1, for `time_to_target` of the rows."""
     budget_curve: str = ""
     """Description of `expected_best` of the rows."""
     fairness: tuple[Condition, ...] = ()
+    replicates: str = "seeds"
+    """What is repeated: "seeds" of one study of each combination, or "studies"."""
+    ended: str | None = None
+    """Why no more replicates are trained, if results decide on their number."""
     definition: Mapping[str, str] = field(default_factory=dict)
     """The params of the sweep's run in MLflow."""
 
@@ -86,18 +92,33 @@ def rank(
     """
     method = method or Method()
     sweep = _sweep(records, sweep_run_id)
-    sampler, design = sweep.params.get("sampler", ""), Design.of(sweep.params)
+    curve, design = budget_curve(sweep.params), Design.of(sweep.params)
     trainings, decision = _counted(records, sweep)
     rows = [
-        row_of(r, trainings[_name(r)], design, sampler, method.yardstick)
+        row_of(r, trainings[_name(r)], design, curve, method.yardstick)
         for r in _members(records, sweep)
     ]
     _check_yardstick(rows, method.yardstick)
     ordered = sorted(rows, key=lambda row: _order(row, method))
     inferred, inference = infer(ordered, method)
+    if decision and method.yardstick == DECIDED_BY:
+        inferred = [_decided(row, decision) for row in inferred]
     timed_rows, target = timed(inferred, confirmed_curves(trainings, curves or {}), method.target)
     fairness = conditions(_first_replicates(trainings, design))
-    return _ranking(sweep, timed_rows, method, inference, fairness, target)
+    return replace(
+        _ranking(sweep, timed_rows, method, inference, fairness, target),
+        replicates=design.unit,
+        ended=decision.ended if decision else None,
+    )
+
+
+def _decided(row: Row, decision: Decision) -> Row:
+    """Replace the test of a single look by that of all looks, at the level of the sweep."""
+    return replace(
+        row,
+        may_be_best=row.combination in decision.remaining,
+        p_may_be_best=decision.p_values.get(row.combination),
+    )
 
 
 def _first_replicates(
@@ -134,12 +155,15 @@ def _counted(
     members, design = _members(records, sweep), Design.of(sweep.params)
     least, most = design.replicates
     existing = {_name(r): trainings_of(r, records, design, most) for r in members}
-    decision = decide_on(
-        {name: replicates(trainings, design) for name, trainings in existing.items()}, design
-    )
+    samples = {name: replicates(trainings, design) for name, trainings in existing.items()}
+    decision = decide_on(samples, design, _num_test_images(records))
     needed = decision.needed if decision else dict.fromkeys(existing, least)
     counted = {_name(r): trainings_of(r, records, design, needed[_name(r)]) for r in members}
     return counted, decision
+
+
+def _num_test_images(records: Sequence[RunRecord]) -> int | None:
+    return next((r.test_images for r in records if r.test_images), None)
 
 
 def _members(records: Sequence[RunRecord], sweep: RunRecord) -> list[RunRecord]:
@@ -184,7 +208,7 @@ def _ranking(
     fairness: tuple[Condition, ...],
     target: float | None,
 ) -> Ranking:
-    name, _ = BUDGET_CURVES.get(sweep.params.get("sampler", ""), SO_FAR)
+    curve_name, _ = budget_curve(sweep.params)
     return Ranking(
         experiment=sweep.experiment,
         combinations=tuple(_ranked(row, position) for position, row in enumerate(rows, start=1)),
@@ -198,8 +222,9 @@ def _ranking(
         minimum_detectable_difference=inference.minimum_detectable_difference,
         two_way=inference.two_way,
         pairwise=inference.pairwise,
+        pairwise_seeds=inference.pairwise_seeds,
         target=target,
-        budget_curve=name,
+        budget_curve=curve_name,
         fairness=fairness,
         definition=dict(sweep.params),
     )

@@ -15,16 +15,20 @@ ALPHA = 0.05
 """The level of that decision."""
 
 
-def decide_on(samples: Mapping[str, Sequence[float | None]], design: Design) -> Decision | None:
+def decide_on(
+    samples: Mapping[str, Sequence[float | None]], design: Design, num_test_images: int | None
+) -> Decision | None:
     """Decide which combinations need more replicates; None if their number is fixed.
 
     Args:
         samples: The replicates of each combination that have ended, see `replicates`.
         design: What is repeated.
+        num_test_images: Number of test images, if it is known.
     """
     if design.most is None:
         return None
-    return decide(samples, looks(*design.replicates), ALPHA, design.indifferent / 100)
+    sizes = looks(*design.replicates)
+    return decide(samples, sizes, ALPHA, design.indifferent / 100, num_test_images)
 
 
 def best_trial(records: Iterable[RunRecord]) -> RunRecord | None:

@@ -78,7 +78,7 @@ class Row:
     test_accuracies: tuple[float, ...]
     """Test accuracy of each confirmation."""
     studies: int = 1
-    """Number of studies with a result; with several, a study's mean is one value."""
+    """Number of independent tunings; if there are several, `values` has the mean of each."""
     study: int = 1
     """The study with the best trial, of which `lr`, `batch_size` and `settings` are shown."""
     study_results: tuple[StudyResult, ...] = ()
@@ -99,6 +99,8 @@ class Row:
     """The yardstick of each replicate: a confirmation or, with several studies, a study's mean."""
     value_seeds: tuple[int, ...] = ()
     """The number of the confirmation, or of the study, of each of `values`."""
+    lost_seeds: tuple[int, ...] = ()
+    """The numbers of the replicates that diverged or failed."""
     mean: float | None = None
     std: float | None = None
     interval_low: float | None = None
@@ -134,7 +136,9 @@ class Row:
     val_accuracy_confirmed: float | None = None
     """Mean validation accuracy of the confirmations: the best setting on fresh seeds."""
     winners_curse: float | None = None
-    """`val_accuracy` minus `val_accuracy_confirmed`: the bias from choosing the best trial."""
+    """`val_accuracy` minus `val_accuracy_confirmed`: the bias from choosing the best trial.
+
+    Too small if seeds were lost, as only those that were not can be counted."""
     diverged_share: float | None = None
     expected_best: tuple[float, ...] = ()
     """Best validation accuracy after 1, 2, ... trials; see the ranking's `budget_curve`."""
@@ -146,8 +150,12 @@ class Row:
     lr_response: tuple[tuple[float, float], ...] = ()
     """Learning rate and validation accuracy of the complete trials, sorted by learning rate."""
     accuracy_lost_lr_times_3: float | None = None
-    """Validation accuracy lost at three times the best learning rate, interpolated."""
+    """Validation accuracy lost at three times the best learning rate, interpolated; None if a
+    trial between the two diverged."""
     accuracy_lost_lr_third: float | None = None
+    diverged_lr_times_3: bool = False
+    """Whether a trial with the best batch size diverged up to three times the best rate."""
+    diverged_lr_third: bool = False
     time_to_target: TimeToTarget | None = None
     """Time of the confirmations to the ranking's target; None if no epochs are known."""
     trial_results: tuple[TrialResult, ...] = ()

@@ -9,7 +9,7 @@ from typing import Any
 
 from cifar_exp.comparison.replicates import best_trial, best_trials, confirmations, studies_of
 from cifar_exp.comparison.row import ConfirmationResult, Row, StudyResult
-from cifar_exp.comparison.tuning_cost import trial_results, tuning_fields
+from cifar_exp.comparison.tuning_cost import BudgetCurve, tuning_fields
 from cifar_exp.experiment import Design
 from cifar_exp.records import RunRecord
 
@@ -36,7 +36,7 @@ def row(
     combination: RunRecord,
     trainings: Sequence[RunRecord],
     design: Design,
-    sampler: str,
+    curve: BudgetCurve,
     yardstick: str,
 ) -> Row:
     """Return the row of a combination from its `trainings_of`, without comparison to others."""
@@ -45,11 +45,13 @@ def row(
     scored = [r for r in confirmed if r.state == "COMPLETE"]
     failed = [r for r in trials if r.state == "FAIL"]
     best = best_trial(trials)
-    lost = _lost(trainings, design)
+    without_result = _studies_without_result(trainings, design)
+    lost = without_result | {_replicate(r, design) for r in confirmed if r.state != "COMPLETE"}
     counted = [r for r in scored if _replicate(r, design) not in lost]
     replicated = _by_replicate(counted, design)
     accuracies = _means(replicated, "test_accuracy")
     lr = float(best.params["lr"]) if best else None
+    confirmed_accuracy = _val_accuracies(scored).get(best.study) if best else None
     return Row(
         rank=None,
         combination=combination.combination or combination.name,
@@ -66,19 +68,20 @@ def row(
         val_accuracy=best.metrics["val_accuracy"] if best else None,
         test_accuracies=_metric(scored, "test_accuracy"),
         settings=_component_settings(best.params) if best else {},
-        studies=len({r.study for r in scored}) if design.repeats_studies else 1,
+        studies=len(studies_of(trainings)) if design.repeats_studies else 1,
         study=best.study if best else 1,
         study_results=_study_results(trainings),
         pruned=sum(r.state == "PRUNED" for r in trials),
         failed=sum(not r.diverged for r in failed),
-        seeds_failed=len(confirmed) - len(scored) + _num_without_result(trainings, design),
+        seeds_failed=len(confirmed) - len(scored) + design.seeds * len(without_result),
+        lost_seeds=tuple(sorted(lost)),
         threads=int(best.params["threads"]) if best else None,
         test_images=next((r.test_images for r in scored if r.test_images), None),
         confirmation_results=tuple(map(_confirmation_result, confirmed)),
         **_yardstick_fields(replicated, yardstick),
         **_test_metrics(replicated),
-        **_winners_curse(best, scored),
-        **tuning_fields(trial_results(trials), lr, combination.params, sampler),
+        **_winners_curse(trials, scored),
+        **tuning_fields(trials, best, confirmed_accuracy, combination.params, curve),
     )
 
 
@@ -97,28 +100,19 @@ def _by_replicate(scored: Sequence[RunRecord], design: Design) -> Replicates:
     return replicates
 
 
-def _lost(trainings: Sequence[RunRecord], design: Design) -> set[int]:
-    """Return the replicates with a failed confirmation."""
-    return {
-        _replicate(r, design)
-        for r in trainings
-        if r.kind == "confirmation" and r.state != "COMPLETE"
-    }
+def _studies_without_result(trainings: Sequence[RunRecord], design: Design) -> set[int]:
+    """Return the studies that ended without a complete trial, if there are several.
 
-
-def _num_without_result(trainings: Sequence[RunRecord], design: Design) -> int:
-    """Return the number of lost confirmations of studies that ended without a complete trial.
-
-    0 for a single study, as its combination has no result at all.
+    None for a single study, as its combination has no result at all.
     """
     if not design.repeats_studies:
-        return 0
+        return set()
     ended = [
         number
         for number, study in studies_of(trainings).items()
         if sum(r.kind == "trial" for r in study) == design.trials
     ]
-    return design.seeds * len(set(ended) - set(best_trials(trainings)))
+    return set(ended) - set(best_trials(trainings))
 
 
 def _means(replicates: Replicates, name: str) -> tuple[float, ...]:
@@ -166,12 +160,21 @@ def _test_metrics(replicates: Replicates) -> dict[str, Any]:
     }
 
 
-def _winners_curse(best: RunRecord | None, scored: Sequence[RunRecord]) -> dict[str, Any]:
-    confirmed = _mean(_metric(scored, "val_accuracy"))
-    if best is None or confirmed is None:
-        return {"val_accuracy_confirmed": confirmed}
-    gap = best.metrics["val_accuracy"] - confirmed
-    return {"val_accuracy_confirmed": confirmed, "winners_curse": gap}
+def _winners_curse(trials: Sequence[RunRecord], scored: Sequence[RunRecord]) -> dict[str, Any]:
+    """Return the accuracy of the best settings on fresh seeds, and the gap, over all studies."""
+    confirmed = _val_accuracies(scored)
+    best = best_trials(trials)
+    gaps = [best[study].metrics["val_accuracy"] - mean for study, mean in confirmed.items()]
+    return {
+        "val_accuracy_confirmed": _mean(list(confirmed.values())),
+        "winners_curse": _mean(gaps),
+    }
+
+
+def _val_accuracies(scored: Sequence[RunRecord]) -> dict[int, float]:
+    """Return the mean validation accuracy of the confirmations of each study."""
+    values = {n: _metric(study, "val_accuracy") for n, study in studies_of(scored).items()}
+    return {study: statistics.fmean(numbers) for study, numbers in values.items() if numbers}
 
 
 def _confirmation_result(record: RunRecord) -> ConfirmationResult:

@@ -3,22 +3,31 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from statistics import fmean
 from typing import Any
 
 from cifar_exp.comparison.row import TrialResult
 from cifar_exp.comparison.statistics.budget import best_so_far, expected_best
-from cifar_exp.comparison.statistics.sensitivity import accuracy_lost, edge_of_range
+from cifar_exp.comparison.statistics.sensitivity import (
+    accuracy_lost,
+    diverged_between,
+    edge_of_range,
+)
 from cifar_exp.records import RunRecord
 
 BudgetCurve = tuple[str, Callable[[Sequence[float]], list[float]]]
 EXPECTED: BudgetCurve = ("expected best of n trials", expected_best)
 SO_FAR: BudgetCurve = ("best so far, in this one order", best_so_far)
-BUDGET_CURVES: Mapping[str, BudgetCurve] = {  # by sampler: only independent trials are exchangeable
-    "random": EXPECTED,
-    "qmc": EXPECTED,
-    "tpe": SO_FAR,
-    "gp": SO_FAR,
+BUDGET_CURVES: Mapping[tuple[str, str], BudgetCurve] = {  # by sampler and pruner
+    ("random", "none"): EXPECTED,  # only independent trials are exchangeable
+    ("qmc", "none"): EXPECTED,
 }
+LR_FACTORS = {"times_3": 3.0, "third": 1 / 3}
+
+
+def budget_curve(sweep: Mapping[str, str]) -> BudgetCurve:
+    """Return the budget curve of a sweep with these params."""
+    return BUDGET_CURVES.get((sweep.get("sampler", ""), sweep.get("pruner", "")), SO_FAR)
 
 
 def trial_results(trials: Sequence[RunRecord]) -> tuple[TrialResult, ...]:
@@ -39,37 +48,84 @@ def trial_results(trials: Sequence[RunRecord]) -> tuple[TrialResult, ...]:
 
 
 def tuning_fields(
-    trials: Sequence[TrialResult], best_lr: float | None, ranges: Mapping[str, str], sampler: str
+    trials: Sequence[RunRecord],
+    best: RunRecord | None,
+    confirmed: float | None,
+    ranges: Mapping[str, str],
+    curve: BudgetCurve,
 ) -> dict[str, Any]:
     """Return the fields of a row that concern tuning.
 
-    In the budget curve, a trial without a validation accuracy counts as 0 and a pruned trial with
-    its last accuracy. The response to the learning rate uses complete trials only.
-
     Args:
         trials: The combination's trials.
-        best_lr: The learning rate of the best trial.
+        best: The best of them.
+        confirmed: Mean validation accuracy of the best setting on fresh seeds.
         ranges: The combination's params; `lr_low` and `lr_high` if it has a range.
-        sampler: The name of the sampler.
+        curve: The budget curve of the sweep.
     """
-    complete = [t for t in trials if t.state == "COMPLETE" and t.val_accuracy is not None]
-    rates, accuracies = [t.lr for t in complete], [t.val_accuracy or 0.0 for t in complete]
+    results = trial_results(trials)
+    complete = [t for t in results if t.state == "COMPLETE" and t.val_accuracy is not None]
     low, high = (float(ranges[n]) if n in ranges else None for n in ("lr_low", "lr_high"))
-    _, curve = BUDGET_CURVES.get(sampler, SO_FAR)
+    _, values_of = curve
+    chance = _chance_level(trials)
     return {
-        "trial_results": tuple(trials),
-        "diverged_share": sum(t.diverged for t in trials) / len(trials) if trials else None,
-        "expected_best": tuple(curve([t.val_accuracy or 0.0 for t in trials])),
+        "trial_results": results,
+        "diverged_share": sum(t.diverged for t in results) / len(results) if results else None,
+        "expected_best": _mean_curve(
+            [
+                values_of(_budget_values([t for t in results if t.study == study], chance))
+                for study in dict.fromkeys(t.study for t in results)
+            ]
+        ),
         "lr_low": low,
         "lr_high": high,
-        "lr_edge": _edge(best_lr, low, high),
-        "lr_response": tuple(sorted(zip(rates, accuracies, strict=True))),
-        "accuracy_lost_lr_times_3": accuracy_lost(rates, accuracies, 3),
-        "accuracy_lost_lr_third": accuracy_lost(rates, accuracies, 1 / 3),
+        "lr_edge": _edge(best, low, high),
+        "lr_response": tuple(sorted((t.lr, t.val_accuracy or 0.0) for t in complete)),
+        **(_sensitivity(best, results, confirmed) if best else {}),
     }
 
 
-def _edge(best: float | None, low: float | None, high: float | None) -> str | None:
+def _mean_curve(curves: Sequence[Sequence[float]]) -> tuple[float, ...]:
+    """Return the mean over the studies, up to the number of trials that all of them have."""
+    return tuple(map(fmean, zip(*curves, strict=False)))
+
+
+def _budget_values(trials: Sequence[TrialResult], chance: float) -> list[float]:
+    """Return the accuracy that each trial gives a user; trials that failed are left out.
+
+    A diverged or pruned trial gives no network, so a user can only guess.
+    """
+    return [
+        t.val_accuracy if t.state == "COMPLETE" and t.val_accuracy is not None else chance
+        for t in trials
+        if t.state != "FAIL" or t.diverged
+    ]
+
+
+def _chance_level(trials: Sequence[RunRecord]) -> float:
+    """Return the accuracy of guessing; 0 if no trial recorded the number of classes."""
+    return next((1 / r.num_classes for r in trials if r.num_classes), 0.0)
+
+
+def _sensitivity(
+    best: RunRecord, trials: Sequence[TrialResult], confirmed: float | None
+) -> dict[str, Any]:
+    """Return what is lost at other learning rates, from trials with the best batch size."""
+    lr = float(best.params["lr"])
+    alike = [t for t in trials if t.batch_size == int(best.params["batch_size"])]
+    diverged = [t.lr for t in alike if t.diverged]
+    measured = [(t.lr, t.val_accuracy) for t in alike if t.state == "COMPLETE" and t.lr != lr]
+    points = [(rate, value) for rate, value in measured if value is not None]
+    found: dict[str, Any] = {}
+    for name, factor in LR_FACTORS.items():
+        fell = diverged_between(diverged, lr, factor)
+        found[f"diverged_lr_{name}"] = fell
+        if confirmed is not None and not fell:
+            found[f"accuracy_lost_lr_{name}"] = accuracy_lost(points, (lr, confirmed), factor)
+    return found
+
+
+def _edge(best: RunRecord | None, low: float | None, high: float | None) -> str | None:
     if best is None or low is None or high is None:
         return None
-    return edge_of_range(best, low, high)
+    return edge_of_range(float(best.params["lr"]), low, high)

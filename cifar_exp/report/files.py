@@ -15,7 +15,7 @@ from cifar_exp.report.figures.evidence import Evidence
 from cifar_exp.report.figures.order import rows_figure
 from cifar_exp.report.figures.picture import Picture, store, style
 from cifar_exp.report.html.page import Section, page
-from cifar_exp.report.html.tables import target_table, tuning_table, variance_table
+from cifar_exp.report.html.tables import pairs_table, target_table, tuning_table, variance_table
 from cifar_exp.report.text.across import across_csv, across_json, across_markdown
 from cifar_exp.report.text.formats import to_csv, to_json, to_markdown
 
@@ -68,8 +68,14 @@ def _sections(
 ) -> Iterator[Section]:
     """Yield the sections of the page in order; draws and stores their figures."""
     yield from _drawn(order.heat_map(ranking), figures)
-    yield from _drawn(order.differences(ranking), figures)
+    yield from _drawn(order.differences(ranking, evidence.predictions), figures)
     yield from _drawn(order.seeds(ranking, colours), figures)
+    yield Section(
+        id="pairs",
+        title="Seed by seed",
+        text="There are no two combinations with results on common seeds.",
+        table=pairs_table(ranking),
+    )
     yield from _drawn(order.best_shares(ranking, colours), figures)
     yield Section(
         id="variance",

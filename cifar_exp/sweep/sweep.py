@@ -173,7 +173,7 @@ def _train_all(
     records = records_by_study(experiment, data, tracker)
     ended = trial_results(experiment, records, tracker)
     works = works_of(experiment, data, records, ended)
-    replication = Replication(experiment.design, works)
+    replication = Replication(experiment.design, works, len(data.test))
     studies = stored_studies(sweep.storage_url, works, ended, records)
     if look := replication.update():
         watch(look)

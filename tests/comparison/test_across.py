@@ -73,7 +73,9 @@ def test_all_that_is_said_of_two_experiments() -> None:
         "one and two +0.33.",
         "Keep their rank (one rank lies in the 90 % intervals of all experiments): c+sgd. "
         "Do not: a+sgd, b+sgd.",
-        "2 experiments are too few to test differences of mean ranks; the test needs 5.",
+        # Of the orders of three, three agree as much with the first one: itself and its neighbours.
+        "Equal mean ranks: permutation test p = 0.5. 2 experiments are too few to test differences "
+        "of mean ranks; the test needs 5.",
     ]
 
 
@@ -90,16 +92,19 @@ def test_of_several_experiments_those_that_agree_least_and_most_are_named() -> N
 def test_mean_ranks_are_tested_from_five_experiments_on() -> None:
     few, enough = across(AGREEING[:4]), across(AGREEING)
     assert few.critical_difference is None
-    # Demsar 2006, table 5: q = 2.343 for three; sqrt(3 * 4 / (6 * 5)).
-    assert enough.critical_difference == pytest.approx(2.343 * (12 / 30) ** 0.5, rel=1e-3)
-    assert few.p_equal_ranks is None
+    # Of rank sums over five, 8 is the smallest difference of probability below .05, and 7 is next.
+    assert enough.critical_difference == pytest.approx(7 / 5)
+    assert few.p_equal_ranks == pytest.approx(6 / 6**4)
     # Five experiments agree on an order of three: of 6^5 ways to draw orders, 6 are such.
     assert enough.p_equal_ranks == pytest.approx(6 / 6**5)
-    too_few = "4 experiments are too few to test differences of mean ranks; the test needs 5."
-    assert too_few in across_sentences(few)
-    assert (  # 6 / 6^5 = 0.00077; of the mean ranks 1, 2 and 3, the second one is within 1.48
-        "Friedman p = 0.00077; mean ranks differ at level 0.05 if they lie 1.48 apart (Nemenyi): "
-        "not distinguishable from the first: b+sgd."
+    assert (
+        "Equal mean ranks: permutation test p = 0.0046. 4 experiments are too few to test "
+        "differences of mean ranks; the test needs 5."
+    ) in across_sentences(few)
+    assert (  # 6 / 6^5 = 0.00077; of the mean ranks 1, 2 and 3, the second one is within 1.4
+        "Equal mean ranks: permutation test p = 0.00077. Mean ranks differ at level 0.05 if they "
+        "lie more than 1.40 apart (all pairs, permutations); not distinguishable from the first: "
+        "b+sgd."
     ) in across_sentences(enough)
 
 
@@ -174,7 +179,7 @@ def test_the_figure_of_ranks_shows_every_rank_the_means_and_what_is_near_the_fir
     [axes] = ranks_figure(across(AGREEING)).figure.axes
     [near] = axes.patches
     left, right = near.get_extents().transformed(axes.transData.inverted()).intervalx
-    assert (left, right) == pytest.approx((1.0, 1 + 2.343 * (12 / 30) ** 0.5), rel=1e-3)
+    assert (left, right) == pytest.approx((1.0, 1 + 7 / 5))
 
 
 def test_the_files_hold_the_same_numbers(tmp_path: Path) -> None:

@@ -338,6 +338,11 @@ def test_cells_for_people() -> None:
     ]
 
 
+def test_an_interval_that_was_cut_is_written_with_its_ends() -> None:
+    only = row(1, "mse+sgd", mean=0.3389, interval_low=0.0, interval_high=0.8537)
+    assert mean_text(Ranking(experiment="x", combinations=()), only) == "33.89 (0.00 to 85.37) %"
+
+
 @pytest.mark.parametrize(
     ("yardstick", "mean", "half", "text"),
     [
@@ -351,6 +356,6 @@ def test_cells_for_people() -> None:
 def test_means_for_people(
     yardstick: str, mean: float | None, half: float | None, text: str
 ) -> None:
-    high = None if half is None or mean is None else mean + half
-    only = row(1, "mse+sgd", mean=mean, interval_high=high)
+    low, high = (None, None) if half is None or mean is None else (mean - half, mean + half)
+    only = row(1, "mse+sgd", mean=mean, interval_low=low, interval_high=high)
     assert mean_text(Ranking(experiment="x", combinations=(), yardstick=yardstick), only) == text

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import re
 import struct
 import warnings
 import xml.etree.ElementTree as ET
@@ -50,8 +51,10 @@ RANKINGS = {
         row(1, "mse+sgd", test_accuracies=(1.0, 1.0), test_accuracy_std=0.0)
     ),
 }
-HALF = 2.7764451052 * 2 / 3**0.5
-"""Of the interval of two alike rows, in points: t(0.975, 4) s / sqrt(3), s = 2 points pooled."""
+HALF = 4.3026527297 * 2 / 3**0.5
+"""Of the interval of a row, in points: t(0.975, 2) s / sqrt(3), s = 2 points of its own."""
+MARGIN = 2.7764451052 * 2 * (2 / 3) ** 0.5
+"""Of the difference of two alike rows: t(0.975, 4) s sqrt(2 / 3), as Tukey's test of two is t's."""
 VOID = {"meta", "link", "br", "img", "hr", "input"}
 
 
@@ -198,10 +201,12 @@ def test_the_table_says_what_the_file_says(written: Written) -> None:
         if held["mean"] is None:
             assert mean == "no result"
             continue
-        numbers = mean.removesuffix(" %").split(" ± ")
+        numbers = re.split(r" ± | \(| to ", mean.removesuffix(" %").removesuffix(")"))
         expected = [held["mean"]]
-        if held["interval_high"] is not None:
+        if "±" in mean:
             expected.append(held["interval_high"] - held["mean"])
+        elif held["interval_high"] is not None:
+            expected += [held["interval_low"], held["interval_high"]]
         assert [float(number) for number in numbers] == pytest.approx(
             [100 * value for value in expected], abs=0.0051
         )
@@ -225,12 +230,19 @@ def test_every_cell_of_the_tables(tmp_path: Path) -> None:
         failed=1,
         lr_edge="low",
         accuracy_lost_lr_third=0.013,
-        accuracy_lost_lr_times_3=0.042,
+        diverged_lr_times_3=True,
         time_to_target=TimeToTarget(
             trainings=3, reached=2, median_epochs=7.0, median_seconds=120.0
         ),
     )
-    second = row(2, "l1+sgd", seeds_failed=2, val_accuracy=0.7)
+    second = row(
+        2,
+        "l1+sgd",
+        seeds_failed=2,
+        val_accuracy=0.7,
+        val_accuracy_confirmed=0.69,
+        winners_curse=0.01,
+    )
     loss = Source(
         source="loss",
         sum_of_squares=0.2,
@@ -239,13 +251,24 @@ def test_every_cell_of_the_tables(tmp_path: Path) -> None:
         f=12.346,
         p=0.00123,
         omega_squared=0.625,
+        error="loss:optimizer",
     )
+    optimizer = replace(loss, source="optimizer", p=0.2, omega_squared=0.1, at_most=0.406)
+    interaction = Source(
+        source="loss:optimizer",
+        sum_of_squares=0.2,
+        dof=4,
+        mean_square=0.05,
+        omega_squared=0.043,
+        with_luck=True,
+    )
+    residual = Source(source="residual", sum_of_squares=0.7, dof=7, mean_square=0.1)
     given = replace(
         ranking(first, second, row(None, "bce+sgd")),
         alpha=0.01,
         rope=2.0,
         target=0.756,
-        two_way=(loss, Source(source="residual", sum_of_squares=0.7, dof=7, mean_square=0.1)),
+        two_way=(loss, optimizer, interaction, residual),
         fairness=(
             Condition(name="epochs", value="5"),
             Condition(name="device", value="cpu", different={"l1+sgd": "cuda", "bce+sgd": "mps"}),
@@ -266,18 +289,29 @@ def test_every_cell_of_the_tables(tmp_path: Path) -> None:
             ["combination", "reached", "epochs", "seconds"],
             ["mse+sgd", "2 of 3", "7", "2 min"],
         ],
+        "table-pairs": [
+            ["combination", "mse+sgd", "l1+sgd", "bce+sgd"],
+            ["mse+sgd", "-", "1.5 of 3", "-"],
+            ["l1+sgd", "1.5 of 3", "-", "-"],
+            ["bce+sgd", "-", "-", "-"],
+        ],
         "table-variance": [
-            ["source", "share", "degrees of freedom", "F", "p"],
-            ["loss", "62.5 %", "2", "12.35", "0.0012"],
-            ["residual", "-", "7", "-", "-"],
+            ["source", "share", "degrees of freedom", "F", "error", "p"],
+            ["loss", "62 %", "2", "12.35", "loss:optimizer", "0.0012"],
+            ["optimizer", "at most 41 %", "2", "12.35", "loss:optimizer", "0.2"],
+            [
+                *("loss:optimizer or luck of tuning (not separable)", "4 %", "4"),
+                *("-", "-", "-"),
+            ],
+            ["residual", "-", "7", "-", "-", "-"],
         ],
         "table-tuning": [
             [
                 *("combination", "best trial", "confirmed", "gap", "diverged"),
                 *("lr at edge", "lr / 3 loses", "lr x 3 loses"),
             ],
-            ["mse+sgd", "81.00", "79.25", "+1.75", "2 of 6", "low", "1.3", "4.2"],
-            ["l1+sgd", "70.00", "-", "-", "0 of 6", "-", "-", "-"],
+            ["mse+sgd", "81.00", "79.25", "+1.75", "2 of 6", "low", "1.3", "diverged"],
+            ["l1+sgd", "70.00", "69.00 (3 of 5 seeds)", "+1.00", "0 of 6", "-", "-", "-"],
         ],
         "table-fairness": [
             ["condition", "value", "the same for all"],
@@ -399,6 +433,56 @@ def test_the_heat_map_frames_what_may_be_the_best() -> None:
     assert 1 <= len(names) < 60
 
 
+def test_axes_end_where_the_quantity_ends() -> None:
+    sure = {"test_accuracies": (0.99, 1.0, 1.0), "test_accuracy_mean": 0.9967}
+    tuned_row = {"lr_response": ((0.1, 0.97), (0.2, 1.0)), "expected_best": (0.97, 1.0)}
+    given = ranking(
+        row(1, "mse+sgd", **sure, **tuned_row),
+        row(2, "l1+sgd", test_accuracies=(0.0, 0.9, 0.1), test_accuracy_mean=1 / 3, **tuned_row),
+    )
+    hues = palette(given)
+    curves = {"mse+sgd": [_curve(0.5, 1.0)]}
+    [of_seeds], [of_differences] = drawn(seeds(given, hues)), drawn(differences(given))
+    assert of_seeds.get_xlim() == (0, 100)
+    assert of_differences.get_xlim() == (-100, 100)
+    for picture in (
+        cost(given, hues),
+        budget(given, hues),
+        lr_response(given, hues),
+        learning_curves(given, curves, hues),
+    ):
+        assert drawn(picture)[0].get_ylim()[1] == 100
+
+
+def test_an_interval_that_was_cut_is_written_in_the_heat_map() -> None:
+    wide = row(1, "mse+sgd", test_accuracies=(0.1, 0.2, 0.9), test_accuracy_mean=0.4)
+    axes = drawn(heat_map(ranking(wide)))[0]
+    assert [text.get_text() for text in axes.texts] == ["40.00\n(0.00 to 100.00)"]
+
+
+def test_the_share_of_the_test_images_in_a_difference_is_told() -> None:
+    given = ranking(row(1, "mse+sgd"), row(2, "l1+sgd"), row(3, "bce+sgd"))
+    right, half = (
+        Predictions(
+            label=np.zeros(4, dtype=np.uint8),
+            predicted=np.array(predicted, dtype=np.uint8),
+            confidence=np.full(4, 0.9, dtype=np.float32),
+        )
+        for predicted in ([0, 0, 0, 0], [0, 0, 1, 1])
+    )
+    known = {"mse+sgd": [right, right], "l1+sgd": [half, half], "bce+sgd": [right, half]}
+    picture = differences(given, known)
+    assert picture is not None
+    # Differences 0, 0, 1, 1: a third over 4; of half of that size, a quarter.
+    assert picture.caption.endswith(
+        "The 4 test images are a sample too: they give a difference in accuracy a standard error "
+        "of 14.43 to 28.87 points, which the intervals do not contain."
+    )
+    unknown = differences(given, {"l1+sgd": [half]})
+    assert unknown is not None
+    assert "sample too" not in unknown.caption
+
+
 def test_the_forest_shows_the_differences_of_the_file() -> None:
     [axes] = drawn(differences(SIXTY))
     shown = [
@@ -410,11 +494,10 @@ def test_the_forest_shows_the_differences_of_the_file() -> None:
 def test_the_forest_shows_intervals_and_the_difference_that_does_not_matter() -> None:
     given = replace(ranking(row(1, "mse+sgd"), row(2, "l1+sgd")), rope=1.5)
     [axes] = drawn(differences(given))
-    margin = HALF * 2**0.5  # of a difference of two means; of two combinations Tukey's test is t's
     _, interval, _ = (line for line in axes.lines if line.get_color() == "#0072b2")
     assert points(interval) == [
-        pytest.approx((-margin, 1.0), rel=1e-5),
-        pytest.approx((margin, 1.0), rel=1e-5),
+        pytest.approx((-MARGIN, 1.0), rel=1e-5),
+        pytest.approx((MARGIN, 1.0), rel=1e-5),
     ]
     [band] = axes.patches
     assert isinstance(band, Rectangle)
@@ -430,7 +513,7 @@ def test_the_bars_show_the_probabilities_of_being_best() -> None:
     widths = [bar.get_width() for bar in axes.patches if isinstance(bar, Rectangle)]
     assert widths == [r.p_best for r in given.combinations]
     assert [text.get_text() for text in axes.texts] == [f"{width:.2f}" for width in widths]
-    assert widths[0] > 0.6
+    assert widths[0] > 0.55
 
 
 def test_colours_differ_and_do_not_depend_on_the_order() -> None:

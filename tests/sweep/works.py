@@ -24,7 +24,7 @@ def replication_of(experiment: Experiment, held: Iterable[RunRecord] = ()) -> Re
         for combination in experiment.combinations()
         for study in experiment.design.all_studies
     ]
-    return Replication(experiment.design, works)
+    return Replication(experiment.design, works, num_test_images=30)
 
 
 def _work(

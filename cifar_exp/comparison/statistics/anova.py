@@ -1,19 +1,28 @@
-"""Analysis of variance by loss, optimizer, their interaction and seed."""
+"""Analysis of variance by loss, optimizer, their interaction and replicate.
+
+A combination that was tuned once has one setting, found with good or bad luck. Its seeds do not
+vary this luck, so their residual is too small an error for loss and optimizer. The luck is part of
+the interaction, whose mean square is the right error then.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
-from scipy import stats
+from scipy import optimize, stats
 
-from cifar_exp.comparison.statistics.estimate import Floats
+from cifar_exp.comparison.statistics.estimate import Floats, own_spreads
+from cifar_exp.comparison.statistics.welch_james import p_values
+
+INTERACTION = "loss:optimizer"
+RESIDUAL = "residual"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Source:
-    """One row of an analysis of variance; the residual has no `f`, `p` and `omega_squared`.
+    """One row of an analysis of variance; a source that cannot be tested has no `f` and no `p`.
 
     `omega_squared` is the estimated share of the variance, not below 0.
     """
@@ -25,64 +34,147 @@ class Source:
     f: float | None = None
     p: float | None = None
     omega_squared: float | None = None
+    at_most: float | None = None
+    """Upper confidence bound of the share, one-sided at level 1 - alpha; None without `f`."""
+    error: str | None = None
+    """The source whose mean square is the error of this one; None if there is none."""
+    with_luck: bool = False
+    """Whether it cannot be told from the luck of tuning, as every combination was tuned once."""
 
 
 def two_way(
     values: Sequence[float],
     losses: Sequence[str],
     optimizers: Sequence[str],
-    seeds: Sequence[int],
+    replicates: Sequence[int],
+    *,
+    tuned_once: bool,
+    equal_spreads: bool = True,
+    alpha: float = 0.05,
 ) -> tuple[Source, ...]:
-    """Split the variance of values by loss, optimizer, their interaction and seed.
+    """Split the variance of values by loss, optimizer, their interaction and replicate.
 
-    The model y = mu + loss + optimizer + loss:optimizer + seed + error is fitted by least squares.
-    Sums of squares are of type II: each source is adjusted for all sources that do not contain it,
-    so that missing values do not confound them. A factor with one level has no row.
+    The model y = mu + loss + optimizer + loss:optimizer + replicate + error is fitted by least
+    squares. Sums of squares are of type II: each source is adjusted for all sources that do not
+    contain it, so that missing values do not confound them. A factor with one level has no row.
     omega^2 = (SS - df MS_error) / (SS_total + MS_error). Source: Hays, Statistics, 1963.
 
+    Args:
+        values: The results.
+        losses: The loss of each result.
+        optimizers: The optimizer of each result.
+        replicates: The number of the seed of each result or, if tunings are repeated, of the study.
+        tuned_once: Whether the results of a combination are seeds of one setting. Then loss and
+            optimizer are tested against the interaction, and the interaction is not tested.
+        equal_spreads: Whether all combinations have one variance. If not, there is no F test;
+            repeated tunings are tested by Welch and James instead.
+        alpha: One minus the level of the bounds.
+
     Returns:
-        The sources and, last, the `residual`; empty if it has no degree of freedom or no variance.
+        The sources and, last, the residual; empty if it has no degree of freedom or no variance.
     """
     y = np.asarray(values, dtype=float)
-    loss, optimizer, seed = map(_indicators, (losses, optimizers, seeds))
-    cell = _indicators(list(zip(losses, optimizers, strict=True)))
-    main, full = _fit(y, loss, optimizer, seed), _fit(y, cell, seed)
+    cells = list(zip(losses, optimizers, strict=True))
+    loss, optimizer, cell, replicate = map(_indicators, (losses, optimizers, cells, replicates))
+    main, full = _fit(y, loss, optimizer, replicate), _fit(y, cell, replicate)
     error_dof = len(y) - full[1]
     if error_dof < 1 or full[0] <= np.finfo(float).eps * max(1.0, float(y @ y)):
         return ()
     splits = {
-        "loss": (_fit(y, optimizer, seed), main),
-        "optimizer": (_fit(y, loss, seed), main),
-        "loss:optimizer": (main, full),
-        "seed": (_fit(y, cell), full),
+        "loss": (_fit(y, optimizer, replicate), main),
+        "optimizer": (_fit(y, loss, replicate), main),
+        INTERACTION: (main, full),
+        "seed" if tuned_once else "study": (_fit(y, cell), full),
     }
+    rows = {
+        name: _row(name, reduced[0] - larger[0], larger[1] - reduced[1])
+        for name, (reduced, larger) in splits.items()
+        if larger[1] > reduced[1]
+    }
+    residual = _row(RESIDUAL, full[0], error_dof)
+    errors = _errors(rows, residual, tuned_once)
     total = float(np.sum((y - y.mean()) ** 2))
-    error = Source(
-        source="residual",
-        sum_of_squares=full[0],
-        dof=error_dof,
-        mean_square=full[0] / error_dof,
+    sources = [_with_share(row, errors[name], residual, total) for name, row in rows.items()]
+    if equal_spreads:
+        sources = [_f_tested(source, errors[source.source], total, alpha) for source in sources]
+    elif not tuned_once:
+        tests = _own_spread_tests(y, cells)
+        sources = [replace(source, p=tests.get(source.source)) for source in sources]
+    return (*sources, residual)
+
+
+def noncentrality_bound(f: float, dof: int, error_dof: int, alpha: float) -> float:
+    """Return the noncentrality at which an F value at most as large has probability `alpha`.
+
+    It is the upper confidence bound of the noncentrality, one-sided at level 1 - `alpha`. Source:
+    Steiger, Beyond the F test: effect size confidence intervals, 2004.
+    """
+
+    def excess(noncentrality: float) -> float:
+        return float(stats.ncf.cdf(f, dof, error_dof, noncentrality)) - alpha
+
+    high = 1.0
+    while excess(high) > 0:
+        high *= 2
+    return float(optimize.brentq(excess, 0.0, high)) if excess(0.0) > 0 else 0.0
+
+
+def _row(name: str, sum_of_squares: float, dof: int) -> Source:
+    mean_square = sum_of_squares / dof
+    return Source(source=name, sum_of_squares=sum_of_squares, dof=dof, mean_square=mean_square)
+
+
+def _errors(
+    rows: Mapping[str, Source], residual: Source, tuned_once: bool
+) -> Mapping[str, Source | None]:
+    """Return the source of the error of each source; None if there is none."""
+    if not tuned_once:
+        return dict.fromkeys(rows, residual)
+    interaction = rows.get(INTERACTION)
+    own = {"loss": interaction, "optimizer": interaction, INTERACTION: None}
+    return {name: own.get(name, residual) for name in rows}
+
+
+def _with_share(row: Source, error: Source | None, residual: Source, total: float) -> Source:
+    """Add the share of the variance; without an error of its own, it is beyond the residual."""
+    noise = (error or residual).mean_square
+    share = (row.sum_of_squares - row.dof * noise) / (total + noise)
+    return replace(
+        row,
+        omega_squared=max(0.0, share),
+        error=error.source if error else None,
+        with_luck=error is None,
     )
-    sources = [
-        _source(name, reduced[0] - full_model[0], full_model[1] - reduced[1], total, error)
-        for name, (reduced, full_model) in splits.items()
-        if full_model[1] > reduced[1]
-    ]
-    return (*sources, error)
 
 
-def _source(name: str, sum_of_squares: float, dof: int, total: float, error: Source) -> Source:
-    f = sum_of_squares / dof / error.mean_square
-    omega_squared = (sum_of_squares - dof * error.mean_square) / (total + error.mean_square)
-    return Source(
-        source=name,
-        sum_of_squares=sum_of_squares,
-        dof=dof,
-        mean_square=sum_of_squares / dof,
+def _f_tested(source: Source, error: Source | None, total: float, alpha: float) -> Source:
+    """Add the F test, and the bound: the share if the noncentrality were at its upper bound."""
+    if error is None or error.mean_square <= np.finfo(float).eps * total:
+        return source
+    noise = error.mean_square
+    f = source.mean_square / noise
+    effect = noise * noncentrality_bound(f, source.dof, error.dof, alpha)
+    rest = total - source.sum_of_squares + (source.dof + 1) * noise
+    return replace(
+        source,
         f=f,
-        p=float(stats.f.sf(f, dof, error.dof)),
-        omega_squared=max(0.0, omega_squared),
+        p=float(stats.f.sf(f, source.dof, error.dof)),
+        at_most=effect / (rest + effect),
     )
+
+
+def _own_spread_tests(y: Floats, cells: Sequence[tuple[str, str]]) -> Mapping[str, float | None]:
+    """Return the p-values of loss, optimizer and interaction if every combination has values."""
+    losses, optimizers = (list(dict.fromkeys(names)) for names in zip(*cells, strict=True))
+    groups = [
+        [value for value, cell in zip(y.tolist(), cells, strict=True) if cell == (loss, optimizer)]
+        for loss in losses
+        for optimizer in optimizers
+    ]
+    if not all(groups):
+        return {}
+    tests = p_values(own_spreads(groups), len(losses), len(optimizers))
+    return dict(zip(("loss", "optimizer", INTERACTION), tests, strict=True))
 
 
 def _indicators(labels: Sequence[object]) -> Floats:

@@ -6,7 +6,7 @@ Combinations with equal variances share one pooled estimate; otherwise each has 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 
 import numpy as np
@@ -48,24 +48,36 @@ class Estimates:
 def estimate(groups: Sequence[Sequence[float]]) -> Estimates:
     """Estimate means and variances of non-empty groups of independent values.
 
-    The variance is pooled unless `equal_spread_p` is below `POOLING_LEVEL`. If it is not pooled, a
-    group with a single value or equal values uses the pooled variance with its own degrees of
-    freedom.
+    The variance is pooled unless `equal_spread_p` is below `POOLING_LEVEL`; then `own_spreads`.
     """
-    sizes = np.array([len(group) for group in groups], dtype=float)
-    sums = np.array([sum_of_squares(group) for group in groups])
-    dof = float((sizes - 1).sum())
-    pooled_variance = float(sums.sum()) / dof if dof > 0 and sums.sum() > 0 else np.nan
+    sizes, sums, dof, pooled_variance = _pool(groups)
     p_equal = equal_spread_p(sums, sizes)
-    pooled = p_equal is None or p_equal >= POOLING_LEVEL
-    own = np.where(sums > 0, sums / np.maximum(sizes - 1, 1), pooled_variance)
+    if p_equal is not None and p_equal < POOLING_LEVEL:
+        return replace(own_spreads(groups), p_equal=p_equal)
     return Estimates(
         means=np.array([np.mean(group) for group in groups]),
         sizes=sizes,
-        variances=np.full(len(groups), pooled_variance) if pooled else own,
-        dofs=np.full(len(groups), dof) if pooled else np.maximum(sizes - 1, 1),
-        pooled=pooled,
+        variances=np.full(len(groups), pooled_variance),
+        dofs=np.full(len(groups), dof),
+        pooled=True,
         p_equal=p_equal,
+    )
+
+
+def own_spreads(groups: Sequence[Sequence[float]]) -> Estimates:
+    """Estimate the mean and the own variance of each group, whether variances are equal or not.
+
+    A group with a single value or equal values uses the pooled variance with its own degrees of
+    freedom.
+    """
+    sizes, sums, _, pooled_variance = _pool(groups)
+    return Estimates(
+        means=np.array([np.mean(group) for group in groups]),
+        sizes=sizes,
+        variances=np.where(sums > 0, sums / np.maximum(sizes - 1, 1), pooled_variance),
+        dofs=np.maximum(sizes - 1, 1),
+        pooled=False,
+        p_equal=None,
     )
 
 
@@ -107,6 +119,15 @@ def _null_statistics(sizes: tuple[float, ...]) -> Floats:
     rng = np.random.default_rng(NULL_SEED)
     sums = rng.chisquare(counts - 1, (NUM_NULL_DRAWS, len(counts)))
     return np.sort(breusch_pagan(sums, counts))
+
+
+def _pool(groups: Sequence[Sequence[float]]) -> tuple[Floats, Floats, float, float]:
+    """Return sizes, sums of squares, all degrees of freedom, and the pooled variance or NaN."""
+    sizes = np.array([len(group) for group in groups], dtype=float)
+    sums = np.array([sum_of_squares(group) for group in groups])
+    dof = float((sizes - 1).sum())
+    variance = float(sums.sum()) / dof if dof > 0 and sums.sum() > 0 else np.nan
+    return sizes, sums, dof, variance
 
 
 def sum_of_squares(group: Sequence[float]) -> float:

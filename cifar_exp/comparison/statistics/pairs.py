@@ -6,20 +6,29 @@ import numpy as np
 
 from cifar_exp.comparison.statistics.estimate import Floats
 
+LOST = -np.inf
+"""The value of a seed on which the training failed: it is worse than every result."""
+
 
 def win_shares(values: Floats) -> Floats:
-    """Return P(A > B) for every pair: the fraction of common seeds on which A is larger.
+    """Return the fraction of common seeds on which A is larger than B, for every pair.
 
-    Ties count half.
+    Ties count half; two lost seeds are a tie.
 
     Args:
-        values: K x seeds, NaN if a combination has no value for a seed.
+        values: K x seeds; `LOST` if the training failed, NaN if there was none.
 
     Returns:
         K x K, row A and column B; NaN if they have no common seed; 0.5 on the diagonal.
     """
     first, second = values[:, None, :], values[None, :, :]
-    common = np.isfinite(first) & np.isfinite(second)
+    common = ~np.isnan(first) & ~np.isnan(second)
     wins = np.where(common, (first > second) + 0.5 * (first == second), 0).sum(axis=2)
     seeds = common.sum(axis=2)
     return np.asarray(np.divide(wins, seeds, out=np.full(wins.shape, np.nan), where=seeds > 0))
+
+
+def common_seeds(values: Floats) -> Floats:
+    """Return the number of common seeds of every pair, K x K; lost ones are counted."""
+    trained = (~np.isnan(values)).astype(float)
+    return np.asarray(trained @ trained.T)

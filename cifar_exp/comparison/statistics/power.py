@@ -6,7 +6,7 @@ import numpy as np
 from scipy import optimize, stats
 
 from cifar_exp.comparison.statistics.estimate import Estimates
-from cifar_exp.comparison.statistics.multiple_comparison import OWN_SPREADS_LEVEL, critical_values
+from cifar_exp.comparison.statistics.multiple_comparison import critical_values, welch_dofs
 
 POWER = 0.8
 
@@ -15,19 +15,26 @@ def minimum_detectable_difference(estimates: Estimates, alpha: float) -> float |
     """Return the true difference of two combinations that is detected with probability `POWER`.
 
     Solves P(T > c) = `POWER` for a noncentral t value T, with the critical value c of
-    `differences_to_best`. For unequal numbers of seeds their harmonic mean is used. If the variance
-    is not pooled, the mean of the variances is used.
+    `differences_to_best`. Pairs differ if variances or numbers of seeds do. This is the median
+    pair, by c times its standard error: half of the pairs need a smaller difference.
 
     Returns:
         The difference in the units of the values; None without variances or a second mean.
     """
-    if not estimates.known or len(estimates.means) < 2:
+    num_means = len(estimates.means)
+    if not estimates.known or num_means < 2:
         return None
-    size = float(stats.hmean(estimates.sizes))
-    variance = float(estimates.variances.mean())
-    dof = float(estimates.dofs[0]) if estimates.pooled else max(1.0, 2 * (size - 1))
-    critical = _critical(estimates, alpha, dof)
-    return detectable_shift(critical, dof) * float(np.sqrt(2 * variance / size))
+    pairs = np.triu_indices(num_means, k=1)
+    errors = estimates.standard_errors()[pairs]
+    critical = critical_values(estimates, alpha)[pairs]
+    dofs = (
+        np.full_like(errors, estimates.dofs[0])
+        if estimates.pooled
+        else welch_dofs(estimates)[pairs]
+    )
+    median = int(np.argsort(critical * errors)[len(errors) // 2])
+    shift = detectable_shift(float(critical[median]), float(dofs[median]))
+    return shift * float(errors[median])
 
 
 def detectable_shift(critical: float, dof: float) -> float:
@@ -37,11 +44,3 @@ def detectable_shift(critical: float, dof: float) -> float:
         return float(stats.nct.sf(critical, dof, shift)) - POWER
 
     return float(optimize.brentq(deficit, 0.0, 4 * critical + 10))
-
-
-def _critical(estimates: Estimates, alpha: float, dof: float) -> float:
-    num_means = len(estimates.means)
-    if estimates.pooled:
-        return float(critical_values(estimates, alpha)[0, 0])
-    tail = alpha * OWN_SPREADS_LEVEL / (num_means * (num_means - 1))
-    return float(stats.t.ppf(1 - tail, dof))

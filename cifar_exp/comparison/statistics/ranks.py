@@ -7,12 +7,17 @@ Statistical Comparisons of Classifiers over Multiple Data Sets, 2006.
 from __future__ import annotations
 
 import math
+from itertools import permutations
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import stats
 
 Floats = NDArray[np.float64]
+
+MOST_ORDERS = 20_000
+SEED = 1937
+ROUNDING = 1e-9
 
 
 def average_ranks(scores: Floats) -> Floats:
@@ -42,33 +47,52 @@ def rank_correlations(ranks: Floats) -> Floats:
 
 
 def p_equal_ranks(ranks: Floats) -> float:
-    """Return the p-value of equal mean ranks of the K columns: Friedman's test as an F test.
+    """Return the p-value of equal mean ranks of the K columns: Friedman's permutation test.
 
-    F = (N - 1) X / (N (K - 1) - X), where X is Friedman's chi-squared, with K - 1 and
-    (K - 1)(N - 1) degrees of freedom; less conservative than X itself. The p-value is never below
-    (1 / K!)^(N - 1), the probability that all rows agree by chance. Source: Iman and Davenport,
-    Approximations of the Critical Region of the Friedman Statistic, 1980; Demsar's equation (4).
+    If the columns do not differ, all orders of the ranks in a row are equally likely. The p-value
+    is the fraction of these orders that agree at least as much (Kendall's W). The approximations by
+    chi-squared and F need more rows. Source: Friedman, The use of ranks, 1937.
+    """
+    if not np.isfinite(concordance(ranks)):
+        return float("nan")
+    sums, drawn = _permuted_sums(ranks)
+    agreeing = np.sum(_squares(sums) >= _squares(ranks.sum(axis=0)) - ROUNDING)
+    return float((drawn + agreeing) / (drawn + len(sums)))
+
+
+def critical_difference(ranks: Floats, alpha: float) -> float:
+    """Return the critical difference of two mean ranks, valid for all pairs of the K columns.
+
+    If the columns do not differ, some two mean ranks are more than this apart with probability at
+    most `alpha`. Nemenyi's test of all pairs with the permutation distribution of the range of the
+    rank sums instead of its limit for many rows. Source: Nemenyi, Distribution-free multiple
+    comparisons, 1963.
+    """
+    sums, _ = _permuted_sums(ranks)
+    ranges = np.ptp(sums, axis=1) / len(ranks)
+    return float(np.quantile(ranges, 1 - alpha, method="inverted_cdf"))
+
+
+def _squares(sums: Floats) -> Floats:
+    """Return the sum of squares of rank sums, on which alone Kendall's W depends."""
+    return np.asarray((sums**2).sum(axis=-1))
+
+
+def _permuted_sums(ranks: Floats) -> tuple[Floats, int]:
+    """Return the rank sums (orders x K) of permuted rows, and 1 if they are drawn, else 0.
+
+    All orders if there are up to `MOST_ORDERS`, with the first row fixed; else random ones.
     """
     num_lines, num_ranked = ranks.shape
-    agreement = concordance(ranks)
-    if not np.isfinite(agreement):
-        return float("nan")
-    lower_bound = math.exp((1 - num_lines) * math.lgamma(num_ranked + 1))
-    if agreement >= 1:
-        return lower_bound
-    ratio = (num_lines - 1) * agreement / (1 - agreement)  # X = N (K - 1) W
-    p_value = float(stats.f.sf(ratio, num_ranked - 1, (num_ranked - 1) * (num_lines - 1)))
-    return max(p_value, lower_bound)
-
-
-def critical_difference(num_ranked: int, num_lines: int, alpha: float) -> float:
-    """Return the critical difference of two mean ranks by Nemenyi's test of all pairs.
-
-    CD = q / sqrt(2) * sqrt(K (K + 1) / (6 N)), where q is the quantile of the studentized range of
-    K means with infinite degrees of freedom. Source: Demsar's equation (5) and table 5.
-    """
-    quantile = stats.studentized_range.ppf(1 - alpha, num_ranked, np.inf) / np.sqrt(2)
-    return float(quantile * np.sqrt(num_ranked * (num_ranked + 1) / (6 * num_lines)))
+    if math.factorial(num_ranked) ** (num_lines - 1) > MOST_ORDERS:
+        rng = np.random.default_rng(SEED)
+        tiled = np.tile(ranks, (MOST_ORDERS, 1, 1))
+        return np.asarray(rng.permuted(tiled, axis=2).sum(axis=1)), 1
+    sums = ranks[:1]
+    for line in ranks[1:]:
+        orders = np.array(list(permutations(line)))
+        sums = (sums[:, None, :] + orders).reshape(-1, num_ranked)
+    return sums, 0
 
 
 def _tie_sizes(ranks: Floats) -> Floats:

@@ -8,6 +8,8 @@ from typing import Literal
 
 import numpy as np
 
+Point = tuple[float, float]
+"""A learning rate and an accuracy."""
 EDGE = 0.1  # fraction of a range's length on a log scale that counts as its edge, at either end
 
 
@@ -22,28 +24,37 @@ def edge_of_range(value: float, low: float, high: float) -> Literal["low", "high
     return "high" if position > 1 - EDGE else None
 
 
-def accuracy_lost(
-    rates: Sequence[float], accuracies: Sequence[float], factor: float
-) -> float | None:
-    """Return the accuracy lost at `factor` times the learning rate of the best trial.
+def accuracy_lost(trials: Sequence[Point], best: Point, factor: float) -> float | None:
+    """Return the accuracy lost at `factor` times the best learning rate.
 
     The accuracy is interpolated linearly in the logarithm of the rate; trials with the same rate
     are averaged.
 
     Args:
-        rates: Learning rates of complete trials.
-        accuracies: Their accuracies.
+        trials: Learning rate and accuracy of the other complete trials with the same batch size.
+        best: The best learning rate, and its accuracy on fresh seeds: that of the best trial is too
+            high, as the trial was chosen for it.
         factor: The factor, for example 3 or 1/3.
 
     Returns:
         The difference; None if the rate is outside the range of the trials.
     """
-    if not rates:
-        return None
-    best = int(np.argmax(accuracies))
+    rates, accuracies = zip(best, *trials, strict=True)
     knots, indices = np.unique(np.log(rates), return_inverse=True)
     means = np.bincount(indices, weights=accuracies) / np.bincount(indices)
-    target = math.log(rates[best] * factor)
+    target = math.log(best[0] * factor)
     if not knots[0] <= target <= knots[-1]:
         return None
-    return float(accuracies[best] - np.interp(target, knots, means))
+    return float(best[1] - np.interp(target, knots, means))
+
+
+def diverged_between(diverged: Sequence[float], best: float, factor: float) -> bool:
+    """Return whether a trial diverged between the best learning rate and `factor` times it.
+
+    Args:
+        diverged: Learning rates of the diverged trials with the batch size of the best one.
+        best: The best learning rate.
+        factor: The factor, for example 3 or 1/3.
+    """
+    low, high = sorted((best, best * factor))
+    return any(low <= rate <= high for rate in diverged)

@@ -7,6 +7,7 @@ given all metrics at once. M is the number of networks, N of examples, C of clas
 
 from __future__ import annotations
 
+import math
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -34,6 +35,8 @@ class Metric:
     """Whether values are shown in %."""
     of_examples: bool = False
     """Whether it is a fraction of the examples, so that their sampling error is binomial."""
+    bounds: tuple[float, float] = (0.0, 1.0)
+    """The smallest and the largest possible value."""
 
     def text(self, value: float) -> str:
         """Format a value without its unit."""
@@ -43,6 +46,11 @@ class Metric:
     def unit(self) -> str:
         """The unit after a value."""
         return " %" if self.percent else ""
+
+    @property
+    def range(self) -> float:
+        """The largest possible difference of two values."""
+        return self.bounds[1] - self.bounds[0]
 
     def difference(self, value: float) -> str:
         """Format a difference of two values."""
@@ -153,6 +161,7 @@ METRICS: dict[str, Metric] = {
         compute=lambda o: nll(o.probabilities, o.labels),
         smaller_is_better=True,
         percent=False,
+        bounds=(0.0, math.inf),
     ),
     "brier": Metric(
         label="Brier score",
@@ -161,6 +170,7 @@ METRICS: dict[str, Metric] = {
         compute=lambda o: brier(o.probabilities, o.labels),
         smaller_is_better=True,
         percent=False,
+        bounds=(0.0, 2.0),
     ),
     "ece": Metric(
         label="ECE",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -10,8 +10,11 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
 from cifar_exp.comparison import Ranking, Row
+from cifar_exp.components.metrics.predictions import Predictions
 from cifar_exp.report.figures.colours import Palette
-from cifar_exp.report.figures.picture import WIDTH, Picture, blank
+from cifar_exp.report.figures.picture import WIDTH, Picture, blank, within
+from cifar_exp.report.text.images import image_error_text
+from cifar_exp.report.text.table import interval_text
 
 ROW_INCHES = 0.28
 EDGE_INCHES = 0.9
@@ -56,15 +59,21 @@ def heat_map(ranking: Ranking) -> Picture | None:
     return Picture(
         name="heat-map",
         title="Every loss with every optimizer",
-        caption=f"Mean {ranking.method.measure.label} with half the width of its "
-        f"{_level(ranking)} interval; lighter is better. A red frame marks those that may be "
-        "the best.",
+        caption=f"Mean {ranking.method.measure.label} with its {_level(ranking)} interval; lighter "
+        "is better. A red frame marks those that may be the best.",
         figure=figure,
     )
 
 
-def differences(ranking: Ranking) -> Picture | None:
-    """Draw the difference of each combination to the first, with simultaneous intervals."""
+def differences(
+    ranking: Ranking, predictions: Mapping[str, Sequence[Predictions]] | None = None
+) -> Picture | None:
+    """Draw the difference of each combination to the first, with simultaneous intervals.
+
+    Args:
+        ranking: The ranking.
+        predictions: The predictions of each combination on the test images, for the caption.
+    """
     rows = [row for row in ranking.combinations if row.difference_to_best is not None]
     if len(rows) < 2:
         return None
@@ -80,12 +89,15 @@ def differences(ranking: Ranking) -> Picture | None:
             axes.plot(ends, [position, position], color=colour, linewidth=1.6)
         axes.plot(value, position, "o" if row.may_be_best else "s", color=colour, markersize=5)
     axes.set_xlabel(f"worse than the first by ({_unit(ranking)})")
+    largest = ranking.method.measure.range
+    axes.set_xlim(within(axes.get_xlim(), (-largest, largest), scale))
     return Picture(
         name="differences",
         title="Difference to the first",
         caption=f"Difference of means to the first, with {_level(ranking)} intervals that hold "
         "for all combinations together. Blue dots: may be the best; dark squares: not. The grey "
-        f"band is the region of practical equivalence (±{ranking.rope:g} hundredths).",
+        f"band is the region of practical equivalence (±{ranking.rope:g} hundredths)."
+        f"{image_error_text(ranking, predictions or {})}",
         figure=figure,
     )
 
@@ -106,6 +118,7 @@ def seeds(ranking: Ranking, palette: Palette) -> Picture | None:
             color=colour,
             markersize=5,
             alpha=0.75,
+            clip_on=False,
         )
         mean = scale * (row.mean or 0.0)
         axes.plot(mean, position, "|", color="black", markersize=11)
@@ -113,6 +126,7 @@ def seeds(ranking: Ranking, palette: Palette) -> Picture | None:
             ends = [scale * row.interval_low, scale * row.interval_high]
             axes.plot(ends, [position, position], color="black", linewidth=1)
     axes.set_xlabel(_label(ranking))
+    axes.set_xlim(within(axes.get_xlim(), ranking.method.measure.bounds, scale))
     return Picture(
         name="seeds",
         title="Every seed",
@@ -138,7 +152,8 @@ def best_shares(ranking: Ranking, palette: Palette) -> Picture | None:
         name="p-best",
         title="Probability of being the best",
         caption="Share of 10 000 draws of all means, given the observed seeds, in which the "
-        "combination comes first.",
+        "combination comes first. Means that lie close together are drawn closer (empirical "
+        "Bayes), as the first of similar combinations was lucky.",
         figure=figure,
     )
 
@@ -171,9 +186,7 @@ def _cell(ranking: Ranking, row: Row) -> str:
     measure = ranking.method.measure
     if row.mean is None:
         return ""
-    if row.interval_high is None:
-        return measure.text(row.mean)
-    return f"{measure.text(row.mean)}\n± {measure.text(row.interval_high - row.mean)}"
+    return f"{measure.text(row.mean)}{interval_text(measure, row, before=chr(10))}"
 
 
 def _scale(ranking: Ranking) -> int:

@@ -56,6 +56,13 @@ def blank(rows: float, width: float = WIDTH) -> Figure:
     return Figure(figsize=(width, rows), layout="constrained")
 
 
+def within(
+    limits: tuple[float, float], bounds: tuple[float, float] = (0, 1), scale: float = 100
+) -> tuple[float, float]:
+    """Return the limits of an axis that ends where its quantity does, at `bounds` x `scale`."""
+    return max(limits[0], scale * bounds[0]), min(limits[1], scale * bounds[1])
+
+
 def store(picture: Picture, folder: Path) -> str:
     """Write a picture as PNG and SVG into a folder; return the SVG element for a page."""
     picture.figure.savefig(folder / f"{picture.name}.png", dpi=DOTS_PER_INCH)

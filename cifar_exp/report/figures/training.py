@@ -14,7 +14,7 @@ from cifar_exp.components.metrics.calibration import NUM_BINS, reliability
 from cifar_exp.components.metrics.predictions import Predictions
 from cifar_exp.report.figures.colours import Palette
 from cifar_exp.report.figures.evidence import Evidence
-from cifar_exp.report.figures.picture import Picture, blank
+from cifar_exp.report.figures.picture import Picture, blank, within
 from cifar_exp.report.figures.tuning import CROWDED, add_legend, legend_inches
 
 PANELS_PER_ROW = 4
@@ -36,6 +36,7 @@ def learning_curves(ranking: Ranking, curves: Curves, palette: Palette) -> Pictu
         axes.axhline(100 * ranking.target, color="#666666", linewidth=0.8, linestyle="--")
     axes.set_xlabel("epoch")
     axes.set_ylabel("validation accuracy in %")
+    axes.set_ylim(within(axes.get_ylim()))
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     add_legend([axes], palette)
     return Picture(

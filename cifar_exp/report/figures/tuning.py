@@ -9,7 +9,7 @@ from matplotlib.ticker import MaxNLocator, NullFormatter
 
 from cifar_exp.comparison import Ranking, Row
 from cifar_exp.report.figures.colours import GREY, Palette
-from cifar_exp.report.figures.picture import Picture, blank
+from cifar_exp.report.figures.picture import Picture, blank, within
 
 PANELS_PER_ROW = 3
 CROWDED = " Colours and markers: may be the best; grey: the others."
@@ -35,6 +35,7 @@ def lr_response(ranking: Ranking, palette: Palette) -> Picture | None:
             if row.optimizer == optimizer:
                 rates, accuracies = zip(*row.lr_response, strict=True)
                 _line(axes, row.combination, rates, accuracies, palette)
+    panels[0].set_ylim(within(panels[0].get_ylim()))
     for axes in panels[len(optimizers) :]:
         axes.set_visible(False)
     figure.supylabel("validation accuracy in %", fontsize=9)
@@ -60,6 +61,7 @@ def budget(ranking: Ranking, palette: Palette) -> Picture | None:
         _line(axes, row.combination, trials, row.expected_best, palette)
     axes.set_xlabel("trials")
     axes.set_ylabel("best validation accuracy in %")
+    axes.set_ylim(within(axes.get_ylim()))
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     add_legend([axes], palette)
     return Picture(
@@ -89,9 +91,11 @@ def cost(ranking: Ranking, palette: Palette) -> Picture | None:
             color=palette.line(name),
             markersize=7 if name in palette.standing_out else 5,
             label=name,
+            clip_on=False,
         )
     axes.set_xlabel("training time of all trials in seconds")
     axes.set_ylabel(f"{measure.label} in %" if measure.percent else measure.label)
+    axes.set_ylim(within(axes.get_ylim(), measure.bounds, scale))
     add_legend([axes], palette)
     better = "Lower" if ranking.smaller_is_better else "Higher"
     return Picture(
@@ -144,4 +148,5 @@ def _line(
         markersize=4,
         linewidth=0.8 if palette.line(name) == GREY else 1.5,
         label=name,
+        clip_on=False,
     )

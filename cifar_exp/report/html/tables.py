@@ -9,7 +9,10 @@ from cifar_exp.comparison import Ranking, Row
 from cifar_exp.comparison.statistics.anova import Source
 from cifar_exp.report.figures.colours import Palette
 from cifar_exp.report.text.table import cells, headers
+from cifar_exp.report.text.variance import share, source_name
 from cifar_exp.system.formatting import duration
+
+MOST_PAIRED = 8
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -72,10 +75,12 @@ def variance_table(ranking: Ranking) -> Table | None:
     return Table(
         name="table-variance",
         caption=f"Analysis of variance of the {ranking.method.measure.label} of all confirmations: "
-        "the share of the variance (omega squared) of each source, and the p-value of its F test. "
-        "loss:optimizer is their interaction; residual is noise.",
-        headers=("source", "share", "degrees of freedom", "F", "p"),
-        lines=[Line(cells=_source_cells(source)) for source in ranking.two_way],
+        "the share of the variance (omega squared) of each source or, if it is not significant at "
+        f"level {ranking.alpha:g}, the most that it may be; and the test. loss:optimizer is their "
+        "interaction; residual is noise. error: the source that F compares with. Without F, the "
+        "test is that of Welch and James for unequal spreads.",
+        headers=("source", "share", "degrees of freedom", "F", "error", "p"),
+        lines=[Line(cells=_source_cells(source, ranking.alpha)) for source in ranking.two_way],
     )
 
 
@@ -89,8 +94,11 @@ def tuning_table(ranking: Ranking, palette: Palette) -> Table | None:
         caption="Validation accuracy in %: of the best trial, of the same setting on new seeds, "
         "and the gap, the bias from choosing the best (winner's curse). Then the share of "
         "trials that diverged, the end of the range if the best learning rate lies "
-        "at one, and the points lost at a third and at three times the best learning rate "
-        "(interpolated; a dash: no trials there).",
+        "at one, and the points lost at a third and at three times the best learning rate: "
+        "confirmed accuracy minus that of the trials with the same batch size, interpolated; "
+        "diverged: such a trial diverged in between; a dash: no trials there. Where seeds were "
+        "lost, the confirmed accuracy is that of the others, so that it is too high and the gap "
+        "too small.",
         headers=(
             "combination",
             "best trial",
@@ -102,6 +110,25 @@ def tuning_table(ranking: Ranking, palette: Palette) -> Table | None:
             "lr x 3 loses",
         ),
         lines=[_line(row, palette, _tuning_cells(row)) for row in rows],
+    )
+
+
+def pairs_table(ranking: Ranking) -> Table | None:
+    """Return on how many common seeds each of the first combinations is better than the others."""
+    shown = range(min(MOST_PAIRED, len(ranking.pairwise)))
+    rows = [ranking.combinations[k] for k in shown]
+    if len(rows) < 2 or not any(row.values for row in rows):
+        return None
+    return Table(
+        name="table-pairs",
+        caption="On how many common seeds the combination of the row is better than that of the "
+        "column; equal results count half, and a lost seed is lost."
+        + (f" The first {MOST_PAIRED}." if len(ranking.pairwise) > MOST_PAIRED else ""),
+        headers=("combination", *(row.combination for row in rows)),
+        lines=[
+            Line(cells=(row.combination, *(_wins(ranking, k, other) for other in shown)))
+            for k, row in zip(shown, rows, strict=True)
+        ],
     )
 
 
@@ -147,6 +174,12 @@ def _line(row: Row, palette: Palette, texts: Sequence[str]) -> Line:
     return Line(cells=texts, colour=palette.colours[row.combination], best=row.may_be_best is True)
 
 
+def _wins(ranking: Ranking, first: int, second: int) -> str:
+    """Return on how many of the common seeds one combination is better than another."""
+    won, seeds = ranking.pairwise[first][second], ranking.pairwise_seeds[first][second]
+    return "-" if won is None or first == second else f"{round(won * seeds, 1):g} of {seeds}"
+
+
 def _target_cells(row: Row) -> tuple[str, ...]:
     time = row.time_to_target
     if time is None:
@@ -156,27 +189,32 @@ def _target_cells(row: Row) -> tuple[str, ...]:
     return (row.combination, f"{time.reached} of {time.trainings}", epochs, seconds)
 
 
-def _source_cells(source: Source) -> tuple[str, ...]:
-    share = source.omega_squared
+def _source_cells(source: Source, alpha: float) -> tuple[str, ...]:
     return (
-        source.source,
-        "-" if share is None else f"{100 * share:.1f} %",
+        source_name(source),
+        "-" if source.omega_squared is None else share(source, alpha),
         str(source.dof),
         "-" if source.f is None else f"{source.f:.2f}",
+        "-" if source.f is None else source.error or "-",
         "-" if source.p is None else f"{source.p:.2g}",
     )
 
 
 def _tuning_cells(row: Row) -> tuple[str, ...]:
+    lost = f" ({row.seeds} of {row.seeds + row.seeds_failed} seeds)" if row.seeds_failed else ""
+    third = "diverged" if row.diverged_lr_third else _percent(row.accuracy_lost_lr_third, ".1f")
+    times_3 = (
+        "diverged" if row.diverged_lr_times_3 else _percent(row.accuracy_lost_lr_times_3, ".1f")
+    )
     return (
         row.combination,
         _percent(row.val_accuracy, ".2f"),
-        _percent(row.val_accuracy_confirmed, ".2f"),
+        _percent(row.val_accuracy_confirmed, ".2f") + lost,
         _percent(row.winners_curse, "+.2f"),
         f"{row.diverged} of {row.trials}",
         row.lr_edge or "-",
-        _percent(row.accuracy_lost_lr_third, ".1f"),
-        _percent(row.accuracy_lost_lr_times_3, ".1f"),
+        third,
+        times_3,
     )
 
 

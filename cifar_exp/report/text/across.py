@@ -108,19 +108,23 @@ def _holding(across: Across) -> str:
 
 
 def _difference(across: Across) -> str:
+    p_value = (
+        ""
+        if across.p_equal_ranks is None
+        else f"Equal mean ranks: permutation test p = {across.p_equal_ranks:.2g}. "
+    )
     if across.critical_difference is None:
         return (
-            f"{len(across.experiments)} experiments are too few to test differences of mean ranks; "
-            f"the test needs {ENOUGH_EXPERIMENTS}."
+            f"{p_value}{len(across.experiments)} experiments are too few to test differences of "
+            f"mean ranks; the test needs {ENOUGH_EXPERIMENTS}."
         )
     first, *others = across.combinations
-    limit = first.mean_rank + across.critical_difference
+    limit = first.mean_rank + across.critical_difference + 1e-9
     near = [row.combination for row in others if row.mean_rank <= limit]
-    p_value = "" if across.p_equal_ranks is None else f"Friedman p = {across.p_equal_ranks:.2g}; "
     return (
-        f"{p_value}mean ranks differ at level {across.alpha:g} if they lie "
-        f"{across.critical_difference:.2f} apart (Nemenyi): not distinguishable from the first: "
-        f"{_listed(near)}."
+        f"{p_value}Mean ranks differ at level {across.alpha:g} if they lie more than "
+        f"{across.critical_difference:.2f} apart (all pairs, permutations); not distinguishable "
+        f"from the first: {_listed(near)}."
     )
 
 

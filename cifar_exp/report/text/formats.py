@@ -15,7 +15,7 @@ from cifar_exp.report.text.sentences import sentences
 from cifar_exp.report.text.table import LEFT, cells, headers
 
 # Nested tables of a row, which only JSON can hold.
-NESTED = ("trial_results", "confirmation_results", "lr_response", "time_to_target")
+NESTED = ("trial_results", "confirmation_results", "lr_response", "time_to_target", "study_results")
 
 
 def to_json(ranking: Ranking) -> str:

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 from cifar_exp.comparison.fairness import Condition
 from cifar_exp.comparison.ranking import Ranking
 from cifar_exp.comparison.row import Row
+from cifar_exp.report.text.variance import shares
 
 ENOUGH_SEEDS = 5
 LONGEST_LIST = 8
@@ -22,11 +23,28 @@ MAY_BE_BEST = (
 def sentences(ranking: Ranking) -> list[str]:
     """Return all sentences: verdict, method, further results, warnings and conditions."""
     writers = (
-        *(verdict, _differences, _group_method, _method),
-        *(_detectable, _equivalent, _shares, _curse, _diverged),
+        *(scope, verdict, _differences, _group_method, _method),
+        *(_detectable, _equivalent, shares, _curse, _diverged),
     )
     found = [write(ranking) for write in writers]
     return [text for text in (*found, *warnings(ranking), *fairness(ranking)) if text]
+
+
+def scope(ranking: Ranking) -> str:
+    """Return a sentence on what the results are true for."""
+    if not _compared(ranking):
+        return ""
+    same = "on this validation split and these test images"
+    if ranking.replicates == "studies":
+        return (
+            "True for each loss with its optimizer, tuned in this search space with this budget, "
+            f"{same}: each combination was tuned several times, and the errors include the luck of "
+            "tuning."
+        )
+    return (
+        f"True for these settings, found by one search each, {same}; not for the loss or the "
+        "optimizer: tuned again, another setting may win."
+    )
 
 
 def verdict(ranking: Ranking) -> str:
@@ -36,17 +54,30 @@ def verdict(ranking: Ranking) -> str:
         return ""
     first, *others = compared
     if first.may_be_best is None:
-        reason = _why_no_interval(compared)
+        reason = _why_no_interval(ranking, compared)
         return f"{first.combination} is first, but this cannot be tested: {reason}."
     if not others:
         return f"{first.combination} is the only combination that can be compared."
     group = [row.combination for row in compared if row.may_be_best]
+    ended = f" {_ended(ranking)}" if ranking.ended else ""
     if len(group) == 1:
-        return f"{first.combination} is the best of {len(compared)}, with {_confidence(ranking)}."
+        best = f"{first.combination} is the best of {len(compared)}"
+        return f"{best}, with {_confidence(ranking)}.{ended}"
     return (
         f"{len(group)} of {len(compared)} may be the best, with {_confidence(ranking)}: "
-        f"{_listed(group)}."
+        f"{_listed(group)}.{ended}"
     )
+
+
+def _ended(ranking: Ranking) -> str:
+    """Return why no more replicates are trained."""
+    reasons = {
+        "one left": "only one may be the best",
+        "indifferent": "the difference of those that may be the best does not matter",
+        "most reached": "the largest number is reached",
+    }
+    reason = reasons.get(ranking.ended or "", "no combination has a result")
+    return f"No more {ranking.replicates} are needed: {reason}."
 
 
 def explanation(ranking: Ranking) -> str:
@@ -71,9 +102,9 @@ def warnings(ranking: Ranking) -> list[str]:
     found = [f"{text}: {_listed(names)}." for text, names in texts.items() if names]
     if sizes and min(sizes) < ENOUGH_SEEDS and ranking.spread_pooled is not None:
         found.append(
-            f"With {min(sizes)} seeds for some combinations, unequal spreads may stay "
-            f"undetected and differences to the first are less reliable: use at least "
-            f"{ENOUGH_SEEDS} seeds."
+            f"With {min(sizes)} {ranking.replicates} for some combinations, unequal spreads may "
+            "stay undetected and differences to the first are less reliable: use at least "
+            f"{ENOUGH_SEEDS} {ranking.replicates}."
         )
     return found
 
@@ -122,13 +153,14 @@ def _method(ranking: Ranking) -> str:
     level = f"{100 * (1 - ranking.alpha):g} %"
     test = "" if ranking.spread_p is None else f" (Breusch-Pagan p = {ranking.spread_p:.2g})"
     if ranking.spread_pooled:
-        variance = f"one variance for all combinations{test}; compared by Tukey-Kramer"
+        variance = f"by Tukey-Kramer, with one variance for all combinations{test}"
     else:
-        variance = (
-            f"own variances, as spreads differ{test}; compared by Welch's t and Holm over all pairs"
-        )
+        variance = f"by Welch's t and Holm over all pairs, as spreads differ{test}"
     ranks = f"{100 * ranking.rank_level:g} %"
-    return f"± is the {level} t interval, with {variance}. ranks: {ranks} interval of the rank."
+    return (
+        f"± is the {level} t interval of each combination's own {ranking.replicates}. "
+        f"Compared {variance}. ranks: {ranks} interval of the rank."
+    )
 
 
 def _detectable(ranking: Ranking) -> str:
@@ -138,9 +170,10 @@ def _detectable(ranking: Ranking) -> str:
     sizes = sorted(
         {len(row.values) for row in ranking.combinations if row.in_best_group is not None}
     )
-    seeds = f"{' to '.join(map(str, sizes[:: max(1, len(sizes) - 1)]))} seeds"
+    counts = " to ".join(map(str, sizes[:: max(1, len(sizes) - 1)]))
+    seeds = f"{counts} {ranking.replicates}"
     measure = ranking.method.measure
-    if measure.percent and difference >= 1:
+    if difference >= measure.range:
         return f"{seeds} are too few here to show any difference in 80 of 100 sweeps."
     return (
         f"Smallest difference that {seeds} show in 80 of 100 sweeps: "
@@ -157,29 +190,23 @@ def _equivalent(ranking: Ranking) -> str:
     return f"As good as the first in practice (within {rope}): {_listed(names)}."
 
 
-def _shares(ranking: Ranking) -> str:
-    shares = [
-        f"{source.source} {100 * source.omega_squared:.0f} %"
-        for source in ranking.two_way
-        if source.omega_squared is not None
-    ]
-    return f"Share of the variance (omega squared): {', '.join(shares)}." if shares else ""
-
-
 def _curse(ranking: Ranking) -> str:
     """Return a sentence on the winner's curse in the validation accuracy of the best trials."""
-    gaps = [
-        (row.winners_curse, row.combination)
-        for row in ranking.combinations
-        if row.winners_curse is not None
+    rows = [row for row in ranking.combinations if row.winners_curse is not None]
+    gaps = [(row.winners_curse or 0.0, row.combination) for row in rows if not row.seeds_failed]
+    lost = [
+        f"{row.combination} at least {100 * (row.winners_curse or 0.0):+.2f}"
+        for row in rows
+        if row.seeds_failed
     ]
+    left_out = f" Without those that lost seeds: {_listed(lost)}." if lost else ""
     if not gaps:
         return ""
     largest, name = max(gaps)
     mean = sum(gap for gap, _ in gaps) / len(gaps)
     return (
         "Validation accuracy of the best trials minus that of the same settings on fresh seeds: "
-        f"{100 * mean:+.2f} points on average, at most {100 * largest:+.2f} ({name})."
+        f"{100 * mean:+.2f} points on average, at most {100 * largest:+.2f} ({name}).{left_out}"
     )
 
 
@@ -189,10 +216,10 @@ def _diverged(ranking: Ranking) -> str:
     return f"Diverged trials: {_listed(names)}." if names else ""
 
 
-def _why_no_interval(rows: Sequence[Row]) -> str:
+def _why_no_interval(ranking: Ranking, rows: Sequence[Row]) -> str:
     if max(len(row.values) for row in rows) < 2:
         return "one seed each gives no estimate of the spread"
-    return "the seeds of each combination have equal values"
+    return f"the {ranking.replicates} of each combination have equal values"
 
 
 def _difference(condition: Condition) -> str:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import math
+
 from cifar_exp.comparison.ranking import Ranking
 from cifar_exp.comparison.row import Row
+from cifar_exp.components.metrics.metrics import Metric
 from cifar_exp.system.formatting import duration
 
 LEFT = "combination"
@@ -40,14 +43,27 @@ def cells(ranking: Ranking, row: Row) -> tuple[str, ...]:
 
 
 def mean_text(ranking: Ranking, row: Row) -> str:
-    """Format a mean with the half-width of its interval, if there is one."""
+    """Format a mean with its interval, if there is one."""
     if row.mean is None:
         return "no result"
     measure = ranking.method.measure
-    if row.interval_high is None:
-        return f"{measure.text(row.mean)}{measure.unit}"
-    half = row.interval_high - row.mean
-    return f"{measure.text(row.mean)} ± {measure.text(half)}{measure.unit}"
+    return f"{measure.text(row.mean)}{interval_text(measure, row)}{measure.unit}"
+
+
+def interval_text(measure: Metric, row: Row, *, before: str = " ") -> str:
+    """Format the interval of a mean: ± and the half-width, or both ends if they were cut.
+
+    Args:
+        measure: The metric of the mean.
+        row: A combination with a mean.
+        before: The text before the interval; the result is empty if there is no interval.
+    """
+    mean, low, high = row.mean, row.interval_low, row.interval_high
+    if mean is None or low is None or high is None:
+        return ""
+    if math.isclose(mean - low, high - mean, rel_tol=1e-6, abs_tol=1e-9):
+        return f"{before}± {measure.text(high - mean)}"
+    return f"{before}({measure.text(low)} to {measure.text(high)})"
 
 
 def _ranks(row: Row) -> str:

@@ -19,11 +19,13 @@ class Replication:
     Args:
         design: What is repeated.
         works: The work of each study.
+        num_test_images: Number of images of the test split.
     """
 
-    def __init__(self, design: Design, works: list[Work]) -> None:
+    def __init__(self, design: Design, works: list[Work], num_test_images: int) -> None:
         self._design = design
         self.works = works
+        self._num_test_images = num_test_images
         for work in works:
             self._set_needed(work, design.replicates[0])
 
@@ -35,7 +37,7 @@ class Replication:
         """
         if any(work.is_unfinished for work in self.works):
             return None
-        decision = decide_on(self._samples(), self._design)
+        decision = decide_on(self._samples(), self._design, self._num_test_images)
         if decision is None:
             return None
         before = self._num_needed()

@@ -65,7 +65,8 @@ def record_of(run: MlflowRun) -> RunRecord:
         diverged="diverged" in tags,
         confirms=_number(tags.get("confirms")),
         data_digest=dataset.digest if dataset else None,
-        test_images=_test_images(dataset) if dataset else None,
+        test_images=_in_profile(dataset, "test"),
+        num_classes=_in_profile(dataset, "classes"),
         params=run.data.params,
         metrics=run.data.metrics,
         tags=tags,
@@ -94,11 +95,11 @@ def _dataset(run: MlflowRun) -> Dataset | None:
     return next((dataset_input.dataset for dataset_input in inputs), None)
 
 
-def _test_images(dataset: Dataset) -> int | None:
-    """Return the number of test images in a profile that this program wrote, else None."""
+def _in_profile(dataset: Dataset | None, name: str) -> int | None:
+    """Return a number in the profile of a data set that this program wrote, else None."""
     try:
-        return int(json.loads(dataset.profile or "{}")["test"])
-    except (ValueError, TypeError, KeyError):
+        return int(json.loads((dataset and dataset.profile) or "{}")[name])
+    except (KeyError, TypeError, ValueError):
         return None
 
 

@@ -12,8 +12,13 @@ from hypothesis import strategies as st
 from statsmodels.duration.survfunc import SurvfuncRight
 
 from cifar_exp.comparison.statistics.budget import best_so_far, expected_best
-from cifar_exp.comparison.statistics.sensitivity import accuracy_lost, edge_of_range
+from cifar_exp.comparison.statistics.sensitivity import (
+    accuracy_lost,
+    diverged_between,
+    edge_of_range,
+)
 from cifar_exp.comparison.statistics.survival import Point, kaplan_meier_median, time_to_target
+from tests.comparison.statistics.calibration import sensitivity_bias
 
 # Expected best.
 
@@ -105,18 +110,34 @@ def test_edges_are_a_tenth_of_three_decades(rate: float, edge: str | None) -> No
 
 
 def test_accuracy_lost_is_interpolated_on_a_log_scale() -> None:
-    rates, accuracies = [0.001, 0.01, 0.1, 1.0], [0.2, 0.6, 0.7, 0.5]
+    trials, best = [(0.001, 0.2), (0.01, 0.6), (1.0, 0.5)], (0.1, 0.7)
     share = math.log10(3)
-    assert accuracy_lost(rates, accuracies, 3) == pytest.approx(0.2 * share)
-    assert accuracy_lost(rates, accuracies, 1 / 3) == pytest.approx(0.1 * share)
-    assert accuracy_lost(rates, accuracies, 10) == pytest.approx(0.2)
+    assert accuracy_lost(trials, best, 3) == pytest.approx(0.2 * share)
+    assert accuracy_lost(trials, best, 1 / 3) == pytest.approx(0.1 * share)
+    assert accuracy_lost(trials, best, 10) == pytest.approx(0.2)
 
 
 def test_trials_that_do_not_reach_so_far_say_nothing() -> None:
-    assert accuracy_lost([0.1, 0.25], [0.7, 0.6], 3) is None
-    assert accuracy_lost([0.1], [0.7], 3) is None
-    assert accuracy_lost([], [], 3) is None
+    assert accuracy_lost([(0.25, 0.6)], (0.1, 0.7), 3) is None
+    assert accuracy_lost([], (0.1, 0.7), 3) is None
 
 
 def test_trials_of_the_same_rate_count_by_their_mean() -> None:
-    assert accuracy_lost([0.1, 1.0, 1.0], [0.7, 0.6, 0.4], 10) == pytest.approx(0.2)
+    assert accuracy_lost([(1.0, 0.6), (1.0, 0.4)], (0.1, 0.7), 10) == pytest.approx(0.2)
+
+
+@pytest.mark.parametrize(
+    ("rate", "up", "down"), [(0.3, True, False), (0.31, False, False), (0.05, False, True)]
+)
+def test_a_trial_that_diverged_counts_up_to_the_rate_itself(
+    rate: float, up: bool, down: bool
+) -> None:
+    assert diverged_between([9.0, rate], 0.1, 3) is up
+    assert diverged_between([9.0, rate], 0.1, 1 / 3) is down
+
+
+def test_the_best_trial_alone_says_that_too_much_is_lost() -> None:
+    """The reason for fresh seeds at the top: ten trials that are all equally good."""
+    naive, fresh = sensitivity_bias(true_loss=0.0, spread=0.012, num_sweeps=400)
+    assert naive > 0.015
+    assert abs(fresh) < 0.2 * naive

@@ -14,8 +14,10 @@ from cifar_exp.comparison.statistics.estimate import (
     breusch_pagan,
     equal_spread_p,
     estimate,
+    own_spreads,
 )
-from cifar_exp.comparison.statistics.interval import half_widths
+from cifar_exp.comparison.statistics.interval import half_widths, intervals
+from tests.comparison.statistics.calibration import interval_coverage
 
 ALIKE = [[0.70, 0.72, 0.74], [0.60, 0.63, 0.66], [0.50, 0.51, 0.55]]
 UNLIKE = [[0.70, 0.701, 0.699, 0.7005, 0.7], [0.60, 0.61, 0.5, 0.72, 0.41]]
@@ -135,11 +137,21 @@ def test_the_pooled_interval_by_hand() -> None:
     assert found == pytest.approx([2.446912 * (variance / 3) ** 0.5] * 3, rel=1e-5)  # t(.975, 6)
 
 
-def test_intervals_cover() -> None:
-    rng = np.random.default_rng(11)
-    covered = 0
-    for sweep in rng.normal(0.0, 1.0, (2000, 4, 3)):
-        found = estimate(sweep.tolist())
-        covered += int(abs(found.means[0]) <= half_widths(found, 0.05)[0])
-    # Own variances, taken where spreads look unlike, leave a little less than 95 %.
-    assert stats.binomtest(covered, 2000, 0.95).pvalue > 1e-4
+def test_intervals_with_own_spreads_cover_also_that_of_a_wide_one() -> None:
+    """Pooled unless spreads differ visibly, that of the wide one covers too rarely."""
+    wide = np.array([3.0] + [1.0] * 8)
+    pretest, _, own, others = interval_coverage(wide, num_seeds=3, num_sweeps=400)
+    assert pretest < 0.9
+    assert stats.binomtest(round(400 * own), 400, 0.95).pvalue > 1e-4
+    assert stats.binomtest(round(3200 * others), 3200, 0.95).pvalue > 1e-4
+
+
+def test_an_interval_ends_where_its_quantity_does() -> None:
+    found = own_spreads([[0.2, 0.9, 0.1], [0.99, 1.0, 0.98], [0.5, 0.51, 0.52]])
+    low, high = intervals(found, 0.05, (0.0, 1.0))
+    widths = half_widths(found, 0.05)
+    assert (low[0], high[0]) == (0.0, 1.0)  # 0.4 +- 1.08
+    assert (low[1], high[1]) == (pytest.approx(0.99 - widths[1]), 1.0)
+    assert (low[2], high[2]) == pytest.approx((0.51 - widths[2], 0.51 + widths[2]))
+    endless = intervals(found, 0.05, (0.0, np.inf))
+    assert endless[1] == pytest.approx(found.means + widths)

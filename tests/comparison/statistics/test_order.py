@@ -193,12 +193,26 @@ def test_minimum_detectable_difference_of_unequal_numbers_of_seeds_by_statsmodel
 
 
 def test_minimum_detectable_difference_with_own_spreads() -> None:
-    own = replace(_pooled(3, 5, variance=0.0), variances=np.array([1.0, 2.0, 6.0]), pooled=False)
+    own = replace(
+        _pooled(3, 5, variance=0.0),
+        variances=np.array([1.0, 1.0, 6.0]),
+        dofs=np.full(3, 4.0),
+        pooled=False,
+    )
     found = minimum_detectable_difference(own, ALPHA)
     assert found is not None
-    bound = stats.t.ppf(1 - ALPHA / 2 / 3 / 2, 8)  # half of alpha, three pairs, two sides
-    shift = found / (2 * 3.0 / 5) ** 0.5  # the mean of the variances
-    assert stats.nct.sf(bound, 8, shift) == pytest.approx(0.8)
+    dof = 7**2 / (1**2 / 4 + 6**2 / 4)  # of the pairs 1 + 1, 1 + 6 and 1 + 6, the median one
+    bound = stats.t.ppf(1 - ALPHA / 2 / 3 / 2, dof)  # half of alpha, three pairs, two sides
+    shift = found / (7 / 5) ** 0.5
+    assert stats.nct.sf(bound, dof, shift) == pytest.approx(0.8)
+
+
+def test_one_wide_spread_does_not_hide_what_the_others_can_show() -> None:
+    variances = np.array([1.0, 1.0, 1.0, 1.0, 1e6])
+    own = replace(
+        _pooled(5, 5, variance=0.0), variances=variances, dofs=np.full(5, 4.0), pooled=False
+    )
+    assert (minimum_detectable_difference(own, ALPHA) or 0.0) < 5.0
 
 
 def test_minimum_detectable_difference_grows_with_the_number_of_combinations() -> None:

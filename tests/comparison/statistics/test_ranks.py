@@ -49,13 +49,18 @@ def test_agreement_is_friedmans_statistic(values: np.ndarray) -> None:
     assert concordance(ranks) == pytest.approx(expected, nan_ok=True)
 
 
-def test_the_f_form_of_friedmans_test() -> None:
-    ranks = average_ranks(-SOME_RANKS)
-    num_lines, num_ranked = ranks.shape
-    chi_squared = stats.friedmanchisquare(*(-SOME_RANKS).T)[0]
-    ratio = (num_lines - 1) * chi_squared / (num_lines * (num_ranked - 1) - chi_squared)
-    expected = stats.f.sf(ratio, num_ranked - 1, (num_ranked - 1) * (num_lines - 1))
-    assert p_equal_ranks(ranks) == pytest.approx(expected)
+def test_many_lines_give_the_approximation_by_chi_squared() -> None:
+    scores_of_lines = np.random.default_rng(0).normal(0.15 * np.arange(4), 1.0, (60, 4))
+    expected = stats.friedmanchisquare(*scores_of_lines.T).pvalue
+    assert 0.02 < expected < 0.5
+    assert p_equal_ranks(average_ranks(scores_of_lines)) == pytest.approx(expected, abs=0.02)
+
+
+def test_two_of_five_by_the_binomial_distribution() -> None:
+    """Where the F approximation says .208."""
+    ranks = np.array([[1.0, 2.0]] * 4 + [[2.0, 1.0]])
+    assert p_equal_ranks(ranks) == pytest.approx(stats.binomtest(1, 5).pvalue)
+    assert p_equal_ranks(ranks) == pytest.approx(12 / 32)
 
 
 def test_full_agreement_and_none() -> None:
@@ -67,11 +72,19 @@ def test_full_agreement_and_none() -> None:
 
 
 @pytest.mark.parametrize(("num_lines", "num_ranked"), [(3, 2), (5, 2), (3, 3)])
-def test_no_p_value_is_below_that_of_full_agreement(num_lines: int, num_ranked: int) -> None:
+def test_the_p_value_is_uniform_over_all_orders(num_lines: int, num_ranked: int) -> None:
     orders = list(permutations(range(1, num_ranked + 1)))
     every = [np.array(drawn, dtype=float) for drawn in product(orders, repeat=num_lines)]
-    least = np.mean([concordance(ranks) >= 1 for ranks in every])
-    assert min(map(p_equal_ranks, every)) == pytest.approx(least)
+    found = np.array([p_equal_ranks(ranks) for ranks in every])
+    for level in np.unique(found):
+        assert np.mean(found <= level + 1e-9) == pytest.approx(level)
+
+
+def test_the_drawn_orders_give_the_exact_p_value(monkeypatch: pytest.MonkeyPatch) -> None:
+    ranks = average_ranks(-SOME_RANKS[:5, :3])
+    exact = p_equal_ranks(ranks)
+    monkeypatch.setattr("cifar_exp.comparison.statistics.ranks.MOST_ORDERS", 1000)
+    assert p_equal_ranks(ranks) == pytest.approx(exact, abs=4 * 0.5 / 1000**0.5)
 
 
 def test_correlation_of_every_two_lines() -> None:
@@ -81,12 +94,30 @@ def test_correlation_of_every_two_lines() -> None:
     assert found == pytest.approx(np.array([[1, -1, 1 / 3], [-1, 1, -1 / 3], [1 / 3, -1 / 3, 1]]))
 
 
-# Demsar 2006: q of table 5 (a), and the worked example after equation (5).
-@pytest.mark.parametrize(("num_ranked", "q"), [(2, 1.960), (3, 2.343), (5, 2.728), (10, 3.164)])
-def test_critical_differences_are_those_of_the_table(num_ranked: int, q: float) -> None:
-    expected = q * np.sqrt(num_ranked * (num_ranked + 1) / (6 * 14))
-    assert critical_difference(num_ranked, 14, 0.05) == pytest.approx(expected, rel=5e-4)
+# Demsar 2006: q of table 5 (a), for many rows.
+@pytest.mark.parametrize(("num_ranked", "q"), [(3, 2.343), (5, 2.728), (10, 3.164)])
+def test_critical_differences_of_many_rows_are_those_of_the_table(
+    num_ranked: int, q: float
+) -> None:
+    ranks = np.tile(np.arange(1.0, num_ranked + 1), (40, 1))
+    expected = q * np.sqrt(num_ranked * (num_ranked + 1) / (6 * 40))
+    assert critical_difference(ranks, 0.05) == pytest.approx(expected, rel=0.04)
 
 
-def test_the_worked_example() -> None:
-    assert critical_difference(4, 14, 0.05) == pytest.approx(1.25, abs=0.005)
+@pytest.mark.parametrize(("num_lines", "smallest"), [(3, 6), (4, 7), (5, 8), (6, 9)])
+def test_critical_differences_of_three_columns_by_the_exact_tables(
+    num_lines: int, smallest: int
+) -> None:
+    """Nemenyi's exact tables: the smallest significant difference of rank sums."""
+    ranks = np.tile([1.0, 2.0, 3.0], (num_lines, 1))
+    critical = critical_difference(ranks, 0.05) * num_lines
+    assert smallest - 1 <= critical + 1e-9 < smallest
+
+
+@pytest.mark.parametrize(("num_lines", "expected"), [(5, 1.0), (6, 2 / 3)])
+def test_a_critical_difference_by_the_binomial_distribution(
+    num_lines: int, expected: float
+) -> None:
+    """That all of five agree has probability 1/16: five cannot show a difference at level .05."""
+    ranks = np.tile([1.0, 2.0], (num_lines, 1))
+    assert critical_difference(ranks, 0.05) == pytest.approx(expected)

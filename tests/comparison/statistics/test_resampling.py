@@ -10,7 +10,8 @@ import pytest
 from scipy import stats
 
 from cifar_exp.comparison.statistics.estimate import estimate
-from cifar_exp.comparison.statistics.pairs import win_shares
+from cifar_exp.comparison.statistics.pairs import LOST, common_seeds, win_shares
+from cifar_exp.comparison.statistics.prior import shrunk_means
 from cifar_exp.comparison.statistics.resampling import (
     NUM_DRAWS,
     best_shares,
@@ -18,6 +19,7 @@ from cifar_exp.comparison.statistics.resampling import (
     equivalent_shares,
     rank_intervals,
 )
+from tests.comparison.statistics.calibration import best_calibration
 from tests.comparison.statistics.simulation import rank_coverage
 
 LEVEL = 0.9
@@ -122,6 +124,47 @@ def test_sixty_combinations_take_well_under_a_second() -> None:
     assert time.process_time() - started < 1
 
 
+# The estimated prior.
+
+
+def test_means_that_lie_far_apart_are_drawn_as_without_a_prior() -> None:
+    found = estimate([[0.9, 0.91, 0.92], [0.1, 0.12, 0.11], [0.5, 0.51, 0.52]])
+    shrunk, flat = shrunk_means(found), draw_means(found)
+    assert shrunk.mean(axis=0) == pytest.approx(flat.mean(axis=0), abs=0.002)
+    assert best_shares(shrunk).tolist() == [1.0, 0.0, 0.0]
+
+
+def test_equal_means_are_equally_likely_the_best() -> None:
+    found = estimate([[0.5, 0.6, 0.7], [0.7, 0.6, 0.5], [0.6, 0.7, 0.5]])
+    assert best_shares(shrunk_means(found)) == pytest.approx([1 / 3] * 3, abs=NOISE)
+
+
+def test_the_posterior_of_two_means_is_that_of_the_formula() -> None:
+    """Before the first step, the prior is the mean of the posteriors under a flat prior."""
+    first, second, error = 0.0, 1.0, 0.8
+    found = replace(
+        estimate([[-1.0, 1.0], [0.0, 2.0]]),
+        means=np.array([first, second]),
+        variances=np.full(2, 2 * error**2),
+        dofs=np.full(2, 1e6),
+    )
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("cifar_exp.comparison.statistics.prior.STEPS", 0)
+        drawn = shrunk_means(found)[:, 1]
+    grid = np.linspace(-5, 6, 4001)
+    flat = stats.norm.pdf(grid, first, error) + stats.norm.pdf(grid, second, error)
+    weights = flat * stats.norm.pdf(grid, second, error)
+    assert drawn.mean() == pytest.approx(np.average(grid, weights=weights), abs=0.03)
+
+
+def test_p_best_is_calibrated_near_ties() -> None:
+    """Without the prior, the first of nine similar combinations is said to be the best in half."""
+    said, true, flat = best_calibration("similar", num_sweeps=120)
+    assert flat > true + 0.1
+    assert said < flat - 0.1
+    assert said < true + 4 * 0.5 / 120**0.5
+
+
 # Pairs on common seeds.
 
 
@@ -131,6 +174,17 @@ def test_win_shares_by_hand() -> None:
     assert found[0].tolist() == [0.5, 0.5, 1.0]
     assert found[1].tolist() == [0.5, 0.5, 1.0]
     assert found[2].tolist() == [0.0, 0.0, 0.5]
+
+
+def test_a_lost_seed_is_lost() -> None:
+    values = np.array([[3.0, 3.0, 3.0, LOST, LOST], [1.0, 1.0, 1.0, 1.0, LOST]])
+    assert win_shares(values)[0, 1] == pytest.approx((3 + 0.5) / 5)
+    assert common_seeds(values).tolist() == [[5, 5], [5, 5]]
+
+
+def test_common_seeds_by_hand() -> None:
+    values = np.array([[1.0, np.nan, LOST], [1.0, 2.0, np.nan]])
+    assert common_seeds(values).tolist() == [[2, 1], [1, 2]]
 
 
 def test_without_a_common_seed_there_is_no_share() -> None:
