@@ -8,8 +8,8 @@ given all metrics at once. M is the number of networks, N of examples, C of clas
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
 
 from cifar_exp.components.metrics.calibration import ece, ece_adaptive
 from cifar_exp.components.metrics.exact import counts, fixed_point, ratio, units_of_one
@@ -32,6 +32,8 @@ class Metric:
     smaller_is_better: bool = False
     percent: bool = True
     """Whether values are shown in %."""
+    of_probabilities: bool = False
+    """Whether values depend on the probabilities, so that temperature scaling changes them."""
 
     def text(self, value: float) -> str:
         """Format a value without its unit."""
@@ -126,7 +128,7 @@ def _index(values: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
     return labels.expand(len(values), 1, -1)
 
 
-METRICS: dict[str, Metric] = {
+AS_TRAINED: Mapping[str, Metric] = {
     "accuracy": Metric(
         label="accuracy",
         description="Fraction of examples whose largest logit is that of their class.",
@@ -149,6 +151,7 @@ METRICS: dict[str, Metric] = {
         compute=lambda o: nll(o.probabilities, o.labels),
         smaller_is_better=True,
         percent=False,
+        of_probabilities=True,
     ),
     "brier": Metric(
         label="Brier score",
@@ -157,6 +160,7 @@ METRICS: dict[str, Metric] = {
         compute=lambda o: brier(o.probabilities, o.labels),
         smaller_is_better=True,
         percent=False,
+        of_probabilities=True,
     ),
     "ece": Metric(
         label="ECE",
@@ -164,6 +168,7 @@ METRICS: dict[str, Metric] = {
         compute=lambda o: ece(o.by_confidence),
         smaller_is_better=True,
         percent=False,
+        of_probabilities=True,
     ),
     "ece_adaptive": Metric(
         label="adaptive ECE",
@@ -172,6 +177,28 @@ METRICS: dict[str, Metric] = {
         compute=lambda o: ece_adaptive(o.by_confidence),
         smaller_is_better=True,
         percent=False,
+        of_probabilities=True,
     ),
+}
+"""The metrics by name, of the probabilities by the loss's own map from logits."""
+
+
+def _after_scaling(metric: Metric) -> Metric:
+    """Return the metric of the probabilities after temperature scaling."""
+    return replace(
+        metric,
+        compute=lambda o: None if o.scaled is None else metric.compute(o.scaled),
+        label=f"{metric.label} (scaled)",
+        description=f"{metric.label} after temperature scaling, in confirmations only.",
+    )
+
+
+SCALED: Mapping[str, str] = {
+    name: f"{name}_scaled" for name, metric in AS_TRAINED.items() if metric.of_probabilities
+}
+"""The name after temperature scaling of each metric that it changes."""
+METRICS: Mapping[str, Metric] = {
+    **AS_TRAINED,
+    **{scaled: _after_scaling(AS_TRAINED[name]) for name, scaled in SCALED.items()},
 }
 """All metrics by name, which is also used in MLflow, as in `val/nll` and `test_nll`."""

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from cifar_exp.components.datasets import Dataset
+from cifar_exp.components.metrics.scores import Evaluation
 from cifar_exp.experiment import TrialConfig
 from cifar_exp.tracking import Run
 from cifar_exp.training import loop
@@ -66,8 +67,14 @@ def end(run: Run, outcome: Outcome, data: Dataset, *, keep_model: bool) -> None:
 
 def _final(outcome: Outcome) -> Mapping[str, float]:
     accuracy = {} if outcome.val_accuracy is None else {"val_accuracy": outcome.val_accuracy}
-    scores = {} if outcome.tested is None else outcome.tested.scores.named("test_")
+    scores = {} if outcome.tested is None else _tested(outcome.tested)
     return {**accuracy, "epochs_trained": outcome.epochs, **scores, "seconds": outcome.seconds}
+
+
+def _tested(evaluation: Evaluation) -> Mapping[str, float]:
+    temperature = evaluation.temperature
+    fitted = {} if temperature is None else {"temperature": temperature}
+    return {**evaluation.scores.named("test_"), **fitted}
 
 
 def _tags(outcome: Outcome) -> Mapping[str, str]:
