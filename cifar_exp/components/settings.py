@@ -48,6 +48,14 @@ class Settings(BaseModel):
             and values.get(name) == field.default
         }
 
+    @classmethod
+    def results_version(cls, values: Mapping[str, Any]) -> int:  # noqa: ARG003
+        """Return the version of the results with these settings, which is part of an identity.
+
+        It is increased when they change, so that trainings of another version are not reused.
+        """
+        return 1
+
     @model_validator(mode="wrap")
     @classmethod
     def _suggest_names(cls, raw: Any, handler: ModelWrapValidatorHandler[Self]) -> Self:

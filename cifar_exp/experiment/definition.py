@@ -247,10 +247,12 @@ class Experiment(Settings):
 
 def _counted(table: Mapping[str, type[Settings]], variant: Variant) -> dict[str, Any]:
     """Return a loss or optimizer as it enters the identity."""
+    component = table[variant.type]
     dumped = variant.model_dump(mode="json")
-    uncounted = table[variant.type].uncounted(variant.settings)
+    uncounted = component.uncounted(variant.settings)
     kept = {name: value for name, value in dumped["settings"].items() if name not in uncounted}
-    return {**dumped, "settings": kept}
+    version = component.results_version(variant.settings)
+    return {**dumped, "settings": kept, **({} if version == 1 else {"version": version})}
 
 
 def _build(

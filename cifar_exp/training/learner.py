@@ -35,7 +35,7 @@ class Learner(Protocol):
         """
 
     def test(self) -> Evaluation:
-        """Evaluate the network on the test split."""
+        """Evaluate the network on the test split, with the temperature of the validation split."""
 
     def checkpoint(self, epochs: Sequence[EpochMetrics], seconds: float) -> Checkpoint:
         """Return the present state; its tensors may not be copied."""
@@ -83,9 +83,10 @@ class Alone:
         return next(self._epochs)
 
     def test(self) -> Evaluation:
-        """Evaluate the network on the test split."""
-        config = self._config
-        return loop.evaluate(self._network, config.loss_settings, self._data.test, config.precision)
+        """Evaluate the network on the test split, with the temperature of the validation split."""
+        data, loss, precision = self._data, self._config.loss_settings, self._config.precision
+        temperature = loop.fit_temperature(self._network, loss, data.val, precision)
+        return loop.evaluate(self._network, loss, data.test, precision, temperature)
 
     def checkpoint(self, epochs: Sequence[EpochMetrics], seconds: float) -> Checkpoint:
         """Return the present state; its tensors are not copied."""

@@ -19,7 +19,7 @@ from cifar_exp import seeds
 from cifar_exp.components.augmentations import AUGMENTATIONS
 from cifar_exp.components.datasets import Dataset, Split
 from cifar_exp.components.losses import Loss
-from cifar_exp.components.metrics.scores import Evaluation, Scores, examine
+from cifar_exp.components.metrics.scores import Evaluation, Scores, examine, temperatures_of
 from cifar_exp.components.models import build
 from cifar_exp.components.models.onednn import weight_format
 from cifar_exp.components.precision import Precision, float32_products
@@ -159,32 +159,47 @@ def on_device(split: Split) -> Split:
     return Split(images=split.images.to(device()), labels=split.labels.to(device()))
 
 
-@torch.no_grad()
 def evaluate(
-    model: torch.nn.Module, loss: Loss, split: Split, precision: Precision = "fp32"
+    model: torch.nn.Module,
+    loss: Loss,
+    split: Split,
+    precision: Precision = "fp32",
+    temperature: float | None = None,
 ) -> Evaluation:
     """Evaluate a network on a split; probabilities follow from the loss.
+
+    With a temperature, the scores after temperature scaling are included.
 
     Raises:
         Diverged: An output is not finite.
     """
-    model.eval()
-    with float32_products(precision):
-        logits = _outputs(model, split.images, precision)
+    logits = _outputs(model, split.images, precision)
     if not logits.isfinite().all():
         raise Diverged(OUTPUT_NOT_FINITE)
-    evaluation = examine(logits, split.labels.cpu(), loss)
+    evaluation = examine(logits, split.labels.cpu(), loss, temperature)
     if not all(map(math.isfinite, evaluation.scores.named("").values())):
         raise Diverged("a score of the network is not finite")
     return evaluation
 
 
+def fit_temperature(
+    model: torch.nn.Module, loss: Loss, split: Split, precision: Precision = "fp32"
+) -> float:
+    """Return the temperature of a network, fitted on a split that is not used for its scores."""
+    logits = _outputs(model, split.images, precision)
+    [temperature] = temperatures_of(logits.unsqueeze(0), split.labels.cpu(), [loss])
+    return temperature
+
+
+@torch.no_grad()
 def _outputs(model: torch.nn.Module, images: torch.Tensor, precision: Precision) -> torch.Tensor:
     """Return the outputs of a network for all images, as float32 on the CPU."""
+    model.eval()
     outputs = []
-    for batch in images.split(EVALUATION_BATCH):
-        with autocast(precision):
-            outputs.append(model(batch.to(device())).float())
+    with float32_products(precision):
+        for batch in images.split(EVALUATION_BATCH):
+            with autocast(precision):
+                outputs.append(model(batch.to(device())).float())
     return torch.cat(outputs).cpu()
 
 

@@ -62,7 +62,7 @@ class Outcome:
     def metrics(self) -> dict[str, float]:
         """Return the final metrics by the names under which they are logged."""
         accuracy = {} if self.val_accuracy is None else {"val_accuracy": self.val_accuracy}
-        scores = {} if self.tested is None else self.tested.scores.named("test_")
+        scores = {} if self.tested is None else self.tested.named("test_")
         return {**accuracy, "epochs_trained": self.epochs, **scores, "seconds": self.seconds}
 
 

@@ -41,6 +41,11 @@ class Loss(Settings, Component):
         """
         return torch.softmax(logits, dim=1)
 
+    @property
+    def is_softmax(self) -> bool:
+        """Whether the map is the softmax, which is the same for all such losses."""
+        return type(self).probabilities is Loss.probabilities
+
 
 def one_hot(logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
     """Return one-hot labels in the shape and dtype of the logits."""

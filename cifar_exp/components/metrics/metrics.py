@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import math
 import sys
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
 
 from cifar_exp.components.metrics.calibration import ece, ece_adaptive
 from cifar_exp.components.metrics.exact import counts, fixed_point, ratio, units_of_one
@@ -37,6 +37,8 @@ class Metric:
     """Whether it is a fraction of the examples, so that their sampling error is binomial."""
     bounds: tuple[float, float] = (0.0, 1.0)
     """The smallest and the largest possible value."""
+    of_probabilities: bool = False
+    """Whether values depend on the probabilities, so that temperature scaling changes them."""
 
     def text(self, value: float) -> str:
         """Format a value without its unit."""
@@ -136,7 +138,7 @@ def _index(values: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
     return labels.expand(len(values), 1, -1)
 
 
-METRICS: dict[str, Metric] = {
+AS_TRAINED: Mapping[str, Metric] = {
     "accuracy": Metric(
         label="accuracy",
         description="Fraction of examples whose largest logit is that of their class.",
@@ -162,6 +164,7 @@ METRICS: dict[str, Metric] = {
         smaller_is_better=True,
         percent=False,
         bounds=(0.0, math.inf),
+        of_probabilities=True,
     ),
     "brier": Metric(
         label="Brier score",
@@ -171,6 +174,7 @@ METRICS: dict[str, Metric] = {
         smaller_is_better=True,
         percent=False,
         bounds=(0.0, 2.0),
+        of_probabilities=True,
     ),
     "ece": Metric(
         label="ECE",
@@ -178,6 +182,7 @@ METRICS: dict[str, Metric] = {
         compute=lambda o: ece(o.by_confidence),
         smaller_is_better=True,
         percent=False,
+        of_probabilities=True,
     ),
     "ece_adaptive": Metric(
         label="adaptive ECE",
@@ -186,6 +191,28 @@ METRICS: dict[str, Metric] = {
         compute=lambda o: ece_adaptive(o.by_confidence),
         smaller_is_better=True,
         percent=False,
+        of_probabilities=True,
     ),
+}
+"""The metrics by name, of the probabilities by the loss's own map from logits."""
+
+
+def _after_scaling(metric: Metric) -> Metric:
+    """Return the metric of the probabilities after temperature scaling."""
+    return replace(
+        metric,
+        compute=lambda o: None if o.scaled is None else metric.compute(o.scaled),
+        label=f"{metric.label} (scaled)",
+        description=f"{metric.label} after temperature scaling, in confirmations only.",
+    )
+
+
+SCALED: Mapping[str, str] = {
+    name: f"{name}_scaled" for name, metric in AS_TRAINED.items() if metric.of_probabilities
+}
+"""The name after temperature scaling of each metric that it changes."""
+METRICS: Mapping[str, Metric] = {
+    **AS_TRAINED,
+    **{scaled: _after_scaling(AS_TRAINED[name]) for name, scaled in SCALED.items()},
 }
 """All metrics by name, which is also used in MLflow, as in `val/nll` and `test_nll`."""

@@ -8,15 +8,16 @@ sixth of the time.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Self
 
 import numpy as np
 
 from cifar_exp.components.metrics.calibration import ByConfidence
 from cifar_exp.components.metrics.predictions import Predictions
 from cifar_exp.components.metrics.probabilities import probabilities_of
+from cifar_exp.components.metrics.temperature import scaled
 from cifar_exp.system.lazy_import import torch
 
 if TYPE_CHECKING:
@@ -37,6 +38,8 @@ class Outputs:
     """M x C x N, float64, by each loss's map from the logits; those of an example sum to 1."""
     labels: torch.Tensor
     """N class indices, int64, the same for all networks."""
+    temperatures: torch.Tensor | None = None
+    """M, float64: the temperature of each network, if it is known."""
 
     @property
     def num_classes(self) -> int:
@@ -67,6 +70,14 @@ class Outputs:
         return ByConfidence.of(self.confidence, self.correct)
 
     @cached_property
+    def scaled(self) -> Self | None:
+        """The outputs after temperature scaling; None without temperatures."""
+        if self.temperatures is None:
+            return None
+        probabilities = scaled(self.probabilities, self.temperatures)
+        return replace(self, probabilities=probabilities, temperatures=None)
+
+    @cached_property
     def zero_if_finite(self) -> torch.Tensor:
         """M: 0, or NaN for a network with a logit that is not finite."""
         return (self.logits * 0).sum(dim=(1, 2))
@@ -76,14 +87,24 @@ class Outputs:
         kind = np.min_scalar_type(self.num_classes - 1)
         label = self.labels.cpu().numpy().astype(kind)
         predicted = self.predicted.cpu().numpy().astype(kind)
+        confidence = self.confidence.cpu().numpy()
+        after = None if self.scaled is None else self.scaled.confidence.cpu().numpy()
         return [
-            Predictions(label=label, predicted=of_network, confidence=confidence)
-            for of_network, confidence in zip(predicted, self.confidence.cpu().numpy(), strict=True)
+            Predictions(
+                label=label,
+                predicted=predicted[network],
+                confidence=confidence[network],
+                confidence_scaled=None if after is None else after[network],
+            )
+            for network in range(len(predicted))
         ]
 
 
 def outputs_of(
-    logits: torch.Tensor, labels: torch.Tensor, losses: Sequence[Loss]
+    logits: torch.Tensor,
+    labels: torch.Tensor,
+    losses: Sequence[Loss],
+    temperatures: torch.Tensor | None = None,
 ) -> Iterator[Outputs]:
     """Yield the outputs of M networks, in parts of as many networks as are fast together.
 
@@ -91,6 +112,7 @@ def outputs_of(
         logits: M x N x C.
         labels: N class indices.
         losses: The loss of each network.
+        temperatures: M, float64, on the device of the logits.
     """
     part = PART_ON_CPU if logits.device.type == "cpu" else PART_ON_GPU
     size = max(1, part // logits[0].numel())
@@ -98,4 +120,9 @@ def outputs_of(
         networks = slice(first, first + size)
         of_part = logits[networks].mT.contiguous()
         probabilities = probabilities_of(of_part, losses[networks])
-        yield Outputs(logits=of_part, probabilities=probabilities, labels=labels)
+        yield Outputs(
+            logits=of_part,
+            probabilities=probabilities,
+            labels=labels,
+            temperatures=None if temperatures is None else temperatures[networks],
+        )

@@ -16,11 +16,13 @@ class Predictions:
         label: The class of the example; the smallest unsigned type that holds every class.
         predicted: The class of the largest logit, the first of equal ones; of the same type.
         confidence: The probability of the predicted class by the loss's map, float32.
+        confidence_scaled: The same after temperature scaling; None if older versions stored it.
     """
 
     label: npt.NDArray[np.unsignedinteger]
     predicted: npt.NDArray[np.unsignedinteger]
     confidence: npt.NDArray[np.float32]
+    confidence_scaled: npt.NDArray[np.float32] | None = None
 
     @property
     def correct(self) -> npt.NDArray[np.bool_]:

@@ -33,5 +33,4 @@ def probabilities_of(logits: torch.Tensor, losses: Sequence[Loss]) -> torch.Tens
 
 def _map_of(loss: Loss) -> Hashable:
     """Return what a loss's map depends on: its settings, unless it is the softmax of all losses."""
-    softmax = Loss.probabilities
-    return softmax if type(loss).probabilities is softmax else loss
+    return Loss.probabilities if loss.is_softmax else loss

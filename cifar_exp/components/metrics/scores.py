@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from cifar_exp.components.metrics.metrics import METRICS
 from cifar_exp.components.metrics.outputs import Outputs, outputs_of
 from cifar_exp.components.metrics.predictions import Predictions
+from cifar_exp.components.metrics.temperature import fitted
 from cifar_exp.system.lazy_import import torch
 
 if TYPE_CHECKING:
@@ -37,6 +38,13 @@ class Evaluation:
 
     scores: Scores
     predictions: Predictions
+    temperature: float | None = None
+    """The temperature of the scaled scores; None if there are none."""
+
+    def named(self, prefix: str) -> dict[str, float]:
+        """Return the scores by their names after a prefix, and the temperature."""
+        fitted = {} if self.temperature is None else {"temperature": self.temperature}
+        return {**self.scores.named(prefix), **fitted}
 
 
 def scores_of(logits: torch.Tensor, labels: torch.Tensor, losses: Sequence[Loss]) -> list[Scores]:
@@ -52,29 +60,59 @@ def scores_of(logits: torch.Tensor, labels: torch.Tensor, losses: Sequence[Loss]
     return _scores([measure(outputs) for outputs in outputs_of(logits, labels, losses)])
 
 
-def evaluations_of(
+def temperatures_of(
     logits: torch.Tensor, labels: torch.Tensor, losses: Sequence[Loss]
+) -> list[float]:
+    """Fit the temperature of each of M networks to a split, see `fitted`; args as in `scores_of`.
+
+    The split must not be the one that is then scored.
+    """
+    parts = outputs_of(logits, labels, losses)
+    temperatures: list[float] = torch.cat(
+        [fitted(outputs.probabilities, labels) for outputs in parts]
+    ).tolist()
+    return temperatures
+
+
+def evaluations_of(
+    logits: torch.Tensor,
+    labels: torch.Tensor,
+    losses: Sequence[Loss],
+    temperatures: Sequence[float] | None = None,
 ) -> list[Evaluation]:
-    """Compute the scores and predictions of M networks, see `scores_of`."""
+    """Compute the scores and predictions of M networks, see `scores_of`.
+
+    With temperatures, the scores after temperature scaling are included.
+    """
+    known = [None] * len(losses) if temperatures is None else temperatures
+    on_device = None
+    if temperatures is not None:
+        on_device = torch.tensor(temperatures, dtype=torch.float64).to(logits.device)
     measured, predictions = [], []
-    for outputs in outputs_of(logits, labels, losses):
+    for outputs in outputs_of(logits, labels, losses, on_device):
         measured.append(measure(outputs))
         predictions.extend(outputs.predictions())
     return [
-        Evaluation(scores=scores, predictions=of_network)
-        for scores, of_network in zip(_scores(measured), predictions, strict=True)
+        Evaluation(scores=scores, predictions=of_network, temperature=temperature)
+        for scores, of_network, temperature in zip(
+            _scores(measured), predictions, known, strict=True
+        )
     ]
 
 
-def examine(logits: torch.Tensor, labels: torch.Tensor, loss: Loss) -> Evaluation:
+def examine(
+    logits: torch.Tensor, labels: torch.Tensor, loss: Loss, temperature: float | None = None
+) -> Evaluation:
     """Compute the scores and predictions of one network.
 
     Args:
         logits: N x C, float32 or float64, all finite.
         labels: N class indices, int64.
         loss: The loss, used only for its map to probabilities, which is computed in float64.
+        temperature: Its temperature, for the scores after temperature scaling.
     """
-    [evaluation] = evaluations_of(logits.unsqueeze(0), labels, [loss])
+    temperatures = None if temperature is None else [temperature]
+    [evaluation] = evaluations_of(logits.unsqueeze(0), labels, [loss], temperatures)
     return evaluation
 
 

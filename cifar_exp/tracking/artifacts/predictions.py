@@ -21,10 +21,11 @@ DAMAGED = (OSError, EOFError, ValueError, TypeError, AttributeError, zipfile.Bad
 
 
 def log_predictions(client: mlflow.MlflowClient, run_id: str, predictions: Predictions) -> None:
-    """Store predictions as `predictions.npz`, with one array per field."""
+    """Store predictions as `predictions.npz`, with one array per field that is known."""
+    arrays = {name: array for name, array in asdict(predictions).items() if array is not None}
     with TemporaryDirectory() as folder:
         path = Path(folder) / FILE
-        np.savez_compressed(path, **asdict(predictions))
+        np.savez_compressed(path, **arrays)
         client.log_artifact(run_id, str(path))
 
 

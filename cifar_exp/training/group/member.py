@@ -7,13 +7,20 @@ import math
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from typing import TypeVar
 
 import torch
 
 from cifar_exp.components.datasets import Dataset, Split
 from cifar_exp.components.losses import Loss
-from cifar_exp.components.metrics.scores import Evaluation, Scores, evaluations_of, scores_of
+from cifar_exp.components.metrics.scores import (
+    Evaluation,
+    Scores,
+    evaluations_of,
+    scores_of,
+    temperatures_of,
+)
 from cifar_exp.experiment import TrialConfig
 from cifar_exp.training import loop
 from cifar_exp.training.checkpoint import Checkpoint
@@ -92,13 +99,13 @@ class Together:
         return self._metrics.pop(member)
 
     def test(self, member: int) -> Evaluation:
-        """Return the evaluation of a member on the test split."""
+        """Return the evaluation of a member on the test split, with its temperature."""
         if member not in self._tested:
             num_done = self._num_done[member]
             members = [m for m in self.configs if self._num_done[m] == num_done]
             with self._shared_time(members):
                 self._program_of(members, num_done + 1)
-                self._tested |= self._evaluate(members, loop.on_device(self._test), evaluations_of)
+                self._tested |= self._test_all(members)
         evaluation = self._tested.pop(member)
         if not _is_finite(evaluation.scores):
             raise Diverged(OUTPUT_NOT_FINITE)
@@ -174,6 +181,12 @@ class Together:
             self._states[member] = self.state(member)
         self._program, self._rows = None, []
 
+    def _test_all(self, members: Sequence[int]) -> dict[int, Evaluation]:
+        """Evaluate members on the test split, with temperatures of the validation split."""
+        temperatures = self._evaluate(members, self._val, temperatures_of)
+        measure = partial(evaluations_of, temperatures=list(temperatures.values()))
+        return self._evaluate(members, loop.on_device(self._test), measure)
+
     def _evaluate(
         self, members: Sequence[int], split: Split, measure: Measure[Measured]
     ) -> dict[int, Measured]:
@@ -230,7 +243,7 @@ class Member:
         return self._together.train_epoch(self._index, epoch)
 
     def test(self) -> Evaluation:
-        """Evaluate the network on the test split."""
+        """Evaluate the network on the test split, with the temperature of the validation split."""
         return self._together.test(self._index)
 
     def checkpoint(self, epochs: Sequence[EpochMetrics], seconds: float) -> Checkpoint:

@@ -284,7 +284,7 @@ def test_settings_and_losses_are_described(name: str) -> None:
     description = LOSSES[name].__doc__
     assert description
     assert "Source" in description
-    assert "Probabilities: s" in description
+    assert "Probabilities:" in description
     assert all(field.description for field in LOSSES[name].model_fields.values())
 
 
