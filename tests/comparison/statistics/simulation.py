@@ -1,7 +1,7 @@
 """Made-up sweeps by the thousand: how often the procedure errs, and what it can find.
 
-`python -m tests.comparison.statistics.simulation` prints the tables of docs/method.md, in a few
-minutes.
+`python -m tests.comparison.statistics.simulation` prints the tables of docs/method.md, in about
+ten minutes.
 """
 
 from __future__ import annotations
