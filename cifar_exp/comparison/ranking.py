@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from cifar_exp.comparison.fairness import Condition, conditions
@@ -86,6 +86,7 @@ def rank(
     sampler = sweep.params.get("sampler", "")
     members = [r for r in records if r.kind == "combination" and r.parent == sweep.run_id]
     trainings = {r.run_id: trainings_of(r, records, sweep) for r in members}
+    method = method.resolved(_scored(trainings.values()))
     rows = [row_of(r, trainings[r.run_id], sampler, method.yardstick) for r in members]
     _check_yardstick(rows, method.yardstick)
     ordered = sorted(rows, key=lambda row: _order(row, method))
@@ -162,6 +163,12 @@ def _sweep(records: Sequence[RunRecord], run_id: str | None) -> RunRecord:
     if not sweeps:
         raise ValueError("there is no such sweep among these runs")
     return max(sweeps, key=lambda r: r.start_time)
+
+
+def _scored(trainings: Iterable[Sequence[RunRecord]]) -> list[Mapping[str, float]]:
+    """Return the metrics of the complete confirmations."""
+    runs = (r for of_combination in trainings for r in of_combination)
+    return [r.metrics for r in runs if r.kind == "confirmation" and r.state == "COMPLETE"]
 
 
 def _check_yardstick(rows: Sequence[Row], yardstick: str) -> None:

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 from cifar_exp.comparison.fairness import Condition
 from cifar_exp.comparison.ranking import Ranking
 from cifar_exp.comparison.row import Row
+from cifar_exp.report.text.yardstick import scaling
 
 ENOUGH_SEEDS = 5
 LONGEST_LIST = 8
@@ -15,7 +16,7 @@ SHORT_COMMIT = 10
 
 def sentences(ranking: Ranking) -> list[str]:
     """Return all sentences: verdict, method, further results, warnings and conditions."""
-    writers = (verdict, _method, _detectable, _equivalent, _shares, _curse, _diverged)
+    writers = (verdict, scaling, _method, _detectable, _equivalent, _shares, _curse, _diverged)
     found = [write(ranking) for write in writers]
     return [text for text in (*found, *warnings(ranking), *fairness(ranking)) if text]
 
