@@ -105,7 +105,8 @@ def train(
     "--yardstick",
     default="test_accuracy",
     show_default=True,
-    help="Metric to rank by: test_accuracy, test_nll or another final test metric.",
+    help="Metric to rank by: accuracy, nll, brier, ... on the test set; nll, brier and ece after "
+    "temperature scaling, or raw as test_nll, test_brier, ...",
 )
 @click.option(
     "--alpha",

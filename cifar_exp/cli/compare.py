@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from cifar_exp import report, tracking
 from cifar_exp.cli import console
 from cifar_exp.comparison import Method, Ranking
 from cifar_exp.comparison.across import across
+from cifar_exp.comparison.method import RAW_OF
 from cifar_exp.errors import BadInput, Unavailable
 from cifar_exp.report.text.across import across_csv, across_json, across_markdown
 from cifar_exp.report.text.formats import to_csv, to_json, to_markdown
@@ -77,7 +79,7 @@ def compare_several(
         StoreError: The store cannot be used.
     """
     uri = tracking.resolve_uri(tracking_uri)
-    rankings = [read_results(name, uri).ranking(method) for name in names]
+    rankings = _by_one_yardstick([read_results(name, uri) for name in names], method)
     comparison = across(rankings)
     if form == "table":
         console.print_across(console.stdout(), comparison)
@@ -86,6 +88,16 @@ def compare_several(
     if output is not None:
         _write(lambda folder: report.write_across(comparison, folder), output)
     return rankings
+
+
+def _by_one_yardstick(results: Sequence[Results], method: Method | None) -> list[Ranking]:
+    """Rank every experiment by the same yardstick: the raw one if some have no scaled values."""
+    rankings = [result.ranking(method) for result in results]
+    yardsticks = {ranking.yardstick for ranking in rankings}
+    if method is None or len(yardsticks) == 1:
+        return rankings
+    [raw] = yardsticks - RAW_OF.keys()
+    return [result.ranking(replace(method, yardstick=raw)) for result in results]
 
 
 def read_results(name: str, uri: str) -> Results:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from cifar_exp.comparison.fairness import Condition, conditions
@@ -94,6 +94,7 @@ def rank(
     sweep = _sweep(records, sweep_run_id)
     curve, design = budget_curve(sweep.params), Design.of(sweep.params)
     trainings, decision = _counted(records, sweep)
+    method = method.resolved(_scored(trainings.values()))
     rows = [
         row_of(r, trainings[_name(r)], design, curve, method.yardstick)
         for r in _members(records, sweep)
@@ -235,6 +236,12 @@ def _sweep(records: Sequence[RunRecord], run_id: str | None) -> RunRecord:
     if not sweeps:
         raise ValueError("there is no such sweep among these runs")
     return max(sweeps, key=lambda r: r.start_time)
+
+
+def _scored(trainings: Iterable[Sequence[RunRecord]]) -> list[Mapping[str, float]]:
+    """Return the metrics of the complete confirmations."""
+    runs = (r for of_combination in trainings for r in of_combination)
+    return [r.metrics for r in runs if r.kind == "confirmation" and r.state == "COMPLETE"]
 
 
 def _check_yardstick(rows: Sequence[Row], yardstick: str) -> None:

@@ -1,7 +1,8 @@
 """Which keys of a definition are part of its identities, and that the old ones stay.
 
 `identities.json` holds those that were given before a key was added. It is never made anew: a
-change there makes all earlier results useless.
+change there makes earlier results useless. Only identities of a component whose results have
+changed, as its `results_version` says, are replaced.
 """
 
 from __future__ import annotations
@@ -170,6 +171,21 @@ def test_an_augmentation_whose_results_have_changed_has_another_identity(
     now = identities(changed("augment", name))
     monkeypatch.setattr(AUGMENTATIONS[name], "version", 1)
     assert not set(now.values()) & set(identities(changed("augment", name)).values())
+
+
+def test_a_loss_whose_results_have_changed_has_another_identity(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    now = identities(changed("losses.soft", {"type": "mse_rescaled"}))
+    monkeypatch.setattr(LOSSES["mse_rescaled"], "results_version", lambda _: 1)
+    before = identities(changed("losses.soft", {"type": "mse_rescaled"}))
+    assert {name for name in now if now[name] != before[name]} == {"soft+momentum", "soft+adamw"}
+
+
+@pytest.mark.parametrize("name", ["mse", "huber", "l1"])
+def test_a_square_loss_on_logits_has_other_results_than_before(name: str) -> None:
+    versions = [LOSSES[name].results_version({"compare": c}) for c in ("probabilities", "logits")]
+    assert versions == ([1, 1] if name == "l1" else [1, 2])
 
 
 def test_a_new_setting_of_a_component_counts_unless_it_is_the_default(

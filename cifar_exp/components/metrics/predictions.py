@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Self
 
 import numpy as np
 import numpy.typing as npt
@@ -29,3 +30,9 @@ class Predictions:
         """Whether each prediction is correct."""
         correct: npt.NDArray[np.bool_] = self.predicted == self.label
         return correct
+
+    def after_scaling(self) -> Self | None:
+        """Return the predictions with the confidence after temperature scaling, if it is known."""
+        if self.confidence_scaled is None:
+            return None
+        return replace(self, confidence=self.confidence_scaled, confidence_scaled=None)

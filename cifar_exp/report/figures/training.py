@@ -11,6 +11,7 @@ from matplotlib.ticker import MaxNLocator
 
 from cifar_exp.comparison import Curve, Curves, Ranking, Row
 from cifar_exp.components.metrics.calibration import NUM_BINS, reliability
+from cifar_exp.components.metrics.metrics import SCALED
 from cifar_exp.components.metrics.predictions import Predictions
 from cifar_exp.report.figures.colours import Palette
 from cifar_exp.report.figures.evidence import Evidence
@@ -71,7 +72,9 @@ def reliability_diagrams(ranking: Ranking, evidence: Evidence, palette: Palette)
         title="Calibration",
         caption="Test images of all confirmations, by the probability of the predicted class in "
         f"{NUM_BINS} bins: on the diagonal, confidence equals accuracy; below it, it is too high. "
-        f"Grey bars: share of the images. ECE: mean of the confirmations.{omitted}",
+        "Line with points: by the loss's own map from logits to probabilities; grey bars: share of "
+        "the images. Dotted: after temperature scaling on the validation split, which compares "
+        f"losses and not their maps. ECE: mean of the confirmations, after scaling: →.{omitted}",
         figure=figure,
     )
 
@@ -102,12 +105,7 @@ def _curve(axes: Axes, name: str, curves: Sequence[Curve], palette: Palette) -> 
 def _reliability(
     axes: Axes, row: Row, predictions: Sequence[Predictions], palette: Palette
 ) -> None:
-    pooled = Predictions(
-        label=np.concatenate([of_seed.label for of_seed in predictions]),
-        predicted=np.concatenate([of_seed.predicted for of_seed in predictions]),
-        confidence=np.concatenate([of_seed.confidence for of_seed in predictions]),
-    )
-    share, confidence, accuracy = reliability(pooled)
+    share, confidence, accuracy = reliability(_pooled(predictions))
     centres = (np.arange(NUM_BINS) + 0.5) / NUM_BINS
     axes.bar(centres, share, width=0.9 / NUM_BINS, color="#dddddd")
     axes.plot([0, 1], [0, 1], color="#666666", linewidth=0.8, linestyle="--")
@@ -119,10 +117,35 @@ def _reliability(
         marker="o",
         markersize=3.5,
     )
-    error = row.metric_means.get("test_ece")
-    ece = "" if error is None else f"\nECE {error:.3f}"
-    axes.set_title(f"{_short(row.combination)}{ece}", fontsize=8)
+    _draw_scaled(axes, predictions, palette.colours[row.combination])
+    axes.set_title(f"{_short(row.combination)}{_ece(row)}", fontsize=8)
     axes.set(xlim=(0, 1), ylim=(0, 1))
+
+
+def _draw_scaled(axes: Axes, predictions: Sequence[Predictions], colour: str) -> None:
+    """Draw the curve after temperature scaling, if all confirmations have it."""
+    scaled = [of_seed.after_scaling() for of_seed in predictions]
+    known = [of_seed for of_seed in scaled if of_seed is not None]
+    if len(known) == len(scaled):
+        share, confidence, accuracy = reliability(_pooled(known))
+        seen = share > 0
+        axes.plot(confidence[seen], accuracy[seen], color=colour, linestyle=":", linewidth=1.2)
+
+
+def _pooled(predictions: Sequence[Predictions]) -> Predictions:
+    """Return the predictions of all confirmations as those of one."""
+    return Predictions(
+        label=np.concatenate([of_seed.label for of_seed in predictions]),
+        predicted=np.concatenate([of_seed.predicted for of_seed in predictions]),
+        confidence=np.concatenate([of_seed.confidence for of_seed in predictions]),
+    )
+
+
+def _ece(row: Row) -> str:
+    """Return the line of a title with the mean calibration error, before and after scaling."""
+    raw, scaled = (row.metric_means.get(f"test_{name}") for name in ("ece", SCALED["ece"]))
+    after = "" if scaled is None else f" → {scaled:.3f}"
+    return "" if raw is None else f"\nECE {raw:.3f}{after}"
 
 
 def _short(name: str) -> str:

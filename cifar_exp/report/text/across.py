@@ -10,6 +10,7 @@ from dataclasses import asdict
 
 from cifar_exp.comparison.across import ENOUGH_EXPERIMENTS, Across, AcrossRow, Place
 from cifar_exp.report.text.table import LEFT
+from cifar_exp.report.text.yardstick import scaling_across
 
 NOT_KNOWN = "-"
 
@@ -32,7 +33,7 @@ def across_cells(across: Across, row: AcrossRow) -> tuple[str, ...]:
 
 def across_sentences(across: Across) -> list[str]:
     """Return the sentences below the table: the first, agreement, stable ranks and the test."""
-    writers = (_first, _agreement, _holding, _difference, _left_out)
+    writers = (_first, scaling_across, _agreement, _holding, _difference, _left_out)
     return [text for text in (write(across) for write in writers) if text]
 
 

@@ -8,6 +8,7 @@ from cifar_exp.comparison.fairness import Condition
 from cifar_exp.comparison.ranking import Ranking
 from cifar_exp.comparison.row import Row
 from cifar_exp.report.text.variance import shares
+from cifar_exp.report.text.yardstick import scaling
 
 ENOUGH_SEEDS = 5
 LONGEST_LIST = 8
@@ -23,7 +24,7 @@ MAY_BE_BEST = (
 def sentences(ranking: Ranking) -> list[str]:
     """Return all sentences: verdict, method, further results, warnings and conditions."""
     writers = (
-        *(scope, verdict, _differences, _group_method, _method),
+        *(scope, verdict, scaling, _differences, _group_method, _method),
         *(_detectable, _equivalent, shares, _curse, _diverged),
     )
     found = [write(ranking) for write in writers]

@@ -39,7 +39,9 @@ def _root(
     return high
 
 
-def _of_sum_one(at_level: Callable[[torch.Tensor], torch.Tensor], true: torch.Tensor) -> Any:
+def _of_sum_one(
+    at_level: Callable[[torch.Tensor], torch.Tensor], true: torch.Tensor
+) -> torch.Tensor:
     """Return p of sum 1, where p increases with a level that is the same for all classes."""
     ends = (torch.full_like(true[:, :1], end) for end in (-100.0, 100.0))
     level = _root(lambda found: at_level(found).sum(dim=1, keepdim=True) - 1, *ends)
@@ -47,13 +49,13 @@ def _of_sum_one(at_level: Callable[[torch.Tensor], torch.Tensor], true: torch.Te
 
 
 def _smoothed(true: torch.Tensor, loss: Any) -> torch.Tensor:
-    share = loss.label_smoothing
+    share = float(loss.label_smoothing)
     return (1 - share) * true + share / true.shape[1]
 
 
 def _generalized(true: torch.Tensor, loss: Any) -> torch.Tensor:
     """The p at which all e_k p_k^(q - 1) are equal."""
-    powers = true ** (1 / (1 - loss.q))
+    powers = true ** (1 / (1 - float(loss.q)))
     return powers / powers.sum(dim=1, keepdim=True)
 
 
@@ -70,9 +72,10 @@ def _with_linear_term(true: torch.Tensor, weight: float) -> torch.Tensor:
 def _focal(true: torch.Tensor, loss: Any) -> torch.Tensor:
     """The p at which all slopes of -e_k (1 - p_k)^gamma ln p_k are equal."""
 
+    gamma = float(loss.gamma)
+
     def slope(p: torch.Tensor) -> torch.Tensor:
-        rest = 1 - p
-        return true * (loss.gamma * rest ** (loss.gamma - 1) * p.log() - rest**loss.gamma / p)
+        return true * (gamma * (1 - p) ** (gamma - 1) * p.log() - (1 - p) ** gamma / p)
 
     def at_level(level: torch.Tensor) -> torch.Tensor:
         ends = (torch.full_like(true, end) for end in (math.log(SMALLEST), 0.0))

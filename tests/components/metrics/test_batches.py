@@ -16,10 +16,18 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from cifar_exp.components.losses import LOSSES, Loss
 from cifar_exp.components.metrics import outputs
-from cifar_exp.components.metrics.metrics import METRICS
+from cifar_exp.components.metrics.metrics import AS_TRAINED, METRICS
 from cifar_exp.components.metrics.outputs import outputs_of
 from cifar_exp.components.metrics.probabilities import probabilities_of
-from cifar_exp.components.metrics.scores import Scores, evaluations_of, examine, measure, scores_of
+from cifar_exp.components.metrics.scores import (
+    Scores,
+    evaluations_of,
+    examine,
+    measure,
+    scores_of,
+    temperatures_of,
+)
+from cifar_exp.components.metrics.temperature import fitted
 
 Floats = npt.NDArray[np.floating]
 Integers = npt.NDArray[np.integer]
@@ -47,13 +55,18 @@ def test_a_batch_is_exactly_one_by_one(
     shape: tuple[int, int, int], part: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     logits, labels, losses = batch(*shape)
-    alone = [examine(logits[m], labels, loss) for m, loss in enumerate(losses)]
+    one_by_one = [(logits[m : m + 1], labels, [loss]) for m, loss in enumerate(losses)]
+    temperatures = [value for alone in one_by_one for value in temperatures_of(*alone)]
+    alone = [examine(logits[m], labels, loss, temperatures[m]) for m, loss in enumerate(losses)]
     monkeypatch.setattr(outputs, "PART_ON_CPU", part)
-    together = evaluations_of(logits, labels, losses)
+    assert temperatures_of(logits, labels, losses) == temperatures
+    together = evaluations_of(logits, labels, losses, temperatures)
     assert [e.scores for e in together] == [e.scores for e in alone]
-    assert scores_of(logits, labels, losses) == [e.scores for e in alone]
+    assert [e.temperature for e in together] == temperatures
+    for raw, evaluation in zip(scores_of(logits, labels, losses), alone, strict=True):
+        assert raw.values.items() <= evaluation.scores.values.items()
     for one, other in zip(alone, together, strict=True):
-        for name in ("label", "predicted", "confidence"):
+        for name in ("label", "predicted", "confidence", "confidence_scaled"):
             expected, actual = getattr(one.predictions, name), getattr(other.predictions, name)
             assert actual.dtype == expected.dtype
             assert actual.tolist() == expected.tolist()
@@ -100,7 +113,7 @@ def test_a_network_that_is_not_finite_has_no_scores_and_harms_no_other(bad: floa
     logits[1, 7, 2] = bad
     measured = scores_of(logits, labels, losses)
     assert (measured[0], measured[2]) == (expected[0], expected[2])
-    assert measured[1].values.keys() == METRICS.keys()
+    assert measured[1].values.keys() == AS_TRAINED.keys()
     assert all(map(math.isnan, measured[1].values.values()))
     logits[1] = bad
     assert scores_of(logits, labels, losses)[2] == expected[2]
@@ -240,9 +253,12 @@ class Operations(TorchDispatchMode):
 def operations(num_networks: int, device: str) -> list[str]:
     logits, labels, losses = batch(num_networks, 50, 10)
     names: list[str] = []
+    targets = labels.to(device)
+    temperatures = torch.ones(num_networks, dtype=torch.float64, device=device)
     with Operations(names):
-        for part in outputs_of(logits.to(device), labels.to(device), losses):
+        for part in outputs_of(logits.to(device), targets, losses, temperatures):
             assert measure(part).values.shape == (num_networks, len(METRICS))
+            assert fitted(part.probabilities, targets).shape == (num_networks,)
     return names
 
 
@@ -261,8 +277,11 @@ def test_no_step_depends_on_values() -> None:
 @pytest.mark.parametrize("shape", [*SHAPES, (64, 5000, 10), (256, 5000, 10)])
 def test_a_gpu_has_the_scores_of_the_cpu(shape: tuple[int, int, int]) -> None:
     logits, labels, losses = batch(*shape)
-    expected = evaluations_of(logits, labels, losses)
-    measured = evaluations_of(logits.cuda(), labels.cuda(), losses)
+    temperatures = temperatures_of(logits, labels, losses)
+    on_gpu = logits.cuda(), labels.cuda(), losses
+    assert temperatures_of(*on_gpu) == pytest.approx(temperatures, rel=1e-5)
+    expected = evaluations_of(logits, labels, losses, temperatures)
+    measured = evaluations_of(*on_gpu, temperatures)
     for here, there in zip(expected, measured, strict=True):
         assert there.predictions.predicted.tolist() == here.predictions.predicted.tolist()
         assert there.scores.values == pytest.approx(dict(here.scores.values), abs=1e-6)

@@ -18,13 +18,13 @@ from sklearn.metrics import (
 )
 
 from cifar_exp.components.losses import LOSSES
-from cifar_exp.components.metrics.metrics import METRICS
+from cifar_exp.components.metrics.metrics import AS_TRAINED, METRICS, SCALED
 from cifar_exp.components.metrics.scores import examine
 from tests import tiny
 
 Floats = npt.NDArray[np.float64]
 HIGHEST_NLL = 1022 * math.log(2)  # of the smallest normal float64
-HIGHEST = dict.fromkeys(METRICS, 1.0) | {"brier": 2.0, "nll": HIGHEST_NLL}
+HIGHEST = dict.fromkeys(AS_TRAINED, 1.0) | {"brier": 2.0, "nll": HIGHEST_NLL}
 
 
 def batch(num_examples: int, num_classes: int, scale: float) -> tuple[torch.Tensor, torch.Tensor]:
@@ -60,16 +60,26 @@ def scaled_sigmoids(logits: Floats) -> Floats:
     return normalised(sigmoids)
 
 
-def reference(probabilities: Floats, labels: npt.NDArray[np.int64]) -> dict[str, float]:
+def clipped(logits: Floats) -> Floats:
+    """The square loss's: the logits, of which those up to 0 count a thousandth."""
+    return normalised(np.clip(logits, 0.001, 1))
+
+
+MAPS = dict.fromkeys(LOSSES, softmax) | {"bce": scaled_sigmoids, "mse_rescaled": clipped}
+
+
+def reference(
+    logits: Floats, probabilities: Floats, labels: npt.NDArray[np.int64]
+) -> dict[str, float]:
     """All but the adaptive calibration error, by scikit-learn."""
     classes = range(probabilities.shape[1])
-    predicted, confidence = probabilities.argmax(axis=1), probabilities.max(axis=1)
+    predicted, confidence = logits.argmax(axis=1), probabilities.max(axis=1)
     accuracies, means = calibration_curve(predicted == labels, confidence, n_bins=15)
     counts, _ = np.histogram(confidence, bins=15, range=(0, 1))
     return {
         "accuracy": accuracy_score(labels, predicted),
         "nll": log_loss(labels, probabilities),
-        "top5": top_k_accuracy_score(labels, probabilities, k=5),
+        "top5": top_k_accuracy_score(labels, logits, k=5),
         "brier": brier_score_loss(labels, probabilities, scale_by_half=False),
         "ece": np.average(np.abs(accuracies - means), weights=counts[counts > 0]),
         "macro_f1": f1_score(labels, predicted, labels=classes, average="macro", zero_division=0),
@@ -79,8 +89,8 @@ def reference(probabilities: Floats, labels: npt.NDArray[np.int64]) -> dict[str,
 @pytest.mark.parametrize("name", sorted(LOSSES))
 def test_scores_are_those_of_the_losss_own_probabilities(name: str) -> None:
     logits, labels = batch(500, 10, 2.0)
-    to_probabilities = scaled_sigmoids if name == "bce" else softmax
-    expected = reference(to_probabilities(logits.double().numpy()), labels.numpy())
+    outputs = logits.double().numpy()
+    expected = reference(outputs, MAPS[name](outputs), labels.numpy())
     measured = examine(logits, labels, LOSSES[name]()).scores.named("")
     adaptive = measured.pop("ece_adaptive")
     assert measured == pytest.approx(expected, abs=1e-7)  # confidences are float32
@@ -89,6 +99,17 @@ def test_scores_are_those_of_the_losss_own_probabilities(name: str) -> None:
     # Any bins show at least the gap of the whole.
     predictions = examine(logits, labels, LOSSES[name]()).predictions
     assert adaptive >= abs(predictions.confidence.mean() - predictions.correct.mean()) - 1e-7
+
+
+@pytest.mark.parametrize("name", ["focal", "bce", "mse_rescaled"])
+def test_scores_after_scaling_are_those_of_powers_of_the_probabilities(name: str) -> None:
+    logits, labels = batch(500, 10, 2.0)
+    outputs = logits.double().numpy()
+    powers = normalised(MAPS[name](outputs) ** (1 / 1.7))
+    expected = reference(outputs, powers, labels.numpy())
+    measured = examine(logits, labels, LOSSES[name](), 1.7).scores.values
+    for score in ("nll", "brier", "ece"):
+        assert measured[SCALED[score]] == pytest.approx(expected[score], abs=1e-7)
 
 
 def test_predictions_are_in_the_order_of_the_examples() -> None:
@@ -110,7 +131,7 @@ def test_scores_are_named_as_in_mlflow() -> None:
 def test_which_way_is_better_and_what_is_a_share(name: str) -> None:
     logits, labels = 20 * torch.eye(10), torch.arange(10)
     right, wrong = (
-        examine(logits, given, LOSSES["cross_entropy"]()).scores.values[name]
+        examine(logits, given, LOSSES["cross_entropy"](), 1.0).scores.values[name]
         for given in (labels, labels.roll(1))
     )
     metric = METRICS[name]
