@@ -54,3 +54,9 @@ class RunRecord:
     def finished(self) -> bool:
         """Whether the training has ended: its state is written last."""
         return self.state is not None
+
+    @property
+    def settings(self) -> dict[str, str]:
+        """Settings of the loss and the optimizer of a training, named as in MLflow."""
+        names = sorted(name for name in self.params if name.startswith(("loss.", "optimizer.")))
+        return {name: self.params[name] for name in names}

@@ -98,7 +98,10 @@ def train(
 @cli.command()
 @click.argument("names", metavar="NAME...", nargs=-1, required=True)
 @click.option(
-    "--format", "form", type=click.Choice(["table", "csv", "json", "md"]), default="table"
+    "--format",
+    "form",
+    type=click.Choice(["table", "csv", "json", "md", "latex"]),
+    default="table",
 )
 @click.option("--output", type=click.Path(path_type=Path), help="Write all files to this folder.")
 @click.option(

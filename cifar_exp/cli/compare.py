@@ -13,14 +13,25 @@ from cifar_exp.comparison import Method, Ranking
 from cifar_exp.comparison.across import across
 from cifar_exp.comparison.method import RAW_OF
 from cifar_exp.errors import BadInput, Unavailable
-from cifar_exp.report.text.across import across_csv, across_json, across_markdown
-from cifar_exp.report.text.formats import to_csv, to_json, to_markdown
+from cifar_exp.report.text.across import (
+    across_csv,
+    across_json,
+    across_latex,
+    across_markdown,
+)
+from cifar_exp.report.text.formats import to_json, to_latex, to_markdown
+from cifar_exp.report.text.tidy import to_csv
 from cifar_exp.sweep.disk_space import FULL
 from cifar_exp.sweep.results import Results
 from cifar_exp.system.urls import without_credentials
 
-FORMATS = {"csv": to_csv, "json": to_json, "md": to_markdown}
-ACROSS_FORMATS = {"csv": across_csv, "json": across_json, "md": across_markdown}
+FORMATS = {"csv": to_csv, "json": to_json, "md": to_markdown, "latex": to_latex}
+ACROSS_FORMATS = {
+    "csv": across_csv,
+    "json": across_json,
+    "md": across_markdown,
+    "latex": across_latex,
+}
 
 
 def compare(
@@ -35,7 +46,7 @@ def compare(
 
     Args:
         name: The experiment's name in its definition.
-        form: The format to print: `table`, `csv`, `json` or `md`.
+        form: The format to print: `table`, `csv`, `json`, `md` or `latex`.
         output: A folder to write the files of the ranking to.
         tracking_uri: The MLflow store; default: MLFLOW_TRACKING_URI, or `mlflow.db` in this folder.
         method: The yardstick and the error level; default: test accuracy at level 0.05.
@@ -69,7 +80,7 @@ def compare_several(
 
     Args:
         names: The experiments' names in their definitions.
-        form: The format to print: `table`, `csv`, `json` or `md`.
+        form: The format to print: `table`, `csv`, `json`, `md` or `latex`.
         output: A folder to write the files of the comparison to.
         tracking_uri: The MLflow store; default: MLFLOW_TRACKING_URI, or `mlflow.db` in this folder.
         method: The yardstick and the error level; default: test accuracy at level 0.05.

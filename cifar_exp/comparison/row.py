@@ -21,6 +21,9 @@ class TrialResult:
     batch_size: int
     val_accuracy: float | None
     seconds: float
+    seed: int | None = None
+    settings: Mapping[str, str] = field(default_factory=dict)
+    """Settings of the loss and the optimizer."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -35,6 +38,9 @@ class ConfirmationResult:
     val_accuracy: float | None
     seconds: float | None
     metrics: Mapping[str, float]
+    lr: float | None = None
+    batch_size: int | None = None
+    settings: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -67,7 +67,7 @@ def row(
         seconds=math.fsum(r.metrics["seconds"] for r in trials),
         val_accuracy=best.metrics["val_accuracy"] if best else None,
         test_accuracies=_metric(scored, "test_accuracy"),
-        settings=_component_settings(best.params) if best else {},
+        settings=best.settings if best else {},
         studies=len(studies_of(trainings)) if design.repeats_studies else 1,
         study=best.study if best else 1,
         study_results=_study_results(trainings),
@@ -128,7 +128,7 @@ def _study_results(trainings: Sequence[RunRecord]) -> tuple[StudyResult, ...]:
             number=number,
             lr=float(best.params["lr"]),
             batch_size=int(best.params["batch_size"]),
-            settings=_component_settings(best.params),
+            settings=best.settings,
             val_accuracy=best.metrics["val_accuracy"],
             test_accuracy=_mean(_metric([r for r in scored if r.study == number], "test_accuracy")),
         )
@@ -178,21 +178,19 @@ def _val_accuracies(scored: Sequence[RunRecord]) -> dict[int, float]:
 
 
 def _confirmation_result(record: RunRecord) -> ConfirmationResult:
-    seed = record.params.get("seed")
+    seed, lr, batch_size = (record.params.get(name) for name in ("seed", "lr", "batch_size"))
     return ConfirmationResult(
         number=record.number or 0,
         study=record.study,
         seed=None if seed is None else int(seed),
+        lr=None if lr is None else float(lr),
+        batch_size=None if batch_size is None else int(batch_size),
+        settings=record.settings,
         state=str(record.state),
         val_accuracy=record.metrics.get("val_accuracy"),
         seconds=record.metrics.get("seconds"),
         metrics={n: v for n, v in sorted(record.metrics.items()) if n.startswith("test_")},
     )
-
-
-def _component_settings(params: Mapping[str, str]) -> dict[str, str]:
-    names = sorted(name for name in params if name.startswith(("loss.", "optimizer.")))
-    return {name: params[name] for name in names}
 
 
 def _metric(records: Sequence[RunRecord], name: str) -> tuple[float, ...]:

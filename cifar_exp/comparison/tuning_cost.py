@@ -42,6 +42,8 @@ def trial_results(trials: Sequence[RunRecord]) -> tuple[TrialResult, ...]:
             batch_size=int(r.params["batch_size"]),
             val_accuracy=r.metrics.get("val_accuracy"),
             seconds=r.metrics["seconds"],
+            seed=int(r.params["seed"]) if "seed" in r.params else None,
+            settings=r.settings,
         )
         for r in sorted(trials, key=lambda r: (r.study, r.number or 0))
     )

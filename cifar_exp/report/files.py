@@ -13,11 +13,17 @@ from cifar_exp.report.figures import order, training, tuning
 from cifar_exp.report.figures.colours import HUES, MARKERS, Palette, palette
 from cifar_exp.report.figures.evidence import Evidence
 from cifar_exp.report.figures.order import rows_figure
-from cifar_exp.report.figures.picture import Picture, store, style
+from cifar_exp.report.figures.picture import SUFFIXES, Picture, store, style
 from cifar_exp.report.html.page import Section, page
 from cifar_exp.report.html.tables import pairs_table, target_table, tuning_table, variance_table
-from cifar_exp.report.text.across import across_csv, across_json, across_markdown
-from cifar_exp.report.text.formats import to_csv, to_json, to_markdown
+from cifar_exp.report.text.across import (
+    across_csv,
+    across_json,
+    across_latex,
+    across_markdown,
+)
+from cifar_exp.report.text.formats import to_json, to_latex, to_markdown
+from cifar_exp.report.text.tidy import seeds_csv, to_csv, trials_csv
 
 FIGURES = "figures"
 PICTURES = (
@@ -31,17 +37,24 @@ NO_PREDICTIONS = Section(
     text="No run has stored predictions (older versions stored none), so there are no reliability "
     "diagrams.",
 )
-TEXTS = {"csv": to_csv, "json": to_json, "md": to_markdown}
+TEXTS = {
+    "ranking.csv": to_csv,
+    "ranking.json": to_json,
+    "ranking.md": to_markdown,
+    "ranking.tex": to_latex,
+    "seeds.csv": seeds_csv,
+    "trials.csv": trials_csv,
+}
 
 
 def write(ranking: Ranking, folder: Path, evidence: Evidence | None = None) -> list[Path]:
-    """Write `ranking.csv`, `.json`, `.md`, `report.html` and figures into a folder.
+    """Write the files of `TEXTS`, `report.html` and figures into a folder.
 
     The same ranking and evidence produce identical bytes.
 
     Args:
         ranking: The ranking.
-        folder: Created if missing; its subfolder `figures` gets PNG and SVG files.
+        folder: Created if missing; its subfolder `figures` gets PNG, SVG and PDF files.
         evidence: Learning curves and predictions; without it, sections that need it are omitted.
 
     Returns:
@@ -50,16 +63,15 @@ def write(ranking: Ranking, folder: Path, evidence: Evidence | None = None) -> l
     colours = palette(ranking)
     figures = folder / FIGURES
     figures.mkdir(parents=True, exist_ok=True)
-    pictures = [figures / f"{name}.{suffix}" for name in PICTURES for suffix in ("png", "svg")]
+    pictures = [figures / f"{name}.{suffix}" for name in PICTURES for suffix in SUFFIXES]
     for old in pictures:
         old.unlink(missing_ok=True)  # figures of an earlier ranking
-    for suffix, to_text in TEXTS.items():
-        (folder / f"ranking.{suffix}").write_text(to_text(ranking), encoding="utf-8")
+    for name, to_text in TEXTS.items():
+        (folder / name).write_text(to_text(ranking), encoding="utf-8")
     with style():
         sections = list(_sections(ranking, evidence or Evidence(), colours, figures))
     (folder / "report.html").write_text(page(ranking, colours, sections), encoding="utf-8")
-    names = [f"ranking.{suffix}" for suffix in TEXTS]
-    written = [folder / name for name in [*names, "report.html"]]
+    written = [folder / name for name in [*TEXTS, "report.html"]]
     return sorted([*written, *filter(Path.exists, pictures)])
 
 
@@ -111,18 +123,23 @@ def _drawn(picture: Picture | None, folder: Path) -> Iterator[Section]:
         yield Section(id=picture.name, title=picture.title, text=picture.caption, svg=svg)
 
 
-ACROSS_TEXTS = {"csv": across_csv, "json": across_json, "md": across_markdown}
+ACROSS_TEXTS = {
+    "csv": across_csv,
+    "json": across_json,
+    "md": across_markdown,
+    "tex": across_latex,
+}
 ACROSS = "across"
 
 
 def write_across(across: Across, folder: Path) -> list[Path]:
-    """Write `across.csv`, `.json`, `.md`, `.png` and `.svg` into a folder; return their paths."""
+    """Write `across.csv`, `.json`, `.md`, `.tex` and a figure into a folder; return their paths."""
     folder.mkdir(parents=True, exist_ok=True)
     for suffix, to_text in ACROSS_TEXTS.items():
         (folder / f"{ACROSS}.{suffix}").write_text(to_text(across), encoding="utf-8")
     with style():
         store(ranks_figure(across), folder)
-    return [folder / f"{ACROSS}.{suffix}" for suffix in (*ACROSS_TEXTS, "png", "svg")]
+    return [folder / f"{ACROSS}.{suffix}" for suffix in (*ACROSS_TEXTS, *SUFFIXES)]
 
 
 def ranks_figure(across: Across) -> Picture:

@@ -69,7 +69,10 @@ def test_run_compare_and_train_the_best_again(
         "ranking.csv",
         "ranking.json",
         "ranking.md",
+        "ranking.tex",
         "report.html",
+        "seeds.csv",
+        "trials.csv",
     ]
     assert (output / "figures" / "heat-map.png").stat().st_size > 1000
     drawn = {path.stem for path in (output / "figures").iterdir()}

@@ -186,7 +186,7 @@ def test_the_files_hold_the_same_numbers(tmp_path: Path) -> None:
     found = across(AGREEING)
     files = write_across(found, tmp_path / "new")
     assert sorted(p.name for p in files) == [
-        f"across.{s}" for s in ("csv", "json", "md", "png", "svg")
+        f"across.{s}" for s in ("csv", "json", "md", "pdf", "png", "svg", "tex")
     ]
     assert all(path.stat().st_size > 0 for path in files)
     held = json.loads(across_json(found))

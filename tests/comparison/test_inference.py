@@ -25,8 +25,9 @@ from cifar_exp.comparison.statistics.resampling import NUM_DRAWS
 from cifar_exp.comparison.statistics.survival import Point
 from cifar_exp.errors import BadInput
 from cifar_exp.records import RunRecord
-from cifar_exp.report.text.formats import to_csv, to_json, to_markdown
+from cifar_exp.report.text.formats import to_json, to_markdown
 from cifar_exp.report.text.sentences import sentences
+from cifar_exp.report.text.tidy import to_csv
 from tests.records import combination, confirmation, scored, sweep, trial
 
 A = (0.70, 0.72, 0.74)

@@ -15,9 +15,10 @@ from hypothesis import strategies as st
 
 from cifar_exp.comparison import Ranking, Row, best_trial, confirmations, rank
 from cifar_exp.records import RunRecord
-from cifar_exp.report.text.formats import to_csv, to_json, to_markdown
+from cifar_exp.report.text.formats import to_json, to_latex, to_markdown
 from cifar_exp.report.text.sentences import sentences
 from cifar_exp.report.text.table import cells, headers, mean_text
+from cifar_exp.report.text.tidy import seeds_csv, to_csv, trials_csv
 from tests.rankings import ranking, row
 from tests.records import combination, confirmation, scored, sweep, trial
 
@@ -280,12 +281,49 @@ def test_json_is_read_back() -> None:
 def test_csv_is_read_back() -> None:
     first, second, last = csv.DictReader(io.StringIO(to_csv(WRITTEN)))
     assert list(first)[: len(FIELDS)] == FIELDS
-    assert [float(value) for value in first["test_accuracies"].split()] == [0.5, 0.52, 0.54]
-    assert first["settings"] == "loss.gamma=1.5 optimizer.momentum=0.9"
-    assert first.keys().isdisjoint({"trial_results", "confirmation_results", "lr_response"})
+    assert (first["loss.gamma"], first["optimizer.momentum"]) == ("1.5", "0.9")
+    assert (second["loss.gamma"], first["yardstick"]) == ("", "test_accuracy")
+    assert not [name for name, value in first.items() if " " in value]
     assert (float(first["lr"]), int(first["batch_size"])) == (0.0125, 64)
     assert (second["rank"], second["test_accuracy_std"]) == ("2", "")
     assert (last["rank"], last["combination"], last["test_accuracy_mean"]) == ("", "l1+sgd", "")
+
+
+def test_a_line_of_csv_for_every_seed_and_trial() -> None:
+    params = {"lr": "0.25", "batch_size": "64", "seed": "7", "loss.gamma": "2", "threads": "1"}
+    metrics = {"val_accuracy": 0.5, "test_accuracy": 0.4, "test_nll": 1.5, "seconds": 3.0}
+    found = rank(
+        [
+            *(sweep(), combination("focal+x"), combination("mse+x")),
+            trial("focal+x", 0, 0.5, params=params),
+            trial("focal+x", 1, None, params=params, diverged=True),
+            confirmation("focal+x", 1, 0.4, params=params, metrics=metrics),
+            *scored("mse+x", 0.3)[1:],
+        ]
+    )
+    first, _ = csv.DictReader(io.StringIO(seeds_csv(found)))
+    assert first == {
+        **{"combination": "focal+x", "loss": "focal", "optimizer": "x", "study": "1"},
+        **{"number": "1", "seed": "7", "state": "COMPLETE", "lr": "0.25", "batch_size": "64"},
+        **{"val_accuracy": "0.5", "seconds": "3.0", "test_accuracy": "0.4", "test_nll": "1.5"},
+        "loss.gamma": "2",
+    }
+    complete, failed, _ = csv.DictReader(io.StringIO(trials_csv(found)))
+    assert (complete["number"], complete["val_accuracy"], complete["diverged"]) == (
+        *("0", "0.5", "False"),
+    )
+    assert (failed["state"], failed["val_accuracy"], failed["diverged"]) == ("FAIL", "", "True")
+    [line, _] = csv.DictReader(io.StringIO(to_csv(found)))
+    assert (line["test_nll_mean"], line["test_accuracy_mean"]) == ("1.5", "0.4")
+
+
+def test_latex_has_the_cells_of_the_table_and_its_letters_are_escaped() -> None:
+    text = to_latex(ranking(row(1, "a_b#1&{c}+50%"), row(2, "mse+sgd")))
+    _, _, table = text.partition("\\begin{tabular}{rlrrrrrrr}\n\\toprule\n")
+    assert table.count("\\\\\n") == 3
+    first = table.splitlines()[2]
+    assert first.startswith("1 & a\\_b\\#1\\&\\{c\\}+50\\% & 52.00 $\\pm$ ")
+    assert all(line.startswith("%") for line in text.partition("\\begin")[0].splitlines())
 
 
 def test_numbers_are_written_in_full() -> None:

@@ -33,7 +33,10 @@ from cifar_exp.report.figures.training import learning_curves, reliability_diagr
 from cifar_exp.report.figures.tuning import budget, cost, lr_response
 from tests.rankings import ranking, row
 
-TEXTS = ["ranking.csv", "ranking.json", "ranking.md", "report.html"]
+TEXTS = [
+    *("ranking.csv", "ranking.json", "ranking.md", "ranking.tex"),
+    *("report.html", "seeds.csv", "trials.csv"),
+]
 SIXTY = ranking(
     *(
         row(n, f"loss_{n % 12}+optimizer-{n // 12}", test_accuracies=(s, s + 0.01, s + 0.02))
@@ -140,6 +143,7 @@ def test_files(written: Written) -> None:
         path.stem for path in figures if path.suffix == ".svg"
     }
     for path in figures:
+        assert path.with_suffix(".pdf") in figures
         _check_figure(path)
     _check_texts(written.ranking, folder)
 
@@ -147,6 +151,9 @@ def test_files(written: Written) -> None:
 def _check_figure(path: Path) -> None:
     if path.suffix == ".svg":
         ET.parse(path)
+        return
+    if path.suffix == ".pdf":
+        assert path.read_bytes().startswith(b"%PDF")
         return
     content = path.read_bytes()
     width, height = struct.unpack(">II", content[16:24])

@@ -15,9 +15,12 @@ from matplotlib.figure import Figure
 
 DOTS_PER_INCH = 130
 WIDTH = 7.5  # inches
+SUFFIXES = ("png", "svg", "pdf")
+"""Of the files of a figure."""
 STYLE: dict[str, Any] = {
     "svg.fonttype": "none",  # keep names searchable
     "svg.hashsalt": "cifar_exp",  # makes the file reproducible
+    "pdf.fonttype": 42,  # TrueType, as journals reject Type 3
     "text.parse_math": False,  # a name with a $ is not a formula
     "font.family": "sans-serif",
     "font.sans-serif": ["DejaVu Sans", "Verdana", "Arial"],
@@ -64,8 +67,9 @@ def within(
 
 
 def store(picture: Picture, folder: Path) -> str:
-    """Write a picture as PNG and SVG into a folder; return the SVG element for a page."""
+    """Write a picture as PNG, SVG and PDF into a folder; return the SVG element for a page."""
     picture.figure.savefig(folder / f"{picture.name}.png", dpi=DOTS_PER_INCH)
+    picture.figure.savefig(folder / f"{picture.name}.pdf", metadata={"CreationDate": None})
     text = io.StringIO()
     picture.figure.savefig(text, format="svg", metadata={"Date": None})
     (folder / f"{picture.name}.svg").write_text(text.getvalue(), encoding="utf-8")

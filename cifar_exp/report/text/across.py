@@ -9,6 +9,7 @@ from collections.abc import Iterable
 from dataclasses import asdict
 
 from cifar_exp.comparison.across import ENOUGH_EXPERIMENTS, Across, AcrossRow, Place
+from cifar_exp.report.text.latex import latex_table
 from cifar_exp.report.text.table import LEFT
 from cifar_exp.report.text.yardstick import scaling_across
 
@@ -63,6 +64,12 @@ def across_markdown(across: Across) -> str:
     lines += [across_cells(across, row) for row in across.combinations]
     table = "".join(f"| {' | '.join(line)} |\n" for line in lines)
     return f"{table}\n" + "".join(f"- {text}\n" for text in across_sentences(across))
+
+
+def across_latex(across: Across) -> str:
+    """Format a comparison as a LaTeX table, with its sentences as comments above."""
+    lines = [across_cells(across, row) for row in across.combinations]
+    return latex_table(across_headers(across), lines, across_sentences(across))
 
 
 def _place(across: Across, position: Place) -> str:

@@ -1,0 +1,94 @@
+"""A ranking as tidy tables in CSV: a row for each combination, confirmation or trial."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import fields
+from typing import Any
+
+from cifar_exp.comparison.ranking import Ranking
+from cifar_exp.comparison.row import ConfirmationResult, Row, TrialResult
+
+Line = Mapping[str, Any]
+
+# In every table as `test_..._mean` and `_std`, whichever metric is the yardstick.
+DOUBLED = ("mean", "std")
+SHARED = ("study", "number", "seed", "state", "lr", "batch_size", "val_accuracy", "seconds")
+OF_TRAINING = ("combination", "loss", "optimizer", *SHARED)
+"""The columns of confirmations and of trials."""
+# Tables of their own in `seeds.csv` and `trials.csv`, or in `ranking.json` only.
+NESTED = (
+    *("trial_results", "confirmation_results", "study_results", "time_to_target", "lr_response"),
+    *("test_accuracies", "values", "value_seeds", "lost_seeds", "expected_best"),
+    *("settings", "metric_means", "metric_stds"),
+)
+
+
+def to_csv(ranking: Ranking) -> str:
+    """Return one row per combination; metrics and settings have a column each."""
+    return _table([_of_combination(ranking, row) for row in ranking.combinations], _names())
+
+
+def seeds_csv(ranking: Ranking) -> str:
+    """Return one row per confirmation."""
+    return _table(
+        [
+            {**_of_training(row, result), **result.metrics}
+            for row in ranking.combinations
+            for result in row.confirmation_results
+        ],
+        OF_TRAINING,
+    )
+
+
+def trials_csv(ranking: Ranking) -> str:
+    """Return one row per trial."""
+    return _table(
+        [
+            {**_of_training(row, result), "diverged": result.diverged}
+            for row in ranking.combinations
+            for result in row.trial_results
+        ],
+        OF_TRAINING,
+    )
+
+
+def _names() -> list[str]:
+    return [f.name for f in fields(Row) if f.name not in (*NESTED, *DOUBLED)]
+
+
+def _of_combination(ranking: Ranking, row: Row) -> Line:
+    statistics = {"mean": row.metric_means, "std": row.metric_stds}
+    metrics = {
+        f"{metric}_{name}": value
+        for name, values in statistics.items()
+        for metric, value in values.items()
+    }
+    known = {name: getattr(row, name) for name in _names()}
+    return {**metrics, **known, "yardstick": ranking.yardstick, **row.settings}
+
+
+def _of_training(row: Row, result: ConfirmationResult | TrialResult) -> Line:
+    return {
+        "combination": row.combination,
+        "loss": row.loss,
+        "optimizer": row.optimizer,
+        **{name: getattr(result, name) for name in SHARED},
+        **result.settings,
+    }
+
+
+def _table(lines: Sequence[Line], first: Iterable[str]) -> str:
+    """Return lines as CSV; a column that a line does not have is empty in it.
+
+    Settings, whose names have a dot, come last, in alphabetical order.
+    """
+    names = dict.fromkeys((*first, *(name for line in lines for name in line)))
+    ordered = [n for n in names if "." not in n] + sorted(n for n in names if "." in n)
+    text = io.StringIO()
+    writer = csv.DictWriter(text, ordered, restval="", lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(lines)
+    return text.getvalue()
