@@ -20,11 +20,15 @@ def replication_of(experiment: Experiment, held: Iterable[RunRecord] = ()) -> Re
     """Return the work of each study, where these runs exist, and how much of it is needed."""
     records = list(held)
     works = [
-        _work(experiment, combination, study, [r for r in records if r.study == study])
+        _work(experiment, combination, study, _of_study(records, combination.name, study))
         for combination in experiment.combinations()
         for study in experiment.design.all_studies
     ]
     return Replication(experiment.design, works, num_test_images=30)
+
+
+def _of_study(records: Iterable[RunRecord], combination: str, study: int) -> list[RunRecord]:
+    return [r for r in records if (r.combination, r.study) == (combination, study)]
 
 
 def _work(

@@ -13,7 +13,7 @@ from collections.abc import Hashable, Sequence, Set
 
 from cifar_exp.experiment import Experiment
 from cifar_exp.study import trials_per_block
-from cifar_exp.sweep.events import Look
+from cifar_exp.sweep.events import Event, Look
 from cifar_exp.sweep.schedule.replication import Replication
 from cifar_exp.sweep.schedule.task import Key, Task
 from cifar_exp.sweep.schedule.work import Work
@@ -28,7 +28,7 @@ def num_side_by_side(experiment: Experiment) -> int:
 def max_workers(experiment: Experiment) -> int:
     """Return how many trainings of an experiment can run at the same time: trials or confirmations.
 
-    More workers would have nothing to do.
+    More workers would have nothing to do, at least not before more replicates are needed.
     """
     num_studies = len(experiment.combinations()) * experiment.search.studies
     return max(num_side_by_side(experiment), num_studies * experiment.confirm.seeds)
@@ -94,6 +94,10 @@ class Scheduler:
     def look(self) -> Look | None:
         """Decide on more replicates if all that are needed now have ended; return the result."""
         return self._replication.update()
+
+    def kept(self) -> list[Event]:
+        """Return an event for each finished training that was not needed before."""
+        return [event for work in self._works.values() for event in work.kept()]
 
     def work_of(self, task: Task) -> Work:
         """Return the work that a training belongs to."""

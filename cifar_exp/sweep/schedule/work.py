@@ -59,6 +59,8 @@ class Work:
         }
         """The trials that have ended, by number."""
         self._confirmations = [r for r in finished if r.kind == "confirmation"]
+        self._untold = {r.run_id for r in finished}
+        """Trainings of earlier executions for which `kept` has not yielded an event."""
         self._begun: set[Key] = set()
         self._tasks: dict[Key, Task] = {}
 
@@ -99,9 +101,17 @@ class Work:
         return islice((task for task in tasks if task.key not in self._begun), MAX_READY)
 
     def kept(self) -> Iterator[Event]:
-        """Yield an event for each training that an earlier execution has finished."""
+        """Yield an event for each training that an earlier execution has finished, if it is needed.
+
+        Later calls yield those that have become needed since.
+        """
+        if not self.num_seeds:
+            return
         confirmed = self.confirmed.values() if self.tuned else ()  # the best may still change
         for record in (*self.trials.values(), *confirmed):
+            if record.run_id not in self._untold:
+                continue
+            self._untold.remove(record.run_id)
             yield self._event(
                 "trial" if record.kind == "trial" else "confirmation",
                 record.number or 0,
