@@ -19,6 +19,7 @@ from typing import Any
 import numpy as np
 import pytest
 import sqlalchemy
+from mlflow import entities
 from mlflow.entities import Metric, Param
 
 from benchmarks.server import tracking_server
@@ -66,6 +67,16 @@ def test_a_record_holds_what_was_written(tracker: Tracker, open_trial: Open) -> 
     assert record.params == {"lr": "0.1"}
     assert record.metrics == {"val/accuracy": 0.5, "val_accuracy": 0.5}
     assert record.finished
+
+
+def test_a_record_holds_the_number_of_classes_of_its_data(
+    tracker: Tracker, open_trial: Open, data: Dataset
+) -> None:
+    open_trial(0).log_dataset(data)
+    foreign = entities.Dataset(name="x", digest="1", source_type="local", source="", profile="[]")
+    tracker.client.log_inputs(open_trial(1).run_id, [entities.DatasetInput(foreign, [])])
+    open_trial(2)
+    assert [record.num_classes for record in tracker.records()] == [3, None, None]
 
 
 def test_records_are_found_by_their_tags_and_in_order(tracker: Tracker, open_trial: Open) -> None:
