@@ -22,6 +22,7 @@ from cifar_exp.comparison.row import ConfirmationResult, TrialResult
 from cifar_exp.comparison.statistics.estimate import estimate
 from cifar_exp.comparison.statistics.may_be_best import own_estimates, p_may_be_best
 from cifar_exp.comparison.statistics.resampling import NUM_DRAWS
+from cifar_exp.comparison.statistics.sensitivity import accuracy_lost
 from cifar_exp.comparison.statistics.survival import Point
 from cifar_exp.errors import BadInput
 from cifar_exp.records import RunRecord
@@ -496,14 +497,15 @@ def test_a_trial_that_crashed_is_no_trial_of_the_budget() -> None:
 
 CONFIRMED = confirmation("mse+sgd", 1, 0.5, confirms=2, metrics={"val_accuracy": 0.55})
 """The best of `TRIALS` reached .6 and, on a fresh seed, .55."""
+PEAK = [(0.001, 0.2), (0.1, 0.4)], (0.01, 0.55)
+"""The others, and the best with its accuracy on a fresh seed."""
 
 
 def test_the_response_to_the_learning_rate() -> None:
     only = tuned({}, *TRIALS, CONFIRMED)
     assert only.lr_response == ((0.001, 0.2), (0.01, 0.6), (0.1, 0.4))
-    share = np.log10(3)
-    assert only.accuracy_lost_lr_times_3 == pytest.approx(0.15 * share)
-    assert only.accuracy_lost_lr_third == pytest.approx(0.35 * share)
+    assert only.accuracy_lost_lr_times_3 == accuracy_lost(*PEAK, 3)
+    assert only.accuracy_lost_lr_third == accuracy_lost(*PEAK, 1 / 3)
     assert (only.diverged_lr_times_3, only.diverged_lr_third) == (False, False)
     assert only.diverged_share == 0.25
     assert [t.number for t in only.trial_results] == [0, 1, 2, 3]
@@ -535,9 +537,8 @@ def test_trials_with_another_batch_size_say_nothing_of_the_learning_rate() -> No
         at(4, 0.02, None, diverged=True, batch_size=128),
         at(5, 0.03, 0.1, batch_size=128),
     ]
-    assert tuned({}, *TRIALS, *others, CONFIRMED).accuracy_lost_lr_times_3 == pytest.approx(
-        0.15 * np.log10(3)
-    )
+    only = tuned({}, *TRIALS, *others, CONFIRMED)
+    assert only.accuracy_lost_lr_times_3 == accuracy_lost(*PEAK, 3)
 
 
 def test_diverged_trials_are_told_from_failed_ones() -> None:

@@ -464,7 +464,7 @@ def test_axes_end_where_the_quantity_ends() -> None:
 def test_an_interval_that_was_cut_is_written_in_the_heat_map() -> None:
     wide = row(1, "mse+sgd", test_accuracies=(0.1, 0.2, 0.9), test_accuracy_mean=0.4)
     axes = drawn(heat_map(ranking(wide)))[0]
-    assert [text.get_text() for text in axes.texts] == ["40.00\n(0.00 to 100.00)"]
+    assert [text.get_text() for text in axes.texts] == ["40.00\n0.00 to 100.00"]
 
 
 def test_the_share_of_the_test_images_in_a_difference_is_told() -> None:

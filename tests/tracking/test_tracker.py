@@ -69,9 +69,11 @@ def test_a_record_holds_what_was_written(tracker: Tracker, open_trial: Open) -> 
     assert record.finished
 
 
-def test_a_record_knows_the_data_set_of_its_run(tracker: Tracker, open_trial: Open) -> None:
+def test_a_record_knows_the_data_set_of_its_run(
+    tracker: Tracker, open_trial: Open, data: Dataset
+) -> None:
     profiles = [
-        '{"train": 54, "test": 30}',
+        '{"train": 54, "test": 30, "classes": 3}',
         '{"rows": 30}',
         "[30]",
         '{"test": null}',
@@ -86,6 +88,10 @@ def test_a_record_knows_the_data_set_of_its_run(tracker: Tracker, open_trial: Op
     found = {record.number: record for record in tracker.records()}
     assert [found[n].data_digest for n in range(7)] == ["0", "1", "2", "3", "4", "5", None]
     assert [found[n].test_images for n in range(7)] == [30, *[None] * 6]
+    assert [found[n].num_classes for n in range(7)] == [3, *[None] * 6]
+    open_trial(7).log_dataset(data)
+    [written] = tracker.records(number="7")
+    assert (written.test_images, written.num_classes) == (len(data.test), data.num_classes)
 
 
 def test_records_are_found_by_their_tags_and_in_order(tracker: Tracker, open_trial: Open) -> None:

@@ -186,7 +186,8 @@ def _cell(ranking: Ranking, row: Row) -> str:
     measure = ranking.method.measure
     if row.mean is None:
         return ""
-    return f"{measure.text(row.mean)}{interval_text(measure, row, before=chr(10))}"
+    interval = interval_text(measure, row, even="\n± {half}", cut="\n{low} to {high}")
+    return f"{measure.text(row.mean)}{interval}"
 
 
 def _scale(ranking: Ranking) -> int:

@@ -176,8 +176,9 @@ def _detectable(ranking: Ranking) -> str:
     measure = ranking.method.measure
     if difference >= measure.range:
         return f"{seeds} are too few here to show any difference in 80 of 100 sweeps."
+    pairs = "" if ranking.spread_pooled else " (the median pair)"
     return (
-        f"Smallest difference that {seeds} show in 80 of 100 sweeps: "
+        f"Smallest difference that {seeds} show in 80 of 100 sweeps{pairs}: "
         f"{measure.difference(difference)}."
     )
 

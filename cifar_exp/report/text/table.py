@@ -47,23 +47,27 @@ def mean_text(ranking: Ranking, row: Row) -> str:
     if row.mean is None:
         return "no result"
     measure = ranking.method.measure
-    return f"{measure.text(row.mean)}{interval_text(measure, row)}{measure.unit}"
+    interval = interval_text(measure, row, even=" ± {half}", cut=" ({low} to {high})")
+    return f"{measure.text(row.mean)}{interval}{measure.unit}"
 
 
-def interval_text(measure: Metric, row: Row, *, before: str = " ") -> str:
-    """Format the interval of a mean: ± and the half-width, or both ends if they were cut.
+def interval_text(measure: Metric, row: Row, *, even: str, cut: str) -> str:
+    """Format the interval of a mean; empty if there is none.
 
     Args:
         measure: The metric of the mean.
         row: A combination with a mean.
-        before: The text before the interval; the result is empty if there is no interval.
+        even: The text with the half-width of the interval as `{half}`.
+        cut: The text with `{low}` and `{high}`, for an interval that ends at a bound of the metric.
     """
     mean, low, high = row.mean, row.interval_low, row.interval_high
     if mean is None or low is None or high is None:
         return ""
-    if math.isclose(mean - low, high - mean, rel_tol=1e-6, abs_tol=1e-9):
-        return f"{before}± {measure.text(high - mean)}"
-    return f"{before}({measure.text(low)} to {measure.text(high)})"
+    is_even = math.isclose(mean - low, high - mean, rel_tol=1e-6, abs_tol=1e-9)
+    form = even if is_even else cut
+    return form.format(
+        half=measure.text(high - mean), low=measure.text(low), high=measure.text(high)
+    )
 
 
 def _ranks(row: Row) -> str:

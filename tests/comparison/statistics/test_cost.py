@@ -109,12 +109,24 @@ def test_edges_are_a_tenth_of_three_decades(rate: float, edge: str | None) -> No
     assert edge_of_range(rate, 1e-3, 1.0) == edge  # edges at 10 ** -2.7 and 10 ** -0.3
 
 
-def test_accuracy_lost_is_interpolated_on_a_log_scale() -> None:
-    trials, best = [(0.001, 0.2), (0.01, 0.6), (1.0, 0.5)], (0.1, 0.7)
+def test_between_two_trials_accuracy_is_linear_in_the_logarithm() -> None:
     share = math.log10(3)
-    assert accuracy_lost(trials, best, 3) == pytest.approx(0.2 * share)
-    assert accuracy_lost(trials, best, 1 / 3) == pytest.approx(0.1 * share)
-    assert accuracy_lost(trials, best, 10) == pytest.approx(0.2)
+    assert accuracy_lost([(1.0, 0.5)], (0.1, 0.7), 3) == pytest.approx(0.2 * share)
+    assert accuracy_lost([(0.01, 0.6)], (0.1, 0.7), 1 / 3) == pytest.approx(0.1 * share)
+
+
+def test_at_the_rate_of_a_trial_its_accuracy_counts() -> None:
+    trials = [(0.001, 0.2), (0.01, 0.6), (1.0, 0.5)]
+    assert accuracy_lost(trials, (0.1, 0.7), 10) == pytest.approx(0.2)
+    assert accuracy_lost(trials, (0.1, 0.7), 0.01) == pytest.approx(0.5)
+
+
+def test_near_a_peak_less_is_lost_than_on_a_straight_line() -> None:
+    parabola = [(10.0**place, 0.7 - 0.1 * place**2) for place in (-2, -1, 1, 2)]
+    lost = accuracy_lost(parabola, (1.0, 0.7), 3)
+    truth, straight = 0.1 * math.log10(3) ** 2, 0.1 * math.log10(3)
+    assert lost is not None
+    assert truth < lost < (truth + straight) / 2
 
 
 def test_trials_that_do_not_reach_so_far_say_nothing() -> None:
