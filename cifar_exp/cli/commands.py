@@ -130,11 +130,18 @@ def train(
     type=Finite(0, 100, min_open=True),
     help="Validation accuracy in % for the time to target.  [default: reached by half]",
 )
+@click.option(
+    "--pair",
+    nargs=2,
+    metavar="A B",
+    help="Show what differs between two combinations: settings and every metric.",
+)
 @tracking_option
 def compare(
     names: tuple[str, ...],
     form: str,
     output: Path | None,
+    pair: tuple[str, str] | None,
     tracking_uri: str | None,
     **options: Any,
 ) -> None:
@@ -143,11 +150,15 @@ def compare(
     With several experiments, print which combinations keep their rank across them.
     """
     from cifar_exp.cli.compare import compare as compare_one
-    from cifar_exp.cli.compare import compare_several
+    from cifar_exp.cli.compare import compare_pair, compare_several
     from cifar_exp.comparison import Method
 
+    if pair and (len(names) > 1 or output):
+        raise click.UsageError("--pair compares two combinations of one experiment, on the screen")
     method = Method(**options)
-    if len(names) == 1:
+    if pair:
+        compare_pair(names[0], pair, form=form, tracking_uri=tracking_uri, method=method)
+    elif len(names) == 1:
         exit_if_incomplete(
             compare_one(
                 names[0], form=form, output=output, tracking_uri=tracking_uri, method=method

@@ -12,6 +12,7 @@ from cifar_exp.cli import console
 from cifar_exp.comparison import Method, Ranking
 from cifar_exp.comparison.across import across
 from cifar_exp.comparison.method import RAW_OF
+from cifar_exp.comparison.pair import Pair, pair
 from cifar_exp.errors import BadInput, Unavailable
 from cifar_exp.report.text.across import (
     across_csv,
@@ -20,6 +21,7 @@ from cifar_exp.report.text.across import (
     across_markdown,
 )
 from cifar_exp.report.text.formats import to_json, to_latex, to_markdown
+from cifar_exp.report.text.pair import pair_csv, pair_json, pair_latex, pair_markdown
 from cifar_exp.report.text.tidy import to_csv
 from cifar_exp.sweep.disk_space import FULL
 from cifar_exp.sweep.results import Results
@@ -32,6 +34,8 @@ ACROSS_FORMATS = {
     "md": across_markdown,
     "latex": across_latex,
 }
+
+PAIR_FORMATS = {"csv": pair_csv, "json": pair_json, "md": pair_markdown, "latex": pair_latex}
 
 
 def compare(
@@ -66,6 +70,36 @@ def compare(
         evidence = results.evidence()
         _write(lambda folder: report.write(ranking, folder, evidence), output)
     return ranking
+
+
+def compare_pair(
+    name: str,
+    combinations: tuple[str, str],
+    *,
+    form: str = "table",
+    tracking_uri: str | None = None,
+    method: Method | None = None,
+) -> Pair:
+    """Print and return how two combinations of an experiment's latest sweep differ.
+
+    Args:
+        name: The experiment's name in its definition.
+        combinations: The two combinations.
+        form: The format to print: `table`, `csv`, `json`, `md` or `latex`.
+        tracking_uri: The MLflow store; default: MLFLOW_TRACKING_URI, or `mlflow.db` in this folder.
+        method: The error level; default: 0.05.
+
+    Raises:
+        BadInput: The store holds no sweep of that name, or the sweep has no such combination.
+        StoreError: The store cannot be used.
+    """
+    results = read_results(name, tracking.resolve_uri(tracking_uri))
+    found = pair(results.ranking(method), *combinations, results.on_images(*combinations))
+    if form == "table":
+        console.print_pair(console.stdout(), found)
+    else:
+        print(PAIR_FORMATS[form](found), end="")
+    return found
 
 
 def compare_several(

@@ -22,6 +22,7 @@ from cifar_exp.system.urls import without_credentials
 if TYPE_CHECKING:
     from cifar_exp.comparison import Ranking
     from cifar_exp.comparison.across import Across
+    from cifar_exp.comparison.pair import Pair
     from cifar_exp.maintenance.model_gc import Collected
     from cifar_exp.sweep.plan import Cost, Plan
     from cifar_exp.training.loop import EpochMetrics
@@ -71,6 +72,19 @@ def print_across(console: Console, across: Across) -> None:
         table.add_row(*map(escape, across_cells(across, row)))
     console.print(table)
     _print_sentences(console, across_sentences(across))
+
+
+def print_pair(console: Console, pair: Pair) -> None:
+    """Print how two combinations differ: a table of metrics, and sentences."""
+    from cifar_exp.report.text.pair import HEADERS, METRIC, pair_lines, pair_sentences
+
+    table = _table(f"{pair.first} minus {pair.second}")
+    for header in HEADERS:
+        table.add_column(header, justify="left" if header == METRIC else "right")
+    for line in pair_lines(pair):
+        table.add_row(*map(escape, line))
+    console.print(table)
+    _print_sentences(console, pair_sentences(pair))
 
 
 def print_epoch(console: Console, epochs: int) -> Callable[[EpochMetrics], None]:

@@ -5,8 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 
+import numpy as np
+
 from cifar_exp import tracking
 from cifar_exp.comparison import Curve, Method, Ranking, confirmed, confirmed_curves, rank
+from cifar_exp.comparison.statistics.paired import ImageDifference, image_difference
 from cifar_exp.components.metrics.predictions import Predictions
 from cifar_exp.records import RunRecord
 from cifar_exp.report import Evidence
@@ -49,6 +52,17 @@ class Results:
                 name: tuple(self._predictions(runs)) for name, runs in self.confirmed.items()
             },
         )
+
+    def on_images(self, first: str, second: str) -> ImageDifference | None:
+        """Compare two combinations on the test images; None without predictions of both."""
+        correct = [
+            np.stack([predictions.correct for predictions in found])
+            for name in (first, second)
+            if (found := list(self._predictions(self.confirmed.get(name, ()))))
+        ]
+        if len(correct) < 2 or correct[0].shape[1] != correct[1].shape[1]:
+            return None
+        return image_difference(*correct)
 
     def _predictions(self, runs: Sequence[RunRecord]) -> Iterator[Predictions]:
         """Yield the predictions of runs; older versions stored none."""

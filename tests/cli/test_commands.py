@@ -74,6 +74,14 @@ def test_run_compare_and_train_the_best_again(
         "seeds.csv",
         "trials.csv",
     ]
+    assert cli("compare", "tiny", "--format", "latex").out == (output / "ranking.tex").read_text()
+    names = [c["combination"] for c in held["combinations"]]
+    differ = json.loads(cli("compare", "tiny", "--pair", *names, "--format", "json").out)
+    assert differ["settings"]["loss"] == [c["loss"] for c in held["combinations"]]
+    assert differ["differences"]["test_accuracy"]["size"] == 2
+    assert differ["images"]["num_images"] > 0
+    assert cli("compare", "tiny", "--pair", *names).out.startswith(f"{names[0]} minus {names[1]}")
+    assert cli("compare", "tiny", "x", "--pair", *names).code == 2
     assert (output / "figures" / "heat-map.png").stat().st_size > 1000
     drawn = {path.stem for path in (output / "figures").iterdir()}
     assert {"learning-curves", "reliability"} <= drawn  # of what is not in the ranking

@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from cifar_exp.comparison import Ranking, Row, best_trial, confirmations, rank
 from cifar_exp.records import RunRecord
 from cifar_exp.report.text.formats import to_json, to_latex, to_markdown
+from cifar_exp.report.text.latex import escape
 from cifar_exp.report.text.sentences import sentences
 from cifar_exp.report.text.table import cells, headers, mean_text
 from cifar_exp.report.text.tidy import seeds_csv, to_csv, trials_csv
@@ -318,6 +319,7 @@ def test_a_line_of_csv_for_every_seed_and_trial() -> None:
 
 
 def test_latex_has_the_cells_of_the_table_and_its_letters_are_escaped() -> None:
+    assert escape("1-4 e-3 -0.5") == "1--4 e-3 $-$0.5"
     text = to_latex(ranking(row(1, "a_b#1&{c}+50%"), row(2, "mse+sgd")))
     _, _, table = text.partition("\\begin{tabular}{rlrrrrrrr}\n\\toprule\n")
     assert table.count("\\\\\n") == 3

@@ -10,6 +10,7 @@ from dataclasses import asdict
 
 from cifar_exp.comparison.across import ENOUGH_EXPERIMENTS, Across, AcrossRow, Place
 from cifar_exp.report.text.latex import latex_table
+from cifar_exp.report.text.markdown import markdown_table
 from cifar_exp.report.text.table import LEFT
 from cifar_exp.report.text.yardstick import scaling_across
 
@@ -59,11 +60,8 @@ def across_csv(across: Across) -> str:
 
 def across_markdown(across: Across) -> str:
     """Format a comparison as a Markdown table, with its sentences as a list below."""
-    names = across_headers(across)
-    lines = [names, tuple("---" if name == LEFT else "---:" for name in names)]
-    lines += [across_cells(across, row) for row in across.combinations]
-    table = "".join(f"| {' | '.join(line)} |\n" for line in lines)
-    return f"{table}\n" + "".join(f"- {text}\n" for text in across_sentences(across))
+    lines = [across_cells(across, row) for row in across.combinations]
+    return markdown_table(across_headers(across), lines, across_sentences(across))
 
 
 def across_latex(across: Across) -> str:

@@ -7,8 +7,9 @@ from dataclasses import asdict
 
 from cifar_exp.comparison.ranking import Ranking
 from cifar_exp.report.text.latex import latex_table
+from cifar_exp.report.text.markdown import markdown_table
 from cifar_exp.report.text.sentences import sentences
-from cifar_exp.report.text.table import LEFT, cells, headers
+from cifar_exp.report.text.table import cells, headers
 
 
 def to_json(ranking: Ranking) -> str:
@@ -19,12 +20,8 @@ def to_json(ranking: Ranking) -> str:
 
 def to_markdown(ranking: Ranking) -> str:
     """Format a ranking as a Markdown table, with its sentences as a list below."""
-    names = headers(ranking)
-    lines = [names, tuple("---" if name == LEFT else "---:" for name in names)]
-    lines += [cells(ranking, row) for row in ranking.combinations]
-    table = "".join(f"| {' | '.join(line)} |\n" for line in lines)
-    points = "".join(f"- {text}\n" for text in sentences(ranking))
-    return f"{table}\n{points}" if points else table
+    lines = [cells(ranking, row) for row in ranking.combinations]
+    return markdown_table(headers(ranking), lines, sentences(ranking))
 
 
 def to_latex(ranking: Ranking) -> str:

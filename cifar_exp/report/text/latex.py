@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 
 from cifar_exp.report.text.table import LEFT
@@ -16,21 +17,27 @@ ESCAPED = {
 
 
 def escape(text: str) -> str:
-    """Return text as LaTeX that prints it."""
-    return "".join(ESCAPED.get(letter, letter) for letter in text)
+    """Return text as LaTeX that prints it, with the dashes of ranges and negative numbers."""
+    escaped = "".join(ESCAPED.get(letter, letter) for letter in text)
+    ranges = re.sub(r"(?<=\d)-(?=\d)", "--", escaped)
+    return re.sub(r"(?<![\w-])-(?=\d)", "$-$", ranges)
 
 
 def latex_table(
-    headers: Sequence[str], lines: Iterable[Sequence[str]], comments: Iterable[str] = ()
+    headers: Sequence[str],
+    lines: Iterable[Sequence[str]],
+    comments: Iterable[str] = (),
+    left: str = LEFT,
 ) -> str:
-    """Return a tabular of booktabs; `combination` is left-aligned, the other columns right.
+    """Return a tabular of booktabs, column `left` left-aligned, the other columns right-aligned.
 
     Args:
         headers: One text per column.
         lines: The cells of each row.
         comments: Lines that LaTeX does not print, above the table.
+        left: A header.
     """
-    columns = "".join("l" if name == LEFT else "r" for name in headers)
+    columns = "".join("l" if name == left else "r" for name in headers)
     return "".join(
         (
             "% needs \\usepackage{booktabs}\n",
