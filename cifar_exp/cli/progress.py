@@ -165,7 +165,10 @@ class Live:
     def show(self, event: Event) -> None:
         """Update the display with an event."""
         note = self.count.time_left()
-        self.progress.update(self.total, completed=self.count.ended, note=note)
+        count = self.count
+        self.progress.update(
+            self.total, completed=count.ended, total=count.num_trainings, note=note
+        )
         training = (event.study, event.training)
         if event.group is not None:
             self._start(training, event, event.group)

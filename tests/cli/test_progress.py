@@ -15,7 +15,7 @@ from rich.console import Console
 from cifar_exp.cli import progress
 from cifar_exp.cli.progress import Count, data_progress, sweep_progress
 from cifar_exp.records import TrialState
-from cifar_exp.sweep.events import Event
+from cifar_exp.sweep.events import Event, Look
 
 
 class Clock:
@@ -236,6 +236,32 @@ def test_the_time_left_ends_the_line(clock: Clock) -> None:
             show(epoch(number))
         show(end())
     assert printed(screen) == "[1/3] mse+sgd trial 0: val 50.00% (best 50.00%) 80 s left\n"
+
+
+@pytest.mark.parametrize("make", [plain, terminal])
+def test_a_look_adds_trainings_and_is_told_in_a_sentence(make: Callable[[], Console]) -> None:
+    screen = make()
+    with sweep_progress(screen, 2, 1) as show:
+        show(end(name="trial 0"))
+        show(end(name="seed 1"))
+        show(Look(sentence="2 of [3] combinations may be the best: 2 more trainings", more=2))
+        show(end(name="seed 2", kept=True))
+        show(end(name="seed 3"))
+    shown = printed(screen)
+    assert "2 of [3] combinations may be the best: 2 more trainings\n" in shown
+    if make is plain:
+        assert [line.split()[0] for line in shown.splitlines() if line.startswith("[")] == [
+            "[1/2]", "[2/2]", "[3/4]", "[4/4]",
+        ]  # fmt: skip
+
+
+def test_the_live_display_grows_with_a_look() -> None:
+    screen = terminal()
+    with sweep_progress(screen, 2, 1) as show:
+        show(begin("trial 0"))
+        show(Look(sentence="more", more=5))
+        show(end(name="trial 0"))
+    assert "1/7" in printed(screen)
 
 
 @pytest.mark.parametrize("make", [plain, terminal])

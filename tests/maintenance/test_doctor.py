@@ -226,6 +226,35 @@ def test_a_study_that_holds_other_trials_is_named(
     assert sentences(runs(trial(0), trial(1, None)), study) == ([] if others is None else [told])
 
 
+def test_trainings_of_two_studies_are_no_doubles() -> None:
+    confirmed: dict[str, object] = {"kind": "confirmation", "confirms": 0}
+    found = [
+        trial(number, run_id=f"{study} {kind}", study=study, **changes)
+        for study in (1, 2)
+        for kind, number, changes in (("trial", 0, {}), ("seed", 1, confirmed))
+    ]
+    assert sentences(runs(*found)) == []
+    again = replace(trial(0, run_id="again", study=2, start_time=9), name="a+b study 2 #0")
+    [finding] = diagnose(runs(*found, again), [], [])
+    assert finding.sentence == "trial a+b study 2 #0 is a duplicate: the later run is deleted"
+    assert deleted_by([finding]) == ["again"]
+
+
+def test_a_stored_study_is_compared_with_the_trials_of_its_number() -> None:
+    found = runs(trial(0), trial(0, None, run_id="second", study=2))
+    first, second = "small/a+b x", "small/a+b study 2 x"
+    agreeing = [
+        StudyState(name=first, states=("COMPLETE",)),
+        StudyState(name=second, states=("FAIL",)),
+    ]
+    assert sentences(found, *agreeing) == []
+    swapped = [replace(study, states=("FAIL", "COMPLETE")) for study in agreeing]
+    assert sentences(found, *swapped) == [
+        f"study {first!r} differs from MLflow in #0, #1: the next sweep rebuilds it",
+        f"study {second!r} differs from MLflow in #1: the next sweep rebuilds it",
+    ]
+
+
 def test_a_run_that_nothing_can_take_is_named() -> None:
     """A trial without its combination, and a combination without its sweep."""
     combination = replace(records.combination("a+b"), combination_id="x")

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import mlflow
@@ -13,7 +14,7 @@ from cifar_exp.report.text.formats import to_json
 from cifar_exp.sweep.results import Results
 from cifar_exp.system import locks
 from cifar_exp.tracking import connect, read_records, stored_models
-from tests import tiny
+from tests import records, tiny
 from tests.bench import Bench
 
 
@@ -77,6 +78,24 @@ def test_only_what_the_ranking_is_about_keeps_its_model(
     assert list(map(written, bench.records())) == held
     nothing = Collected(models=0, runs=0, num_bytes=0)
     assert model_gc.collect("tiny", bench.tracking_uri, dry_run=False) == nothing
+
+
+def test_the_models_of_every_study_stay() -> None:
+    """The best trial and the confirmations of each, not those of a study that is not counted."""
+    accuracies = {1: (0.5, 0.6), 2: (0.7, 0.4), 3: (0.9, 0.9)}
+    trainings = [
+        replace(run, study=study, run_id=f"{run.run_id} of {study}")
+        for study, values in accuracies.items()
+        for run in (
+            *(records.trial("a+b", number, value) for number, value in enumerate(values)),
+            *(records.confirmation("a+b", n, 0.5, confirms=c) for n in (1, 2) for c in (0, 1)),
+        )
+    ]
+    sweep = records.sweep(trials=2, seeds=2, studies="2")
+    assert model_gc.used([sweep, records.combination("a+b"), *trainings]) == {
+        "a+b #1 of 1", "a+b seed 1 of 1 of 1", "a+b seed 2 of 1 of 1",
+        "a+b #0 of 2", "a+b seed 1 of 0 of 2", "a+b seed 2 of 0 of 2",
+    }  # fmt: skip
 
 
 def test_a_model_in_the_registry_stays(bench: Bench, images: Path) -> None:

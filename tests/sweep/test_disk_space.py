@@ -46,6 +46,28 @@ def test_what_is_left_to_store_by_hand(images: Path) -> None:
         assert need(asked, 1_000_000, 30, done) == expected
 
 
+def test_each_study_is_stored(images: Path) -> None:
+    """Of 2 combinations, 3 studies of 3 trials and 2 confirmations each; some have more."""
+    search = 'trials = 3\nstudies = 3\nsampler = "random"\npruner = "none"\nbatch_size = [8]'
+    experiment = tiny.experiment(images, search=search)
+    best = tiny.experiment(images, search=search, top='keep_models = "best"')
+    done = [
+        records.trial("a+b", number, 0.5, combination_id="x", study=study)
+        for study in (1, 2, 4)  # there are more than the definition asks for
+        for number in range(3)
+    ]
+    done.append(records.confirmation("a+b", 1, 0.5, combination_id="x", study=2))
+    for asked, models in ((experiment, 12 + 11), (best, 2 * 3 + 11)):
+        files = models * MODEL + 11 * PREDICTIONS
+        expected = Need(files=files, rows=(12 + 11) * BYTES_PER_RUN)
+        assert need(asked, 1_000_000, 30, done) == expected
+
+
+def test_with_more_replicates_until_decided_the_fewest_are_stored(images: Path) -> None:
+    until = tiny.experiment(images, seeds='2\nuntil = "decided"\nmost = 9')
+    assert need(until, 1_000_000, 30) == need(tiny.experiment(images), 1_000_000, 30)
+
+
 def test_the_needs_of_one_disk_are_added_up(
     images: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

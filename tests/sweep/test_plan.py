@@ -159,6 +159,49 @@ def test_the_estimate_by_hand(images: Path, data: Dataset) -> None:
     assert planned.least.disk_bytes == models + predictions + (6 + 4) * BYTES_PER_RUN
 
 
+@pytest.mark.usefixtures("speed")
+@pytest.mark.parametrize(
+    ("studies", "seeds", "most", "trials", "confirmations"),
+    [
+        (3, "2", None, (9, 9), (6, 6)),
+        (3, '2\nuntil = "decided"', 7, (9, 21), (6, 14)),  # 7 studies of 3 trials and 2 seeds
+        (1, '2\nuntil = "decided"', 7, (3, 3), (2, 7)),  # one study with 7 seeds
+        (1, '2\nuntil = "decided"', 2, (3, 3), (2, 2)),
+    ],
+)
+def test_the_fewest_and_the_most_replicates_by_hand(
+    images: Path,
+    data: Dataset,
+    studies: int,
+    seeds: str,
+    most: int | None,
+    trials: tuple[int, int],
+    confirmations: tuple[int, int],
+) -> None:
+    """On one worker, all costs are proportional to the trainings."""
+    search = f'trials = 3\nstudies = {studies}\nsampler = "random"\npruner = "none"'
+    confirm = seeds if most is None else f"{seeds}\nmost = {most}"
+    experiment = tiny.experiment(
+        images, search=f"{search}\nbatch_size = [8, 16]", seeds=confirm, losses="mse = {}"
+    )
+    planned = plan.measure(experiment, data, workers=1, threads=1)
+    costs = (planned.least, planned.most)
+    assert tuple(cost.trials for cost in costs) == trials
+    assert tuple(cost.confirmations for cost in costs) == confirmations
+    steps = (-(-len(data.train) // 8) * 1.0 + -(-len(data.train) // 16) * 2.0) / 2
+    one = 2 * (steps + 0.1 * len(data.val)) + 0.5
+    for cost in costs:
+        assert cost.epochs == 2 * (cost.trials + cost.confirmations)
+        tested = cost.confirmations * 0.1 * len(data.test)
+        seconds = (cost.trials + cost.confirmations) * one + tested
+        assert cost.seconds == pytest.approx(seconds, abs=0.5)
+    extra = tuple(b - a for a, b in (trials, confirmations))
+    grown = planned.most.disk_bytes - planned.least.disk_bytes
+    smallest = sum(extra) * (BYTES_PER_MODEL + BYTES_PER_RUN) + extra[1] * 30 * BYTES_PER_PREDICTION
+    assert grown >= smallest
+    assert (grown == 0) == (sum(extra) == 0)
+
+
 @pytest.mark.parametrize("workers", [1, 2])
 def test_every_worker_measures(images: Path, data: Dataset, workers: int) -> None:
     experiment = tiny.experiment(images)
@@ -264,6 +307,13 @@ def test_the_estimate_of_groups_by_hand(
     assert sorted(measured) == [(8, 2), (16, 2)]
     by_two = plan.measure(experiment, data, workers=2, threads=1, width=64)
     assert by_two.least.seconds == pytest.approx(planned.least.seconds / 2)
+    confirm = '2\nuntil = "decided"\nmost = 5'
+    several = tiny.experiment(
+        images, search=f"{search}\nstudies = 4", optimizers=optimizers, seeds=confirm
+    )
+    by_studies = plan.measure(several, data, workers=1, threads=1, width=64)
+    assert by_studies.least.seconds == pytest.approx(4 * planned.least.seconds)
+    assert by_studies.most.seconds == pytest.approx(5 * planned.least.seconds)
 
 
 def test_a_group_is_really_measured(images: Path, data: Dataset) -> None:

@@ -124,6 +124,32 @@ def test_no_more_workers_have_work_than_trials_or_confirmations_run_side_by_side
 
 
 @pytest.mark.parametrize(
+    ("search", "seeds", "side_by_side", "most"),
+    [
+        (QMC, "1", 2 * 3 * 6, 2 * 3 * 6),
+        (TPE, "1", 2 * 3, 2 * 3),
+        (TPE, "4", 2 * 3, 2 * 3 * 4),
+        (TPE, '1\nuntil = "decided"', 2 * 3, 2 * 3),  # before the first look
+    ],
+)
+def test_studies_run_side_by_side(
+    images: Path, search: str, seeds: str, side_by_side: int, most: int
+) -> None:
+    experiment = tiny.experiment(images, search=f"{search}\nstudies = 3", seeds=seeds)
+    assert num_side_by_side(experiment) == side_by_side
+    assert max_workers(experiment) == most
+
+
+def test_trials_of_two_studies_do_not_wait_for_each_other(images: Path) -> None:
+    scheduler = scheduler_of(images, search=f"{TPE}\nstudies = 2", losses="mse = {}", seeds="1")
+    first, second = begun(scheduler)
+    assert (first.name, second.name) == ("mse+sgd #0", "mse+sgd study 2 #0")
+    assert first.alike != second.alike  # they differ in their seeds
+    end(scheduler, second)
+    assert [task.name for task in begun(scheduler)] == ["mse+sgd study 2 #1"]
+
+
+@pytest.mark.parametrize(
     ("side_by_side", "given", "expected"),
     [
         (12, (None, None), (4, 1)),
