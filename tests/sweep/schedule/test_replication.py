@@ -184,7 +184,7 @@ def test_without_any_result_nothing_more_is_trained(images: Path) -> None:
 
 def test_finished_trainings_are_told_once_they_are_needed(images: Path) -> None:
     """From a sweep that asked for six studies of each, without one confirmation."""
-    whole = {"x": [*ABOVE, *CLOSE], "y": [*CLOSE, *ABOVE], "z": [*BELOW, *BELOW]}
+    whole: Results = {"x": [*ABOVE, *CLOSE], "y": [*CLOSE, *ABOVE], "z": [*BELOW, *BELOW]}
     missing = ("mse+z", 3, "confirmation")
     held = [r for r in studies(whole) if (r.combination, r.study, r.kind) != missing]
     found = replication(images, held, confirm=decided(6))
