@@ -19,6 +19,7 @@ from cifar_exp.report.figures.tuning import CROWDED, add_legend, legend_inches
 
 PANELS_PER_ROW = 4
 MAX_PANELS = 12
+FEW_IMAGES = 30  # in a bin: the error of its accuracy is up to 9 points
 
 
 def learning_curves(ranking: Ranking, curves: Curves, palette: Palette) -> Picture | None:
@@ -63,15 +64,16 @@ def reliability_diagrams(ranking: Ranking, evidence: Evidence, palette: Palette)
         _reliability(axes, row, evidence.predictions[row.combination], palette)
     for axes in panels[len(rows) :]:
         axes.set_visible(False)
-    figure.supxlabel("confidence", fontsize=9)
-    figure.supylabel("accuracy", fontsize=9)
+    figure.supxlabel("confidence in %", fontsize=9)
+    figure.supylabel("accuracy in %", fontsize=9)
     omitted = f" The first {MAX_PANELS} of {len(known)}." if len(known) > MAX_PANELS else ""
     return Picture(
         name="reliability",
         title="Calibration",
         caption="Test images of all confirmations, by the probability of the predicted class in "
         f"{NUM_BINS} bins: on the diagonal, confidence equals accuracy; below it, it is too high. "
-        f"Grey bars: share of the images. ECE: mean of the confirmations.{omitted}",
+        f"Faint: bins with fewer than {FEW_IMAGES} images, which say little. Grey bars: share of "
+        f"the images. ECE, as a fraction: mean of the confirmations.{omitted}",
         figure=figure,
     )
 
@@ -109,20 +111,23 @@ def _reliability(
     )
     share, confidence, accuracy = reliability(pooled)
     centres = (np.arange(NUM_BINS) + 0.5) / NUM_BINS
-    axes.bar(centres, share, width=0.9 / NUM_BINS, color="#dddddd")
-    axes.plot([0, 1], [0, 1], color="#666666", linewidth=0.8, linestyle="--")
-    seen = share > 0
-    axes.plot(
-        confidence[seen],
-        accuracy[seen],
-        color=palette.colours[row.combination],
-        marker="o",
-        markersize=3.5,
-    )
+    colour = palette.colours[row.combination]
+    axes.bar(100 * centres, 100 * share, width=90 / NUM_BINS, color="#dddddd")
+    axes.plot([0, 100], [0, 100], color="#666666", linewidth=0.8, linestyle="--")
+    seen, many = share > 0, share * len(pooled.label) >= FEW_IMAGES - 0.5
+    for shown, alpha in ((seen, 0.3), (many, 1.0)):
+        axes.plot(
+            100 * np.where(shown, confidence, np.nan)[seen],
+            100 * np.where(shown, accuracy, np.nan)[seen],
+            color=colour,
+            alpha=alpha,
+            marker="o",
+            markersize=3.5,
+        )
     error = row.metric_means.get("test_ece")
     ece = "" if error is None else f"\nECE {error:.3f}"
     axes.set_title(f"{_short(row.combination)}{ece}", fontsize=8)
-    axes.set(xlim=(0, 1), ylim=(0, 1))
+    axes.set(xlim=(0, 100), ylim=(0, 100))
 
 
 def _short(name: str) -> str:
