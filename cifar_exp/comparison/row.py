@@ -152,7 +152,8 @@ class Row:
     """Ends of the searched range of the learning rate; None for a fixed or unknown one."""
     lr_high: float | None = None
     lr_edge: str | None = None
-    """`low` or `high` if the best learning rate is at that edge of its range, else None."""
+    """`low` or `high` if the best learning rate is at that edge of its range, or is the lowest or
+    highest tried and the accuracy climbs up to it; else None."""
     lr_response: tuple[tuple[float, float], ...] = ()
     """Learning rate and validation accuracy of the complete trials, sorted by learning rate."""
     accuracy_lost_lr_times_3: float | None = None

@@ -10,6 +10,7 @@ from cifar_exp.comparison.row import TrialResult
 from cifar_exp.comparison.statistics.budget import best_so_far, expected_best
 from cifar_exp.comparison.statistics.sensitivity import (
     accuracy_lost,
+    climbing_end,
     diverged_between,
     edge_of_range,
 )
@@ -81,7 +82,7 @@ def tuning_fields(
         ),
         "lr_low": low,
         "lr_high": high,
-        "lr_edge": _edge(best, low, high),
+        "lr_edge": _edge(best, low, high) or _climbing_end(results),
         "lr_response": tuple(sorted((t.lr, t.val_accuracy or 0.0) for t in complete)),
         **(_sensitivity(best, results, confirmed) if best else {}),
     }
@@ -125,6 +126,12 @@ def _sensitivity(
         if confirmed is not None and not fell:
             found[f"accuracy_lost_lr_{name}"] = accuracy_lost(points, (lr, confirmed), factor)
     return found
+
+
+def _climbing_end(trials: Sequence[TrialResult]) -> str | None:
+    complete = [t for t in trials if t.state == "COMPLETE"]
+    points = [(t.lr, t.val_accuracy) for t in complete if t.val_accuracy is not None]
+    return climbing_end(points, [t.lr for t in trials])
 
 
 def _edge(best: RunRecord | None, low: float | None, high: float | None) -> str | None:

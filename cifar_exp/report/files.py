@@ -11,6 +11,7 @@ from cifar_exp.comparison import Ranking
 from cifar_exp.comparison.across import Across
 from cifar_exp.report.figures import order, training, tuning
 from cifar_exp.report.figures.colours import HUES, MARKERS, Palette, palette
+from cifar_exp.report.figures.confusion import confusion_matrix
 from cifar_exp.report.figures.evidence import Evidence
 from cifar_exp.report.figures.order import rows_figure
 from cifar_exp.report.figures.picture import SUFFIXES, Picture, store, style
@@ -28,7 +29,7 @@ from cifar_exp.report.text.tidy import seeds_csv, to_csv, trials_csv
 FIGURES = "figures"
 PICTURES = (
     *("heat-map", "differences", "seeds", "p-best", "learning-curves"),
-    *("lr-response", "budget", "cost", "reliability"),
+    *("lr-response", "budget", "cost", "reliability", "confusion"),
 )
 """The names of all possible figures."""
 NO_PREDICTIONS = Section(
@@ -84,8 +85,8 @@ def _sections(
     yield from _drawn(order.seeds(ranking, colours), figures)
     yield Section(
         id="pairs",
-        title="Seed by seed",
-        text="There are no two combinations with results on common seeds.",
+        title="Study by study" if ranking.replicates == "studies" else "Seed by seed",
+        text=f"There are no two combinations with results on common {ranking.replicates}.",
         table=pairs_table(ranking),
     )
     yield from _drawn(order.best_shares(ranking, colours), figures)
@@ -115,6 +116,7 @@ def _sections(
     yield from _drawn(tuning.cost(ranking, colours), figures)
     reliability = training.reliability_diagrams(ranking, evidence, colours)
     yield from _drawn(reliability, figures) if reliability else [NO_PREDICTIONS]
+    yield from _drawn(confusion_matrix(ranking, evidence.predictions), figures)
 
 
 def _drawn(picture: Picture | None, folder: Path) -> Iterator[Section]:

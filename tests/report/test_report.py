@@ -21,12 +21,14 @@ from matplotlib.patches import Rectangle
 
 from cifar_exp.comparison import Ranking
 from cifar_exp.comparison.fairness import Condition
+from cifar_exp.comparison.row import TrialResult
 from cifar_exp.comparison.statistics.anova import Source
 from cifar_exp.comparison.statistics.survival import Point, TimeToTarget
 from cifar_exp.comparison.time_to_target import timed, usual_target
 from cifar_exp.components.metrics.predictions import Predictions
 from cifar_exp.report import Evidence, write
 from cifar_exp.report.figures.colours import HUES, SHADES, colours, palette
+from cifar_exp.report.figures.confusion import confusion_matrix
 from cifar_exp.report.figures.order import best_shares, differences, heat_map, seeds
 from cifar_exp.report.figures.picture import Picture
 from cifar_exp.report.figures.training import learning_curves, reliability_diagrams
@@ -600,15 +602,67 @@ def test_the_learning_curves_show_means_ranges_and_the_target() -> None:
 
 def test_the_reliability_diagrams_show_accuracy_over_confidence() -> None:
     first, second = drawn(reliability_diagrams(MEASURED, EVIDENCE, palette(MEASURED)))[:2]
-    _, seen = first.lines
-    assert points(seen) == [pytest.approx((0.6, 0.0)), pytest.approx((0.9, 1.0))]
+    _, seen, many = first.lines
+    assert points(seen) == [pytest.approx((60, 0)), pytest.approx((90, 100))]
+    assert seen.get_alpha() == 0.3
+    assert np.isnan(np.asarray(many.get_ydata(), float)).all()  # one image each is few
     shares = [bar.get_height() for bar in first.patches if isinstance(bar, Rectangle)]
     # Of 15 bins, 0.6 is the upper edge of the ninth, and 0.9 in the fourteenth.
     assert {place: share for place, share in enumerate(shares, start=1) if share} == {
-        9: 0.5,
-        14: 0.5,
+        9: 50,
+        14: 50,
     }
     assert (first.get_title(), second.get_title()) == ("mse+sgd\nECE 0.123", "l1+adam")
+
+
+def test_bins_with_enough_images_are_not_faint() -> None:
+    many = Predictions(
+        label=np.repeat(SURE.label, (30, 29)),
+        predicted=np.repeat(SURE.predicted, (30, 29)),
+        confidence=np.repeat(SURE.confidence, (30, 29)),
+    )
+    found = Evidence(predictions={"mse+sgd": [many]})
+    _, seen, clear = drawn(reliability_diagrams(MEASURED, found, palette(MEASURED)))[0].lines
+    assert len(points(seen)) == 2
+    assert [p for p in points(clear) if p[0] == p[0]] == [pytest.approx((90, 100))]
+
+
+def test_the_confusion_matrix_of_the_first() -> None:
+    """Of class 0 one of one is right; of class 1, one of three, the others are called 0 and 2."""
+    given = Predictions(
+        label=np.array([0, 1, 1], dtype=np.uint8),
+        predicted=np.array([0, 0, 1], dtype=np.uint8),
+        confidence=np.full(3, 0.9, dtype=np.float32),
+    )
+    other = replace(given, label=np.array([1], np.uint8), predicted=np.array([2], np.uint8))
+    axes, _ = drawn(confusion_matrix(MEASURED, {"mse+sgd": [given, other], "l1+adam": [SURE]}))
+    [image] = axes.images
+    third = pytest.approx(100 / 3)
+    assert np.asarray(image.get_array()).tolist() == [[100, 0, 0], [third] * 3, [0, 0, 0]]
+    assert [text.get_text() for text in axes.texts] == ["100", "33", "33", "33"]
+    assert confusion_matrix(MEASURED, {"l1+adam": [SURE]}) is None
+
+
+def test_a_diverged_trial_saves_no_time() -> None:
+    """Two complete trials of 10 and 30 s, and a diverged one of 1 s, which counts 20 s."""
+    trial = TrialResult(
+        number=0,
+        state="COMPLETE",
+        diverged=False,
+        lr=0.1,
+        batch_size=64,
+        val_accuracy=0.5,
+        seconds=10,
+    )
+    trials = (
+        trial,
+        replace(trial, seconds=30),
+        replace(trial, state="FAIL", diverged=True, seconds=1),
+        replace(trial, state="PRUNED", seconds=2),
+    )
+    given = ranking(row(1, "mse+sgd", trial_results=trials, seconds=43))
+    [axes] = drawn(cost(given, palette(given)))
+    assert points(axes.lines[0]) == [pytest.approx((62, 52))]
 
 
 def test_the_figures_of_tuning_show_rates_trials_and_cost() -> None:
@@ -637,5 +691,6 @@ def test_the_figure_of_cost_says_what_is_better(yardstick: str, better: str) -> 
 
 def test_evidence_is_drawn(tmp_path: Path) -> None:
     files = {path.stem for path in write(MEASURED, tmp_path, EVIDENCE)}
-    assert {"learning-curves", "lr-response", "budget", "cost", "reliability"} <= files
+    assert {"learning-curves", "lr-response", "budget", "cost"} <= files
+    assert {"reliability", "confusion"} <= files
     assert "older versions stored none" not in Page(tmp_path / "report.html").words

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Sequence
 from typing import Literal
@@ -12,6 +13,7 @@ from scipy.interpolate import PchipInterpolator
 Point = tuple[float, float]
 """A learning rate and an accuracy."""
 EDGE = 0.1  # fraction of a range's length on a log scale that counts as its edge, at either end
+NUM_CLIMBING = 3  # learning rates over which an accuracy rises up to the last one
 
 
 def edge_of_range(value: float, low: float, high: float) -> Literal["low", "high"] | None:
@@ -23,6 +25,28 @@ def edge_of_range(value: float, low: float, high: float) -> Literal["low", "high
     if position < EDGE:
         return "low"
     return "high" if position > 1 - EDGE else None
+
+
+def climbing_end(trials: Sequence[Point], tried: Sequence[float]) -> Literal["low", "high"] | None:
+    """Return the end of the tried learning rates up to which the accuracy climbs, if it does.
+
+    The best trial is at that end, and the accuracy rises over the last `NUM_CLIMBING` rates, so
+    better values may lie beyond, although the range goes on.
+
+    Args:
+        trials: Learning rate and accuracy of the complete trials.
+        tried: The learning rates of all trials: a diverged or pruned one at the end was tried too.
+    """
+    best = max((accuracy for _, accuracy in trials), default=None)
+    ends: dict[Literal["low", "high"], int] = {"high": 1, "low": -1}
+    for end, sign in ends.items():
+        last = sorted(trials, key=lambda point: sign * point[0])[-NUM_CLIMBING:]
+        rises = all(sign * a[0] < sign * b[0] and a[1] < b[1] for a, b in itertools.pairwise(last))
+        if len(last) < NUM_CLIMBING or not rises or last[-1][1] != best:
+            continue
+        if sign * last[-1][0] >= max(sign * rate for rate in tried):
+            return end
+    return None
 
 
 def accuracy_lost(trials: Sequence[Point], best: Point, factor: float) -> float | None:

@@ -19,6 +19,12 @@ from cifar_exp.report.text.table import interval_text
 ROW_INCHES = 0.28
 EDGE_INCHES = 0.9
 LETTER_INCHES = 0.13  # width of the widest letters
+DOTS = {
+    "seeds": "Each dot is one confirmation: the best setting trained on a new seed and scored once "
+    "on the test set.",
+    "studies": "Each dot is one study: a search of its own, whose best setting was trained on new "
+    "seeds and scored once on the test set.",
+}
 LONG_NAME = 14  # letters; longer column names are rotated
 
 
@@ -96,7 +102,8 @@ def differences(
         title="Difference to the first",
         caption=f"Difference of means to the first, with {_level(ranking)} intervals that hold "
         "for all combinations together. Blue dots: may be the best; dark squares: not. The grey "
-        f"band is the region of practical equivalence (±{ranking.rope:g} hundredths)."
+        "band is the region of practical equivalence "
+        f"(±{ranking.method.measure.difference(ranking.rope / 100)})."
         f"{image_error_text(ranking, predictions or {})}",
         figure=figure,
     )
@@ -129,9 +136,9 @@ def seeds(ranking: Ranking, palette: Palette) -> Picture | None:
     axes.set_xlim(within(axes.get_xlim(), ranking.method.measure.bounds, scale))
     return Picture(
         name="seeds",
-        title="Every seed",
-        caption="Each dot is one confirmation: the best setting trained on a new seed and scored "
-        f"once on the test set. The mark is the mean, the line its {_level(ranking)} interval.",
+        title="Every study" if ranking.replicates == "studies" else "Every seed",
+        caption=f"{DOTS[ranking.replicates]} The mark is the mean of the dots, the line its "
+        f"{_level(ranking)} interval.",
         figure=figure,
     )
 
@@ -151,9 +158,9 @@ def best_shares(ranking: Ranking, palette: Palette) -> Picture | None:
     return Picture(
         name="p-best",
         title="Probability of being the best",
-        caption="Share of 10 000 draws of all means, given the observed seeds, in which the "
-        "combination comes first. Means that lie close together are drawn closer (empirical "
-        "Bayes), as the first of similar combinations was lucky.",
+        caption=f"Share of 10 000 draws of all means, given the observed {ranking.replicates}, in "
+        "which the combination comes first. Means that lie close together are drawn closer "
+        "(empirical Bayes), as the first of similar combinations was lucky.",
         figure=figure,
     )
 

@@ -86,7 +86,7 @@ def _svg_element(svg: str, picture: Picture) -> str:
     points = float(width[1]) if width else 0.0
     opening = (
         f'<svg role="img" aria-labelledby="{picture.name}-caption" '
-        f'style="width:{points:.0f}pt;max-width:100%;min-width:min({points:.0f}pt,32rem)"'
+        f'style="width:{points:.0f}pt;max-width:100%"'
     )
     start, _, rest = element.partition(">")
     start = re.sub(r' (?:width|height)="[\d.]+pt"', "", start)

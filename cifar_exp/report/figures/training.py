@@ -20,6 +20,7 @@ from cifar_exp.report.figures.tuning import CROWDED, add_legend, legend_inches
 
 PANELS_PER_ROW = 4
 MAX_PANELS = 12
+FEW_IMAGES = 30  # in a bin: the error of its accuracy is up to 9 points
 
 
 def learning_curves(ranking: Ranking, curves: Curves, palette: Palette) -> Picture | None:
@@ -64,17 +65,18 @@ def reliability_diagrams(ranking: Ranking, evidence: Evidence, palette: Palette)
         _reliability(axes, row, evidence.predictions[row.combination], palette)
     for axes in panels[len(rows) :]:
         axes.set_visible(False)
-    figure.supxlabel("confidence", fontsize=9)
-    figure.supylabel("accuracy", fontsize=9)
+    figure.supxlabel("confidence in %", fontsize=9)
+    figure.supylabel("accuracy in %", fontsize=9)
     omitted = f" The first {MAX_PANELS} of {len(known)}." if len(known) > MAX_PANELS else ""
     return Picture(
         name="reliability",
         title="Calibration",
         caption="Test images of all confirmations, by the probability of the predicted class in "
         f"{NUM_BINS} bins: on the diagonal, confidence equals accuracy; below it, it is too high. "
-        "Line with points: by the loss's own map from logits to probabilities; grey bars: share of "
-        "the images. Dotted: after temperature scaling on the validation split, which compares "
-        f"losses and not their maps. ECE: mean of the confirmations, after scaling: →.{omitted}",
+        "Line with points: by the loss's own map from logits to probabilities; faint: bins with "
+        f"fewer than {FEW_IMAGES} images, which say little; grey bars: share of images. Dotted: "
+        "after temperature scaling on the validation split, which compares losses and not their "
+        f"maps. ECE, as a fraction: mean of the confirmations, after scaling: →.{omitted}",
         figure=figure,
     )
 
@@ -107,19 +109,22 @@ def _reliability(
 ) -> None:
     share, confidence, accuracy = reliability(_pooled(predictions))
     centres = (np.arange(NUM_BINS) + 0.5) / NUM_BINS
-    axes.bar(centres, share, width=0.9 / NUM_BINS, color="#dddddd")
-    axes.plot([0, 1], [0, 1], color="#666666", linewidth=0.8, linestyle="--")
-    seen = share > 0
-    axes.plot(
-        confidence[seen],
-        accuracy[seen],
-        color=palette.colours[row.combination],
-        marker="o",
-        markersize=3.5,
-    )
-    _draw_scaled(axes, predictions, palette.colours[row.combination])
+    colour, num_images = palette.colours[row.combination], sum(len(p.label) for p in predictions)
+    axes.bar(100 * centres, 100 * share, width=90 / NUM_BINS, color="#dddddd")
+    axes.plot([0, 100], [0, 100], color="#666666", linewidth=0.8, linestyle="--")
+    seen, many = share > 0, share * num_images >= FEW_IMAGES - 0.5
+    for shown, alpha in ((seen, 0.3), (many, 1.0)):
+        axes.plot(
+            100 * np.where(shown, confidence, np.nan)[seen],
+            100 * np.where(shown, accuracy, np.nan)[seen],
+            color=colour,
+            alpha=alpha,
+            marker="o",
+            markersize=3.5,
+        )
+    _draw_scaled(axes, predictions, colour)
     axes.set_title(f"{_short(row.combination)}{_ece(row)}", fontsize=8)
-    axes.set(xlim=(0, 1), ylim=(0, 1))
+    axes.set(xlim=(0, 100), ylim=(0, 100))
 
 
 def _draw_scaled(axes: Axes, predictions: Sequence[Predictions], colour: str) -> None:
@@ -129,7 +134,8 @@ def _draw_scaled(axes: Axes, predictions: Sequence[Predictions], colour: str) ->
     if len(known) == len(scaled):
         share, confidence, accuracy = reliability(_pooled(known))
         seen = share > 0
-        axes.plot(confidence[seen], accuracy[seen], color=colour, linestyle=":", linewidth=1.2)
+        ends = (100 * confidence[seen], 100 * accuracy[seen])
+        axes.plot(*ends, color=colour, linestyle=":", linewidth=1.2)
 
 
 def _pooled(predictions: Sequence[Predictions]) -> Predictions:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import statistics
 from collections.abc import Sequence
 
 from matplotlib.axes import Axes
@@ -85,7 +86,7 @@ def cost(ranking: Ranking, palette: Palette) -> Picture | None:
     for row in _grey_first(rows, palette):
         name = row.combination
         axes.plot(
-            row.seconds,
+            seconds_without_divergence(row),
             scale * (row.mean or 0.0),
             palette.marker(name),
             color=palette.line(name),
@@ -102,9 +103,20 @@ def cost(ranking: Ranking, palette: Palette) -> Picture | None:
         name="cost",
         title="Result and tuning time",
         caption=f"{better} and further left is better. The time is that of all trials of a "
-        f"combination, without confirmations.{CROWDED if palette.crowded else ''}",
+        "combination, without confirmations. A trial that diverged early counts as long as a "
+        "complete one on average, so divergence saves no time; a pruned trial counts with the time "
+        f"it took.{CROWDED if palette.crowded else ''}",
         figure=figure,
     )
+
+
+def seconds_without_divergence(row: Row) -> float:
+    """Return the time of all trials; a diverged one counts as long as the complete ones."""
+    complete = [t.seconds for t in row.trial_results if t.state == "COMPLETE"]
+    if not complete:
+        return row.seconds
+    usual = statistics.fmean(complete)
+    return sum(max(t.seconds, usual) if t.diverged else t.seconds for t in row.trial_results)
 
 
 def add_legend(axes: Sequence[Axes], palette: Palette) -> None:

@@ -61,8 +61,8 @@ def target_table(ranking: Ranking, palette: Palette) -> Table | None:
     return Table(
         name="table-target",
         caption=f"To {100 * ranking.target:.1f} % validation accuracy: how many confirmations "
-        "reached it, and the median of epochs and of seconds. A confirmation that did not reach it "
-        "is censored at its end (Kaplan-Meier). A dash: fewer than half reached it.",
+        "reached it, and the epochs and the seconds after which half of all confirmations had "
+        "reached it. A dash: fewer than half reached it.",
         headers=("combination", "reached", "epochs", "seconds"),
         lines=[_line(row, palette, _target_cells(row)) for row in timed],
     )
@@ -94,7 +94,8 @@ def tuning_table(ranking: Ranking, palette: Palette) -> Table | None:
         caption="Validation accuracy in %: of the best trial, of the same setting on new seeds, "
         "and the gap, the bias from choosing the best (winner's curse). Then the share of "
         "trials that diverged, the end of the range if the best learning rate lies "
-        "at one, and the points lost at a third and at three times the best learning rate: "
+        "at one, or is the last one tried and accuracy climbs up to it, and "
+        "the points lost at a third and at three times the best learning rate: "
         "confirmed accuracy minus that of the trials with the same batch size, interpolated; "
         "diverged: such a trial diverged in between; a dash: no trials there. Where seeds were "
         "lost, the confirmed accuracy is that of the others, so that it is too high and the gap "
@@ -121,8 +122,8 @@ def pairs_table(ranking: Ranking) -> Table | None:
         return None
     return Table(
         name="table-pairs",
-        caption="On how many common seeds the combination of the row is better than that of the "
-        "column; equal results count half, and a lost seed is lost."
+        caption=f"On how many common {ranking.replicates} the combination of the row is better "
+        "than that of the column; equal results count half, and a lost one is lost."
         + (f" The first {MOST_PAIRED}." if len(ranking.pairwise) > MOST_PAIRED else ""),
         headers=("combination", *(row.combination for row in rows)),
         lines=[

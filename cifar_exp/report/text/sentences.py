@@ -98,7 +98,8 @@ def warnings(ranking: Ranking) -> list[str]:
     texts = {
         "No result": none,
         "Seeds were lost, so these rank behind and are not compared": lost,
-        "Best learning rate at the edge of its range, so a better one may lie outside": edges,
+        "Best learning rate at the edge of its range or of those tried, so a better one may lie "
+        "outside": edges,
     }
     found = [f"{text}: {_listed(names)}." for text, names in texts.items() if names]
     if sizes and min(sizes) < ENOUGH_SEEDS and ranking.spread_pooled is not None:

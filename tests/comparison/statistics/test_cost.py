@@ -1,4 +1,4 @@
-"""Budget curves, times to a target and learning rates, against brute force and statsmodels."""
+"""Budget curves, times to a target and learning rates, against brute force and numpy."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from statsmodels.duration.survfunc import SurvfuncRight
 
 from cifar_exp.comparison.statistics.budget import best_so_far, expected_best
 from cifar_exp.comparison.statistics.sensitivity import (
     accuracy_lost,
+    climbing_end,
     diverged_between,
     edge_of_range,
 )
-from cifar_exp.comparison.statistics.survival import Point, kaplan_meier_median, time_to_target
+from cifar_exp.comparison.statistics.survival import Point, median_time, time_to_target
 from tests.comparison.statistics.calibration import sensitivity_bias
 
 # Expected best.
@@ -85,17 +85,23 @@ def test_nobody_reached_it() -> None:
     assert (found.trainings, found.reached, found.median_epochs) == (1, 0, None)
 
 
-@given(st.lists(st.tuples(st.integers(1, 20), st.booleans()), min_size=1, max_size=15))
+def test_a_divergence_after_one_epoch_does_not_shorten_the_median() -> None:
+    """Censored at its end, it would leave one of one: a median of 2 epochs."""
+    found = time_to_target([curve(0.1, 0.6), curve(0.1), curve(0.1)], 0.5)
+    assert (found.reached, found.median_epochs) == (1, None)
+
+
+@given(st.lists(st.integers(1, 20)), st.integers(0, 15))
 @settings(max_examples=60, deadline=None)
-def test_kaplan_meier_by_statsmodels(given_: list[tuple[int, bool]]) -> None:
-    times, observed = [float(t) for t, _ in given_], [seen for _, seen in given_]
-    found = kaplan_meier_median(times, observed)
-    if not any(observed):
+def test_the_median_by_numpy(times: list[int], num_others: int) -> None:
+    """Those that did not reach it take infinitely long."""
+    all_times = [*times, *[math.inf] * num_others]
+    found = median_time(times, len(all_times))
+    if not all_times:
         assert found is None
         return
-    survival = SurvfuncRight(times, np.array(observed, dtype=int))
-    below = survival.surv_times[survival.surv_prob <= 0.5 + 1e-9]
-    assert found == (below[0] if len(below) else None)
+    expected = float(np.percentile(all_times, 50, method="inverted_cdf"))
+    assert (math.inf if found is None else found) == expected
 
 
 # Learning rates.
@@ -107,6 +113,27 @@ def test_kaplan_meier_by_statsmodels(given_: list[tuple[int, bool]]) -> None:
 )
 def test_edges_are_a_tenth_of_three_decades(rate: float, edge: str | None) -> None:
     assert edge_of_range(rate, 1e-3, 1.0) == edge  # edges at 10 ** -2.7 and 10 ** -0.3
+
+
+@pytest.mark.parametrize(
+    ("accuracies", "diverged", "end"),
+    [
+        ((0.2, 0.1, 0.3, 0.4), [], "high"),
+        ((0.4, 0.3, 0.2, 0.1), [], "low"),
+        ((0.2, 0.1, 0.3, 0.4), [9.0], None),  # a higher one was tried
+        ((0.1, 0.2, 0.5, 0.4), [], None),  # the best is not the highest
+        ((0.1, 0.3, 0.2, 0.4), [], None),  # no climb
+        ((0.5, 0.2, 0.3, 0.4), [], None),  # it climbs to a lower one
+        ((0.1, 0.2), [], None),  # too few to see
+        ((), [], None),
+    ],
+)
+def test_accuracy_climbs_to_an_end(
+    accuracies: tuple[float, ...], diverged: list[float], end: str | None
+) -> None:
+    trials = [(2.0**n, accuracy) for n, accuracy in enumerate(accuracies)]
+    assert climbing_end(trials, [rate for rate, _ in trials] + diverged) == end
+    assert climbing_end([(0.1, 0.1), (0.1, 0.2), (0.1, 0.3)], [0.1]) is None
 
 
 def test_between_two_trials_accuracy_is_linear_in_the_logarithm() -> None:
