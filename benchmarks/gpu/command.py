@@ -162,8 +162,8 @@ def _extrapolated(short: Experiment, long: Experiment, taken: Taken) -> Row:
         name=LONG.format(_words(long)),
         value=seconds / 60,
         unit="min",
-        at_most=25,
-        aim=10,
+        at_most=65,
+        aim=26,
         detail=f"training of the row above x {epochs:.1f}, recording x {trainings:.1f}; its "
         "sampler, pruner and batch sizes are not considered",
     )

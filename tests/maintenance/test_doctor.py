@@ -227,11 +227,13 @@ def test_a_study_that_holds_other_trials_is_named(
 
 
 def test_trainings_of_two_studies_are_no_doubles() -> None:
-    confirmed: dict[str, Any] = {"kind": "confirmation", "confirms": 0}
     found = [
-        trial(number, run_id=f"{study} {kind}", study=study, **changes)
+        run
         for study in (1, 2)
-        for kind, number, changes in (("trial", 0, {}), ("seed", 1, confirmed))
+        for run in (
+            trial(0, run_id=f"trial of {study}", study=study),
+            trial(1, run_id=f"seed of {study}", study=study, kind="confirmation", confirms=0),
+        )
     ]
     assert sentences(runs(*found)) == []
     again = replace(trial(0, run_id="again", study=2, start_time=9), name="a+b study 2 #0")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -21,7 +21,7 @@ ABOVE = [0.9, 0.901, 0.902]
 CLOSE = [0.9005, 0.9015, 0.9025]
 """Within the spread of the first."""
 BELOW = [0.2, 0.201, 0.202]
-Results = dict[str, Sequence[float | None]]
+Results = Mapping[str, Sequence[float | None]]
 """The result of each replicate, by the name of the optimizer."""
 
 
