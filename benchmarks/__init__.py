@@ -1,1 +1,1 @@
-"""Benchmarks; see README.md here."""
+"""Benchmarks; see README.md in this folder."""

@@ -1,4 +1,4 @@
-"""All benchmarks, one after another, in one table."""
+"""Run all benchmarks, one after another, and print one table."""
 
 import sys
 

@@ -1,4 +1,4 @@
-"""A sweep as benchmarks ask for it."""
+"""The sweep that a benchmark runs."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from cifar_exp.sweep.sweep import Sweep
 def sweep_of(
     definition: str, tracking_uri: str, folder: Path, *, workers: int = 1, threads: int = 1
 ) -> Sweep:
-    """Return a sweep of a definition that has its studies in `optuna.db` in a folder."""
+    """Return the sweep of a definition; its studies are stored in `optuna.db` in a folder."""
     return Sweep(
         experiment=experiment.read(definition),
         definition=definition,

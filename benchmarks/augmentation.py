@@ -1,4 +1,4 @@
-"""Which share of an epoch the augmentations take."""
+"""Measure the share of an epoch that the augmentations take."""
 
 from __future__ import annotations
 
@@ -21,16 +21,16 @@ from cifar_exp.training.hardware import prepare_process
 BATCH_SIZES = (64, 256)
 NONE = "none"
 BOUNDS = {"crop_flip": 15.0}
-"""Percent of an epoch; the others are for information."""
+"""Largest percentage of an epoch; augmentations without a bound are for information."""
 
 Speeds = Mapping[str, list[float]]
-"""Images per second under each augmentation, round by round."""
+"""Images per second with each augmentation, by round."""
 
 
 def measure(
     num_images: int = 2_560, rounds: int = 5, batch_sizes: Sequence[int] = BATCH_SIZES
 ) -> list[Figure]:
-    """Measure every augmentation at each batch size, in each precision native to this machine."""
+    """Measure each augmentation at each batch size, in each native precision of this machine."""
     prepare_process(1)
     data = synthetic.dataset(num_images)
     precisions = dict.fromkeys(("fp32", resolve("auto")))
@@ -44,7 +44,7 @@ def measure(
 
 
 def _race(data: Dataset, precision: Precision, batch_size: int, rounds: int) -> Speeds:
-    """Let the augmentations take turns, an epoch each, after an epoch to warm up."""
+    """Alternate between the augmentations, one epoch each, after one warm-up epoch."""
     epochs = {
         name: _epochs(_config(name, precision, batch_size, rounds + 1), data)
         for name in AUGMENTATIONS
@@ -54,13 +54,13 @@ def _race(data: Dataset, precision: Precision, batch_size: int, rounds: int) -> 
 
 
 def _epochs(config: TrialConfig, data: Dataset) -> Iterator[float]:
-    """Train; yield the images per second of each epoch, its validation left out."""
+    """Train; yield the images per second of each epoch, without its validation."""
     for metrics in loop.train(loop.build_model(config, data), config, data):
         yield metrics.images_per_second
 
 
 def _figures(setting: str, speeds: Speeds) -> list[Figure]:
-    """Say which share of its epoch each augmentation takes, as the median of the rounds."""
+    """Return the share of an epoch that each augmentation takes: the median over the rounds."""
     return [
         _figure(f"{name}, {setting}", shares(speeds[name], speeds[NONE]), BOUNDS.get(name))
         for name in AUGMENTATIONS
@@ -69,10 +69,10 @@ def _figures(setting: str, speeds: Speeds) -> list[Figure]:
 
 
 def shares(augmented: list[float], plain: list[float]) -> list[float]:
-    """Return by what percentage of its own time each augmented epoch is longer than a plain one.
+    """Return the extra time of each augmented epoch, in percent of the time of that epoch.
 
     Args:
-        augmented: Images per second, round by round.
+        augmented: Images per second, by round.
         plain: The same without augmentation: t = n / v, so (t_a - t_p) / t_a = 1 - v_a / v_p.
     """
     return [100 * (1 - a / p) for a, p in zip(augmented, plain, strict=True)]

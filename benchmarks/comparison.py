@@ -1,4 +1,4 @@
-"""How long `cifar-exp compare` takes on a store of thousands of runs."""
+"""Measure how long `cifar-exp compare` takes on a store of thousands of runs."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ COMBINATIONS = 40
 def measure(
     combinations: int = COMBINATIONS, trials: int = TRIALS, seeds: int = SEEDS, runs: int = 3
 ) -> list[Figure]:
-    """Compare on a store, and on the same store grown to twice its trainings."""
+    """Compare the runs of a store, and of the same store with twice as many trainings."""
     with own_folder() as folder:
         store = folder / "mlflow.db"
         write_first(store, trials, seeds)
@@ -50,7 +50,7 @@ def measure(
 
 
 def _seconds(store: Path) -> float:
-    """Run the comparison as a process; return its wall time."""
+    """Run the comparison in a new process; return its wall time."""
     environment = ["--tracking-uri", f"sqlite:///{store}"]
     started = time.perf_counter()
     subprocess.run([COMMAND, "compare", NAME, *environment], check=True, capture_output=True)

@@ -1,7 +1,7 @@
-"""What is raced: this project's trainings, the course notes' loop, Lightning, bare kernels.
+"""The programs compared: this project's trainings, the course notes' loop, Lightning, kernels only.
 
 All train the same layers with cross-entropy and SGD at learning rate 0.01 on the same random
-images of CIFAR-10's shape. Each function starts one of them in a process of its own.
+images of CIFAR-10's shape. Each function starts one program and runs in a separate process.
 """
 
 from __future__ import annotations
@@ -19,11 +19,11 @@ from cifar_exp.training import loop
 from cifar_exp.training.hardware import prepare_process
 
 NUM_IMAGES = 3_200
-MANY_EPOCHS = 1_000_000  # more than any race takes
+MANY_EPOCHS = 1_000_000  # more than any benchmark needs
 
 
 def ours(network: str, precision: Precision, batch_size: int, threads: int) -> Iterator[float]:
-    """Train as a worker of a sweep does; an epoch's speed leaves its validation out."""
+    """Train like a worker of a sweep; the speed of an epoch excludes its validation."""
     prepare_process(threads)
     data = synthetic.dataset(NUM_IMAGES)
     config = trial_config(network, precision, batch_size)
@@ -41,7 +41,7 @@ def lightning(
     precision: Precision, loader: str, threads: int, *, channels_last: bool
 ) -> Iterator[float]:
     """Train `seed_cnn_relu` at batch 64 with Lightning's Trainer and one of its loaders."""
-    # Only here: its import sets PYTORCH_NVML_BASED_CUDA_CHECK, which slows others down.
+    # Imported only here: the import sets PYTORCH_NVML_BASED_CUDA_CHECK, which slows other programs.
     from benchmarks import lightning_loop  # noqa: PLC0415
 
     torch.set_num_threads(threads)
@@ -51,13 +51,13 @@ def lightning(
 
 
 def bare_kernels(precision: Precision, batch_size: int) -> Iterator[float]:
-    """Compute the convolutions of `seed_cnn_relu` and nothing else, on one thread."""
+    """Compute only the convolutions of `seed_cnn_relu`, on one thread."""
     prepare_process(1)
     yield from kernels.epochs(precision, batch_size, NUM_IMAGES)
 
 
 def trial_config(network: str, precision: Precision, batch_size: int) -> TrialConfig:
-    """Return the training that everything here does."""
+    """Return the configuration of the training that all programs run."""
     return TrialConfig(
         model=network,
         loss="cross_entropy",
@@ -73,6 +73,6 @@ def trial_config(network: str, precision: Precision, batch_size: int) -> TrialCo
 
 
 def image_dataset() -> notes_loop.ImageDataset:
-    """Return the random images as the notes' loop and Lightning read them."""
+    """Return the random images in the form used by the notes' loop and Lightning."""
     train = synthetic.dataset(NUM_IMAGES).train
     return notes_loop.ImageDataset(train.images.permute(0, 2, 3, 1).numpy(), train.labels.tolist())

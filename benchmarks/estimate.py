@@ -1,4 +1,4 @@
-"""How near the time that `cifar-exp plan` tells is to the time that the sweep then takes."""
+"""Compare the time estimated by `cifar-exp plan` with the actual time of the sweep."""
 
 from __future__ import annotations
 
@@ -28,13 +28,13 @@ optimizers = {{ sgd = {{ lr = 0.01 }}, adamw = {{ lr = 0.001 }} }}
 
 
 def measure(trials: int = 6, epochs: int = 20) -> list[Figure]:
-    """Plan a sweep of four combinations, and run it; its pruner is off, as the plan assumes."""
+    """Plan a sweep of four combinations and run it, without a pruner, as the plan assumes."""
     text = DEFINITION.format(trials=trials, epochs=epochs)
     definition = experiment.read(text)
     workers, threads = allotment(len(definition.combinations()))
-    asked = time.perf_counter()
+    started = time.perf_counter()
     planned = plan.measure(definition, prepare.prepare(definition), workers, threads).least.seconds
-    planning = time.perf_counter() - asked
+    planning = time.perf_counter() - started
     taken = _run(text)
     return [
         Figure(
@@ -49,7 +49,7 @@ def measure(trials: int = 6, epochs: int = 20) -> list[Figure]:
 
 
 def _run(text: str) -> float:
-    """Run a definition by the command line, in a folder of its own; return its wall time."""
+    """Run a definition with the command line, in a separate folder; return the wall time."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "estimate.toml"
         path.write_text(text, encoding="utf-8")

@@ -1,4 +1,4 @@
-"""One measured figure, and the table that shows several of them."""
+"""One measured figure, and the table of several figures."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from rich.table import Table
 Unit = Literal["x", "%", "s", "min", "CPU s", "MB", "images/s", "relative", "elements"]
 RATIOS = ("x", "%", "relative", "elements")
 FORMATS = {"images/s": ",.0f", "relative": ".1e", "elements": ",.0f"}
-"""The format of values by unit; others have two decimals."""
+"""The format of values, by unit; values of other units have two decimals."""
 WIDTH_OF_FILES = 140
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Figure:
-    """A figure with the bound it should keep; without a bound it is there for information."""
+    """A figure and its bound; a figure without a bound is for information."""
 
     name: str
     value: float
@@ -27,7 +27,7 @@ class Figure:
     at_most: float | None = None
     detail: str = ""
     aim: float | None = None
-    """The value to be reached later, which is on the better side of the bound."""
+    """A goal for later versions, stricter than the bound."""
 
     @property
     def text(self) -> str:
@@ -36,13 +36,13 @@ class Figure:
 
     @property
     def bound(self) -> str:
-        """The bound as the table shows it."""
+        """The bound, as shown in the table."""
         bounds = ((">=", self.at_least), ("<=", self.at_most))
         return ", ".join(f"{sign} {self._short(b)}" for sign, b in bounds if b is not None)
 
     @property
     def aim_text(self) -> str:
-        """The aim as a table shows it."""
+        """The aim, as shown in a table."""
         return "" if self.aim is None else self._short(self.aim)
 
     def _short(self, bound: float) -> str:
@@ -63,19 +63,19 @@ class Figure:
 
     @property
     def verdict(self) -> str:
-        """What the table says of the figure."""
+        """The verdict in the table."""
         if not self.bound:
             return "for information"
         return "pass" if self.kept else "FAIL"
 
     @property
     def counts(self) -> bool:
-        """Whether a broken bound fails the run: a ratio hardly depends on the machine."""
+        """Whether a broken bound fails the run: only ratios, which depend little on the machine."""
         return self.unit in RATIOS
 
 
 def show(figures: Iterable[Figure]) -> int:
-    """Print the figures as one table; return the exit code, 1 where a ratio breaks its bound."""
+    """Print the figures as one table; return the exit code, 1 if a ratio breaks its bound."""
     shown = list(figures)
     table = Table("figure", "value", "bound", "verdict", "detail")
     for figure in shown:
@@ -85,6 +85,6 @@ def show(figures: Iterable[Figure]) -> int:
 
 
 def console_for_tables() -> Console:
-    """Return the terminal; what is no terminal has no width, and gets one that fits the table."""
+    """Return the console; without a terminal, its width is large enough for the table."""
     console = Console()
     return console if console.is_terminal else Console(width=WIDTH_OF_FILES)

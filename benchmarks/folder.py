@@ -1,4 +1,4 @@
-"""A folder of a benchmark's own."""
+"""A temporary folder for a benchmark."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from cifar_exp.system import paths
 
 @contextlib.contextmanager
 def own_folder() -> Iterator[Path]:
-    """Make a temporary folder the current one and the cache: nothing is written elsewhere."""
+    """Use a temporary folder as current folder and cache, so that nothing is written elsewhere."""
     with (
         tempfile.TemporaryDirectory() as folder,
         contextlib.chdir(folder),

@@ -1,4 +1,4 @@
-"""The convolutions of `seed_cnn_relu` alone: no training step can be faster than these."""
+"""Only the convolutions of `seed_cnn_relu`: no training step can be faster."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ from cifar_exp.components.precision import Precision
 
 Step = Callable[[], object]
 LAYERS = ((3, 32, 32), (32, 32, 16), (32, 64, 8))
-"""Channels in, channels out, and the height and width of the images, of each convolution."""
+"""Input channels, output channels, and image height and width of each convolution."""
 PADDING, KERNEL = [2, 2], 5
 TRIED = 20
 """Steps for choosing the fastest memory layout."""
 
 
 def epochs(precision: Precision, batch_size: int, num_images: int) -> Iterator[float]:
-    """Compute forward and backward of all convolutions without end; yield the images per second.
+    """Compute forward and backward passes of all convolutions; yield the images per second.
 
-    Each layer works in the memory layout that is fastest for it, on inputs already in it. The
-    gradient of the images, which training does not need, is left out.
+    Each layer uses its fastest memory layout, with inputs that are already in this layout. The
+    gradient of the images is not computed, as training does not need it.
     """
     steps = [_fastest(_layouts(*layer, precision, batch_size)) for layer in LAYERS]
     repeats = -(-num_images // batch_size)
@@ -35,7 +35,7 @@ def epochs(precision: Precision, batch_size: int, num_images: int) -> Iterator[f
 def _layouts(
     channels: int, features: int, size: int, precision: Precision, batch_size: int
 ) -> list[Step]:
-    """Return a layer's forward and backward in each memory layout."""
+    """Return a layer's forward and backward pass in each memory layout."""
     dtype = {"fp32": torch.float32, "bf16": torch.bfloat16}[precision]
     images = torch.randn(batch_size, channels, size, size, dtype=dtype)
     outputs = torch.randn(batch_size, features, size, size, dtype=dtype)
@@ -65,7 +65,7 @@ def _step(
 
 
 def _fastest(steps: list[Step]) -> Step:
-    """Return the step that takes the least time, each at its best of some tries."""
+    """Return the fastest step, by the best of several measurements each."""
     taken = [min(_seconds(step, 1) for _ in range(TRIED)) for step in steps]
     return steps[taken.index(min(taken))]
 

@@ -1,8 +1,8 @@
-"""A store of thousands of runs: one combination that was really swept, and copies of it.
+"""A store of thousands of runs: one combination of a real sweep, and copies of it.
 
-A sweep of 2,000 trainings would take an hour even of the smallest network. So one combination is
-swept, and its rows are copied in the database, each copy with ids, names and accuracies of its own.
-Every row is as MLflow wrote it, whatever the sweep records.
+A sweep of 2,000 trainings takes an hour even with the smallest network. So one combination is
+trained, and its rows are copied in the database; each copy has its own ids, names and accuracies.
+The rows have the content that MLflow wrote, whatever a sweep records.
 """
 
 from __future__ import annotations
@@ -51,20 +51,20 @@ COPIED = {
             THEN copy_of(destination_id, n) ELSE destination_id END""",
     },
 }
-"""Each table of MLflow's that is copied, with what a copy has in place of the first's values."""
+"""The copied tables of MLflow, with the SQL expressions of the columns that differ in a copy."""
 OWNERS = {"inputs": "source_id IN copied OR destination_id IN copied"}
-"""Which rows of a table belong to the first combination, where it is not by their run_uuid."""
+"""The condition for rows of the first combination, in tables without the column run_uuid."""
 
 
 def write_first(store: Path, trials: int, seeds: int) -> None:
-    """Sweep the first combination into a new database, on a handful of images."""
+    """Run a sweep of the first combination on a few images, with a new database."""
     text = DEFINITION.format(trials=trials, seeds=seeds)
-    asked = sweep_of(text, f"sqlite:///{store}", store.parent)
-    sweep.run(asked, datasets.load(synthetic.Synthetic(counts=(32, 20, 20))), lambda _: None)
+    request = sweep_of(text, f"sqlite:///{store}", store.parent)
+    sweep.run(request, datasets.load(synthetic.Synthetic(counts=(32, 20, 20))), lambda _: None)
 
 
 def grow(store: Path, num_combinations: int) -> None:
-    """Copy the first combination with all of its runs until there are so many combinations."""
+    """Copy the first combination with all of its runs until there are `count` combinations."""
     with closing(sqlite3.connect(store)) as connection, connection:
         connection.create_function("copy_of", 2, _copy_of)
         connection.create_function("worse", 3, _worse)
@@ -75,7 +75,7 @@ def grow(store: Path, num_combinations: int) -> None:
 
 
 def _name_copies(connection: sqlite3.Connection, num_combinations: int) -> None:
-    """List the runs to copy, and the combinations to make, in tables of this connection's own."""
+    """List the runs to copy and the new combinations in temporary tables of this connection."""
     connection.execute(
         "CREATE TEMP TABLE copied AS SELECT run_uuid FROM tags WHERE key = 'combination_id' "
         "AND value = (SELECT one.value FROM tags AS one JOIN tags AS name USING (run_uuid) "
@@ -107,5 +107,5 @@ def _copy_of(identity: str, n: int) -> str:
 
 
 def _worse(metric: str, value: float, n: int) -> float:
-    """Give each copy accuracies of its own: equal ones would make the ranking a single tie."""
+    """Return different accuracies for each copy: equal ones would make the ranking one tie."""
     return value * (1 - n / 1000) if metric.endswith("accuracy") else value

@@ -1,4 +1,4 @@
-"""The same training by Lightning's Trainer, everything that is not training switched off."""
+"""The same training with Lightning's Trainer, with all optional features switched off."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ TRAINER_PRECISION = {"fp32": "32-true", "bf16": "bf16-mixed"}
 def epochs(
     images: ImageDataset, precision: Precision, loader: str, *, channels_last: bool
 ) -> Iterator[float]:
-    """Fit without end, an epoch at a time; yield the images per second of each epoch."""
+    """Train without a limit; yield the images per second of each epoch."""
     data = LOADERS[loader](images)
     yield from fits(data, len(images), precision, channels_last=channels_last)
 
@@ -35,7 +35,7 @@ def fits(
     channels_last: bool,
     accelerator: str = "cpu",
 ) -> Iterator[float]:
-    """Fit without end on the batches of a loader, see `epochs`."""
+    """Train without a limit on the batches of a loader; see `epochs`."""
     warnings.filterwarnings("ignore")
     logging.getLogger("lightning.pytorch").setLevel(logging.ERROR)
     lightning.seed_everything(0, verbose=False)
@@ -47,7 +47,7 @@ def fits(
 
 
 class Classifier(lightning.LightningModule):
-    """The network of the notes with cross-entropy and SGD, in one layout of memory."""
+    """The network of the notes with cross-entropy and SGD, in one memory layout."""
 
     def __init__(self, layout: torch.memory_format) -> None:
         super().__init__()
@@ -66,7 +66,7 @@ class Classifier(lightning.LightningModule):
 
 
 class Clock(lightning.Callback):
-    """Times the training epoch, without what the Trainer does before and after it."""
+    """Measures the training epoch only, without the Trainer's work before and after it."""
 
     seconds = 0.0
 

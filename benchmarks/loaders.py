@@ -1,4 +1,4 @@
-"""The ways to load images that Lightning is tried with: all that its users are advised to try."""
+"""The data loaders tried with Lightning: the ones usually recommended to its users."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def _tensors(images: ImageDataset) -> TensorDataset:
 
 
 def whole_batches(tensors: TensorDataset, batch_size: int = BATCH_SIZE) -> DataLoader[Any]:
-    """Take each batch out of the tensors at once, instead of image by image."""
+    """Index each batch at once, instead of image by image."""
     batches = BatchSampler(RandomSampler(tensors), batch_size, drop_last=False)
     return DataLoader(tensors, sampler=batches, batch_size=None)
 

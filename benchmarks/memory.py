@@ -1,4 +1,4 @@
-"""How much memory a trainer has for itself, beyond what its libraries and its network take."""
+"""Measure the private memory of a trainer, without that of its libraries and its network."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ BOUND = 60.0
 WORKERS = 2
 CIFAR10 = (45_000, 5_000, 10_000)
 TINY = (500, 500, 500)
-"""One batch of the evaluation, so that the network's own memory is the same."""
+"""One evaluation batch per split, so that the memory of the network is the same."""
 KIB_PER_MB = 1e6 / 1024
 DEFINITION = """
 name = "memory"
@@ -38,9 +38,9 @@ optimizers = { sgd = { lr = 0.01 } }
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Memory:
-    """The resident memory of a process, in MB (10^6 bytes): what it shares, and what it does not.
+    """The shared and the private resident memory of a process, in MB (10^6 bytes).
 
-    Pages of a file that several processes map are shared, those that only one maps are private.
+    Pages of a file that several processes map are shared; those that only one maps are private.
     """
 
     private: float
@@ -48,9 +48,9 @@ class Memory:
 
 
 def measure(counts: tuple[int, int, int] = CIFAR10) -> list[Figure]:
-    """Compare trainers of a sweep over so many images with those of a sweep over few."""
+    """Compare trainers of a sweep on many images with those of a sweep on few images."""
     if sys.platform != "linux":
-        print("memory: left out, as only Linux says in /proc what a process shares")
+        print("memory: not measured, as only Linux reports shared memory in /proc")
         return []
     with own_folder() as folder:
         tiny, large = (datasets.load(synthetic.Synthetic(counts=n)) for n in (TINY, counts))
@@ -75,7 +75,7 @@ def measure(counts: tuple[int, int, int] = CIFAR10) -> list[Figure]:
 
 
 def resident(process_id: int) -> Memory:
-    """Read the memory of a running process from Linux's `smaps_rollup`."""
+    """Read the memory of a running process from `smaps_rollup` of Linux."""
     kib = dict.fromkeys(("Private", "Shared"), 0)
     for line in Path(f"/proc/{process_id}/smaps_rollup").read_text().splitlines():
         kind, _, rest = line.partition("_")
@@ -86,16 +86,16 @@ def resident(process_id: int) -> Memory:
 
 @dataclass(slots=True)
 class FirstEpochs:
-    """Looks at the trainers at the moment when the last of them has trained its first epoch.
+    """Measures the trainers when the last of them has trained its first epoch.
 
-    All of them are alive then and have touched the data, so that what they share counts as shared.
+    Then all of them are alive and have read the data, so shared pages count as shared.
     """
 
     trained: set[str] = field(default_factory=set)
     seen: list[Memory] = field(default_factory=list)
 
     def __call__(self, event: Event | Look) -> None:
-        """Take note of an epoch; a training that has only begun has loaded little yet."""
+        """Handle an event; a training without an epoch has not loaded much yet."""
         if isinstance(event, Event) and event.epoch:
             self.trained.add(event.study)
         if len(self.trained) == WORKERS and not self.seen:
@@ -110,12 +110,12 @@ class FirstEpochs:
 
 
 def of_trainer(folder: Path, data: Dataset) -> Memory:
-    """Measure two trainers of a real sweep, on new databases."""
+    """Measure two trainers of a real sweep, with new databases."""
     folder.mkdir()
     uri = f"sqlite:///{folder / 'mlflow.db'}"
-    asked = sweep_of(DEFINITION, uri, folder, workers=WORKERS)
+    request = sweep_of(DEFINITION, uri, folder, workers=WORKERS)
     watch = FirstEpochs()
-    sweep.run(asked, data, watch)
+    sweep.run(request, data, watch)
     return watch.mean()
 
 

@@ -1,7 +1,7 @@
-"""The training loop that a course on PyTorch teaches: the baseline of the throughput figure.
+"""The training loop of a course on PyTorch: the baseline of the throughput figure.
 
-Everything is as the lessons write it: images that are decoded and transformed one at a time, a
-DataLoader that collects them, a model of plain layers, one plain step after another.
+The code follows the lessons: images are decoded and transformed one at a time, a DataLoader
+collates them, the model has plain layers, and the training step is the usual one.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ LEARNING_RATE = 0.01
 
 
 class ImageDataset(TorchDataset[tuple[torch.Tensor, int]]):
-    """Images as torchvision's CIFAR10 holds them: an array, a PIL image at each access."""
+    """Images stored like in torchvision's CIFAR10: an array, and a PIL image at each access."""
 
     def __init__(self, images: NDArray[Any], labels: list[int]) -> None:
         self.images = images
@@ -58,7 +58,7 @@ class Network(nn.Module):
 
 
 def epochs(dataset: ImageDataset, *, relu: bool) -> Iterator[float]:
-    """Train without end; yield the images per second of each epoch."""
+    """Train without a limit; yield the images per second of each epoch."""
     torch.manual_seed(0)
     model = Network(relu=relu).train()
     loss = nn.CrossEntropyLoss()

@@ -1,4 +1,4 @@
-"""What a tracking server that is frozen now and then costs the trainings of a sweep."""
+"""Measure how a tracking server that is frozen repeatedly slows the trainings of a sweep."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from cifar_exp import tracking
 from cifar_exp.sweep import prepare, sweep
 
 AT_MOST = 1.2
-SECONDS = 10.0  # of an outage, and of the pause before the next one
+SECONDS = 10.0  # length of an outage, and of the pause before the next one
 DEFINITION = """
 name = "outage"
 dataset = "digits"
@@ -36,7 +36,7 @@ Span = tuple[float, float]
 
 
 def measure(epochs: int = 100, seconds: float = SECONDS) -> list[Figure]:
-    """Train beside a server that is frozen and thawed in turns, and compare the epochs."""
+    """Train while a server is frozen and resumed repeatedly, and compare the epochs."""
     with own_folder() as folder:
         server = Server(folder)
         server.start()
@@ -51,7 +51,7 @@ def measure(epochs: int = 100, seconds: float = SECONDS) -> list[Figure]:
 
 
 def figure(epochs: Sequence[Span], outages: Sequence[Span]) -> Figure:
-    """Compare the epochs that lie within an outage with those that lie outside of all.
+    """Compare the epochs within an outage with those between two outages.
 
     Args:
         epochs: Start and end of each epoch, in seconds.
@@ -72,7 +72,7 @@ def figure(epochs: Sequence[Span], outages: Sequence[Span]) -> Figure:
 
 @contextmanager
 def freezing(server: Server, seconds: float) -> Iterator[list[Span]]:
-    """Freeze and thaw a server by turns; gives the list that the outages are noted in."""
+    """Freeze and resume a server repeatedly; yield the list to which the outages are added."""
     outages: list[Span] = []
     done = threading.Event()
 
@@ -95,12 +95,12 @@ def freezing(server: Server, seconds: float) -> Iterator[list[Span]]:
 
 def _sweep(folder: Path, uri: str, epochs: int) -> None:
     text = DEFINITION.format(epochs=epochs)
-    asked = sweep_of(text, uri, folder)
-    sweep.run(asked, prepare.prepare(asked.experiment), lambda _: None)
+    request = sweep_of(text, uri, folder)
+    sweep.run(request, prepare.prepare(request.experiment), lambda _: None)
 
 
 def _epochs(uri: str) -> list[Span]:
-    """Read start and end of each epoch from the server; a point is logged where its epoch ends."""
+    """Read start and end of each epoch from the server; points are logged at the end of epochs."""
     client = tracking.connect(uri)
     records = tracking.read_records(client, "outage")
     points = [

@@ -1,4 +1,4 @@
-"""What a trial costs beside its training: to the trainer in time, to the recorder in work."""
+"""Measure the overhead of a trial: time of the trainer, and processor time of the recorder."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from cifar_exp.sweep.recording.recorder import Recorder
 
 TRAINER_BOUND = 0.05
 RECORDER_BOUND = 0.12
-WARM_UP = 3  # trials: first uses of MLflow's and Optuna's modules
+WARM_UP = 3  # trials: the first use of MLflow's and Optuna's modules
 DEFINITION = """
 name = "{name}"
 dataset = "digits"
@@ -36,30 +36,30 @@ optimizers = {{ sgd = {{ lr = {{ low = 1e-3, high = 1e-2 }} }} }}
 
 
 def measure(trials: int = 30) -> list[Figure]:
-    """Sweep one combination over short trainings, and take the training out of each trial."""
+    """Run sweeps of one combination with short trainings; subtract the training from each trial."""
     return [*on_sqlite(trials), *on_server(trials)]
 
 
 def on_sqlite(trials: int) -> list[Figure]:
-    """Measure a trial whose runs go to a database file."""
+    """Measure a trial whose runs are written to a database file."""
     with own_folder() as folder:
         return figures("", folder, f"sqlite:///{folder / 'mlflow.db'}", trials)
 
 
 def on_server(trials: int) -> list[Figure]:
-    """Measure a trial whose runs go to a tracking server on this machine."""
+    """Measure a trial whose runs are written to a tracking server on this machine."""
     with own_folder() as folder, tracking_server(folder) as uri:
         return figures(", server", folder, uri, trials)
 
 
 def figures(store: str, folder: Path, uri: str, trials: int) -> list[Figure]:
-    """Sweep into one store, after a small sweep that warms up.
+    """Run a sweep with one store, after a small warm-up sweep.
 
     Args:
-        store: What is added to the names of the figures.
-        folder: Where the studies are.
+        store: Suffix of the names of the figures.
+        folder: The folder of the studies.
         uri: The MLflow store.
-        trials: How many are measured.
+        trials: The number of measured trials.
     """
     _sweep("warm-up", folder, uri, WARM_UP)
     ends, cpu_seconds, recorded_seconds = _sweep("overhead", folder, uri, trials)
@@ -83,11 +83,11 @@ def figures(store: str, folder: Path, uri: str, trials: int) -> list[Figure]:
 
 
 def _sweep(name: str, folder: Path, uri: str, trials: int) -> tuple[list[float], float, float]:
-    """Run a sweep; return when each trial ended, and processor and wall time of the recorder.
+    """Run a sweep; return the end of each trial, and processor and wall time of the recorder.
 
-    Its trainer has one thread, so that the recorder has a core where there are two.
+    Its trainer has one thread, so that on two cores the recorder has a core of its own.
     """
-    asked = sweep_of(DEFINITION.format(name=name, trials=trials), uri, folder)
+    request = sweep_of(DEFINITION.format(name=name, trials=trials), uri, folder)
     ends: list[float] = []
 
     def watch(event: Event | Look) -> None:
@@ -104,18 +104,18 @@ def _sweep(name: str, folder: Path, uri: str, trials: int) -> tuple[list[float],
         cpu_seconds, wall_seconds = time.process_time() - cpu, time.perf_counter() - wall
 
     with patch.object(Recorder, "run", timed):
-        sweep.run(asked, prepare.prepare(asked.experiment), watch)
+        sweep.run(request, prepare.prepare(request.experiment), watch)
     return ends, cpu_seconds, wall_seconds
 
 
 def _training_seconds(tracking_uri: str) -> list[float]:
-    """Read each trial's `epoch_seconds` from MLflow; with one epoch it is the whole training."""
+    """Read `epoch_seconds` of each trial from MLflow; with one epoch it is the whole training."""
     records = tracking.read_records(tracking.connect(tracking_uri), "overhead", kind="trial")
     return [record.metrics["epoch_seconds"] for record in records]
 
 
 def _seconds_beside(ends: Sequence[float], training_seconds: Sequence[float]) -> list[float]:
-    """Return what each trial took beside its epochs, from the end of the one before it."""
+    """Return the time of each trial without its epochs, from the end of the previous trial."""
     spans = [end - start for start, end in pairwise(ends)]
     return [span - trained for span, trained in zip(spans, training_seconds[1:], strict=True)]
 

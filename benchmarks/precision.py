@@ -1,9 +1,9 @@
-"""What bfloat16 does to accuracy, loss by loss, against the spread over seeds.
+"""Compare the effect of bfloat16 on accuracy with the spread over seeds, for several losses.
 
     python -m benchmarks.precision --data-dir DIR
 
-Each loss is trained with the same settings in float32 and in bfloat16, on the same seeds: the same
-initial weights and the same order of the images.
+Each loss is trained with the same settings in float32 and in bfloat16, with the same seeds, that
+is, the same initial weights and the same order of the images.
 """
 
 from __future__ import annotations
@@ -43,28 +43,28 @@ Training = tuple[str, Precision, int]
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Verdict:
-    """One loss in both precisions; accuracies are shares of 1, all over the same seeds."""
+    """One loss in both precisions; accuracies are between 0 and 1, over the same seeds."""
 
     loss: str
     fp32: float
     """Mean test accuracy."""
     bf16: float
     difference: float
-    """Mean of bfloat16 minus float32, paired by seed."""
+    """Mean difference bfloat16 minus float32, paired by seed."""
     low: float
-    """Lower end of its 95 % t interval."""
+    """Lower bound of its 95 % t interval."""
     high: float
     spread: float
-    """Standard deviation over the seeds in float32, with n - 1."""
+    """Sample standard deviation over the seeds in float32 (n - 1)."""
 
     @property
     def within_spread(self) -> bool:
-        """Whether the difference is no larger than that between seeds."""
+        """Whether the difference is not larger than the spread over seeds."""
         return abs(self.difference) <= self.spread
 
 
 def judge(loss: str, fp32: Sequence[float], bf16: Sequence[float]) -> Verdict:
-    """Compare the test accuracies of a loss in both precisions, each seed with itself.
+    """Compare the test accuracies of a loss in both precisions, paired by seed.
 
     Source: paired t interval, d ± t(0.975, n - 1) s_d / sqrt(n).
     """
@@ -83,10 +83,10 @@ def judge(loss: str, fp32: Sequence[float], bf16: Sequence[float]) -> Verdict:
 def study(
     choice: DatasetVariant, *, epochs: int, batch_size: int, lr: float, seeds: int, processes: int
 ) -> list[Verdict]:
-    """Train every loss in both precisions on every seed, and judge each loss.
+    """Train every loss in both precisions with every seed, and compare them.
 
     Raises:
-        Diverged: A training did; another learning rate is needed.
+        Diverged: A training diverged; another learning rate is needed.
         DataError: The data is missing or unsuitable.
     """
     path = datasets.load(choice.choice).path
@@ -100,7 +100,7 @@ def study(
 
 
 def accuracy_on_test(config: TrialConfig, data_path: Path) -> float:
-    """Train a network to the end; return its accuracy on the test set."""
+    """Train a network; return its accuracy on the test set."""
     data = datasets.open_dataset(data_path)
     model = loop.build_model(config, data)
     for _ in loop.train(model, config, data):
@@ -121,7 +121,7 @@ def _config(
         model=NETWORK,
         loss=loss,
         loss_settings=LOSSES[loss](),
-        optimizer="adam",  # it hardly minds the scale of a loss: one learning rate suits all
+        optimizer="adam",  # hardly depends on the scale of the loss: one learning rate for all
         optimizer_settings=OPTIMIZERS["adam"](),
         lr=lr,
         batch_size=batch_size,
@@ -132,7 +132,7 @@ def _config(
 
 
 def show(verdicts: Sequence[Verdict]) -> None:
-    """Print the verdicts in percent."""
+    """Print the results in percent."""
     heads = ("loss", "fp32", "bf16", "difference", "95 % interval", "seed spread", "difference is")
     table = Table(*heads)
     for v in verdicts:
@@ -155,7 +155,9 @@ def _options() -> dict[str, Any]:
     parser.add_argument("--batch-size", type=int, default=128)
     parser.add_argument("--lr", type=float, default=1e-3)
     parser.add_argument("--seeds", type=int, default=5)
-    parser.add_argument("--processes", type=int, default=2, help="side by side, of one thread each")
+    parser.add_argument(
+        "--processes", type=int, default=2, help="number of parallel processes, of one thread each"
+    )
     return vars(parser.parse_args())
 
 
@@ -167,7 +169,7 @@ def _dataset(dataset: str | None, data_dir: str | None) -> DatasetVariant:
 
 
 def main() -> None:
-    """Read the options, train, print."""
+    """Read the options, train, and print the results."""
     options = _options()
     choice = _dataset(options.pop("dataset"), options.pop("data_dir"))
     show(study(choice, **options))

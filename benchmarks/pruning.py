@@ -1,9 +1,9 @@
-"""What a pruner would have saved in a sweep that ran without one, and what it would have changed.
+"""Compute what a pruner would have saved and changed in a sweep that ran without one.
 
     python -m benchmarks.pruning STORE NAME
 
-The trials of an independent sampler do not depend on what was pruned before them. So the decisions
-of a pruner can be replayed on the validation accuracies that MLflow holds of every epoch.
+The trials of an independent sampler do not depend on which earlier trials were pruned. So the
+decisions of a pruner can be replayed with the validation accuracies of all epochs from MLflow.
 """
 
 from __future__ import annotations
@@ -29,39 +29,39 @@ PRUNERS = ("median", "hyperband")
 INDEPENDENT_SAMPLERS = ("random", "qmc")
 
 History = Mapping[int, float]
-"""The validation accuracy after each epoch, which count from 1."""
+"""The validation accuracy after each epoch; epochs count from 1."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Swept:
-    """A sweep that ran without a pruner, as MLflow holds it."""
+    """A sweep without a pruner, as stored in MLflow."""
 
     definition: Experiment
     fingerprint: str
-    """Of its data set: the study's name depends on it, and Hyperband's brackets on the name."""
+    """That of the data set: it is part of the study's name, which decides Hyperband's brackets."""
     trials: Mapping[str, Sequence[RunRecord]]
-    """The trials of each combination, by their number; the combinations in rank order."""
+    """The trials of each combination, by number; the combinations in rank order."""
     histories: Mapping[str, History]
     """By run id."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Replay:
-    """One combination under one pruner."""
+    """One combination with one pruner."""
 
     combination: str
     epochs: int
-    """Trained in all of its trials together."""
+    """The number of epochs of all of its trials."""
     pruned: tuple[int, ...]
     best: RunRecord | None
-    """The best complete trial: the one that would be confirmed."""
+    """The best complete trial, which would be confirmed."""
 
 
 def read(uri: str, name: str) -> Swept:
     """Read the latest sweep of an experiment.
 
     Raises:
-        ValueError: There is none, or it had a pruner or a sampler that learns.
+        ValueError: There is no sweep, or it had a pruner, or its sampler is not independent.
     """
     client = tracking.connect(uri)
     records = tracking.read_records(client, name)
@@ -90,7 +90,7 @@ def check(sweep: RunRecord) -> None:
     """Check that the trials of a sweep do not depend on pruning.
 
     Raises:
-        ValueError: They do.
+        ValueError: They depend on it.
     """
     pruner, sampler = sweep.params["pruner"], sweep.params["sampler"]
     if pruner != "none" or sampler not in INDEPENDENT_SAMPLERS:
@@ -101,7 +101,7 @@ def check(sweep: RunRecord) -> None:
 
 
 def replay(swept: Swept, combination: Combination, pruner: str) -> Replay:
-    """Replay one combination: its trials in order, each given up where the pruner says so."""
+    """Replay the trials of one combination in order; the pruner decides where each one ends."""
     search = swept.definition.search.model_copy(update={"pruner": pruner})
     definition = swept.definition.model_copy(update={"search": search})
     identity = definition.identity(combination, swept.fingerprint)
@@ -109,11 +109,11 @@ def replay(swept: Swept, combination: Combination, pruner: str) -> Replay:
     tuning = Tuning(definition, combination, name, definition.seed)
     ended: list[RunRecord] = []
     epochs = 0
-    for number, held in enumerate(swept.trials[combination.name]):
-        result = _replay_trial(tuning, number, held, swept.histories[held.run_id])
+    for number, trial in enumerate(swept.trials[combination.name]):
+        result = _replay_trial(tuning, number, trial, swept.histories[trial.run_id])
         tuning.tell(result)
         epochs += len(result.accuracies)
-        ended.append(replace(held, state=result.state))
+        ended.append(replace(trial, state=result.state))
     return Replay(
         combination=combination.name,
         epochs=epochs,
@@ -122,9 +122,9 @@ def replay(swept: Swept, combination: Combination, pruner: str) -> Replay:
     )
 
 
-def _replay_trial(tuning: Tuning, number: int, held: RunRecord, history: History) -> TrialResult:
-    assert held.state is not None
-    state = held.state
+def _replay_trial(tuning: Tuning, number: int, trial: RunRecord, history: History) -> TrialResult:
+    assert trial.state is not None
+    state = trial.state
     params = tuning.ask(number)
     accuracies: dict[int, float] = {}
     for epoch in sorted(history):
@@ -132,7 +132,7 @@ def _replay_trial(tuning: Tuning, number: int, held: RunRecord, history: History
         if tuning.is_to_be_pruned(number, epoch, history[epoch]):
             state = "PRUNED"
             break
-    value = held.metrics["val_accuracy"] if state == "COMPLETE" else None
+    value = trial.metrics["val_accuracy"] if state == "COMPLETE" else None
     return TrialResult(
         number=number, params=params, accuracies=accuracies, state=state, val_accuracy=value
     )
@@ -145,9 +145,9 @@ def replay_all(swept: Swept, pruner: str) -> list[Replay]:
 
 
 def winner(before: Sequence[Replay], after: Sequence[Replay]) -> str:
-    """Say whether the first in rank order stays it.
+    """Describe whether the first combination stays first.
 
-    What another best trial would have reached in its confirmations nobody has measured.
+    If a best trial changes, the result of its confirmations is unknown, as they were not trained.
     """
     changed = [a.combination for a, b in zip(after, before, strict=True) if not _same_best(a, b)]
     if not changed:
@@ -161,9 +161,9 @@ def winner(before: Sequence[Replay], after: Sequence[Replay]) -> str:
 
 
 def show(swept: Swept, pruners: Iterable[str] = PRUNERS) -> None:
-    """Print what each pruner would have done."""
+    """Print the effect of each pruner."""
     console = console_for_tables()
-    optuna.logging.set_verbosity(optuna.logging.WARNING)  # it tells of every study
+    optuna.logging.set_verbosity(optuna.logging.WARNING)  # it logs every study
     none = replay_all(swept, "none")
     for pruner in pruners:
         replayed = replay_all(swept, pruner)
@@ -191,7 +191,7 @@ def _table(pruner: str, none: Sequence[Replay], replayed: Sequence[Replay]) -> T
 def _trials(
     records: Iterable[RunRecord], parents: Mapping[str, str], count: int
 ) -> dict[str, list[RunRecord]]:
-    """Return the finished trials under each combination's run, by their number."""
+    """Return the finished trials of each combination's run, by number."""
     trials: dict[str, list[RunRecord]] = {name: [] for name in parents.values()}
     for r in records:
         name = parents.get(r.parent or "")
@@ -216,7 +216,7 @@ def _same_best(one: Replay, other: Replay) -> bool:
 
 
 def _leader(replays: Iterable[Replay]) -> str:
-    """Name the combination whose best trial has the highest validation accuracy."""
+    """Return the name of the combination whose best trial has the highest validation accuracy."""
     best = best_trial(r.best for r in replays if r.best is not None)
     return "none" if best is None else best.combination or best.name
 
@@ -227,7 +227,7 @@ def _best_text(before: Replay, after: Replay, text: Callable[[RunRecord], str]) 
 
 
 def main(store: str, name: str) -> None:
-    """Replay a sweep in a store: a database file, or any address that MLflow knows."""
+    """Replay a sweep of a store: a database file, or any tracking URI that MLflow accepts."""
     uri = f"sqlite:///{Path(store).absolute()}" if Path(store).exists() else store
     show(read(uri, name))
 

@@ -1,8 +1,8 @@
-"""Several programs that take turns, each in processes of its own, so that all meet the same noise.
+"""Run several programs in turn, in separate processes, so that noise affects all of them alike.
 
-A shared machine is slow for minutes at a time, and what one program does to its process (threads,
-allocator, chosen kernels) must not reach the others. A process keeps the speed that it happens to
-start with, a tenth more or less, so every program is started several times.
+A shared machine may be slow for minutes, and the state of one program's process (threads,
+allocator, chosen kernels) must not affect the others. The speed of a process varies by about a
+tenth from start to start, so every program is started several times.
 """
 
 from __future__ import annotations
@@ -19,14 +19,14 @@ from benchmarks.figure import Figure
 from cifar_exp.system.formatting import first_line
 
 Start = Callable[[], Iterator[float]]
-"""Starts a program in its process; each `next` is a turn, and gives its images per second."""
+"""Starts a program in its process; each `next` runs one turn and returns its images per second."""
 
 Speeds = Mapping[str, list[float]]
-"""Images per second of each contestant, round by round."""
+"""Images per second of each program, by round."""
 
 
 class ContestantError(RuntimeError):
-    """A contestant has failed; the message is that of its error."""
+    """A program has failed; the message is that of its error."""
 
 
 def ratio(
@@ -39,7 +39,7 @@ def ratio(
     aim: float | None = None,
     note: str = "",
 ) -> Figure:
-    """Divide two medians over the rounds; the detail has both, and the range within rounds."""
+    """Divide two medians over the rounds; the detail has both, and the range of the ratios."""
     ratios = [a / b for a, b in zip(speeds[one], speeds[other], strict=True)]
     upper, lower = median(speeds[one]), median(speeds[other])
     return Figure(
@@ -55,20 +55,20 @@ def ratio(
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Contestant:
-    """A program; in more than one process at once, its speed is that of all of them together."""
+    """A program; with several parallel processes, its speed is the sum of their speeds."""
 
     start: Start
     num_processes: int = 1
 
 
 def race(contestants: Mapping[str, Contestant], rounds: int, starts: int = 3) -> Speeds:
-    """Start the contestants some times and let them take turns for some rounds each time."""
+    """Start the programs `starts` times, and each time run them in turn for some rounds."""
     turns = [turn for _ in range(starts) for turn in _rounds(contestants, rounds)]
     return {name: [turn[name] for turn in turns] for name in contestants}
 
 
 def _rounds(contestants: Mapping[str, Contestant], rounds: int) -> list[dict[str, float]]:
-    """Start the contestants once; return the speeds of each round after one to warm up."""
+    """Start the programs once; return the speeds of each round after a warm-up round."""
     with ExitStack() as stack:
         teams = {name: stack.enter_context(_team(c)) for name, c in contestants.items()}
         turns = [{name: _turn(team) for name, team in teams.items()} for _ in range(1 + rounds)]
@@ -77,14 +77,14 @@ def _rounds(contestants: Mapping[str, Contestant], rounds: int) -> list[dict[str
 
 @contextmanager
 def _team(contestant: Contestant) -> Iterator[list[Connection]]:
-    """Start a contestant's processes, which wait; end them afterwards."""
+    """Start the processes of a program, which wait for their turns; end them afterwards."""
     context = multiprocessing.get_context("spawn")
     ends = [context.Pipe() for _ in range(contestant.num_processes)]
     members = [context.Process(target=_run, args=(contestant.start, theirs)) for _, theirs in ends]
     for member in members:
         member.start()
     for _, theirs in ends:
-        theirs.close()  # so that reading from a member that died fails instead of waiting
+        theirs.close()  # so that reading from a dead process fails instead of waiting
     try:
         yield [ours for ours, _ in ends]
     finally:
@@ -95,10 +95,10 @@ def _team(contestant: Contestant) -> Iterator[list[Connection]]:
 
 
 def _turn(team: list[Connection]) -> float:
-    """Let all members of a team run at once; return the sum of their speeds.
+    """Run all processes of a program in parallel; return the sum of their speeds.
 
     Raises:
-        ContestantError: A member has failed.
+        ContestantError: A process has failed.
     """
     for member in team:
         member.send(None)
@@ -110,7 +110,7 @@ def _turn(team: list[Connection]) -> float:
 
 
 def _run(start: Start, turns: Connection) -> None:
-    """Take a turn whenever one is given, in a process of its own."""
+    """Run one turn for each message, in a separate process."""
     program = start()
     with suppress(EOFError):
         while True:
@@ -119,7 +119,7 @@ def _run(start: Start, turns: Connection) -> None:
 
 
 def _speed_or_error(program: Iterator[float]) -> float | str:
-    """Take a turn; return its speed, or the error as a text."""
+    """Run one turn; return its speed, or the error message."""
     try:
         return next(program)
     except Exception as error:

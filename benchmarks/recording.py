@@ -1,4 +1,4 @@
-"""How many finished epochs a second the recorder writes, with simulated trainers."""
+"""Measure how many epochs per second the recorder writes, with simulated trainers."""
 
 from __future__ import annotations
 
@@ -35,17 +35,17 @@ SCORES = Scores(dict.fromkeys(METRICS, 0.5))
 
 
 class SimulatedTrainer:
-    """Tells epochs as fast as they are asked for."""
+    """Reports epochs as fast as they are requested."""
 
     def __init__(self, epochs: int) -> None:
         self._left = list(range(1, epochs + 1))
         self._begun = False
 
     def go_on(self, answers: Mapping[int, bool]) -> None:
-        """Go on."""
+        """Continue training."""
 
     def kill(self) -> None:
-        """End."""
+        """End the trainer."""
 
     def message(self) -> Message:
         """Return the next message."""
@@ -66,7 +66,7 @@ class SimulatedTrainer:
 
 
 class SimulatedExecutor:
-    """Gives trainers that take no time; each of their turns tells an epoch of all of them."""
+    """Provides trainers that take no time; in each turn every one of them reports an epoch."""
 
     def __init__(self, num_trainers: int) -> None:
         self._num_trainers = num_trainers
@@ -78,13 +78,13 @@ class SimulatedExecutor:
         return self._num_trainers - len(self._busy)
 
     def begin(self, group: Group) -> SimulatedTrainer:
-        """Let a trainer take up a group."""
+        """Start a group."""
         trainer = SimulatedTrainer(group.trainings[0].config.epochs)
         self._busy.append(trainer)
         return trainer
 
     def messages(self, seconds: float | None) -> Iterator[tuple[SimulatedTrainer, Message]]:
-        """Give a message of every trainer."""
+        """Yield a message of every trainer."""
         del seconds
         for trainer in list(self._busy):
             message = trainer.message()
@@ -94,26 +94,26 @@ class SimulatedExecutor:
 
 
 def measure(trials: int = 128, epochs: int = 100) -> list[Figure]:
-    """Record so many trainings on a database file, from the first epoch to the last that is there.
+    """Record trainings in a database file, from the first event to the end of the ranking.
 
-    Networks are left out: they are stored once a training, and not once an epoch.
+    Networks are not stored: that happens once per training, not once per epoch.
     """
 
-    def simulated(asked: Sweep, alarms: Sequence[Connection]) -> AbstractContextManager[Executor]:
+    def simulated(request: Sweep, alarms: Sequence[Connection]) -> AbstractContextManager[Executor]:
         del alarms
-        return nullcontext(SimulatedExecutor(asked.workers))
+        return nullcontext(SimulatedExecutor(request.workers))
 
     with own_folder() as folder:
-        asked = sweep_of(
+        request = sweep_of(
             DEFINITION.format(trials=trials, epochs=epochs),
             f"sqlite:///{folder / 'mlflow.db'}",
             folder,
             workers=SIDE_BY_SIDE,
         )
-        data = prepare.prepare(asked.experiment)
+        data = prepare.prepare(request.experiment)
         begun: list[float] = []
         started = time.process_time()
-        sweep.run(asked, data, lambda _: begun.append(time.perf_counter()), simulated)
+        sweep.run(request, data, lambda _: begun.append(time.perf_counter()), simulated)
         cpu_seconds = time.process_time() - started
         seconds = time.perf_counter() - begun[0]
     num_epochs = (trials + 1) * epochs

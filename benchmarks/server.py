@@ -1,4 +1,4 @@
-"""A tracking server of its own: MLflow's, on this machine, for as long as a benchmark needs it."""
+"""A tracking server of MLflow on this machine, for one benchmark."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ SECONDS_TO_STOP = 10
 
 
 class Server:
-    """An `mlflow server` with one worker on 127.0.0.1, its database and artifacts in `folder`."""
+    """An `mlflow server` with one worker on 127.0.0.1; database and artifacts are in `folder`."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -27,7 +27,7 @@ class Server:
         self._process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
-        """Start it and wait until it answers, at the same address whenever it is started.
+        """Start the server, always at the same address, and wait until it answers.
 
         Raises:
             RuntimeError: It ended before it answered, or did not answer in two minutes.
@@ -50,7 +50,7 @@ class Server:
                 os.killpg(self._process.pid, number)
 
     def stop(self) -> None:
-        """End the server's whole process group: politely first, then for certain."""
+        """End the server's process group, with SIGTERM first and with SIGKILL if necessary."""
         if self._process is None:
             return
         for ending in (signal.SIGTERM, signal.SIGKILL):
@@ -62,7 +62,7 @@ class Server:
 
 @contextmanager
 def tracking_server(folder: Path) -> Iterator[str]:
-    """Give the address of a server that is ended whatever happens.
+    """Yield the address of a server, which is always stopped at the end.
 
     Raises:
         RuntimeError: It ended before it answered, or did not answer in two minutes.

@@ -1,4 +1,4 @@
-"""What the command line costs before it does anything: processor seconds of whole processes."""
+"""Measure the start of the command line: processor time of whole processes, in seconds."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ BAD_INPUT = 2
 
 
 def measure(runs: int = 10) -> list[Figure]:
-    """Measure the help and the refusal of a bad definition; Python alone is the least possible."""
+    """Measure the help and the rejection of a wrong definition; Python alone is the lower limit."""
     with tempfile.TemporaryDirectory() as folder:
         bad = Path(folder) / "bad.toml"
         bad.write_text(BAD_DEFINITION, encoding="utf-8")
@@ -38,10 +38,10 @@ def _figure(name: str, command: list[str], expected: int, runs: int, bound: floa
 
 
 def cpu_seconds(command: list[str], expected: int) -> float:
-    """Run a command to its end; return its processor time, of user and system.
+    """Run a command to its end; return its processor time, user and system.
 
     Raises:
-        RuntimeError: It ended with another exit code than `expected`.
+        RuntimeError: Its exit code is not `expected`.
     """
     silent = subprocess.DEVNULL
     process = subprocess.Popen(command, stdout=silent, stderr=silent)

@@ -1,4 +1,4 @@
-"""Where time goes: a stopwatch around functions that a measured run calls."""
+"""A stopwatch around functions that a measured run calls."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ Place = tuple[Any, str]
 
 @dataclass(slots=True)
 class Lap:
-    """Time spent in one part, since the last lap or in this one."""
+    """Time spent in one part since the last lap."""
 
     seconds: float = 0.0
     cpu_seconds: float = 0.0
@@ -24,7 +24,7 @@ class Lap:
 
 @dataclass(slots=True)
 class Stopwatch:
-    """Adds up the time in each part; `laps` holds what each lap took, part by part."""
+    """Sums the time of each part; `laps` has the times of each lap, by part."""
 
     running: dict[str, Lap] = field(default_factory=dict)
     laps: list[dict[str, Lap]] = field(default_factory=list)
@@ -36,7 +36,7 @@ class Stopwatch:
 
     @contextmanager
     def around(self, parts: Mapping[str, Sequence[Place]]) -> Iterator[None]:
-        """Time every call of the functions of each part; none of them may call another."""
+        """Time every call of the functions of each part; they must not call each other."""
         with ExitStack() as stack:
             for part, places in parts.items():
                 for owner, name in places:

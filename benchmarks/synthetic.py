@@ -1,4 +1,4 @@
-"""Random images of CIFAR-10's shape: how fast a training is does not depend on what they show."""
+"""Random images of CIFAR-10's shape: the speed of a training does not depend on their content."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from cifar_exp.components.datasets.source import Allocate
 
 SIZE, CHANNELS, NUM_CLASSES = 32, 3, 10
-NUM_SCORED = 500  # validation is not timed, so it is kept short
+NUM_SCORED = 500  # validation is not timed, so it is short
 
 
 def dataset(num_images: int, num_val: int = NUM_SCORED, num_test: int = NUM_SCORED) -> Dataset:
@@ -37,7 +37,7 @@ def dataset(num_images: int, num_val: int = NUM_SCORED, num_test: int = NUM_SCOR
 
 
 class Synthetic(DatasetChoice):
-    """Random images that come through the project's own cache, so that processes map one file."""
+    """Random images loaded through the project's own cache, so that processes map one file."""
 
     name: ClassVar[str] = "synthetic"
 
@@ -45,13 +45,13 @@ class Synthetic(DatasetChoice):
     """The number of images of train, val and test."""
 
     def source(self) -> Source:
-        """Where the images come from: a random generator."""
+        """The source of the images: a random generator."""
         return RandomImages(counts=self.counts)
 
 
 @dataclass(frozen=True, kw_only=True)
 class RandomImages(Source):
-    """Images of uniform noise, the same ones at every time."""
+    """Images of uniform noise, always the same ones."""
 
     counts: tuple[int, int, int]
 
@@ -61,7 +61,7 @@ class RandomImages(Source):
         return f"synthetic {self.counts}"
 
     def read(self, allocate: Allocate, downloads: Path, progress: Progress) -> Contents:
-        """Draw the images as `Source.read` says."""
+        """Generate the images; see `Source.read`."""
         del downloads, progress
         rng = np.random.default_rng(0)
         num_images = sum(self.counts)

@@ -1,4 +1,4 @@
-"""How many images a second trainings take in, against the course notes' loop and Lightning."""
+"""Compare the images per second of trainings with the course notes' loop and Lightning."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ KERNEL_BOUNDS: dict[Precision, float] = {"fp32": 0.78, "bf16": 0.57}
 
 
 def measure(rounds: int = 5) -> list[Figure]:
-    """Race everything in one interleaved run; bf16 only where the processor computes in it."""
+    """Run all programs in turn; bf16 only if the processor supports it natively."""
     precisions = dict.fromkeys([resolve("fp32"), resolve("auto")])
     figures = [_without_activations(rounds)]
     for precision in precisions:
@@ -33,7 +33,7 @@ def measure(rounds: int = 5) -> list[Figure]:
 
 
 def _without_activations(rounds: int) -> Figure:
-    """Compare a trial of the original network without activations with the notes' own training."""
+    """Compare a trial of the original network, without activations, with the notes' training."""
     cores = available_cores()
     programs = {
         "ours": Contestant(start=partial(contestants.ours, "seed_cnn", "fp32", BATCH_SIZE, cores)),
@@ -45,14 +45,14 @@ def _without_activations(rounds: int) -> Figure:
 
 
 def _lightnings(precision: Precision) -> dict[str, Contestant]:
-    """Return Lightning in the memory layout of its users and in channels-last."""
+    """Return Lightning in its default memory layout and in channels-last."""
     return _lightning(precision, channels_last=False) | _lightning(precision, channels_last=True)
 
 
 def _lightning(
     precision: Precision, *, channels_last: bool, rounds: int = 3
 ) -> dict[str, Contestant]:
-    """Return Lightning with the loader with which it is fastest here, in one memory layout."""
+    """Return Lightning with the loader that is fastest on this machine, in one memory layout."""
     layout = ", channels-last" if channels_last else ""
     cores = available_cores()
     fits = {
@@ -69,7 +69,7 @@ def _lightning(
 
 
 def _contestants(precision: Precision) -> dict[str, Contestant]:
-    """Return all programs but Lightning in one precision; the notes' loop is in fp32 always."""
+    """Return all programs except Lightning in one precision; the notes' loop always uses fp32."""
     cores = available_cores()
     programs = {"notes": Contestant(start=partial(contestants.notes, NETWORK, cores))}
     for batch_size in BATCH_SIZES:
@@ -85,7 +85,7 @@ def _contestants(precision: Precision) -> dict[str, Contestant]:
 
 
 def _figures(precision: Precision, batch_size: int, speeds: Speeds) -> list[Figure]:
-    """Make the ratios of one precision and batch size."""
+    """Return the ratios of one precision and batch size."""
     trial, thread, sweep, kernels = (
         f"{what} {batch_size}" for what in ("trial", "thread", "sweep", "kernels")
     )

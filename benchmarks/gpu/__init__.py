@@ -1,1 +1,1 @@
-"""What one GPU does with this project: every figure of it, by `python -m benchmarks.gpu`."""
+"""All figures of this project on one GPU: `python -m benchmarks.gpu`."""

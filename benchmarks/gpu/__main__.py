@@ -1,4 +1,4 @@
-"""All figures of a GPU, one after another, within a budget of time."""
+"""Measure all figures of a GPU, one after another, within a time budget."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ def main(size: Size | None = None, *, forced: bool = False) -> int:
     """Measure and print everything.
 
     Args:
-        size: How much is measured; default: all of it.
-        forced: Measure without a GPU, too, for a test.
+        size: The size of the measurement; default: the full size.
+        forced: Whether to measure also without a GPU, for a test.
 
     Returns:
         The exit code: 1 if a ratio breaks its bound or a section fails, else 0.
@@ -36,7 +36,7 @@ def main(size: Size | None = None, *, forced: bool = False) -> int:
 
 
 def sections(size: Size) -> list[Section]:
-    """Return all sections in the order in which they are measured: the longest one is last."""
+    """Return all sections in the order of measurement; the longest one is last."""
     return [
         *speed.sections(size),
         *evaluation.sections(size),

@@ -1,4 +1,4 @@
-"""The whole command on a sweep: its time, and which part of it is recording."""
+"""Measure the time of the whole command on a sweep, and the share of recording."""
 
 from __future__ import annotations
 
@@ -30,13 +30,13 @@ RECORDING = "8. recording, share of the time of the command"
 ROOT = Path(__file__).parents[2]
 GIVEN = filter(None, os.environ.get("PYTHONPATH", "").split(os.pathsep))
 SEARCHED = os.pathsep.join([str(ROOT), *(str(Path(folder).absolute()) for folder in GIVEN)])
-"""Where Python looks for packages, as the command runs in another folder."""
+"""The path of Python's packages, as the command runs in another folder."""
 STORES = ("--tracking-uri", "sqlite:///mlflow.db", "--storage", "sqlite:///optuna.db")
 EXIT_CODES = {0: "", 1: "; some combination has no result"}
 
 
 class StandIn(Synthetic):
-    """Random images that take the place of CIFAR-10 in the cache of decoded data sets."""
+    """Random images that replace CIFAR-10 in the cache of decoded data sets."""
 
     name: ClassVar[str] = "cifar10"
 
@@ -47,7 +47,7 @@ class StandIn(Synthetic):
 
 @dataclass(frozen=True, kw_only=True)
 class RandomStandIn(RandomImages):
-    """Random images that the cache takes for those of CIFAR-10."""
+    """Random images with the cache key of CIFAR-10."""
 
     @property
     def key(self) -> str:
@@ -57,15 +57,15 @@ class RandomStandIn(RandomImages):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Taken:
-    """Where the seconds of a command went."""
+    """How the time of a command is divided, in seconds."""
 
     whole: float
     before: float
-    """From the start of the process until the first group is given to a trainer."""
+    """From the start of the process until the first group is sent to a trainer."""
     training: float
     """While at least one group was training: trainers start, train, validate and score."""
     recording: float
-    """The rest: all trainers waited, or the records and the ranking were completed."""
+    """The rest: all trainers were waiting, or the records and the ranking were being completed."""
     note: str = ""
 
 
@@ -82,10 +82,10 @@ def _measured(size: Size, short: Experiment, long: Experiment, seconds_left: flo
 
 
 def run(size: Size, seconds_left: float) -> Taken:
-    """Run the command in a folder of its own, where the images are decoded already.
+    """Run the command in a separate folder, where the images are already decoded.
 
     Raises:
-        TimeoutError: The command takes longer.
+        TimeoutError: The command takes longer than the remaining time.
         RuntimeError: The command fails.
     """
     with own_folder() as folder:
@@ -109,7 +109,7 @@ def run(size: Size, seconds_left: float) -> Taken:
 
 def _exit_code(definition: Path, folder: Path, seconds: float) -> int:
     command = [sys.executable, "-m", "benchmarks.gpu.timed_run", "times.json"]
-    # To a file, as processes that outlive the command for a moment would hold a pipe open.
+    # To a file: processes that end shortly after the command would keep a pipe open.
     with (folder / "output").open("w") as output:
         process = subprocess.Popen(
             [*command, "run", str(definition), "--yes", *STORES],
@@ -117,14 +117,14 @@ def _exit_code(definition: Path, folder: Path, seconds: float) -> int:
             env={**os.environ, "PYTHONPATH": SEARCHED},
             stdout=output,
             stderr=subprocess.STDOUT,
-            start_new_session=True,  # so that its trainers can be ended with it
+            start_new_session=True,  # so that its trainers can be killed with it
         )
         try:
             return process.wait(seconds)
         except subprocess.TimeoutExpired:
             os.killpg(process.pid, signal.SIGKILL)
             process.wait()
-            raise TimeoutError(f"it takes longer than the {seconds:.0f} s that were left") from None
+            raise TimeoutError(f"it takes longer than the remaining {seconds:.0f} s") from None
 
 
 def _last_line(output: Path) -> str:
@@ -133,7 +133,7 @@ def _last_line(output: Path) -> str:
 
 
 def covered(spans: Sequence[Span]) -> float:
-    """Return the total length of spans, where overlapping ones count once."""
+    """Return the total length of the spans; overlapping parts count once."""
     total, end = 0.0, float("-inf")
     for start, stop in sorted(map(tuple, spans)):
         total += max(0.0, stop - max(start, end))
@@ -154,7 +154,7 @@ def _whole(short: Experiment, taken: Taken) -> Row:
 
 
 def _extrapolated(short: Experiment, long: Experiment, taken: Taken) -> Row:
-    """Scale training by trainings x epochs, and recording by trainings."""
+    """Scale the training time by trainings x epochs, and the recording time by trainings."""
     trainings = long.num_trainings / short.num_trainings
     epochs = trainings * long.epochs / short.epochs
     seconds = taken.before + epochs * taken.training + trainings * taken.recording

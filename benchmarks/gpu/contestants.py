@@ -1,4 +1,4 @@
-"""What is raced on a GPU: one training, many together, and Lightning, each in its own process."""
+"""The programs compared on a GPU: one training, a group, and Lightning, in separate processes."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from cifar_exp.training.messages import Training
 
 
 def one(size: Size, network: str, batch_size: int) -> Iterator[float]:
-    """Train one network as a trainer of a sweep does; yield the images per second of each epoch."""
+    """Train one network like a trainer of a sweep; yield the images per second of each epoch."""
     prepare_process(available_cores())
     config = trial_config(network, "bf16", batch_size)
     steps = trainer.train(Training(name="one", config=config), size.data, Path())
@@ -32,11 +32,11 @@ def one(size: Size, network: str, batch_size: int) -> Iterator[float]:
 
 
 def together(size: Size, *, search: bool = False) -> Iterator[float]:
-    """Train many networks as a trainer of a sweep does; yield the sum of their speeds.
+    """Train many networks like a trainer of a sweep; yield the sum of their speeds.
 
     Args:
-        size: How much is trained.
-        search: Let cuDNN try its kernels and keep the fastest, instead of choosing one by rule.
+        size: The size of the measurement.
+        search: Whether cuDNN benchmarks its kernels and uses the fastest one.
     """
     prepare_process(available_cores())
     torch.backends.cudnn.benchmark = search
@@ -44,7 +44,7 @@ def together(size: Size, *, search: bool = False) -> Iterator[float]:
 
 
 def group_speeds(configs: list[TrialConfig], size: Size) -> Iterator[float]:
-    """Train a group; yield networks x images per second of each epoch."""
+    """Train a group; yield networks x images per second for each epoch."""
     steps = trainer.train_group(group_of(configs), size.data)
     step = next(steps)
     while step.epochs:
@@ -55,8 +55,8 @@ def group_speeds(configs: list[TrialConfig], size: Size) -> Iterator[float]:
 
 
 def lightning(size: Size, *, channels_last: bool) -> Iterator[float]:
-    """Train `seed_cnn_relu` with Lightning's Trainer on whole batches that lie on the GPU."""
-    # Only here: its import sets PYTORCH_NVML_BASED_CUDA_CHECK, which slows others down.
+    """Train `seed_cnn_relu` with Lightning's Trainer on whole batches stored on the GPU."""
+    # Imported only here: the import sets PYTORCH_NVML_BASED_CUDA_CHECK, which slows other programs.
     from benchmarks import lightning_loop  # noqa: PLC0415
     from benchmarks.loaders import whole_batches  # noqa: PLC0415
 

@@ -1,4 +1,4 @@
-"""Whether a group computes the same as single networks, and a GPU the same as a CPU."""
+"""Check that a group computes the same as single networks, and a GPU the same as a CPU."""
 
 from __future__ import annotations
 
@@ -26,14 +26,14 @@ METRICS = "9. metrics on the GPU against the CPU"
 THREE = (("cross_entropy", "sgd", 1.0), ("focal", "momentum", 1.0), ("mse", "adamw", 0.1))
 """Loss, optimizer and a factor of the learning rate.
 
-AdamW's first steps follow the sign of gradients that are 0 but for rounding: at its usual learning
-rate losses differ by 5e-5 after 50 steps, on a CPU too.
+AdamW's first steps follow the sign of gradients that are 0 except for rounding errors. At its usual
+learning rate the losses differ by 5e-5 after 50 steps, on a CPU as well.
 """
 EXTREME_LR = 1e6
 
 
 def sections(size: Size) -> list[Section]:
-    """Return the sections of equality."""
+    """Return the sections that compare results."""
     return [
         Section(names=(ALONE,), measure=lambda _: [against_single_networks(size)]),
         Section(names=(BESIDE,), measure=lambda _: [beside_a_diverging_network(size)]),
@@ -42,7 +42,7 @@ def sections(size: Size) -> list[Section]:
 
 
 def against_single_networks(size: Size) -> Row:
-    """Compare the mean losses of short epochs with those of the loop with torch's optimizers."""
+    """Compare the mean losses of short epochs with those of `loop.train` and torch's optimizers."""
     data = _few_steps(size)
     configs = [
         with_other(loss, optimizer, size.batch_size, lr, precision="fp32", epochs=size.equal_epochs)
@@ -78,7 +78,7 @@ def _losses_alone(config: TrialConfig, data: Dataset) -> list[float]:
 
 
 def beside_a_diverging_network(size: Size) -> Row:
-    """Count the weights of two networks that depend on the learning rate of a third one."""
+    """Count the weights of two networks that depend on the learning rate of a third network."""
     with _deterministic():
         sane, again, extreme = (_weights_beside(lr, size) for lr in (0.01, 0.01, EXTREME_LR))
     noise = _num_different(sane, again)
@@ -92,7 +92,7 @@ def beside_a_diverging_network(size: Size) -> Row:
 
 
 def _weights_beside(lr: float, size: Size) -> list[torch.Tensor]:
-    """Return the weights of two networks that were trained beside one with a learning rate."""
+    """Return the weights of two networks trained in a group with one of this learning rate."""
     rates = (0.01, 0.02, lr)
     configs = [
         with_other("cross_entropy", "sgd", size.batch_size, precision="fp32", lr=rate)
@@ -111,7 +111,7 @@ def _num_different(some: Sequence[torch.Tensor], others: Sequence[torch.Tensor])
 
 
 def metrics_on_both(size: Size) -> Row:
-    """Compare all metrics of random outputs, one network for each loss."""
+    """Compare all metrics of random outputs, with one network per loss."""
     losses = [loss() for loss in LOSSES.values()]
     random = torch.Generator().manual_seed(0)
     num_images, num_classes = len(size.data.val), size.data.num_classes
@@ -134,7 +134,7 @@ def metrics_on_both(size: Size) -> Row:
 
 
 def _few_steps(size: Size) -> Dataset:
-    """Return the images of an epoch of a few steps of whole batches."""
+    """Return the images of an epoch that consists of a few full batches."""
     data = size.data
     num_images = size.equal_steps * size.batch_size
     return replace(data, train=data.train.first(num_images), val=data.val.first(num_images))
@@ -142,7 +142,7 @@ def _few_steps(size: Size) -> Dataset:
 
 @contextmanager
 def _deterministic() -> Iterator[None]:
-    """Let cuDNN use deterministic kernels only, so that any difference has another cause."""
+    """Allow deterministic cuDNN kernels only, so that any difference has another cause."""
     before = torch.backends.cudnn.deterministic
     torch.backends.cudnn.deterministic = True
     try:

@@ -1,4 +1,4 @@
-"""Which share of an epoch validation and its metrics take."""
+"""Measure the share of an epoch that validation and its metrics take."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def sections(size: Size) -> list[Section]:
 
 
 def share(size: Size) -> Row:
-    """Measure the parts of an epoch, after one to warm up."""
+    """Measure the parts of an epoch, after one warm-up epoch."""
     configs = mixed(size.batch_size, size.networks)
     data = size.data
     program = program_of(configs, data)

@@ -1,4 +1,4 @@
-"""Programs of several networks, outside of a trainer."""
+"""Programs of several networks, without a trainer."""
 
 from __future__ import annotations
 
@@ -11,6 +11,6 @@ from cifar_exp.training.group.program import Program
 
 
 def program_of(configs: Sequence[TrialConfig], data: Dataset) -> Program:
-    """Return the program of some untrained networks, which are in the order of a program."""
+    """Return the program of untrained networks, whose trainings are sorted as a program needs."""
     initial = loop.initial_model(configs[0].model, data, configs[0].seed)
     return Program(configs, initial, loop.on_device(data.train), [None] * len(configs))

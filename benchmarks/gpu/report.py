@@ -1,4 +1,4 @@
-"""The table of all rows, and their file."""
+"""The table and the file of all rows."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ from benchmarks.gpu.section import Missing, Row, Section
 from cifar_exp.training.hardware import available_cores
 
 JSON_VARIABLE = "BENCHMARK_JSON"
-"""The variable that names the file for the results."""
+"""The environment variable with the path of the results file."""
 
 
 class Report:
-    """Measures sections, one by one, and shows their rows.
+    """Measures sections one after another and shows their rows.
 
     Args:
         budget: Seconds after which no section is started.
@@ -38,7 +38,7 @@ class Report:
         print(", ".join(f"{name} {value}" for name, value in self._machine.items()), flush=True)
 
     def add(self, section: Section) -> None:
-        """Measure a section, unless the budget is spent; print and store its rows at once."""
+        """Measure a section, if time is left; print and store its rows immediately."""
         rows = section.rows(self._budget - self._seconds())
         self._rows += rows
         for row in rows:
@@ -67,7 +67,7 @@ class Report:
 
 
 def machine() -> dict[str, str]:
-    """Return what the figures depend on: card, versions, date."""
+    """Return the conditions of the measurement: GPU, versions, date."""
     has_gpu = torch.cuda.is_available()
     return {
         "card": torch.cuda.get_device_name() if has_gpu else "none",

@@ -1,4 +1,4 @@
-"""One section of the measurement: some rows of the table that are measured together."""
+"""One section of the measurement: rows of the table that are measured together."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ Result = TypeVar("Result")
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Missing:
-    """A row that has no value, and why."""
+    """A row without a value, and the reason."""
 
     name: str
     reason: str
@@ -26,7 +26,7 @@ class Missing:
 
 Row = Figure | Missing
 Measure = Callable[[float], Sequence[Row]]
-"""Measures the rows of a section, given the seconds that are left."""
+"""Measures the rows of a section, given the remaining seconds."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -34,11 +34,11 @@ class Section:
     """Rows that are measured together."""
 
     names: Sequence[str]
-    """What the rows are called if they cannot be measured."""
+    """The names of the rows if they cannot be measured."""
     measure: Measure
 
     def rows(self, seconds_left: float) -> list[Row]:
-        """Measure; without time, or after an error, each row says so."""
+        """Measure the rows; if no time is left or there is an error, each row gives the reason."""
         if seconds_left <= 0:
             return self._missing("not measured: out of time")
         try:
@@ -53,14 +53,14 @@ class Section:
 
 
 def release() -> None:
-    """Give the memory of what is no longer used back to the GPU, for other processes."""
+    """Release unused GPU memory, for other processes."""
     gc.collect()
     if torch.cuda.is_initialized():
         torch.cuda.empty_cache()
 
 
 def timed(function: Callable[[], Result]) -> tuple[float, Result]:
-    """Call a function; return the seconds until the GPU has finished, and its result."""
+    """Call a function; return the seconds until the GPU has finished, and the result."""
     _wait_for_gpu()
     started = time.perf_counter()
     result = function()

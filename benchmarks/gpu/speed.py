@@ -1,4 +1,4 @@
-"""Images per second: of one training, of many, and of groups of several widths."""
+"""Images per second of one training, of many trainings, and of groups of several widths."""
 
 from __future__ import annotations
 
@@ -26,11 +26,11 @@ RESNET_BEFORE = 16_000
 """Images per second of resnet18 at batch size 128, bf16, measured on an H200 in November 2026."""
 
 Configs = Callable[[int, int], list[TrialConfig]]
-"""Returns trainings, given a batch size and their number."""
+"""Returns trainings for a batch size and a number of trainings."""
 
 
 def sections(size: Size) -> list[Section]:
-    """Return the sections of one training, of a group, and of a large network."""
+    """Return the sections for one training, a group, and a large network."""
     return [
         Section(names=(ONE, MANY, SUM), measure=lambda _: against_lightning(size)),
         Section(names=(RESNET,), measure=lambda _: resnet(size)),
@@ -38,7 +38,7 @@ def sections(size: Size) -> list[Section]:
 
 
 def sections_of_widths(size: Size) -> list[Section]:
-    """Return a section for each width, and for variants of the large group."""
+    """Return a section for each width and for each variant of the large group."""
     number = size.networks
     variants: list[tuple[str, int, Configs]] = [
         *((f"10. {width} networks", width, mixed) for width in size.widths),
@@ -55,7 +55,7 @@ def sections_of_widths(size: Size) -> list[Section]:
 
 
 def against_lightning(size: Size) -> list[Row]:
-    """Let one training, a group and Lightning take turns; without Lightning, the first two."""
+    """Measure one training, a group and Lightning in turn; without Lightning, only the others."""
     ours = {
         "one": Contestant(start=partial(contestants.one, size, NETWORK, size.batch_size)),
         "group": Contestant(start=partial(contestants.together, size)),
@@ -70,7 +70,7 @@ def against_lightning(size: Size) -> list[Row]:
     }
     try:
         speeds = race({**ours, **fits}, size.rounds, starts=1)
-    except (ContestantError, EOFError, OSError) as error:  # the last two: a process has died
+    except (ContestantError, EOFError, OSError) as error:  # the last two: a process died
         reason = f"{type(error).__name__}: {error}"
         return _without_lightning(race(ours, size.rounds, starts=1), reason)
     return _with_lightning(speeds, max(fits, key=lambda name: median(speeds[name])))
@@ -86,7 +86,7 @@ def _with_lightning(speeds: Speeds, lightning: str) -> list[Row]:
 
 
 def _without_lightning(speeds: Speeds, reason: str) -> list[Row]:
-    """Say why there is no ratio, with the speeds that would be divided."""
+    """Give the reason why there is no ratio, and the speeds measured here."""
     return [
         Missing(name=name, reason=f"{reason}; ours: {median(speeds[ours]):,.0f} images/s")
         for name, ours in ((ONE, "one"), (MANY, "group"))
@@ -106,7 +106,7 @@ def _sum(speeds: Speeds) -> Figure:
 
 
 def resnet(size: Size) -> list[Row]:
-    """Train a large network alone, in this process."""
+    """Train a single large network, in this process."""
     epochs = contestants.one(size, "resnet18", size.resnet_batch_size)
     [first, *speeds] = islice(epochs, 1 + size.rounds)
     value = median(speeds)
@@ -124,7 +124,7 @@ def resnet(size: Size) -> list[Row]:
 
 
 def _width(size: Size, name: str, configs: Configs, width: int, seconds_left: float) -> list[Row]:
-    """Measure a program; the first epoch is longer by its capture."""
+    """Measure a program; its first epoch includes the capture."""
     del seconds_left
     data = size.data
     subset = replace(data, train=data.train.first(size.width_images))
@@ -143,7 +143,7 @@ def _width(size: Size, name: str, configs: Configs, width: int, seconds_left: fl
 
 
 def _searched(size: Size, name: str) -> Row:
-    """Measure a group in a process of its own: a process keeps the kernels chosen first."""
+    """Measure a group in a new process, as a process keeps the kernels chosen first."""
     short = replace(size, counts=(size.width_images, *size.counts[1:]))
     group = Contestant(start=partial(contestants.together, short, search=True))
     speeds = race({name: group}, size.rounds, starts=1)[name]

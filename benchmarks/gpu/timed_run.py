@@ -1,4 +1,4 @@
-"""The command line, with a record of when trainers train: timed_run FILE ARGUMENTS..."""
+"""Run the command line and record when trainers train: timed_run FILE ARGUMENTS..."""
 
 from __future__ import annotations
 
@@ -17,20 +17,20 @@ Span = tuple[float, float]
 
 @dataclass(slots=True)
 class Times:
-    """When a sweep and its trainers were at work, by the monotonic clock of this machine."""
+    """When a sweep and its trainers were running, by the monotonic clock of this machine."""
 
     sweep: list[Span] = field(default_factory=list)
-    """From the first training's start until everything of all trainings is written."""
+    """From the start of the first training until all records are written."""
     training: list[Span] = field(default_factory=list)
-    """From the order to train a group, or its next epoch, until its results arrive."""
+    """From the request to train a group, or its next epoch, until its results arrive."""
     _since: dict[int, float] = field(default_factory=dict)
 
     def begin(self, trainer: Any) -> None:
-        """Note that a trainer has been told to train."""
+        """Record that a trainer was requested to train."""
         self._since[id(trainer)] = time.monotonic()
 
     def end(self, trainer: Any) -> None:
-        """Note that the results of a trainer have arrived."""
+        """Record that the results of a trainer have arrived."""
         self.training.append((self._since.pop(id(trainer)), time.monotonic()))
 
     def write(self, path: Path) -> None:
@@ -40,8 +40,8 @@ class Times:
 
 @contextmanager
 def recorded(times: Times) -> Iterator[None]:
-    """Record a sweep that runs in this context."""
-    from cifar_exp.sweep.executors import Begun  # noqa: PLC0415 - children import this module, too
+    """Record the times of a sweep that runs in this context."""
+    from cifar_exp.sweep.executors import Begun  # noqa: PLC0415 - child processes import this too
     from cifar_exp.sweep.executors.local import TrainerProcess  # noqa: PLC0415
     from cifar_exp.sweep.recording.recorder import Recorder  # noqa: PLC0415
 
@@ -60,19 +60,19 @@ def recorded(times: Times) -> Iterator[None]:
 
     with ExitStack() as stack:
         for name in ("begin", "go_on"):
-            told = _telling(getattr(TrainerProcess, name), times)
-            stack.enter_context(patch.object(TrainerProcess, name, told))
+            timed = _timed(getattr(TrainerProcess, name), times)
+            stack.enter_context(patch.object(TrainerProcess, name, timed))
         stack.enter_context(patch.object(TrainerProcess, "receive", timed_receive))
         stack.enter_context(patch.object(Recorder, "run", timed_run))
         yield
 
 
-def _telling(method: Callable[[Any, Any], None], times: Times) -> Callable[[Any, Any], None]:
-    def told(trainer: Any, content: Any) -> None:
+def _timed(method: Callable[[Any, Any], None], times: Times) -> Callable[[Any, Any], None]:
+    def timed(trainer: Any, content: Any) -> None:
         times.begin(trainer)
         method(trainer, content)
 
-    return told
+    return timed
 
 
 def main(file: Path, arguments: list[str]) -> None:

@@ -1,4 +1,4 @@
-"""The trainings that are measured."""
+"""The measured trainings."""
 
 from __future__ import annotations
 
@@ -22,17 +22,17 @@ MIXED: Mapping[str, tuple[str, Mapping[str, Any], float]] = {
     "adamw": ("adamw", {}, 0.001),
     "muon": ("muon", {}, 0.001),
 }
-"""Optimizers, their settings and learning rates."""
+"""Optimizers with their settings and learning rates."""
 
 
 def plain(batch_size: int, number: int) -> list[TrialConfig]:
-    """Return trainings with cross-entropy and SGD, each with another learning rate."""
+    """Return trainings with cross-entropy and SGD, each with a different learning rate."""
     config = trial_config(NETWORK, "bf16", batch_size)
     return [config.model_copy(update={"lr": config.lr * _spread(i)}) for i in range(number)]
 
 
 def mixed(batch_size: int, number: int) -> list[TrialConfig]:
-    """Return trainings with all losses and several optimizers, in the order of a program."""
+    """Return trainings with all losses and several optimizers, sorted as a program needs."""
     pairs = list(product(MIXED, LOSSES))
     configs = {
         index: with_other(loss, optimizer, batch_size, _spread(index))
@@ -66,5 +66,5 @@ def group_of(configs: list[TrialConfig]) -> Group:
 
 
 def _spread(index: int) -> float:
-    """Return a factor of the learning rate, so that equal trainings differ."""
+    """Return a factor of the learning rate, so that otherwise equal trainings differ."""
     return 1 + index / 1000
