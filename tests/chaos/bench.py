@@ -1,4 +1,4 @@
-"""A tiny sweep as a process of its own, what is done to it, and what it must leave."""
+"""A tiny sweep in a separate process, the faults injected into it, and its expected results."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ from tests.waiting import wait_until
 SEARCH = tiny_search("tpe", "median")
 MOMENTUM = "sgd = { momentum = 0.9, lr = { low = 0.01, high = 0.1 } }"
 EPOCHS, TRAININGS = 3, 8
-"""Of the sweep below: epochs a training, and trainings of its two combinations."""
+"""Epochs per training, and number of trainings of the two combinations of the sweep below."""
 Outcome = dict[str, Any]
 
 
 def definition(images: Path, **changes: str) -> str:
-    """Write the definition of the tiny sweep; its optimizer has a state that can be lost."""
+    """Return the definition of the tiny sweep; its optimizer has a state that can be lost."""
     whole = {"epochs": str(EPOCHS), "search": SEARCH, "seeds": "1", "optimizers": MOMENTUM}
     return tiny.definition(images, **{**whole, **changes})
 
@@ -34,14 +34,14 @@ def fault(
 
 
 class ProcessBench(Stores):
-    """A folder with the stores of one experiment, where each command is a process of its own.
+    """A folder with the stores of one experiment, where each command runs in a separate process.
 
     Args:
-        folder: Where, to be made.
+        folder: The folder, which is created.
         text: The definition.
-        template: An empty MLflow database to begin with, which saves making one.
-        uri: The MLflow store: by default a database in the folder.
-        num_trainings: How many trainings the definition asks for.
+        template: An empty MLflow database to copy, as creating one is slow.
+        uri: The MLflow store; by default a database in the folder.
+        num_trainings: The number of trainings of the definition.
     """
 
     def __init__(
@@ -65,7 +65,7 @@ class ProcessBench(Stores):
         )
 
     def start(self, *options: str, faults: list[dict[str, Any]] | None = None) -> Program:
-        """Start the sweep as a process of its own group, with the faults that it will meet."""
+        """Start the sweep in its own process group, with faults to inject."""
         return self.command("run", "tiny.toml", "--threads", "1", *options, faults=faults)
 
     def command(self, *words: str, faults: list[dict[str, Any]] | None = None) -> Program:
@@ -95,38 +95,38 @@ class ProcessBench(Stores):
         faults: list[dict[str, Any]] | None = None,
         patience: float = 240,
     ) -> subprocess.CompletedProcess[str]:
-        """Run the sweep to its end, whatever that is."""
+        """Run the sweep until it ends, with or without an error."""
         process = self.start(*options, faults=faults)
         code = process.wait(patience)
-        wait_until(lambda: not processes_of(process.pid), 15)  # D: nobody is left
+        wait_until(lambda: not processes_of(process.pid), 15)  # D: no process remains
         return subprocess.CompletedProcess(options, code, *process.communicate())
 
     def epochs_trained(self) -> int:
-        """How many epochs all executions have trained, those included that came to nothing."""
+        """The number of epochs trained by all executions, including lost ones."""
         path = self.folder / "epochs"
         return path.stat().st_size if path.exists() else 0
 
     def outcome(self) -> Outcome:
-        """All that is to be equal to the bit: each training's result, and the ranking."""
+        """The results that must be bitwise identical: those of each training, and the ranking."""
         return {"results": self.results(), "ranking": self.ranking()}
 
     def ranking(self) -> dict[str, Any]:
-        """The stored ranking, without what was measured in seconds."""
+        """The stored ranking, without measured times."""
         [top] = self.records("sweep")
         path = self.client.download_artifacts(
             top.run_id, "comparison/ranking.json", str(self.folder)
         )
-        held: dict[str, Any] = _without_times(json.loads(Path(path).read_text()))
-        return held
+        content: dict[str, Any] = _without_times(json.loads(Path(path).read_text()))
+        return content
 
     def check(self) -> None:
-        """Check what holds after every execution that came to its end (A, B, C and E)."""
+        """Check the conditions after every completed execution (A, B, C and E)."""
         assert self.running() == []
         names = [record.name for record in self.trainings()]
         assert len(names) == len(set(names)) == self.num_trainings
         for record in self.trainings():
             steps = [p.step for p in self.client.get_metric_history(record.run_id, "epoch_seconds")]
-            assert steps == list(range(1, len(steps) + 1))  # each epoch is there once
+            assert steps == list(range(1, len(steps) + 1))  # each epoch is recorded once
         assert [path for path in self.left() if path.suffix in {".tmp", ".pt"}] == []
 
     def left(self) -> list[Path]:
@@ -134,15 +134,15 @@ class ProcessBench(Stores):
         return list(folder.iterdir()) if folder.exists() else []
 
 
-def _without_times(held: Any) -> Any:
-    """Leave out of a ranking all that depends on clocks and ids, wherever it stands."""
-    match held:
+def _without_times(content: Any) -> Any:
+    """Remove all values of a ranking that depend on clocks and ids, at any depth."""
+    match content:
         case dict():
-            kept = {k: v for k, v in held.items() if not _is_time(k)}
+            kept = {k: v for k, v in content.items() if not _is_time(k)}
             return {key: _without_times(value) for key, value in kept.items()}
         case list():
-            return [_without_times(value) for value in held]
-    return held
+            return [_without_times(value) for value in content]
+    return content
 
 
 def _is_time(key: str) -> bool:
@@ -150,7 +150,7 @@ def _is_time(key: str) -> bool:
 
 
 def processes_of(group: int) -> list[str]:
-    """List the processes of a group that are alive."""
+    """Return the live processes of a group."""
     listed = subprocess.run(
         ["ps", "-o", "pid=,stat=", "-g", str(group)], capture_output=True, text=True, check=False
     )
@@ -159,7 +159,7 @@ def processes_of(group: int) -> list[str]:
 
 
 def children(pid: int, command: str = "") -> list[int]:
-    """List the processes that a process has started with some command, the oldest first."""
+    """Return the child processes with a certain command, the oldest first."""
     pattern = ["-f", command] if command else []
     listed = subprocess.run(
         ["pgrep", "-P", str(pid), *pattern], capture_output=True, text=True, check=False
@@ -168,5 +168,5 @@ def children(pid: int, command: str = "") -> list[int]:
 
 
 def fork_servers_of(pid: int) -> list[int]:
-    """List the fork servers that a process has started: one, or none yet."""
+    """Return the fork servers that a process has started: one, or none yet."""
     return children(pid, "multiprocessing.forkserver")

@@ -1,4 +1,4 @@
-"""What the tests of chaos share: benches, and what an undisturbed sweep leaves."""
+"""Fixtures of the chaos tests: benches, and the results of an undisturbed sweep."""
 
 from __future__ import annotations
 
@@ -14,19 +14,19 @@ from tests.chaos.bench import Outcome, ProcessBench, definition
 from tests.once import once
 
 NewBench = Callable[..., ProcessBench]
-# Of several test processes the first one, which starts the others, decides.
+# With several test processes, the first one, which starts the others, decides.
 os.environ["CHAOS_SEED"] = os.environ.get("CHAOS_SEED") or str(time.time_ns() % 100_000)
 SEED = int(os.environ["CHAOS_SEED"])
 
 
 def pytest_report_header() -> str:
-    """Name the seed of random times, which repeats them."""
+    """Print the seed of the random times, so that they can be repeated."""
     return f"CHAOS_SEED={SEED}"
 
 
 @pytest.fixture
 def new_bench(images: Path, tmp_path: Path, store_template: Path) -> NewBench:
-    """Make a bench of the tiny sweep, or of one that differs from it."""
+    """Return a function that creates a bench of the tiny sweep, or of a variant of it."""
 
     def make(**changes: str) -> ProcessBench:
         return ProcessBench(tmp_path / "bench", definition(images, **changes), store_template)
@@ -38,7 +38,7 @@ def new_bench(images: Path, tmp_path: Path, store_template: Path) -> NewBench:
 def undisturbed(
     images: Path, tmp_path_factory: pytest.TempPathFactory, store_template: Path
 ) -> Outcome:
-    """What the tiny sweep leaves after an execution that nothing has happened to."""
+    """The results of the tiny sweep after an undisturbed execution."""
 
     def fill(folder: Path) -> None:
         bench = ProcessBench(folder / "bench", definition(images), store_template)
@@ -48,5 +48,5 @@ def undisturbed(
         (folder / "outcome.json").write_text(json.dumps(bench.outcome()))
 
     outcome = once(tmp_path_factory, "undisturbed", fill) / "outcome.json"
-    held: Outcome = json.loads(outcome.read_text())
-    return held
+    loaded: Outcome = json.loads(outcome.read_text())
+    return loaded

@@ -1,8 +1,8 @@
-"""Random misfortune: a sweep is struck again and again until it has come to its end.
+"""Random faults: they are injected into a sweep repeatedly, until the sweep has ended.
 
-`python -m tests.chaos.monkey MINUTES [SEED]` does that for so long to the quickstart, scaled up and
-recorded on a server that is struck as well. It prints what was struck, how many epochs were trained
-for how many that count, and whether every ranking was the same.
+`python -m tests.chaos.monkey MINUTES [SEED]` does that for the given time with the quickstart,
+scaled up and recorded on a server, into which faults are injected as well. It prints the number of
+faults of each kind, the number of epochs trained and needed, and how many rankings were the same.
 """
 
 from __future__ import annotations
@@ -31,21 +31,21 @@ SECONDS_OF_OUTAGE = 3.0
 SECONDS_FROZEN = 20.0
 TRIALS, SEEDS = 12, 5
 QUICKSTART_TRAININGS = 4 * (TRIALS + SEEDS)
-PATIENCE = 1800  # seconds, for the whole of an undisturbed sweep on a slow machine
-MOST_EPOCHS = 30  # between two blows to the quickstart
-MOST_WORKERS_KILLED = 2  # of one sweep: a training that crashes three times is given up
+PATIENCE = 1800  # seconds, for an undisturbed sweep on a slow machine
+MOST_EPOCHS = 30  # between two faults in the quickstart
+MOST_WORKERS_KILLED = 2  # per sweep: a training that crashes three times fails
 Blow = Callable[[ProcessBench, Program], None]
 
 
 def kill_worker(_: ProcessBench, process: Program) -> None:
-    """Kill the youngest of the workers, if there is one: they are the fork server's children."""
+    """Kill the latest worker, if there is one: workers are children of the fork server."""
     for child in children(process.pid):
         for worker in children(child)[-1:]:
             os.kill(worker, signal.SIGKILL)
 
 
 def lock_store(bench: ProcessBench, _: Program) -> None:
-    """Lock MLflow's database for some seconds, as a slow disk or another program does."""
+    """Lock MLflow's database for some seconds, like a slow disk or another program."""
     with closing(sqlite3.connect(bench.folder / "mlflow.db", timeout=60)) as connection:
         connection.execute("BEGIN IMMEDIATE")
         time.sleep(SECONDS_OF_OUTAGE)
@@ -71,41 +71,41 @@ def torment(
     blows: Mapping[str, Blow] = BLOWS,
     most_epochs: int = 5,
 ) -> Counter[str]:
-    """Run a sweep to its end through blows, each after a random number of epochs.
+    """Run a sweep to its end and inject faults, each after a random number of epochs.
 
-    It is started again as often as it was ended.
+    After a fault that ends the sweep, it is started again.
 
     Args:
         bench: The sweep.
-        rng: Chooses the blows and their times.
-        most: How many blows there are at most.
-        blows: What to choose from.
-        most_epochs: How many epochs pass between two blows, at most.
+        rng: Chooses the faults and their times.
+        most: The largest number of faults.
+        blows: The faults to choose from.
+        most_epochs: The largest number of epochs between two faults.
 
     Returns:
-        How often it was struck by what.
+        The number of faults of each kind.
     """
     bench.environment["CHAOS_SECONDS"] = "0.1"
-    struck: Counter[str] = Counter()
+    counts: Counter[str] = Counter()
     process = bench.start("--workers", "2")
     for _ in range(most):
         wait_for_epochs(bench, process, rng.randint(1, most_epochs))
         time.sleep(rng.uniform(0, 0.3))
         if process.poll() is not None:
             break
-        name = rng.choice([n for n in blows if n not in RARE or struck[n] < MOST_WORKERS_KILLED])
+        name = rng.choice([n for n in blows if n not in RARE or counts[n] < MOST_WORKERS_KILLED])
         blows[name](bench, process)
-        struck[name] += 1
+        counts[name] += 1
         if name in DEADLY:
             end(process)
             process = bench.start("--workers", "2")
     end(process)
     assert process.poll() == 0, f"the last execution ended with {process.poll()}"
-    return struck
+    return counts
 
 
 def wait_for_epochs(bench: ProcessBench, process: Program, number: int) -> None:
-    """Wait until so many epochs more have been trained, or the sweep has come to its end."""
+    """Wait until this many more epochs are trained, or the sweep has ended."""
     before = bench.epochs_trained()
     wait_until(lambda: bench.epochs_trained() >= before + number or process.poll() is not None, 120)
 
@@ -120,7 +120,7 @@ def end(process: Program) -> None:
 
 @contextmanager
 def served(folder: Path, text: str) -> Iterator[tuple[ProcessBench, Mapping[str, Blow]]]:
-    """Give a bench whose MLflow is a server, and the blows that can strike that."""
+    """Yield a bench that records on an MLflow server, and the faults of this server."""
     folder.mkdir()
     server = Server(folder)
     server.start()
@@ -148,15 +148,15 @@ def served(folder: Path, text: str) -> Iterator[tuple[ProcessBench, Mapping[str,
 def quickstart() -> str:
     """Return the quickstart with more trials and seeds."""
     text = (ROOT / "experiments" / "quickstart.toml").read_text()
-    held = tomllib.loads(text)
-    held["search"]["trials"], held["confirm"]["seeds"] = TRIALS, SEEDS
-    return tomli_w.dumps({**held, "name": "tiny"})
+    definition = tomllib.loads(text)
+    definition["search"]["trials"], definition["confirm"]["seeds"] = TRIALS, SEEDS
+    return tomli_w.dumps({**definition, "name": "tiny"})
 
 
 def main(minutes: float, seed: int) -> None:
-    """Torment the quickstart, scaled up and on a server, for so many minutes."""
+    """Inject faults into sweeps of the scaled-up quickstart for some minutes."""
     rng = random.Random(seed)
-    struck: Counter[str] = Counter()
+    counts: Counter[str] = Counter()
     trained = sweeps = equal = 0
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
@@ -171,22 +171,22 @@ def main(minutes: float, seed: int) -> None:
         while time.monotonic() < deadline:
             with served(folder / str(sweeps), quickstart()) as (bench, of_server):
                 blows = {**PROCESS_BLOWS, **of_server}
-                struck += torment(bench, rng, sys.maxsize, blows, MOST_EPOCHS)
+                counts += torment(bench, rng, sys.maxsize, blows, MOST_EPOCHS)
                 deliver(bench)
                 bench.check()
                 sweeps += 1
                 trained += bench.epochs_trained()
                 equal += bench.outcome() == expected
-            print(f"{sweeps} sweeps, {equal} as if undisturbed, {trained} epochs", flush=True)
-    print(f"seed {seed}, {minutes:g} min: {sweeps} sweeps, {equal} of them as if undisturbed")
-    print(", ".join(f"{name}: {count}" for name, count in sorted(struck.items())))
+            print(f"{sweeps} sweeps, {equal} equal to undisturbed, {trained} epochs", flush=True)
+    print(f"seed {seed}, {minutes:g} min: {sweeps} sweeps, {equal} equal to an undisturbed one")
+    print(", ".join(f"{name}: {count}" for name, count in sorted(counts.items())))
     needed = enough * sweeps
     print(f"epochs trained: {trained}, needed: {needed} ({trained / max(needed, 1):.2f}x)")
     sys.exit(0 if equal == sweeps > 0 else 1)
 
 
 def deliver(bench: ProcessBench) -> None:
-    """Send what the server has missed by the end of the sweep."""
+    """Send what was not delivered to the server by the end of the sweep."""
     sending = bench.command("deliver", "--tracking-uri", bench.tracking_uri)
     _, errors = sending.communicate()
     assert sending.poll() == 0, errors

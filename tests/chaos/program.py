@@ -1,10 +1,10 @@
-"""The command line with losses that misbehave, checkpoints after every epoch, and a count.
+"""The command line with faulty losses, checkpoints after every epoch, and a count of the epochs.
 
-What is done here holds in worker processes, too: they import the main module again, or are forked
-from a process of it. Each epoch
-that is trained leaves a byte in the file that CHAOS_EPOCHS names. The report has no pictures: to
-draw them would take longer than all the trainings of a tiny sweep. With a file descriptor in place
-of a command, this is the process that commands are forked from (template.py).
+The changes apply to worker processes as well: they import the main module again, or are forked
+from a process of it. For each trained epoch one byte is appended to the file CHAOS_EPOCHS. The
+report has no figures: drawing them would take longer than all trainings of a tiny sweep. If the
+argument is a file descriptor instead of a command, this is the process that commands are forked
+from (template.py).
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ MANY = 2**50
 
 
 class Hanging(CrossEntropy):
-    """Never comes back, and never gives Python's lock back."""
+    """Never returns, and never releases Python's global interpreter lock."""
 
     def __call__(self, logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
         del logits, labels
@@ -40,21 +40,21 @@ class Hanging(CrossEntropy):
 
 
 class Exiting(CrossEntropy):
-    """Ends the process, as far as Python goes."""
+    """Raises SystemExit."""
 
     def __call__(self, logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
         raise SystemExit(f"enough of {len(labels)} of {len(logits)}")
 
 
 class Greedy(CrossEntropy):
-    """Asks the processor for more memory than there is."""
+    """Allocates more memory than the machine has."""
 
     def __call__(self, logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
         return super().__call__(logits, labels) + torch.empty(MANY).sum()
 
 
 class Falling(CrossEntropy):
-    """Falls without end once there has been an epoch: to -inf, inf or NaN, or NaN in validation."""
+    """Becomes -inf, inf or NaN after the first epoch, or NaN in validation."""
 
     to: Literal["-inf", "inf", "nan"] = "nan"
 
@@ -63,9 +63,9 @@ class Falling(CrossEntropy):
 
 
 def slowly(train: Callable[..., Iterator[EpochMetrics]]) -> Callable[..., Iterator[EpochMetrics]]:
-    """Count an epoch, unless it warms up, and let it take as long as CHAOS_SECONDS says.
+    """Count an epoch, unless it is a warm-up, and let it take CHAOS_SECONDS.
 
-    It also waits for as long as there is a file of the name CHAOS_GATE.
+    It also waits as long as the file CHAOS_GATE exists.
     """
 
     def trained(model: Any, config: Any, data: Dataset, *start: Any) -> Iterator[EpochMetrics]:
@@ -81,7 +81,7 @@ EpochOfGroup = Callable[[Program, int], list[float]]
 
 
 def slowly_together(train_epoch: EpochOfGroup) -> EpochOfGroup:
-    """Do the same with an epoch of a group, which counts once for each of its networks."""
+    """Do the same for an epoch of a group, which counts once for each of its networks."""
 
     def trained(program: Program, epoch: int) -> list[float]:
         losses = train_epoch(program, epoch)

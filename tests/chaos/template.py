@@ -1,10 +1,10 @@
-"""Commands of the CLI as processes that start at once, and the process they are forked from.
+"""Processes of CLI commands that start fast, and the process they are forked from.
 
-A test of chaos starts a sweep up to ten times. To load torch, MLflow and the rest each time takes
-far longer than the trainings. So one process a test session, `python -m tests.chaos.program`, loads
-them, computes nothing, and forks a process for each command. Such a process has an environment,
-streams, a session and signals of its own, as one that the shell has started. It has a spare one
-beside it, which becomes the fork server of its workers.
+A chaos test starts a sweep up to ten times. Importing torch, MLflow and other packages each time
+would take much longer than the trainings. So one process per test session, `python -m
+tests.chaos.program`, imports them and forks a process for each command. Such a process has its own
+environment, streams, session and signal handlers, like one started by a shell. A second forked
+process becomes the fork server of its workers.
 """
 
 from __future__ import annotations
@@ -34,8 +34,8 @@ from cifar_exp.system import fault_injection
 
 ROOT = Path(__file__).parents[2]
 NUMBER = struct.Struct("q")
-MOST_BYTES = 2**20  # of a command with its environment
-HIGH = 100  # no file that matters has such a number
+MOST_BYTES = 2**20  # the largest size of a command with its environment
+HIGH = 100  # above the numbers of all open files
 LOADED = [
     "cifar_exp.sweep.sweep",
     "cifar_exp.tracking.preload",
@@ -46,14 +46,14 @@ LOADED = [
 
 
 class Program:
-    """A command of the CLI as a process of its own.
+    """A command of the CLI in a separate process.
 
     Args:
         words: The command.
-        cwd: The folder that it is typed in.
-        environment: Variables that it has beside those of this process.
-        output: A file descriptor for its standard output and error; by default they are kept.
-        most_bytes: Of a file that it or its workers write, if there is a limit.
+        cwd: Its working directory.
+        environment: Variables in addition to those of this process.
+        output: A file descriptor for its standard output and error; by default they are stored.
+        most_bytes: The largest size of a file that it or its workers write; None for no limit.
     """
 
     def __init__(
@@ -68,25 +68,25 @@ class Program:
         self._kept = [tempfile.TemporaryFile() for _ in range(2)]  # noqa: SIM115 - read at the end
         streams = [file.fileno() for file in self._kept] if output is None else [output] * 2
         self._status, theirs = os.pipe()
-        asked = {
+        request = {
             "words": words,
             "cwd": str(cwd),
             "environment": {**os.environ, **environment},
             "most_bytes": most_bytes,
         }
-        socket.send_fds(template(), [json.dumps(asked).encode()], [*streams, theirs])
+        socket.send_fds(template(), [json.dumps(request).encode()], [*streams, theirs])
         os.close(theirs)
         self.pid = self._read()
 
     def poll(self) -> int | None:
-        """Return the exit code, or minus a signal's number, once the process has ended."""
+        """Return the exit code, or minus the signal number, if the process has ended."""
         if self.returncode is None and wait([self._status], 0):
             self.returncode = self._read()
             os.close(self._status)
         return self.returncode
 
     def wait(self, timeout: float) -> int:
-        """Wait for the end; raise TimeoutExpired if it does not come."""
+        """Wait for the end; raise TimeoutExpired if it takes too long."""
         if self.returncode is None:
             wait([self._status], timeout)
         code = self.poll()
@@ -95,7 +95,7 @@ class Program:
         return code
 
     def communicate(self, timeout: float = 240) -> tuple[str, str]:
-        """Wait for the end; return what was printed to standard output and error until now."""
+        """Wait for the end; return standard output and standard error."""
         self.wait(timeout)
         out, err = map(_content, self._kept)
         return out, err
@@ -118,26 +118,26 @@ def _content(file: IO[bytes]) -> str:
 
 @functools.cache
 def template() -> socket.socket:
-    """Start the process that all commands are forked from; it ends with this one."""
+    """Start the process that all commands are forked from; it ends with this process."""
     ours, theirs = socket.socketpair()
     subprocess.Popen(
         [sys.executable, "-m", "tests.chaos.program", str(theirs.fileno())],
         env={**os.environ, "PYTHONPATH": str(ROOT)},
         pass_fds=[theirs.fileno()],
         cwd=ROOT,
-        start_new_session=True,  # Ctrl-C in a terminal lets the tests end what they have started
+        start_new_session=True,  # after Ctrl-C in a terminal the tests end their processes
     )
     theirs.close()
     return ours
 
 
 def serve(descriptor: int) -> None:
-    """Fork a process for each command that is asked for; return in those processes alone."""
+    """Fork a process for each requested command; return only in those processes."""
     for name in [fork_server.LOADED, *LOADED]:
         import_module(name)
-    gc.freeze()  # or the end of each process would look at all that, which copies it
+    gc.freeze()  # else the garbage collection at the end of each process would copy the pages
     requests = socket.socket(fileno=descriptor)
-    signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # so that nobody need wait for the keepers
+    signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # so that ended children are reaped
     while True:
         request, descriptors, _, _ = socket.recv_fds(requests, MOST_BYTES, 3)
         if not request:
@@ -150,13 +150,13 @@ def serve(descriptor: int) -> None:
             os.close(each)
 
 
-def _keep(asked: Mapping[str, Any], out: int, err: int, status: int) -> None:
-    """Fork the command's process, tell its number, wait for its end and tell its exit code."""
+def _keep(request: Mapping[str, Any], out: int, err: int, status: int) -> None:
+    """Fork the command's process, send its process id, wait for its end and send its exit code."""
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     pid = os.fork()
     if not pid:
         os.close(status)
-        _become(out, err, **asked)
+        _become(out, err, **request)
         return
     for each in (out, err):
         os.close(each)
@@ -174,7 +174,7 @@ def _become(
     environment: dict[str, str],
     most_bytes: int | None,
 ) -> None:
-    """Make this process what the shell would have started."""
+    """Set up this process like one started by a shell."""
     os.setsid()
     for source, target in ((os.open(os.devnull, os.O_RDONLY), 0), (out, 1), (err, 2)):
         os.dup2(source, target)
@@ -191,7 +191,7 @@ def _become(
 
 
 class Spare:
-    """A process that runs what a new Python would be started for: the fork server, if need be."""
+    """A forked process that replaces a new Python process: the fork server, if it is needed."""
 
     def __init__(self) -> None:
         self._requests, theirs = socket.socketpair()
@@ -203,7 +203,7 @@ class Spare:
         self._spawn, util.spawnv_passfds = util.spawnv_passfds, self  # type: ignore[assignment]
 
     def __call__(self, path: bytes, args: Sequence[str], descriptors: Sequence[int]) -> int:
-        """Stand for `multiprocessing.util.spawnv_passfds`, once for a fork server."""
+        """Replace `multiprocessing.util.spawnv_passfds`, once, for a fork server."""
         if "forkserver" not in args[-1]:
             return int(self._spawn(path, args, descriptors))
         util.spawnv_passfds = self._spawn
@@ -213,8 +213,10 @@ class Spare:
 
 
 def _run_once(requests: socket.socket) -> None:
-    """Run the program that comes, with its files; without one, end with the command."""
-    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGTERM})  # as it is started
+    """Run the program that is received, with its files; without one, end with the command."""
+    signal.pthread_sigmask(
+        signal.SIG_BLOCK, {signal.SIGINT, signal.SIGTERM}
+    )  # as in a new fork server
     request, descriptors, _, _ = socket.recv_fds(requests, MOST_BYTES, 9)
     if request:
         program, numbers = json.loads(request)

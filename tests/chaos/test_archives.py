@@ -1,7 +1,7 @@
-"""Archives, images, caches and stored predictions that are damaged or made to do harm.
+"""Archives, images, caches and stored predictions that are damaged or malicious.
 
-`tests/components/datasets/` has the members of an archive, its checksums, its pickles and its
-download one by one; here they are seen from the command line, and from two processes.
+`tests/components/datasets/` has unit tests of the members of an archive, its checksums, its pickles
+and its download; here they are tested with the command line, and with two processes.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ from tests.definitions import changed
 
 @pytest.fixture
 def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """An empty cache of the test's own."""
+    """An empty cache for one test."""
     root = tmp_path / "cache"
     monkeypatch.setenv("CIFAR_EXP_CACHE", str(root))
     return root
@@ -47,7 +47,7 @@ def cifar(tmp_path: Path, cache: Path) -> TinyCifar:
 
 @pytest.fixture
 def known(cifar: TinyCifar, monkeypatch: pytest.MonkeyPatch) -> TinyCifar:
-    """The tiny archive, as if it were the official one."""
+    """The tiny archive, treated as the official one."""
     monkeypatch.setattr(Cifar10, "archive", cifar.archive)
     return cifar
 
@@ -60,7 +60,7 @@ def definition(here: Path, **dataset: str) -> Path:
     return path
 
 
-# Row 27: archives that are not what they should be, at the command line.
+# Row 27: invalid archives, with the command line.
 
 
 def refused(cli: Cli, here: Path, file: Path, words: str) -> None:
@@ -82,7 +82,7 @@ def test_a_local_archive_of_another_checksum(cli: Cli, here: Path, known: TinyCi
 
 @pytest.fixture
 def server(known: TinyCifar, monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
-    """A server of the archive, from which it is now downloaded."""
+    """A server from which the archive is downloaded."""
     monkeypatch.setenv("NO_PROXY", "127.0.0.1")
     with serving(known.path.read_bytes()) as started:
         there = {**_fields(known), "url": f"{started.url}/{known.archive.file}"}
@@ -129,9 +129,9 @@ def test_of_two_processes_one_downloads(tmp_path: Path, known: TinyCifar, server
         )
         for places in ((here, there), (there, here))
     ]
-    told = {process.communicate(timeout=120)[0] for process in processes}
+    printed = {process.communicate(timeout=120)[0] for process in processes}
     assert [process.returncode for process in processes] == [0, 0]
-    assert told == {f"{load(Cifar10(path=known.path)).fingerprint}\n"}
+    assert printed == {f"{load(Cifar10(path=known.path)).fingerprint}\n"}
     assert len(server.requests) == 1
 
 
@@ -146,9 +146,9 @@ def flip(path: Path, at: int) -> None:
 
 @pytest.mark.parametrize(
     ("name", "at"),
-    [(IMAGES, -9), (LABELS, -16), (META, 3)],  # the last label but one, 1, turns into 0
+    [(IMAGES, -9), (LABELS, -16), (META, 3)],  # the second-last label changes from 1 to 0
 )
-def test_a_damaged_cache_that_cannot_be_mended_is_named(
+def test_a_damaged_cache_that_cannot_be_repaired_is_named(
     cli: Cli, here: Path, known: TinyCifar, name: str, at: int
 ) -> None:
     made = load(Cifar10(path=known.path))
@@ -185,15 +185,15 @@ def test_pickles_in_the_cache_are_never_loaded(known: TinyCifar, tmp_path: Path,
 
 
 @pytest.mark.usefixtures("cache")
-@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="there are no pipes with names here")
-def test_a_pipe_among_the_images_is_refused_and_not_waited_for(tmp_path: Path) -> None:
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="named pipes are not supported here")
+def test_a_pipe_among_the_images_is_refused_without_waiting(tmp_path: Path) -> None:
     choice = samples.folder(tmp_path).choice
     os.mkfifo(tmp_path / "data" / "train" / "ant" / "zzz.png")
     with pytest.raises(DataError, match=r"zzz\.png is not a regular file"):
         load(choice)
 
 
-# Predictions that a comparison reads from an MLflow store.
+# Predictions read by a comparison from an MLflow store.
 
 
 def npz(**arrays: Any) -> bytes:
@@ -209,7 +209,7 @@ def zipped(content: bytes) -> bytes:
     return file.getvalue()
 
 
-def test_damaged_or_hostile_predictions_are_refused(tracker: Tracker, tmp_path: Path) -> None:
+def test_damaged_or_malicious_predictions_are_refused(tracker: Tracker, tmp_path: Path) -> None:
     canary = tmp_path / "canary"
     objects = np.array([Hostile(canary)], dtype=object)
     whole = npz(label=np.zeros(3), predicted=np.zeros(3), confidence=np.zeros(3))

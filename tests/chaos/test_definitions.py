@@ -1,4 +1,4 @@
-"""Definitions of strangers: nothing in them runs, nothing is imported, nothing is left behind."""
+"""Untrusted definitions: they run no code, import nothing and write no files."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from tests.reading import SOURCE, read_or_refused
 
 @pytest.fixture
 def canary(here: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A file that the module `evil` makes as soon as it is imported."""
+    """A file that the module `evil` creates when it is imported."""
     (here.parent / "evil.py").write_text("import pathlib\npathlib.Path('canary').touch()\n")
     monkeypatch.syspath_prepend(here.parent)
     return here / "canary"
@@ -109,10 +109,11 @@ def test_a_shell_command_for_mlflow_run_is_a_file_name(here: Path) -> None:
     assert not list(project.glob("canary*"))
 
 
-# Values and files: rows 20 to 23. `tests/definitions.py` and `tests/experiment/` have the others.
+# Values and files: rows 20 to 23. The other tests are in `tests/definitions.py` and
+# `tests/experiment/`.
 
 
-def test_a_device_without_an_end(cli: Cli, here: Path) -> None:
+def test_a_device_of_unlimited_size(cli: Cli, here: Path) -> None:
     shown = cli("run", "/dev/zero")
     assert shown.code == 2
     assert shown.last == "/dev/zero: it has more than 262144 characters"
@@ -143,7 +144,7 @@ def test_a_setting_that_is_none(cli: Cli, here: Path, setting: str) -> None:
 
 
 @pytest.mark.parametrize("option", ["--alpha", "--rope", "--target"])
-def test_a_comparison_with_no_number(cli: Cli, here: Path, option: str) -> None:
+def test_a_comparison_with_nan(cli: Cli, here: Path, option: str) -> None:
     shown = cli("compare", "tiny", option, "nan")
     assert shown.code == 2
     assert option in shown.err
@@ -160,7 +161,7 @@ def many(num_losses: int, num_optimizers: int, trials: int) -> str:
     return tomli_w.dumps(document)
 
 
-def test_ten_million_trainings_are_not_started_unasked(cli: Cli, here: Path) -> None:
+def test_ten_million_trainings_are_not_started_without_yes(cli: Cli, here: Path) -> None:
     file = here.parent / "a.toml"
     file.write_text(many(100, 100, 1000))
     started = time.perf_counter()
@@ -177,12 +178,12 @@ def test_with_yes_they_are_started(cli: Cli, here: Path) -> None:
     text = many(100, 100, 1000).replace('"digits"', '{ type = "folder", path = "/proc/none" }')
     file.write_text(text)
     shown = cli("run", file, "--yes")
-    assert shown.code == 3  # there are no images, which is found out next
+    assert shown.code == 3  # the images are missing, which is the next error
     assert shown.out.startswith("10050000 trainings: 10000 combinations")
     assert "/proc/none" in shown.last
 
 
-def test_long_and_odd_parameters_are_kept_apart_and_found_again(tracker: Tracker) -> None:
+def test_long_and_unusual_parameters_are_distinct_and_found_again(tracker: Tracker) -> None:
     params: dict[str, Any] = {
         "long": "x" * 9000,
         "odd": "é\N{BUG}\n\u202e",
@@ -192,13 +193,13 @@ def test_long_and_odd_parameters_are_kept_apart_and_found_again(tracker: Tracker
     other = {**params, "long": "x" * 8999 + "y"}
     run = tracker.open_run("sweep", "tiny", tags={}, params=params)
     assert tracker.open_run("sweep", "tiny", tags={}, params=params).run_id == run.run_id
-    held = tracker.client.get_run(run.run_id).data.params
-    assert held["odd"] == params["odd"]
-    assert (held["none"], held["nan"]) == ("None", "nan")
+    stored = tracker.client.get_run(run.run_id).data.params
+    assert stored["odd"] == params["odd"]
+    assert (stored["none"], stored["nan"]) == ("None", "nan")
     assert tracker.open_run("sweep", "tiny", tags={}, params=other).run_id != run.run_id
 
 
-def test_a_long_definition_of_any_letters_is_an_artifact_as_it_was(tracker: Tracker) -> None:
+def test_a_long_definition_of_any_characters_is_stored_unchanged(tracker: Tracker) -> None:
     run = tracker.open_run("sweep", "tiny", tags={}, params={})
     text = "# é\N{BUG}\u202e\n" * 5000
     run.log_text(text, "experiment.toml")

@@ -1,4 +1,4 @@
-"""Losses and outputs that are no finite numbers: an outcome that is shown, and never wins."""
+"""Losses and outputs that are not finite: the outcome is shown, and is never the best."""
 
 from __future__ import annotations
 
@@ -31,12 +31,12 @@ STEPS_PER_EPOCH = 7  # 54 images in batches of 8
 
 
 class Breaking(Loss):
-    """Cross-entropy that turns into something else at one step and after."""
+    """Cross-entropy that becomes another value from a certain step on."""
 
     value: Literal["nan", "inf", "-inf"] = "nan"
     step: int = 1
     danger: float = Field(default=1.0, ge=0, le=1)
-    """It only breaks above a half."""
+    """The loss fails only if this is above one half."""
 
     _steps: int = PrivateAttr(0)
 
@@ -47,8 +47,8 @@ class Breaking(Loss):
         return losses + BAD[self.value] if broken else losses
 
 
-class Endless(Loss):
-    """The mean of the labels' logits, which has no least value."""
+class Unbounded(Loss):
+    """The mean of the labels' logits, which has no minimum."""
 
     def _per_image(self, logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
         return -(logits.gather(1, labels[:, None])[:, 0] ** 3)
@@ -63,14 +63,14 @@ class Steep(Loss):
 
 @pytest.fixture(autouse=True)
 def _losses(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Make the losses known, and count no steps of a warm-up."""
-    for loss in (Breaking, Endless, Steep):
+    """Register the losses, and do not count the steps of a warm-up."""
+    for loss in (Breaking, Unbounded, Steep):
         monkeypatch.setitem(LOSSES, loss.__name__.lower(), loss)
     monkeypatch.setattr(loop, "_warm", {"seed_cnn_relu"})
 
 
 def recorded(config: TrialConfig, data: Dataset, tracker: Tracker) -> tuple[Any, RunRecord]:
-    """Train and return how it ended, and what MLflow holds of it."""
+    """Train; return the outcome, and the run in MLflow."""
     run = tracker.new_run("trial", "it", tags={}, params=training_run.params(config, data, 1))
     outcome = train_recorded(config, data, run)
     [record] = tracker.records()
@@ -79,7 +79,7 @@ def recorded(config: TrialConfig, data: Dataset, tracker: Tracker) -> tuple[Any,
 
 
 def check_finite(tracker: Tracker, records: list[RunRecord]) -> None:
-    """Check every point of every metric; MLflow would store an infinity as 1.8e308."""
+    """Check every value of every metric; MLflow would store an infinity as 1.8e308."""
     points = [
         point.value
         for record in records
@@ -97,7 +97,7 @@ def breaking(images: Path, value: str, step: int, epochs: int = 1) -> TrialConfi
 
 @pytest.mark.parametrize("value", BAD)
 @pytest.mark.parametrize("epoch", [1, 3])
-def test_a_loss_that_breaks_ends_the_trial_and_keeps_what_was_finite(
+def test_a_loss_that_is_not_finite_ends_the_trial_and_keeps_finite_metrics(
     images: Path, data: Dataset, tracker: Tracker, value: str, epoch: int
 ) -> None:
     config = breaking(images, value, STEPS_PER_EPOCH * (epoch - 1) + 2, epochs=5)
@@ -111,7 +111,7 @@ def test_a_loss_that_breaks_ends_the_trial_and_keeps_what_was_finite(
     assert [point.step for point in history] == list(range(1, epoch))
 
 
-def test_a_broken_loss_is_noticed_within_the_epoch(
+def test_a_loss_that_is_not_finite_is_detected_within_the_epoch(
     images: Path, data: Dataset, tracker: Tracker
 ) -> None:
     config = breaking(images, "nan", 3).model_copy(update={"batch_size": 1})
@@ -122,7 +122,7 @@ def test_a_broken_loss_is_noticed_within_the_epoch(
 
 
 @pytest.mark.parametrize(("name", "lr"), [("endless", 1e4), ("steep", 0.1)])
-def test_a_loss_without_an_end_or_a_gradient_is_divergence(
+def test_a_loss_without_a_minimum_or_a_finite_gradient_diverges(
     images: Path, data: Dataset, tracker: Tracker, name: str, lr: float
 ) -> None:
     config = tiny.trial_config(images, losses=f"{name} = {{}}", epochs="20", lr=lr)
@@ -132,7 +132,7 @@ def test_a_loss_without_an_end_or_a_gradient_is_divergence(
 
 
 class BrokenWhenEvaluated(torch.nn.Module):
-    """A network whose outputs are no numbers as soon as it is evaluated."""
+    """A network whose outputs are NaN in evaluation."""
 
     def __init__(self, model: torch.nn.Module, value: float) -> None:
         super().__init__()
@@ -144,7 +144,7 @@ class BrokenWhenEvaluated(torch.nn.Module):
 
 
 @pytest.mark.parametrize("value", BAD.values(), ids=BAD)
-def test_outputs_that_break_in_validation_alone_are_divergence(
+def test_outputs_that_are_not_finite_in_validation_only_are_divergence(
     images: Path,
     data: Dataset,
     tracker: Tracker,
@@ -170,7 +170,7 @@ def extreme_logits() -> Iterator[torch.Tensor]:
 
 @pytest.mark.parametrize("name", sorted(LOSSES))
 def test_finite_outputs_have_finite_scores(name: str) -> None:
-    """No score of a network that has not diverged is infinite, however sure it is of itself."""
+    """No score of a network that has not diverged is infinite, at any confidence."""
     loss, labels = LOSSES[name](), torch.tensor([0, 0, 2])
     for logits in extreme_logits():
         evaluation = examine(logits, labels, loss)
@@ -180,7 +180,7 @@ def test_finite_outputs_have_finite_scores(name: str) -> None:
 
 
 @pytest.mark.chaos
-def test_a_sweep_shows_what_diverged_and_ranks_what_did_not(
+def test_a_sweep_shows_diverged_trainings_and_ranks_the_others(
     cli: Cli, images: Path, tracking_uri: str, storage_url: str, tmp_path: Path
 ) -> None:
     text = tiny.definition(
@@ -203,8 +203,8 @@ def test_a_sweep_shows_what_diverged_and_ranks_what_did_not(
     wild = [r for r in trials if float(r.params["loss.danger"]) > 0.5]
     assert 0 < len(wild) < len(trials) == 4
     assert {r.number for r in trials if r.diverged} == {r.number for r in wild}
-    held = json.loads(cli("compare", "tiny", "--format", "json").out)
-    first, last = held["combinations"]
+    ranking = json.loads(cli("compare", "tiny", "--format", "json").out)
+    first, last = ranking["combinations"]
     assert (first["combination"], first["diverged"]) == ("breaking+sgd", len(wild))
     assert (last["combination"], last["rank"], last["diverged"]) == ("never+sgd", None, 4)
     assert float(first["settings"]["loss.danger"]) <= 0.5
@@ -212,7 +212,7 @@ def test_a_sweep_shows_what_diverged_and_ranks_what_did_not(
 
 
 def check_studies(storage_url: str) -> None:
-    """Check that Optuna holds diverged trials as failed, and no value that is not finite."""
+    """Check that diverged trials are failed in Optuna, and that all stored values are finite."""
     import optuna
 
     storage = optuna.storages.get_storage(storage_url)

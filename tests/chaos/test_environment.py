@@ -1,4 +1,4 @@
-"""Variables of MLflow that somebody has left in the environment."""
+"""Environment variables of MLflow that were set before."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ pytestmark = pytest.mark.chaos
 
 @pytest.fixture
 def bench(new_bench: NewBench) -> ProcessBench:
-    """A bench whose store holds somebody else's experiment, which the variables name."""
+    """A bench whose store has another experiment, which the variables name."""
     bench = new_bench()
     place = str(bench.folder / "mlruns" / "other")
     other = bench.client.create_experiment("other", artifact_location=place)
@@ -46,14 +46,14 @@ def test_a_new_run_becomes_the_one_parent_and_keeps_its_parameters(
 
 
 @pytest.mark.chaos_short
-def test_an_old_run_is_left_alone(bench: ProcessBench) -> None:
+def test_an_old_run_is_not_changed(bench: ProcessBench) -> None:
     given = bench.client.create_run(bench.environment["MLFLOW_EXPERIMENT_ID"]).info.run_id
     bench.client.set_terminated(given)
     before = bench.client.get_run(given).to_dictionary()
     bench.environment["MLFLOW_RUN_ID"] = given
     refused = bench.run("--workers", "1")
     assert refused.returncode == 3
-    [told] = refused.stderr.strip().splitlines()
-    assert told.startswith("MLFLOW_RUN_ID names a run that is not a new one")
+    [line] = refused.stderr.strip().splitlines()
+    assert line.startswith("MLFLOW_RUN_ID names a run that is not a new one")
     assert bench.client.get_run(given).to_dictionary() == before
     assert bench.records() == []

@@ -1,4 +1,4 @@
-"""A disk that fills up in the middle of a sweep, and has room again afterwards."""
+"""A disk that becomes full during a sweep, and has free space again later."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ DISK_BYTES = 24_000_000
 
 @pytest.fixture
 def small_disk(tmp_path: Path) -> Iterator[Path]:
-    """A file system of some megabytes."""
+    """A file system with a size of some megabytes."""
     folder = tmp_path / "disk"
     folder.mkdir()
     mounted = subprocess.run(
@@ -58,7 +58,7 @@ def run(
 
 
 def fill(folder: Path) -> Path:
-    """Fill a disk to its last byte."""
+    """Fill a disk completely."""
     filler = folder / "filler"
     with filler.open("wb", buffering=0) as file:
         try:
@@ -66,7 +66,7 @@ def fill(folder: Path) -> Path:
                 pass
         except OSError:
             return filler
-    raise AssertionError("the disk has no end")
+    raise AssertionError("the disk does not become full")
 
 
 def check_paused(process: Program) -> None:
@@ -79,7 +79,7 @@ def check_paused(process: Program) -> None:
 
 
 def check_whole(bench: Bench, other: Bench, definition: Path, kept: set[str]) -> None:
-    """Nothing that was finished is lost or repeated, and all is as on a disk with room."""
+    """No finished training is lost or repeated, and the results equal those with free space."""
     trainings = bench.trainings()
     assert Counter(r.kind for r in trainings) == {"trial": 3, "confirmation": 2}
     assert kept <= {r.run_id for r in trainings}
@@ -89,12 +89,14 @@ def check_whole(bench: Bench, other: Bench, definition: Path, kept: set[str]) ->
     assert bench.results() == other.results()
 
 
-def test_a_sweep_on_a_full_disk_goes_on_when_there_is_room(
+def test_a_sweep_on_a_full_disk_continues_when_there_is_space(
     other_bench: Bench, small_disk: Path, definition: Path, tmp_path: Path
 ) -> None:
     shutil.copy(tmp_path / "mlflow.db", small_disk)
     bench = Bench(f"sqlite:///{small_disk}/mlflow.db", f"sqlite:///{small_disk}/optuna.db")
-    assert bench.records() == []  # the first look loads MLflow, which can outlast a tiny sweep
+    assert (
+        bench.records() == []
+    )  # the first check imports MLflow, which can take longer than the sweep
     process = run(bench, definition, small_disk, CHAOS_SECONDS="0.1")
     wait_until(trained(bench, 1))
     kept = {r.run_id for r in bench.records() if r.finished}
@@ -108,10 +110,12 @@ def test_a_sweep_on_a_full_disk_goes_on_when_there_is_room(
     check_whole(bench, other_bench, definition, kept)
 
 
-def test_checkpoints_without_room_are_done_without(
+def test_a_sweep_continues_without_space_for_checkpoints(
     bench: Bench, other_bench: Bench, small_disk: Path, definition: Path, tmp_path: Path
 ) -> None:
-    assert bench.records() == []  # the first look loads MLflow, which can outlast a tiny sweep
+    assert (
+        bench.records() == []
+    )  # the first check imports MLflow, which can take longer than the sweep
     process = run(bench, definition, tmp_path, CIFAR_EXP_CACHE=str(small_disk), CHAOS_SECONDS="0.1")
     wait_until(trained(bench, 1))
     kept = {r.run_id for r in bench.records() if r.finished}
@@ -124,7 +128,7 @@ def test_checkpoints_without_room_are_done_without(
 
 
 @pytest.mark.parametrize("store", ["mlflow.db", "optuna.db"])
-def test_a_store_without_a_free_byte_ends_the_sweep_before_it_begins(
+def test_a_store_without_free_space_ends_the_sweep_before_it_begins(
     definition: Path, tmp_path: Path, store: str
 ) -> None:
     folder = tmp_path / "stores"
@@ -133,16 +137,16 @@ def test_a_store_without_a_free_byte_ends_the_sweep_before_it_begins(
     bench = Bench(f"sqlite:///{folder}/mlflow.db", f"sqlite:///{folder}/optuna.db")
     check_paused(run(bench, definition, folder))
     made = {path.name for path in folder.iterdir()} - {store}
-    assert made <= {"mlflow.db"}  # with its tables, and nothing in them
+    assert made <= {"mlflow.db"}  # with empty tables
     if made:
-        names = {held.name for held in connect(bench.tracking_uri).search_experiments()}
+        names = {found.name for found in connect(bench.tracking_uri).search_experiments()}
         assert names == {"Default"}
 
 
-def test_a_database_that_may_not_grow_pauses_the_sweep(
+def test_a_database_that_cannot_grow_ends_the_sweep(
     bench: Bench, other_bench: Bench, definition: Path, tmp_path: Path
 ) -> None:
-    limit = (tmp_path / "mlflow.db").stat().st_size + 200_000  # its log is a file beside it
+    limit = (tmp_path / "mlflow.db").stat().st_size + 200_000  # its log is a separate file
 
     check_paused(run(bench, definition, tmp_path, limit))
     kept = {r.run_id for r in bench.records() if r.finished}

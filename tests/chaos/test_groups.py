@@ -1,4 +1,4 @@
-"""Trainings that are trained together die together; each of them goes on where it was."""
+"""The trainings of a group are killed together; each of them resumes from its checkpoint."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ SEARCH = f'trials = {TRIALS}\nsampler = "tpe"\npruner = "none"\nbatch_size = [8]
 
 
 def six(folder: Path, images: Path, store_template: Path) -> ProcessBench:
-    """Make a bench of six combinations that are tuned and confirmed in groups of six."""
+    """Return a bench of six combinations that are tuned and confirmed in groups of six."""
     text = definition(images, search=SEARCH, optimizers=OPTIMIZERS)
     return ProcessBench(folder / "bench", text, store_template, num_trainings=TRAININGS)
 
@@ -47,7 +47,7 @@ def bench(images: Path, tmp_path: Path, store_template: Path) -> ProcessBench:
 def undisturbed(
     images: Path, tmp_path_factory: pytest.TempPathFactory, store_template: Path
 ) -> Outcome:
-    """What the sweep leaves after an execution that nothing has happened to."""
+    """The results of the sweep after an undisturbed execution."""
 
     def fill(folder: Path) -> None:
         bench = six(folder, images, store_template)
@@ -60,16 +60,16 @@ def undisturbed(
         (folder / "outcome.json").write_text(json.dumps(bench.outcome()))
 
     outcome = once(tmp_path_factory, "undisturbed_groups", fill) / "outcome.json"
-    held: Outcome = json.loads(outcome.read_text())
-    return held
+    loaded: Outcome = json.loads(outcome.read_text())
+    return loaded
 
 
 def assert_alike(bench: ProcessBench, undisturbed: Outcome) -> None:
-    """Check that a sweep is complete, and as an undisturbed one but for rounding."""
+    """Check that a sweep is complete and, within rounding, equal to an undisturbed one."""
     bench.check()
     found = bench.outcome()
     assert_close(found["results"], undisturbed["results"])
-    rows, expected = (held["ranking"]["combinations"] for held in (found, undisturbed))
+    rows, expected = (loaded["ranking"]["combinations"] for loaded in (found, undisturbed))
     for name in ("combination", "rank", "seeds", "trials", "lr", "batch_size"):
         assert [row[name] for row in rows] == [row[name] for row in expected]
     for name in ("test_accuracy_mean", "val_accuracy"):
@@ -93,13 +93,13 @@ def assert_close(found: Any, expected: Any) -> None:
 
 
 @pytest.mark.chaos_short
-def test_a_killed_sweep_goes_on_within_its_groups(
+def test_a_killed_sweep_resumes_within_its_groups(
     bench: ProcessBench, undisturbed: Outcome
 ) -> None:
-    """Two of six members had no checkpoint yet of the epoch that all had trained."""
-    struck = COMBINATIONS[3]
-    deadly = [fault("after_checkpoint", training=f"{struck} #0", epoch=2, to="group")]
-    bench.environment["CHAOS_SECONDS"] = "0.3"  # so that what was trained is written
+    """Two of six members had no checkpoint yet of the last trained epoch."""
+    failing = COMBINATIONS[3]
+    deadly = [fault("after_checkpoint", training=f"{failing} #0", epoch=2, to="group")]
+    bench.environment["CHAOS_SECONDS"] = "0.3"  # so that the trained epochs are written
     assert bench.run(*ONE_GROUP, faults=deadly).returncode == -signal.SIGKILL
     assert {record.name for record in bench.running()} >= {f"{c} #0" for c in COMBINATIONS}
     assert len(bench.left()) == len(COMBINATIONS)
@@ -111,7 +111,9 @@ def test_a_killed_sweep_goes_on_within_its_groups(
     assert not [r for r in bench.trainings() if "attempts" in r.tags]
 
 
-def test_a_trainer_may_die_with_its_group(bench: ProcessBench, undisturbed: Outcome) -> None:
+def test_a_trainer_that_dies_with_its_group_is_replaced(
+    bench: ProcessBench, undisturbed: Outcome
+) -> None:
     deadly = [
         fault("after_epoch", training=f"{COMBINATIONS[4]} #0", epoch=1),
         fault("after_checkpoint", training=f"{COMBINATIONS[2]} #1", epoch=2),
@@ -122,7 +124,7 @@ def test_a_trainer_may_die_with_its_group(bench: ProcessBench, undisturbed: Outc
     assert_alike(bench, undisturbed)
     assert f"[{TRAININGS}/{TRAININGS}] " in done.stdout
     assert {record.tags["attempts"] for record in bench.trainings()} == {"2"}
-    # At first two of six had not saved the epoch; later the order depends on their times.
+    # In the first attempt two of six had not saved the epoch; later the order depends on timing.
     repeated = bench.epochs_trained() - TRAININGS * EPOCHS
     assert 2 <= repeated < 2 + len(COMBINATIONS)
 
@@ -145,11 +147,11 @@ STEPS: list[dict[str, Any]] = [
         ("SIGKILL", "group", -signal.SIGKILL),
     ],
 )
-def test_a_sweep_of_groups_may_be_ended_at_any_step(
+def test_a_sweep_of_groups_may_be_terminated_at_any_step(
     bench: ProcessBench, undisturbed: Outcome, signal_name: str, to: str, code: int
 ) -> None:
-    """Also if the width changes from one execution to the next."""
-    bench.environment["CHAOS_SECONDS"] = "0.1"  # so that none is over before it is ended
+    """This includes a width that changes from one execution to the next."""
+    bench.environment["CHAOS_SECONDS"] = "0.1"  # so that none ends before the signal
     narrow = ["--workers", "2", "--group", "2"]
     for options, step in zip(itertools.cycle([ONE_GROUP, narrow]), STEPS, strict=False):
         ended = bench.run(*options, faults=[fault(**step, to=to, signal=signal_name)])
@@ -161,23 +163,23 @@ def test_a_sweep_of_groups_may_be_ended_at_any_step(
     assert done.returncode == 0, done.stderr
     assert_alike(bench, undisturbed)
     repeated = bench.epochs_trained() - TRAININGS * EPOCHS
-    assert repeated <= 2 * len(COMBINATIONS) * len(STEPS)  # one saved too late, one under way
+    assert repeated <= 2 * len(COMBINATIONS) * len(STEPS)  # one not saved yet, one running
     assert not [r for r in bench.trainings() if "attempts" in r.tags]
 
 
-def test_a_member_that_keeps_crashing_is_given_up_alone(
+def test_a_member_that_keeps_crashing_fails_alone(
     bench: ProcessBench, undisturbed: Outcome
 ) -> None:
-    struck = f"{COMBINATIONS[3]} seed 1"
-    deadly = [fault("after_epoch", times=9, training=struck, epoch=2)]
+    failing = f"{COMBINATIONS[3]} seed 1"
+    deadly = [fault("after_epoch", times=9, training=failing, epoch=2)]
     done = bench.run(*ONE_GROUP, faults=deadly)
     assert done.returncode == 1
     assert done.stderr.strip().splitlines()[-1] == f"no result for {COMBINATIONS[3]}"
     bench.check()
     failed = {r.name: r.tags["reason"] for r in bench.trainings() if r.state == "FAIL"}
-    assert failed == {struck: "crashed 3 times (last: signal 9)"}
+    assert failed == {failing: "crashed 3 times (last: signal 9)"}
     together = {r.name: r.tags["trained_together"] for r in bench.records("confirmation")}
-    assert set(together.values()) == {"1"}  # the last attempt is made alone
+    assert set(together.values()) == {"1"}  # in the last attempt it is trained alone
     found, expected = bench.results(), dict(undisturbed["results"])
-    del found[struck], expected[struck]
+    del found[failing], expected[failing]
     assert_close(found, expected)

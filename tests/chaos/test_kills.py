@@ -1,4 +1,4 @@
-"""Processes of a sweep die at every step; what is left in the end is as if nothing had been."""
+"""Processes of a sweep are killed at every step; the final results equal undisturbed ones."""
 
 from __future__ import annotations
 
@@ -42,12 +42,12 @@ def assert_as_undisturbed(bench: ProcessBench, undisturbed: Outcome) -> None:
 
 
 @pytest.mark.chaos_short
-def test_a_killed_sweep_goes_on_from_its_last_epoch(
+def test_a_killed_sweep_resumes_from_its_last_epoch(
     new_bench: NewBench, undisturbed: Outcome
 ) -> None:
     bench = new_bench()
     deadly = [fault("after_checkpoint", training=f"{CE} #1", epoch=2, to="group")]
-    bench.environment["CHAOS_SECONDS"] = "0.3"  # so that what was trained is written
+    bench.environment["CHAOS_SECONDS"] = "0.3"  # so that the trained epochs are written
     assert bench.run(*ONE, faults=deadly).returncode == -signal.SIGKILL
     [begun] = bench.running()[-1:]
     assert begun.name == f"{CE} #1"
@@ -60,11 +60,13 @@ def test_a_killed_sweep_goes_on_from_its_last_epoch(
     done = bench.run(*ONE)
     assert done.returncode == 0, done.stderr
     assert_as_undisturbed(bench, undisturbed)
-    assert bench.epochs_trained() == TRAININGS * EPOCHS  # not one epoch was trained twice
+    assert bench.epochs_trained() == TRAININGS * EPOCHS  # no epoch was trained twice
     assert {r.name: r.run_id for r in bench.trainings()}[begun.name] == begun.run_id
 
 
-def test_a_trainer_may_die_at_any_step(new_bench: NewBench, undisturbed: Outcome) -> None:
+def test_a_trainer_that_dies_at_any_step_is_replaced(
+    new_bench: NewBench, undisturbed: Outcome
+) -> None:
     bench = new_bench()
     deadly = [
         fault("after_epoch", training=f"{CE} #1", epoch=1),
@@ -75,11 +77,11 @@ def test_a_trainer_may_die_at_any_step(new_bench: NewBench, undisturbed: Outcome
     done = bench.run("--workers", "2", faults=deadly)
     assert done.returncode == 0, done.stderr
     assert_as_undisturbed(bench, undisturbed)
-    assert f"[{TRAININGS}/{TRAININGS}] " in done.stdout  # the end of each was told of
+    assert f"[{TRAININGS}/{TRAININGS}] " in done.stdout  # the end of each was reported
     attempts = {r.name: r.tags["attempts"] for r in bench.trainings() if "attempts" in r.tags}
-    struck = [f"{CE} #1", f"{CE} #2", f"{MSE} #0", f"{MSE} seed 1"]
-    assert attempts == dict.fromkeys(struck, "2")
-    assert bench.epochs_trained() == TRAININGS * EPOCHS + 1  # the first one of CE #1
+    killed = [f"{CE} #1", f"{CE} #2", f"{MSE} #0", f"{MSE} seed 1"]
+    assert attempts == dict.fromkeys(killed, "2")
+    assert bench.epochs_trained() == TRAININGS * EPOCHS + 1  # the first attempt of CE #1
 
 
 STEPS: list[dict[str, Any]] = [
@@ -90,7 +92,7 @@ STEPS: list[dict[str, Any]] = [
     {"point": "before_tell", "training": f"{CE} #1"},
     {"point": "before_end", "training": f"{CE} seed 1"},
 ]
-"""Every named point, in the order of the trainings of a combination."""
+"""All fault injection points, in the order of the trainings of a combination."""
 
 
 @pytest.mark.parametrize(
@@ -103,7 +105,7 @@ STEPS: list[dict[str, Any]] = [
         pytest.param("SIGINT", "group", 130, STEPS[1:2], marks=pytest.mark.chaos_short),
     ],
 )
-def test_a_sweep_may_be_ended_at_any_step(
+def test_a_sweep_may_be_terminated_at_any_step(
     new_bench: NewBench,
     undisturbed: Outcome,
     signal_name: str,
@@ -112,7 +114,7 @@ def test_a_sweep_may_be_ended_at_any_step(
     steps: list[dict[str, Any]],
 ) -> None:
     bench = new_bench()
-    bench.environment["CHAOS_SECONDS"] = "0.1"  # so that none is over before it is ended
+    bench.environment["CHAOS_SECONDS"] = "0.1"  # so that none ends before the signal
     limited = [*ONE, "--time-limit", "600"]
     for workers, step in zip(itertools.cycle([["--workers", "2"], ONE, limited]), steps):
         ended = bench.run(*workers, faults=[fault(**step, to=to, signal=signal_name)])
@@ -125,19 +127,21 @@ def test_a_sweep_may_be_ended_at_any_step(
     assert done.returncode == 0, done.stderr
     assert_as_undisturbed(bench, undisturbed)
     repeated = bench.epochs_trained() - TRAININGS * EPOCHS
-    assert repeated <= 2 * len(steps)  # the epoch under way, of each of two trainers
-    assert not [r for r in bench.trainings() if "attempts" in r.tags]  # that is no crash
+    assert repeated <= 2 * len(steps)  # the current epoch of each of two trainers
+    assert not [
+        r for r in bench.trainings() if "attempts" in r.tags
+    ]  # the end of the sweep is not a crash
 
 
 @pytest.mark.parametrize("workers", ["1", "2"])
-def test_ctrl_c_again_and_again_is_one_sentence(
+def test_repeated_ctrl_c_gives_one_sentence(
     new_bench: NewBench, undisturbed: Outcome, workers: str
 ) -> None:
     bench = new_bench()
     bench.environment["CHAOS_SECONDS"] = "0.3"
     process = bench.start("--workers", workers)
     wait_until((bench.folder / "epochs").exists)
-    while process.poll() is None:  # while it closes its runs, and while Python ends
+    while process.poll() is None:  # while runs are being closed, and while Python ends
         with suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGINT)
         time.sleep(0.002)
@@ -152,7 +156,7 @@ def test_ctrl_c_again_and_again_is_one_sentence(
     assert_as_undisturbed(bench, undisturbed)
 
 
-def test_ctrl_c_while_the_fork_server_loads_is_one_sentence(new_bench: NewBench) -> None:
+def test_ctrl_c_while_the_fork_server_loads_gives_one_sentence(new_bench: NewBench) -> None:
     bench = new_bench()
     process = subprocess.Popen(
         [*CLI, "run", "tiny.toml", "--workers", "2"],
@@ -173,7 +177,7 @@ def test_ctrl_c_while_the_fork_server_loads_is_one_sentence(new_bench: NewBench)
     assert bench.running() == []
 
 
-def test_ctrl_c_under_mlflow_run_reaches_all_and_ends_all(new_bench: NewBench) -> None:
+def test_ctrl_c_under_mlflow_run_ends_all_processes(new_bench: NewBench) -> None:
     bench = new_bench(epochs="2000")
     command = [sys.executable, "-m", "mlflow", "run", str(ROOT), "--env-manager=local"]
     process = subprocess.Popen(
@@ -201,7 +205,7 @@ def test_ctrl_c_under_mlflow_run_reaches_all_and_ends_all(new_bench: NewBench) -
     assert {record.status for record in bench.trainings()} == {"KILLED"}
 
 
-def test_a_training_that_keeps_crashing_is_given_up(new_bench: NewBench) -> None:
+def test_a_training_that_keeps_crashing_fails(new_bench: NewBench) -> None:
     bench = new_bench()
     deadly = [
         fault("after_epoch", times=9, training=f"{CE} #1", epoch=2),
@@ -210,21 +214,23 @@ def test_a_training_that_keeps_crashing_is_given_up(new_bench: NewBench) -> None
     done = bench.run("--workers", "2", faults=deadly)
     assert done.returncode == 1
     assert done.stderr.strip().splitlines()[-1] == f"no result for {MSE}"
-    told = [line for line in done.stdout.splitlines() if "crashed 3 times (last: signal 9)" in line]
-    assert len(told) == 2
-    assert not any("already finished" in line for line in told)
+    lines = [
+        line for line in done.stdout.splitlines() if "crashed 3 times (last: signal 9)" in line
+    ]
+    assert len(lines) == 2
+    assert not any("already finished" in line for line in lines)
     bench.check()
-    held = {record.name: record for record in bench.trainings()}
+    stored = {record.name: record for record in bench.trainings()}
     for name in (f"{CE} #1", f"{MSE} seed 1"):
-        assert (held[name].state, held[name].status) == ("FAIL", "FAILED")
-        assert held[name].tags["reason"] == "crashed 3 times (last: signal 9)"
-        assert held[name].metrics["seconds"] > 0
+        assert (stored[name].state, stored[name].status) == ("FAIL", "FAILED")
+        assert stored[name].tags["reason"] == "crashed 3 times (last: signal 9)"
+        assert stored[name].metrics["seconds"] > 0
     assert bench.epochs_trained() == TRAININGS * EPOCHS - 3 + 2 + 2
-    again = bench.run(*ONE)  # it stays as it is
+    again = bench.run(*ONE)  # it is not changed
     assert (again.returncode, len(bench.trainings())) == (1, TRAININGS)
 
 
-def test_losses_that_misbehave_cost_their_own_trainings(new_bench: NewBench) -> None:
+def test_faulty_losses_fail_only_their_own_trainings(new_bench: NewBench) -> None:
     losses = """
         cross_entropy = {}
         hanging = {}
@@ -252,7 +258,7 @@ def test_losses_that_misbehave_cost_their_own_trainings(new_bench: NewBench) -> 
     diverged = {r.combination for r in bench.records("trial") if r.diverged}
     assert diverged == {"low+sgd", "high+sgd", "none+sgd"}
     values = [v for r in bench.trainings() for v in r.metrics.values()]
-    assert all(abs(value) < 1e300 for value in values)  # nor is any of them NaN
+    assert all(abs(value) < 1e300 for value in values)  # and none of them is NaN
     rows = bench.ranking()["combinations"]
     assert [row["combination"] for row in rows if row["rank"] is not None] == [CE]
     assert rows[0]["combination"] == CE

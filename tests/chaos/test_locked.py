@@ -1,4 +1,4 @@
-"""The MLflow database of a sweep, locked by somebody else for longer than MLflow waits."""
+"""The MLflow database of a sweep, locked by another program for longer than MLflow waits."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ pytestmark = pytest.mark.chaos
 SECONDS_LOCKED = 30
 
 
-def test_a_database_locked_for_half_a_minute_costs_no_training(
+def test_a_database_locked_for_half_a_minute_loses_no_training(
     tmp_path: Path, images: Path
 ) -> None:
     (tmp_path / "tiny.toml").write_text(tiny.definition(images, epochs="5"))
@@ -28,7 +28,7 @@ def test_a_database_locked_for_half_a_minute_costs_no_training(
     sweep.wait_for("[2/10]")
     with closing(sqlite3.connect(tmp_path / "mlflow.db", timeout=60)) as other:
         other.execute("BEGIN EXCLUSIVE")
-        threading.Event().wait(SECONDS_LOCKED)  # the fault itself takes this long
+        threading.Event().wait(SECONDS_LOCKED)  # the time of the lock itself
         assert sweep.process.poll() is None
         other.rollback()
     assert sweep.end() == 0

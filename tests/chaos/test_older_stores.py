@@ -1,4 +1,4 @@
-"""Databases of an older MLflow or Optuna, and a sweep that an older version has begun."""
+"""Databases of an older MLflow or Optuna, and a sweep started by an older version."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ UPGRADES = {"mlflow.db": "mlflow db upgrade", "optuna.db": "optuna storage upgra
 
 
 @pytest.mark.parametrize("name", OLDER)
-def test_an_older_database_is_told_of_and_left_alone(
+def test_an_older_database_is_reported_and_not_changed(
     bench: Bench, images: Path, tmp_path: Path, name: str
 ) -> None:
     study.connect(bench.storage_url)
@@ -46,11 +46,11 @@ SWEEP = {
     "epochs": "3",
     "search": 'trials = 6\nsampler = "tpe"\npruner = "median"\nbatch_size = [8, 16]',
 }
-"""With so few trials TPE samples at random: no setting depends on how a processor rounds."""
+"""With so few trials TPE samples at random, so settings do not depend on rounding."""
 
 
 def restore(folder: Path) -> None:
-    """Make the databases of the older version, as SQL with `{folder}` for the folder it ran in."""
+    """Restore the databases of the older version from SQL; `{folder}` stands for its folder."""
     for name in ("mlflow", "optuna"):
         (folder / f"{name}.db").unlink(missing_ok=True)
         dump = gzip.decompress((Path(__file__).parent / "older" / f"{name}.sql.gz").read_bytes())
@@ -59,7 +59,7 @@ def restore(folder: Path) -> None:
 
 
 def approximate(results: dict[str, Any]) -> Any:
-    """Results of trainings on another processor: equal but for rounding."""
+    """Return results of trainings, to compare them with another processor within rounding."""
     match results:
         case float():
             return pytest.approx(results, rel=1e-3)
@@ -74,12 +74,12 @@ def measured(record: RunRecord) -> tuple[Any, ...]:
     return record.state, record.params, record.metrics
 
 
-def test_a_sweep_that_the_version_before_trainers_has_begun_is_gone_on_with(
+def test_a_sweep_started_by_an_older_version_is_resumed(
     bench: Bench, other_bench: Bench, images: Path, tmp_path: Path
 ) -> None:
-    """It was killed in the second epoch of `mse+sgd #4`, which both of its stores show as running.
+    """It was killed in the second epoch of `mse+sgd #4`, which is running in both of its stores.
 
-    It ran on another processor than this one, perhaps, which rounds otherwise.
+    It may have run on a processor with other rounding.
     """
     restore(tmp_path)
     finished = {record.run_id: measured(record) for record in bench.records() if record.finished}
@@ -93,9 +93,9 @@ def test_a_sweep_that_the_version_before_trainers_has_begun_is_gone_on_with(
     assert len([event for event in bench.events if event.kept]) == 10
     other_bench.run(definition)
     assert bench.results() == approximate(other_bench.results())
-    held = {r.name: (r.state, r.metrics.get("val_accuracy")) for r in bench.records("trial")}
+    stored = {r.name: (r.state, r.metrics.get("val_accuracy")) for r in bench.records("trial")}
     for study_ in studies(bench):
         combination = study_.study_name.removeprefix("tiny/").split()[0]
-        told = {f"{combination} #{t.number}": (t.state.name, t.value) for t in study_.trials}
-        assert told.items() <= held.items()
-        assert len(told) == 6
+        in_study = {f"{combination} #{t.number}": (t.state.name, t.value) for t in study_.trials}
+        assert in_study.items() <= stored.items()
+        assert len(in_study) == 6

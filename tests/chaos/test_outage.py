@@ -1,4 +1,4 @@
-"""A real tracking server that is killed, frozen, or never comes back, while a sweep trains."""
+"""A real tracking server that is killed or frozen, temporarily or for good, during a sweep."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ TRAININGS = 10
 
 
 class Command:
-    """A command of the CLI whose lines can be waited for, on either stream."""
+    """A command of the CLI; a test can wait for lines on either stream."""
 
     def __init__(self, *words: str, folder: Path, **variables: str) -> None:
         self._lines: queue.Queue[str | None] = queue.Queue()
@@ -55,7 +55,7 @@ class Command:
             self.seen.append(line)
             if text in line:
                 return
-        pytest.fail(f"{text!r} was never said: {self.seen}")
+        pytest.fail(f"{text!r} was not printed: {self.seen}")
 
     def end(self) -> int:
         while (line := self._lines.get(timeout=PATIENCE)) is not None:
@@ -64,7 +64,7 @@ class Command:
 
 
 class ServedSweep:
-    """A sweep's folder, its server, and an outbox of its own."""
+    """The folder of a sweep, its server, and its own outbox."""
 
     def __init__(self, folder: Path, images: Path, server: Server, cache: Path) -> None:
         self.folder = folder
@@ -72,9 +72,9 @@ class ServedSweep:
         self.variables = {
             "CIFAR_EXP_OUTBOX": str(folder / "outbox"),
             "CIFAR_EXP_CACHE": str(cache),
-            "CHAOS_SECONDS": "0.1",  # of an epoch, so that there is training to disturb
+            "CHAOS_SECONDS": "0.1",  # per epoch, so that the faults occur during training
             "CHAOS_GATE": str(folder / "gate"),
-            "MLFLOW_HTTP_REQUEST_TIMEOUT": "3",  # a frozen server is found out sooner
+            "MLFLOW_HTTP_REQUEST_TIMEOUT": "3",  # to detect a frozen server sooner
         }
         (folder / "tiny.toml").write_text(_definition(images))
 
@@ -84,20 +84,20 @@ class ServedSweep:
     def command(self, *words: str) -> Command:
         return Command(*words, folder=self.folder, **self.variables)
 
-    def hold(self) -> None:
-        """Let the sweep wait at the end of its next epoch."""
+    def pause(self) -> None:
+        """Pause the sweep at the end of its next epoch."""
         (self.folder / "gate").touch()
 
-    def let_go(self) -> None:
+    def resume(self) -> None:
         (self.folder / "gate").unlink()
 
     def train_on(self) -> None:
-        """Let the sweep that is held train two epochs more."""
+        """Let the paused sweep train two more epochs."""
         epochs = self.folder / "epochs"
         enough = epochs.stat().st_size + 2
-        self.let_go()
+        self.resume()
         wait_until(lambda: epochs.stat().st_size >= enough)
-        self.hold()
+        self.pause()
 
 
 ONE = ("--workers", "1", "--threads", "1")
@@ -109,7 +109,7 @@ def _definition(images: Path) -> str:
 
 @pytest.fixture(scope="module")
 def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The cache of all sweeps here: a run names the place of its data set."""
+    """The cache of all sweeps of this module: a run records the path of its data set."""
     return once(tmp_path_factory, "outage-cache", lambda _: None)
 
 
@@ -117,7 +117,7 @@ def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def plain(
     tmp_path_factory: pytest.TempPathFactory, images: Path, store_template: Path, cache: Path
 ) -> list[dict[str, Any]]:
-    """What the same sweep leaves in a database file, where nothing goes wrong."""
+    """The runs of the same sweep in a database file, without faults."""
 
     def fill(folder: Path) -> None:
         shutil.copy(store_template, folder / "mlflow.db")
@@ -145,18 +145,18 @@ def served(
 
 
 def assert_delivered(served: ServedSweep, plain: list[dict[str, Any]], images: Path) -> None:
-    """Check that the server holds just what the database file of a quiet sweep holds."""
-    held = content(served.server.uri)
-    assert [run["name"] for run in held] == [run["name"] for run in plain]
-    for run, expected in zip(held, plain, strict=True):
+    """Check that the server has the same content as the database of an undisturbed sweep."""
+    stored = content(served.server.uri)
+    assert [run["name"] for run in stored] == [run["name"] for run in plain]
+    for run, expected in zip(stored, plain, strict=True):
         assert run == expected
-    trainings = [run for run in held if run["tags"]["kind"] in ("trial", "confirmation")]
+    trainings = [run for run in stored if run["tags"]["kind"] in ("trial", "confirmation")]
     assert len(trainings) == TRAININGS
     assert_a_model_loads(served.server.uri, images)
 
 
 def assert_a_model_loads(uri: str, images: Path) -> None:
-    """Load a model of the server by its id and by its run; both give the same logits."""
+    """Load a model from the server by its id and by its run; both give the same logits."""
     client = mlflow.MlflowClient(uri)
     [run] = client.search_runs(["1"], "tags.kind = 'confirmation'", max_results=1)
     assert run.outputs is not None
@@ -174,12 +174,12 @@ def warnings(command: Command) -> list[str]:
     return [line for line in command.seen if line.startswith("warning")]
 
 
-def test_a_server_frozen_and_then_killed_costs_nothing(
+def test_a_server_frozen_and_then_killed_loses_nothing(
     served: ServedSweep, plain: list[dict[str, Any]], images: Path
 ) -> None:
     sweep = served.sweep()
     sweep.wait_for(f"[1/{TRAININGS}]")
-    served.hold()
+    served.pause()
     served.server.signal(signal.SIGSTOP)
     thawed = time.monotonic() + SECONDS_FROZEN
     sweep.wait_for("does not answer; training continues")
@@ -193,7 +193,7 @@ def test_a_server_frozen_and_then_killed_costs_nothing(
     served.train_on()
     served.server.start()
     sweep.wait_for("answers again")
-    served.let_go()
+    served.resume()
     assert sweep.end() == 0
     assert len(warnings(sweep)) == 4
     assert not [line for line in sweep.seen if "not delivered" in line]
@@ -201,19 +201,19 @@ def test_a_server_frozen_and_then_killed_costs_nothing(
     assert f"This sweep: {served.server.uri}/#/experiments/1/runs/" in "\n".join(sweep.seen)
 
 
-def test_a_frozen_server_holds_no_end_up(served: ServedSweep) -> None:
-    del served.variables["MLFLOW_HTTP_REQUEST_TIMEOUT"]  # as it is without any setting
+def test_a_frozen_server_delays_no_end(served: ServedSweep) -> None:
+    del served.variables["MLFLOW_HTTP_REQUEST_TIMEOUT"]  # the default value
     sweep = served.sweep()
     sweep.wait_for(f"[{TRAININGS - 1}/{TRAININGS}]")
     served.server.signal(signal.SIGSTOP)
     sweep.wait_for(f"[{TRAININGS}/{TRAININGS}]")
     frozen = time.monotonic()
     assert sweep.end() == 0
-    assert time.monotonic() - frozen < 30  # about 15 of push, and the report before it
+    assert time.monotonic() - frozen < 30  # about 15 for the delivery, plus the report
     assert "not delivered" in sweep.seen[-1]
 
 
-def test_what_never_arrives_is_kept_and_delivered_once(
+def test_runs_that_are_not_delivered_stay_in_the_outbox_and_are_delivered_once(
     served: ServedSweep, plain: list[dict[str, Any]], images: Path
 ) -> None:
     sweep = served.sweep(served.server.uri.replace("//", "//somebody:S3CRET@"))
@@ -250,14 +250,14 @@ def test_what_never_arrives_is_kept_and_delivered_once(
     assert not [path for path in files if b"S3CRET" in path.read_bytes()]
 
 
-def test_the_doctor_closes_on_the_server_what_a_killed_sweep_has_left(served: ServedSweep) -> None:
+def test_the_doctor_closes_runs_of_a_killed_sweep_on_the_server(served: ServedSweep) -> None:
     sweep = served.sweep()
     sweep.wait_for(f"[1/{TRAININGS}]")
-    served.hold()
+    served.pause()
     _wait_until_there(served.server.uri, 1)
     sweep.process.kill()
     assert sweep.end() == -signal.SIGKILL
-    served.let_go()
+    served.resume()
     assert "RUNNING" in {run["status"] for run in content(served.server.uri)}
     doctor = ("doctor", "tiny", "--tracking-uri", served.server.uri)
     looked = served.command(*doctor, "--dry-run")
@@ -276,7 +276,7 @@ def test_the_doctor_closes_on_the_server_what_a_killed_sweep_has_left(served: Se
     assert (len(trainings), {r["status"] for r in trainings}) == (TRAININGS, {"FINISHED"})
 
 
-def test_a_delivery_killed_half_way_goes_on(
+def test_a_killed_delivery_is_resumed(
     served: ServedSweep, plain: list[dict[str, Any]], images: Path
 ) -> None:
     sweep = served.sweep()
@@ -285,7 +285,7 @@ def test_a_delivery_killed_half_way_goes_on(
     served.server.stop()
     assert sweep.end() == 0
     served.server.start()
-    for num_ended in (2, 5):  # until so many trainings are there
+    for num_ended in (2, 5):  # the number of delivered trainings
         killed = served.command("deliver")
         _wait_until_there(served.server.uri, num_ended)
         killed.process.send_signal(signal.SIGKILL)
@@ -301,8 +301,8 @@ def _wait_until_there(uri: str, num_ended: int) -> None:
         try:
             found = client.search_runs(["1"], "tags.kind = 'trial'")
         except MlflowException:
-            continue  # the experiment is not there yet
+            continue  # the experiment does not exist yet
         if sum(run.info.status != "RUNNING" for run in found) >= num_ended:
             return
         time.sleep(0.02)
-    pytest.fail("the delivery did not come so far")
+    pytest.fail("the delivery did not reach this number of trainings")

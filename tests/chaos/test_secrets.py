@@ -1,4 +1,4 @@
-"""A password in an address or a variable is in nothing that is said, recorded or stored."""
+"""A password in an address or a variable is never printed, recorded or stored."""
 
 from __future__ import annotations
 
@@ -28,28 +28,28 @@ def definition(tmp_path: Path, images: Path) -> Path:
     return path
 
 
-def check_silent(shown: Shown) -> None:
+def check_hidden(shown: Shown) -> None:
     assert not [half for half in HALVES if half in shown.out + shown.err], shown
 
 
 TRACKING = {
-    "a server that is not there": f"http://user:{SECRET}@127.0.0.1:9/path",
+    "a server that does not exist": f"http://user:{SECRET}@127.0.0.1:9/path",
     "a token for a user": f"http://{SECRET}@127.0.0.1:9",
     "a password with an at sign": "http://user:hunter2@secret@127.0.0.1:9",
     "a password with a slash": "http://user:hunter2/secret@127.0.0.1:9",
     "a password that is escaped": "http://user:hunter2%40secret@127.0.0.1:9",
     "a setting": f"https://127.0.0.1:9/?token={SECRET}",
     "a setting with an at sign": "https://127.0.0.1:9/?token=hunter2@secret",
-    "a kind of store that there is not": f"nonsense://user:{SECRET}@host/db",
+    "an unknown kind of store": f"nonsense://user:{SECRET}@host/db",
     "a driver that is not installed": f"postgresql+nonsense://user:{SECRET}@host/db",
-    "a port that is no number": f"postgresql://user:{SECRET}@host:port/db",
-    "a file that cannot be made": f"sqlite:////proc/none/mlflow.db?password={SECRET}",
+    "a port that is not a number": f"postgresql://user:{SECRET}@host:port/db",
+    "a file that cannot be created": f"sqlite:////proc/none/mlflow.db?password={SECRET}",
     "an address without its kind": f"user:{SECRET}@host/db",
 }
 STORAGE = {
     **{name: address for name, address in TRACKING.items() if "server" not in name},
     "a file of a user": f"sqlite://user:{SECRET}@host/mlflow.db",
-    "a database that is not there": f"postgresql://user:{SECRET}@127.0.0.1:9/db",
+    "a database that does not exist": f"postgresql://user:{SECRET}@127.0.0.1:9/db",
     "a database with a slash in its password": "postgresql://user:hunter2/secret@127.0.0.1:9/db",
     "a database with an at sign in its password": "postgresql://user:hunter2@secret@127.0.0.1:9/db",
     "a kind that was removed": f"redis://:{SECRET}@host/0",
@@ -74,8 +74,8 @@ def test_a_tracking_store_that_cannot_be_used(
     shown = cli("run", definition, *option, *debug)
     assert shown.code == 3
     assert ("Traceback" in shown.err) == bool(debug)
-    check_silent(shown)
-    check_silent(cli("compare", "tiny", *option, *debug))
+    check_hidden(shown)
+    check_hidden(cli("compare", "tiny", *option, *debug))
     assert not list(here.iterdir())
 
 
@@ -97,19 +97,19 @@ def test_a_storage_that_cannot_be_used(
         monkeypatch.setenv("OPTUNA_STORAGE", address)
     shown = cli("run", definition, "--tracking-uri", tracking_uri, *option, *debug)
     assert shown.code == 3
-    check_silent(shown)
+    check_hidden(shown)
 
 
 @pytest.mark.parametrize("place", [(), ("--storge",), ("--workers",)], ids=["", "name", "number"])
 def test_an_address_in_the_wrong_place(cli: Cli, definition: Path, place: tuple[str]) -> None:
     shown = cli("run", definition, *place, f"postgresql://user:{SECRET}@host/db")
     assert shown.code == 2
-    check_silent(shown)
+    check_hidden(shown)
 
 
 @pytest.mark.chaos
 @pytest.mark.filterwarnings("ignore:Query string argument")
-def test_a_whole_sweep_stores_and_says_nothing_of_it(
+def test_a_sweep_neither_stores_nor_prints_the_password(
     cli: Cli,
     definition: Path,
     tracking_uri: str,
@@ -123,8 +123,8 @@ def test_a_whole_sweep_stores_and_says_nothing_of_it(
     addresses = [w for name, uri in stores.items() for w in (name, f"{uri}?password={SECRET}")]
     shown = cli("run", definition, "--workers", 1, "--trials", 1, "--seeds", 1, *addresses)
     assert shown.code == 0, shown.err
-    check_silent(shown)
-    check_silent(cli("compare", "tiny", *addresses[:2]))
+    check_hidden(shown)
+    check_hidden(cli("compare", "tiny", *addresses[:2]))
     stored = [path for path in tmp_path.rglob("*") if path.is_file()]
     assert {"mlflow.db", "optuna.db", "report.html"} <= {path.name for path in stored}
     for path in stored:
@@ -132,12 +132,12 @@ def test_a_whole_sweep_stores_and_says_nothing_of_it(
 
 
 class _Guarded(BaseHTTPRequestHandler):
-    """Answers whoever knows the password."""
+    """Answers requests with the right password."""
 
     def do_GET(self) -> None:
         password = f"Basic {b64encode(b'me:pass word').decode()}"
-        told = self.headers["Authorization"] in (password, "Bearer a-token")
-        self.send_response(200 if told and self.path == "/mlflow/health" else 401)
+        authorized = self.headers["Authorization"] in (password, "Bearer a-token")
+        self.send_response(200 if authorized and self.path == "/mlflow/health" else 401)
         self.end_headers()
 
     def log_message(self, format: str, *args: object) -> None:
@@ -145,14 +145,14 @@ class _Guarded(BaseHTTPRequestHandler):
 
 
 class _Healthy(_Guarded):
-    """Says that it is well, and refuses everything else."""
+    """Answers health checks, and rejects all other requests."""
 
     def do_GET(self) -> None:
         self.send_response(200 if self.path == "/health" else 400)
         self.end_headers()
         self.wfile.write(b"no")
 
-    do_POST = do_GET  # noqa: N815 - the name is that of the standard library
+    do_POST = do_GET  # noqa: N815 - the name is from the standard library
 
 
 @contextmanager
@@ -170,31 +170,31 @@ def serving(handler: type[BaseHTTPRequestHandler]) -> Iterator[int]:
 
 @pytest.fixture
 def guarded() -> Iterator[int]:
-    """The port of a server behind a password."""
+    """The port of a server that requires a password."""
     with serving(_Guarded) as port:
         yield port
 
 
 @pytest.mark.parametrize("debug", [[], ["--debug"]], ids=["", "debug"])
-def test_a_server_that_refuses_what_is_asked(
+def test_a_server_that_rejects_requests(
     cli: Cli, definition: Path, here: Path, monkeypatch: pytest.MonkeyPatch, debug: list[str]
 ) -> None:
     monkeypatch.setenv("NO_PROXY", "127.0.0.1")
     with serving(_Healthy) as port:
         uri = f"http://user:{SECRET}@127.0.0.1:{port}"
         shown = cli("compare", "tiny", "--tracking-uri", uri, *debug)
-        check_silent(shown)
+        check_hidden(shown)
         assert shown.code == 3
         assert f"the MLflow store http://127.0.0.1:{port} cannot be used" in shown.last
-        check_silent(cli("run", definition, "--tracking-uri", uri, *debug))
+        check_hidden(cli("run", definition, "--tracking-uri", uri, *debug))
     assert not list(here.iterdir())
 
 
-def test_a_server_behind_a_password_is_asked_with_it(
+def test_the_password_is_sent_to_a_server_that_requires_it(
     guarded: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for variable in ("MLFLOW_TRACKING_USERNAME", "MLFLOW_TRACKING_PASSWORD"):
-        monkeypatch.setenv(variable, "")  # so that what is set here goes again
+        monkeypatch.setenv(variable, "")  # so that variables set here are removed
         monkeypatch.delenv(variable)
     check_server(resolve_uri(f"http://me:pass%20word@127.0.0.1:{guarded}/mlflow/"))
     for wrong in ("me:other@", "me@", ""):
@@ -245,7 +245,7 @@ def test_the_secrets_of_an_address(address: str, secrets: set[str]) -> None:
     assert secrets_in(address) == secrets
 
 
-def test_secrets_are_found_in_words_and_variables_and_hidden() -> None:
+def test_secrets_in_arguments_and_variables_are_found_and_hidden() -> None:
     variables = {"DB_PASSWORD": "pass-word", "PWD": "/home/me", "USE_TOKENS": "true", "TERM": "x"}
     words = ["run", "--storage=postgresql://u:hunter22@host/db"]
     found = secrets_given(words, variables)

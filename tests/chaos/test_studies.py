@@ -13,7 +13,7 @@ from tests.chaos.conftest import SEED
 from tests.chaos.monkey import DEADLY, PROCESS_BLOWS, torment
 
 LEAST = 3 * 2 * (2 + 1)
-"""Trainings before the first look: two studies of each of three combinations."""
+"""The number of trainings before the first look: two studies for each of three combinations."""
 DECIDED = {
     "search": 'trials = 2\nstudies = 2\nsampler = "tpe"\npruner = "none"\nbatch_size = [8]',
     "seeds": '1\nuntil = "decided"\nmost = 4',
@@ -30,7 +30,7 @@ DECIDED = {
 
 
 def undisturbed(folder: Path, text: str, store_template: Path) -> tuple[Outcome, int]:
-    """Return what an execution leaves that nothing happens to, and its number of trainings."""
+    """Return the results of an undisturbed execution, and its number of trainings."""
     bench = ProcessBench(folder, text, store_template)
     done = bench.run("--workers", "2")
     assert done.returncode == 0, done.stderr
@@ -44,11 +44,11 @@ def test_a_sweep_that_is_killed_at_random_decides_the_same(
 ) -> None:
     text = definition(images, **DECIDED)
     expected, num_trainings = undisturbed(tmp_path / "undisturbed", text, store_template)
-    assert num_trainings > LEAST  # the killed sweep has decided on more of them
+    assert num_trainings > LEAST  # the first look added trainings
     bench = ProcessBench(tmp_path / "bench", text, store_template, num_trainings=num_trainings)
     deadly = {name: blow for name, blow in PROCESS_BLOWS.items() if name in DEADLY}
     print(f"CHAOS_SEED={SEED}")
-    struck = torment(bench, random.Random(SEED), 6, deadly, most_epochs=15)
-    assert sum(struck.values()) > 0
+    counts = torment(bench, random.Random(SEED), 6, deadly, most_epochs=15)
+    assert sum(counts.values()) > 0
     bench.check()
     assert bench.outcome() == expected

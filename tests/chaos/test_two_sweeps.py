@@ -1,4 +1,4 @@
-"""Several processes in the same stores at once: budgets, doubles and who goes on."""
+"""Several processes with the same stores at the same time."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tests.chaos.template import ROOT, Program
 from tests.waiting import wait_until
 
 SLOWLY = {"PYTHONPATH": str(ROOT), "CHAOS_EPOCHS": os.devnull, "CHAOS_SECONDS": "0.1"}
-"""All trainings together last longer than a process takes to start."""
+"""Together the trainings take longer than the start of a process."""
 LOSSES = "cross_entropy = {}\nmse = {}\nbrier = {}"
 ONE_EACH = ["--workers", "1", "--threads", "1"]
 EPOCHS = 6
@@ -35,7 +35,7 @@ def definition(images: Path, tmp_path: Path) -> Path:
 
 @pytest.fixture
 def start(bench: Bench) -> Iterator[Callable[..., Program]]:
-    """Start `cifar-exp run` as a process; none of them outlives the test."""
+    """Start `cifar-exp run` in a process that is ended after the test."""
     processes: list[Program] = []
 
     def start_(definition: Path, *options: str) -> Program:
@@ -56,7 +56,7 @@ def began(bench: Bench) -> Callable[[], bool]:
 
 @pytest.mark.chaos
 @pytest.mark.chaos_short
-def test_the_second_is_told_and_starts_nothing(
+def test_the_second_sweep_is_rejected_and_starts_nothing(
     bench: Bench, start: Callable[..., Program], definition: Path
 ) -> None:
     first = start(definition)
@@ -69,7 +69,7 @@ def test_the_second_is_told_and_starts_nothing(
 
 
 @pytest.mark.chaos
-def test_four_processes_make_empty_stores_together(
+def test_four_processes_create_stores_at_the_same_time(
     images: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, data: Dataset
 ) -> None:
     del data

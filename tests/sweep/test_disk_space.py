@@ -26,44 +26,44 @@ def free(monkeypatch: pytest.MonkeyPatch, num_bytes: int) -> None:
     monkeypatch.setattr(shutil, "disk_usage", lambda _: SimpleNamespace(free=num_bytes))
 
 
-MODEL = 1_000_000 + BYTES_PER_MODEL  # a network of a million bytes
+MODEL = 1_000_000 + BYTES_PER_MODEL  # the size of a network is a million bytes
 PREDICTIONS = 30 * BYTES_PER_PREDICTION
 
 
-def test_what_is_left_to_store_by_hand(images: Path) -> None:
+def test_the_space_still_needed_by_hand(images: Path) -> None:
     experiment = tiny.experiment(images)  # 2 combinations of 3 trials and 2 confirmations
     best = tiny.experiment(images, top='keep_models = "best"')
     one = [records.trial("a+b", number, 0.5, combination_id="x") for number in range(5)]
     both = [*one, *(records.trial("c+d", number, 0.5, combination_id="y") for number in range(3))]
-    for asked, done, models, runs in (
+    for request, done, models, runs in (
         (experiment, [], 6 + 4, 10),
-        (experiment, one, 3 + 4, 7),  # two of its trials are more than the definition asks for
+        (experiment, one, 3 + 4, 7),  # two of its trials exceed the definition
         (best, [], 2 + 4, 10),
         (best, both, 0 + 4, 4),
     ):
         files = models * MODEL + 4 * PREDICTIONS
         expected = Need(files=files, rows=runs * BYTES_PER_RUN)
-        assert need(asked, 1_000_000, 30, done) == expected
+        assert need(request, 1_000_000, 30, done) == expected
 
 
 def test_each_study_is_stored(images: Path) -> None:
-    """Of 2 combinations, 3 studies of 3 trials and 2 confirmations each; some have more."""
+    """2 combinations x 3 studies x (3 trials + 2 confirmations); some trainings exist already."""
     search = 'trials = 3\nstudies = 3\nsampler = "random"\npruner = "none"\nbatch_size = [8]'
     experiment = tiny.experiment(images, search=search)
     best = tiny.experiment(images, search=search, top='keep_models = "best"')
     done = [
         records.trial("a+b", number, 0.5, combination_id="x", study=study)
-        for study in (1, 2, 4)  # there are more than the definition asks for
+        for study in (1, 2, 4)  # one study exceeds the definition
         for number in range(3)
     ]
     done.append(records.confirmation("a+b", 1, 0.5, combination_id="x", study=2))
-    for asked, models in ((experiment, 12 + 11), (best, 2 * 3 + 11)):
+    for request, models in ((experiment, 12 + 11), (best, 2 * 3 + 11)):
         files = models * MODEL + 11 * PREDICTIONS
         expected = Need(files=files, rows=(12 + 11) * BYTES_PER_RUN)
-        assert need(asked, 1_000_000, 30, done) == expected
+        assert need(request, 1_000_000, 30, done) == expected
 
 
-def test_with_more_replicates_until_decided_the_fewest_are_stored(images: Path) -> None:
+def test_with_more_replicates_until_decided_the_minimum_is_assumed(images: Path) -> None:
     until = tiny.experiment(images, seeds='2\nuntil = "decided"\nmost = 9')
     assert need(until, 1_000_000, 30) == need(tiny.experiment(images), 1_000_000, 30)
 
@@ -76,18 +76,18 @@ def test_the_needs_of_one_disk_are_added_up(
     free(monkeypatch, 12_000_000)
     disk_space.check(experiment, needs)
     free(monkeypatch, 9_000_000)
-    with pytest.raises(NoRoom) as told:
+    with pytest.raises(NoRoom) as raised:
         disk_space.check(experiment, needs)
-    assert str(told.value) == (
+    assert str(raised.value) == (
         f"experiment 'tiny' needs about 3 MB more than the 9 MB free on {tmp_path}; "
         'free some, or set keep_models = "best"'
     )
-    with pytest.raises(NoRoom) as told:
+    with pytest.raises(NoRoom) as raised:
         disk_space.check(tiny.experiment(images, top='keep_models = "best"'), needs)
-    assert str(told.value).endswith("; free some")
+    assert str(raised.value).endswith("; free some")
 
 
-def test_a_sweep_without_room_trains_nothing_and_one_that_is_done_needs_none(
+def test_a_sweep_without_space_trains_nothing_and_a_finished_one_needs_none(
     bench: Bench, images: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     definition = tiny.definition(images, epochs="1", losses="mse = {}")
@@ -111,13 +111,13 @@ def raised_from(error: Exception, cause: Exception) -> Exception:
 
 
 def sqlite_full() -> sqlite3.Error:
-    """The error of a database that may not grow."""
+    """The error of a database that cannot grow."""
     connection = sqlite3.connect(":memory:")
     connection.execute("PRAGMA max_page_count = 2")
     connection.execute("CREATE TABLE t (x)")
-    with pytest.raises(sqlite3.OperationalError) as told:
+    with pytest.raises(sqlite3.OperationalError) as raised:
         connection.execute("INSERT INTO t VALUES (zeroblob(100000))")
-    return told.value
+    return raised.value
 
 
 def sqlite_error(code: int) -> sqlite3.Error:
@@ -139,11 +139,11 @@ def sqlite_error(code: int) -> sqlite3.Error:
         (MlflowException("(sqlite3.OperationalError) database or disk is full"), ""),
     ],
 )
-def test_a_full_disk_is_told_in_one_sentence(error: Exception, path: str) -> None:
-    with pytest.raises(NoRoom) as told, disk_space.told_when_full():
+def test_a_full_disk_is_reported_in_one_sentence(error: Exception, path: str) -> None:
+    with pytest.raises(NoRoom) as raised, disk_space.told_when_full():
         raise error
     expected = f"the disk is full{path}: free some space, then run the same command again to resume"
-    assert str(told.value) == expected
+    assert str(raised.value) == expected
 
 
 @pytest.mark.parametrize(
@@ -154,7 +154,7 @@ def test_a_full_disk_is_told_in_one_sentence(error: Exception, path: str) -> Non
         ValueError("x"),
     ],
 )
-def test_other_errors_stay_what_they_are(error: Exception) -> None:
-    with pytest.raises(type(error)) as told, disk_space.told_when_full():
+def test_other_errors_are_not_changed(error: Exception) -> None:
+    with pytest.raises(type(error)) as raised, disk_space.told_when_full():
         raise error
-    assert told.value is error
+    assert raised.value is error

@@ -1,4 +1,4 @@
-"""Sweeps whose trainings are trained together rank as those whose trainings are trained alone."""
+"""Sweeps in groups have the same ranking as sweeps that train each network alone."""
 
 from __future__ import annotations
 
@@ -41,8 +41,8 @@ mse = {}
 sgd = { lr = { low = 0.001, high = 0.01 } }
 momentum = { type = "sgd", momentum = 0.9, lr = { low = 0.0001, high = 0.001 } }
 """
-"""Rates so low that rounding does not grow: at 0.09 a change of the weights by 1e-6 changes the
-loss of the second epoch by some hundredths, for a network alone as well."""
+"""The learning rates are so low that rounding errors do not grow: at 0.09 a change of the weights
+by 1e-6 changes the loss of the second epoch by some hundredths, also for a single network."""
 
 
 @pytest.fixture(autouse=True)
@@ -57,12 +57,12 @@ def search(sampler: str, pruner: str, more: str) -> str:
 
 
 def assert_alike(found: Bench, expected: Bench, counted: float = 1e-4) -> None:
-    """Check that two sweeps have the same trainings and, within rounding, numbers.
+    """Check that two sweeps have the same trainings and, within rounding, the same numbers.
 
     Args:
-        found: A sweep.
-        expected: Another one.
-        counted: The largest difference of shares of images, as rounding may move one image.
+        found: The sweep to check.
+        expected: The sweep to compare with.
+        counted: The largest difference of accuracies, as rounding may change one prediction.
     """
     one, two = found.results(), expected.results()
     assert one.keys() == two.keys()
@@ -80,8 +80,8 @@ def assert_alike(found: Bench, expected: Bench, counted: float = 1e-4) -> None:
         assert not list(paths.checkpoints().glob("*"))
 
 
-def assert_told_of_their_groups(bench: Bench) -> None:
-    """Check the tag of each training against the group in which it was begun."""
+def assert_tagged_with_their_groups(bench: Bench) -> None:
+    """Check the tag of each training against the group in which it began."""
     begun = {(e.study, e.kind, e.number): e for e in bench.events if e.group is not None}
     sizes = Counter(event.group for event in begun.values())
     for record in bench.trainings():
@@ -91,10 +91,10 @@ def assert_told_of_their_groups(bench: Bench) -> None:
 
 
 @pytest.mark.parametrize(("given", "width"), [(None, 1), (1, 1), (3, 3), (1_000_000, 8)])
-def test_a_group_is_no_wider_than_what_can_run_at_the_same_time(
+def test_a_group_has_at_most_the_trainings_that_can_run_at_the_same_time(
     images: Path, data: Dataset, monkeypatch: pytest.MonkeyPatch, given: int | None, width: int
 ) -> None:
-    """Two combinations of four independent trials."""
+    """Two combinations with four independent trials each."""
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     experiment = tiny.experiment(images, search=search("random", "none", ""))
     assert prepare.group_width(experiment, data, given) == width
@@ -114,13 +114,13 @@ SLOW = pytest.mark.chaos
         pytest.param("gp", "none", "at_once = 2", marks=SLOW),
     ],
 )
-def test_a_sweep_in_groups_ranks_as_one_without(
+def test_a_sweep_in_groups_has_the_same_ranking(
     bench: Bench, images: Path, other_bench: Bench, sampler: str, pruner: str, more: str
 ) -> None:
     changes = {"optimizers": MOMENTUM, "seeds": "1", "epochs": "3"}
     definition = tiny.definition(images, search=search(sampler, pruner, more), **changes)
     bench.run(definition, group=WIDTH)
-    assert_told_of_their_groups(bench)
+    assert_tagged_with_their_groups(bench)
     other_bench.run(definition)
     assert {r.tags["trained_together"] for r in other_bench.trainings()} == {"1"}
     assert_alike(bench, other_bench)
@@ -128,10 +128,10 @@ def test_a_sweep_in_groups_ranks_as_one_without(
 
 
 @SLOW
-def test_a_sweep_on_digits_in_groups_ranks_as_one_without(bench: Bench, other_bench: Bench) -> None:
+def test_a_sweep_on_digits_in_groups_has_the_same_ranking(bench: Bench, other_bench: Bench) -> None:
     """Six combinations in groups of at most four."""
     bench.run(DIGITS, group=4)
-    assert_told_of_their_groups(bench)
+    assert_tagged_with_their_groups(bench)
     assert {r.tags["trained_together"] for r in bench.trainings()} == {"4", "2"}
     other_bench.run(DIGITS)
     assert_alike(bench, other_bench, counted=0.01)
@@ -140,7 +140,7 @@ def test_a_sweep_on_digits_in_groups_ranks_as_one_without(bench: Bench, other_be
 def test_a_group_that_needs_too_much_memory_is_divided_until_it_fits(
     bench: Bench, images: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Whatever the kind of training; the record holds how many were together in the end."""
+    """For any kind of training; the record has the final size of the group."""
     fine = Program.train_epoch
 
     def limited(program: Program, epoch: int) -> list[float]:

@@ -23,7 +23,7 @@ Seconds = st.floats(0.1, 100)
 
 
 def chain(tuning: float, confirming: float, seeds: int) -> list[Block]:
-    """Trials that wait for one another, and confirmations side by side after them."""
+    """Return dependent trials, and confirmations that run in parallel after them."""
     return [Block(1, tuning / 2), Block(1, tuning / 2), Block(seeds, confirming)]
 
 
@@ -31,13 +31,13 @@ def chain(tuning: float, confirming: float, seeds: int) -> list[Block]:
     ("chains", "workers", "expected"),
     [
         ([chain(10, 1, 3)], 1, 13.0),
-        ([chain(10, 1, 3)], 4, 11.0),  # confirmations side by side, but after the tuning
+        ([chain(10, 1, 3)], 4, 11.0),  # confirmations in parallel, but after the tuning
         ([chain(10, 1, 2)] * 2, 1, 24.0),
-        ([chain(10, 2, 2), chain(4, 1, 2)], 2, 12.0),  # the second's seeds beside the first
+        ([chain(10, 2, 2), chain(4, 1, 2)], 2, 12.0),  # seeds of the second in parallel
         ([[Block(8, 3.0)]], 1, 24.0),  # independent trials
         ([[Block(8, 3.0)]], 2, 12.0),
         ([[Block(8, 3.0)]], 3, 9.0),
-        ([[Block(2, 3.0), Block(2, 3.0)]], 3, 6.0),  # in blocks of two, the third has nothing
+        ([[Block(2, 3.0), Block(2, 3.0)]], 3, 6.0),  # in blocks of two, the third worker is idle
         ([[Block(1, 1.0)], [Block(1, 5.0)], [Block(1, 4.0)]], 2, 5.0),  # the longest first
     ],
 )
@@ -59,7 +59,7 @@ def test_one_worker_takes_the_sum_and_many_take_between_the_longest_and_the_sum(
 
 
 def one_by_one(chains: list[list[Block]], workers: int) -> float:
-    """Walk through every training, with the remaining work added up each time."""
+    """Simulate every training, and sum the remaining work each time."""
     left = [[block for blocks in chain for block in [blocks] * blocks.repeats] for chain in chains]
     ready, ends, started = ([0.0] * len(left), [0.0] * len(left), [0] * len(left))
     free = [0.0] * workers
@@ -79,13 +79,13 @@ def one_by_one(chains: list[list[Block]], workers: int) -> float:
     return max(free)
 
 
-Quarters = st.integers(1, 20).map(lambda number: number / 4)  # sums of them are exact
+Quarters = st.integers(1, 20).map(lambda number: number / 4)  # their sums are exact
 Blocks = st.builds(Block, st.integers(1, 6), Quarters, st.integers(1, 6))
 Chains = st.lists(st.lists(Blocks, min_size=1, max_size=4), min_size=1, max_size=6)
 
 
 @given(Chains, st.integers(1, 8))
-def test_the_makespan_is_that_of_a_walk_through_every_training(
+def test_the_makespan_equals_that_of_a_simulation_of_every_training(
     chains: list[list[Block]], workers: int
 ) -> None:
     assert makespan(chains, workers) == one_by_one(chains, workers)
@@ -95,7 +95,7 @@ def test_the_makespan_is_that_of_a_walk_through_every_training(
 def test_merged_trainings_take_as_long_in_total(
     chains: list[list[Block]], workers: int, limit: int
 ) -> None:
-    """On one worker the sum of all, and with a worker for each the longest chain."""
+    """With one worker the sum of all; with a worker for each, the longest chain."""
     many = sum(block.number for chain in chains for block in chain)
     everything = sum(b.number * b.seconds * b.repeats for chain in chains for b in chain)
     longest = max(sum(b.seconds * b.repeats for b in chain) for chain in chains)
@@ -108,7 +108,7 @@ def test_merged_trainings_take_as_long_in_total(
 
 @pytest.mark.parametrize("at_once", [1, 3, 100, 1_000_000])
 @pytest.mark.parametrize("workers", [1, 4])
-def test_a_million_trials_of_each_combination_are_estimated_at_once(
+def test_a_million_trials_of_each_combination_are_estimated_quickly(
     at_once: int, workers: int
 ) -> None:
     trials = 1_000_000
@@ -117,12 +117,12 @@ def test_a_million_trials_of_each_combination_are_estimated_at_once(
     everything = sum(b.number * b.seconds * b.repeats for chain in chains for b in chain)
     started = time.perf_counter()
     assert makespan(chains, workers) == pytest.approx(everything / workers, rel=0.01)
-    assert time.perf_counter() - started < 2  # one by one takes hours
+    assert time.perf_counter() - started < 2  # simulated one by one, it would take hours
 
 
 @pytest.fixture
 def speed(monkeypatch: pytest.MonkeyPatch) -> Speed:
-    """A second a step of 8, two of 16; adam takes a quarter more; nothing else takes time."""
+    """1 s per step at batch size 8, 2 s at 16; adam takes a quarter more; nothing else counts."""
     speed = Speed(
         started=time.time(),
         step_seconds={8: 1.0, 16: 2.0},
@@ -151,7 +151,7 @@ def test_the_estimate_by_hand(images: Path, data: Dataset) -> None:
     assert planned.images_per_second == {8: 8.0, 16: 8.0}
     assert (planned.combinations, planned.least.trials, planned.least.confirmations) == (2, 6, 4)
     assert planned.least.epochs == 20
-    # a network on 3 x 8 x 8, which three poolings leave at 64 x 1 x 1, for three classes
+    # a network on 3 x 8 x 8; after three poolings 64 x 1 x 1; three classes
     convolutions = 32 * (3 * 25 + 1) + 32 * (32 * 25 + 1) + 64 * (32 * 25 + 1)
     weights = convolutions + 64 * (64 + 1) + 3 * (64 + 1)
     models = (6 + 4) * (4 * weights + BYTES_PER_MODEL)
@@ -178,7 +178,7 @@ def test_the_fewest_and_the_most_replicates_by_hand(
     trials: tuple[int, int],
     confirmations: tuple[int, int],
 ) -> None:
-    """On one worker, all costs are proportional to the trainings."""
+    """With one worker, all costs are proportional to the number of trainings."""
     search = f'trials = 3\nstudies = {studies}\nsampler = "random"\npruner = "none"'
     confirm = seeds if most is None else f"{seeds}\nmost = {most}"
     experiment = tiny.experiment(
@@ -205,19 +205,19 @@ def test_the_fewest_and_the_most_replicates_by_hand(
 @pytest.mark.parametrize("workers", [1, 2])
 def test_every_worker_measures(images: Path, data: Dataset, workers: int) -> None:
     experiment = tiny.experiment(images)
-    asked = time.time()
+    before = time.time()
     speeds = measuring.measure_in_parallel(experiment, data, workers, threads=1)
     assert len({speed.started for speed in speeds}) == workers
     for speed in speeds:
-        assert asked < speed.started < time.time()
+        assert before < speed.started < time.time()
         assert set(speed.step_seconds) == {8, 16}
         assert speed.optimizer_seconds == {"sgd": 0.0}
 
 
-def test_what_is_measured_by_hand(
+def test_the_measured_pairs_by_hand(
     images: Path, data: Dataset, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Each optimizer with the smallest batch, and the first one with each batch."""
+    """Each optimizer with the smallest batch size, and the first one with each batch size."""
     taken = {("sgd", 8): 1.0, ("adam", 8): 1.25, ("sgd", 16): 1.75}
     monkeypatch.setattr(measuring, "_step_seconds", lambda c, _: taken[c.optimizer, c.batch_size])
     monkeypatch.setattr(measuring, "_evaluation_seconds", lambda *_: 0.1)
@@ -229,14 +229,14 @@ def test_what_is_measured_by_hand(
 
 
 @pytest.mark.parametrize(("num_steps", "num_images"), [(3, 24), (50, 54)])
-def test_a_step_is_one_of_a_whole_batch(
+def test_a_step_is_measured_on_a_full_batch(
     images: Path,
     data: Dataset,
     monkeypatch: pytest.MonkeyPatch,
     num_steps: int,
     num_images: int,
 ) -> None:
-    """At 400 images a second, a batch of 8 takes a fiftieth of a second."""
+    """At 400 images per second, a batch of 8 takes 0.02 s."""
     given: list[int] = []
 
     def train(_: object, __: object, few: Dataset) -> list[SimpleNamespace]:
@@ -267,7 +267,7 @@ def test_slow_steps_are_measured_once(
     [
         (12, 1, 64, Round(1, 12)),
         (1, 4, 64, Round(1, 1)),
-        (2, 2, 64, Round(1.5, 1)),  # in half of all cases two batch sizes
+        (2, 2, 64, Round(1.5, 1)),  # two batch sizes in half of the cases
         (1000, 4, 64, Round(15.625, 64)),
         (1000, 4, 1000, Round(4, 250)),
         (12, 1, 5, Round(2.4, 5)),
@@ -284,7 +284,7 @@ def test_the_expected_groups_of_a_round(
 def test_the_estimate_of_groups_by_hand(
     images: Path, data: Dataset, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Four combinations, three trials one after the other, then two seeds; two batch sizes."""
+    """Four combinations, three sequential trials, then two seeds; two batch sizes."""
     taken = {8: groups.Speed(1.0, 0.1), 16: groups.Speed(3.0, 0.1)}
     measured: list[tuple[int, int]] = []
 
@@ -298,7 +298,7 @@ def test_the_estimate_of_groups_by_hand(
     optimizers = "sgd = { lr = 0.1 }\nadam = { lr = 0.1 }"
     experiment = tiny.experiment(images, search=search, optimizers=optimizers)
     planned = plan.measure(experiment, data, workers=1, threads=1, width=64)
-    num_groups = 2 * (1 - 0.5**4)  # of four trainings, on average, with so many batch sizes
+    num_groups = 2 * (1 - 0.5**4)  # the mean for four trainings and two batch sizes
     epoch = (-(-len(data.train) // 8) * 1.0 + -(-len(data.train) // 16) * 3.0) / 2
     epoch += 0.1 * len(data.val)
     assert planned.least.seconds == pytest.approx((3 + 2) * num_groups * 2 * epoch)
@@ -316,7 +316,7 @@ def test_the_estimate_of_groups_by_hand(
     assert by_studies.most.seconds == pytest.approx(5 * planned.least.seconds)
 
 
-def test_a_group_is_really_measured(images: Path, data: Dataset) -> None:
+def test_a_group_is_measured(images: Path, data: Dataset) -> None:
     measured = groups.measure_group(tiny.experiment(images), data, batch_size=8, together=3)
     assert measured.step > 0
     assert measured.image > 0

@@ -1,4 +1,4 @@
-"""A training by hand that does not come to its end."""
+"""A single training that is interrupted."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def test_a_training_that_is_interrupted_keeps_its_epochs_and_is_closed_as_killed
         if metrics.epoch == 2:
             raise KeyboardInterrupt
 
-    asked = single.Single(
+    request = single.Single(
         experiment=tiny.experiment(
             images,
             epochs="3",
@@ -33,7 +33,7 @@ def test_a_training_that_is_interrupted_keeps_its_epochs_and_is_closed_as_killed
         threads=1,
     )
     with pytest.raises(KeyboardInterrupt):
-        single.run(asked, data, interrupt)
+        single.run(request, data, interrupt)
     client = connect(tracking_uri)
     [record] = read_records(client, "tiny")
     assert (record.kind, record.name, record.status) == ("train", "mse+sgd", "KILLED")

@@ -40,7 +40,7 @@ from tests.components.metrics import one_network
 ROOT = Path(__file__).parents[2]
 
 
-def test_a_sweep_leaves_the_runs_that_the_design_names(bench: Bench, images: Path) -> None:
+def test_a_sweep_writes_the_documented_runs(bench: Bench, images: Path) -> None:
     definition = tiny.definition(images)
     ranking = bench.run(definition)
     [top] = bench.records("sweep")
@@ -75,7 +75,7 @@ def test_the_range_of_the_learning_rate_is_recorded_and_stays(bench: Bench, imag
     optimizers = "sgd = { lr = { low = 0.01, high = 1.0 } }\nfixed = { type = 'sgd', lr = 0.05 }"
     definition = tiny.definition(images, losses="mse = {}", optimizers=optimizers)
     bench.run(definition)
-    more = definition.replace("trials = 3", "trials = 6")  # may find another best setting
+    more = definition.replace("trials = 3", "trials = 6")  # the best setting may change
     ranking = bench.run(more)
     rows = {row.combination: row for row in ranking.combinations}
     assert (rows["mse+sgd"].lr_low, rows["mse+sgd"].lr_high) == (0.01, 1.0)
@@ -87,15 +87,15 @@ def test_the_range_of_the_learning_rate_is_recorded_and_stays(bench: Bench, imag
 @pytest.mark.usefixtures("swept")
 def test_the_conditions_of_a_real_sweep_are_the_same_for_all(bench: Bench, images: Path) -> None:
     ranking = bench.ranking()
-    held = {condition.name: condition for condition in ranking.fairness}
+    stored = {condition.name: condition for condition in ranking.fairness}
     assert all(condition.same for condition in ranking.fairness)
-    assert (held["trials"].value, held["confirmation seeds"].value) == ("3", "1, 2")
-    assert held["data and split"].value == tiny.dataset(images).fingerprint[:8]
-    assert held.keys() >= {"epochs", "precision", "device", "threads", "tuning seed", "torch"}
+    assert (stored["trials"].value, stored["confirmation seeds"].value) == ("3", "1, 2")
+    assert stored["data and split"].value == tiny.dataset(images).fingerprint[:8]
+    assert stored.keys() >= {"epochs", "precision", "device", "threads", "tuning seed", "torch"}
 
 
 @pytest.mark.usefixtures("swept")
-def test_only_confirmations_see_the_test_set_on_fresh_seeds(bench: Bench) -> None:
+def test_only_confirmations_use_the_test_set_with_fresh_seeds(bench: Bench) -> None:
     trials, confirmations = bench.records("trial"), bench.records("confirmation")
     assert not [r for r in trials if any(name.startswith("test") for name in r.metrics)]
     scores = {f"test_{name}" for name in SCORES}
@@ -124,7 +124,7 @@ def test_the_predictions_of_a_confirmation_give_its_scores(bench: Bench) -> None
 
 
 @pytest.mark.usefixtures("swept")
-def test_the_setting_confirmed_is_that_of_the_best_trial(bench: Bench) -> None:
+def test_the_confirmed_setting_is_that_of_the_best_trial(bench: Bench) -> None:
     for name in ("cross_entropy+sgd", "mse+sgd"):
         trials = [r for r in bench.records("trial") if r.combination == name]
         best = max(trials, key=lambda r: (r.metrics["val_accuracy"], -(r.number or 0)))
@@ -134,7 +134,7 @@ def test_the_setting_confirmed_is_that_of_the_best_trial(bench: Bench) -> None:
                 assert {**record.params, "seed": "0"} == best.params
 
 
-def test_the_sweeps_run_holds_the_definition_and_the_comparison(
+def test_the_run_of_the_sweep_has_the_definition_and_the_comparison(
     bench: Bench, images: Path, tmp_path: Path
 ) -> None:
     definition = tiny.definition(images)
@@ -143,9 +143,9 @@ def test_the_sweeps_run_holds_the_definition_and_the_comparison(
     client = connect(bench.tracking_uri)
     fetched = Path(client.download_artifacts(top.run_id, "", str(tmp_path)))
     assert (fetched / "experiment.toml").read_text() == definition
-    held = json.loads((fetched / "comparison" / "ranking.json").read_text())
-    assert held["experiment"] == "tiny"
-    assert [row["combination"] for row in held["combinations"]] == [
+    stored = json.loads((fetched / "comparison" / "ranking.json").read_text())
+    assert stored["experiment"] == "tiny"
+    assert [row["combination"] for row in stored["combinations"]] == [
         row.combination for row in ranking.combinations
     ]
     rows = list(csv.DictReader(io.StringIO((fetched / "comparison" / "ranking.csv").read_text())))
@@ -170,7 +170,7 @@ def test_the_sweeps_run_holds_the_definition_and_the_comparison(
 
 
 @pytest.mark.usefixtures("swept")
-def test_the_same_sweep_again_repeats_nothing_and_starts_no_worker(
+def test_a_repeated_sweep_trains_nothing_and_starts_no_worker(
     bench: Bench, images: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def refuse(*_: object) -> None:
@@ -187,28 +187,28 @@ def test_the_same_sweep_again_repeats_nothing_and_starts_no_worker(
 
 
 @pytest.mark.usefixtures("swept")
-def test_lost_studies_are_made_anew_where_nothing_is_left_to_train(
-    bench: Bench, images: Path
-) -> None:
-    held = {study.study_name: [t.value for t in study.trials] for study in studies(bench)}
-    for name in held:
+def test_lost_studies_are_restored_if_nothing_remains_to_train(bench: Bench, images: Path) -> None:
+    stored = {study.study_name: [t.value for t in study.trials] for study in studies(bench)}
+    for name in stored:
         optuna.delete_study(study_name=name, storage=bench.storage_url)
     bench.run(tiny.definition(images))
     again = {study.study_name: [t.value for t in study.trials] for study in studies(bench)}
-    assert again == held
-    assert len(held) == 2
+    assert again == stored
+    assert len(stored) == 2
 
 
-def test_each_training_is_told_of_from_its_beginning_to_its_end(bench: Bench, images: Path) -> None:
+def test_each_training_is_reported_from_its_beginning_to_its_end(
+    bench: Bench, images: Path
+) -> None:
     bench.run(tiny.definition(images, losses="mse = {}"))
-    told: dict[str, list[int]] = {}
+    epochs_of: dict[str, list[int]] = {}
     for event in bench.events:
-        told.setdefault(event.training, []).append(event.epoch)
+        epochs_of.setdefault(event.training, []).append(event.epoch)
     names = ["trial 0", "trial 1", "trial 2", "seed 1", "seed 2"]
-    assert told == {name: [0, 1, 2, 2] for name in names}
+    assert epochs_of == {name: [0, 1, 2, 2] for name in names}
 
 
-def test_confirmations_without_a_trial_to_confirm_are_told_of(bench: Bench, images: Path) -> None:
+def test_confirmations_without_a_trial_to_confirm_are_reported(bench: Bench, images: Path) -> None:
     wild = tiny.definition(images, losses="mse = {}", optimizers="sgd = { lr = 1e30 }")
     for kept in (False, True):
         bench.run(wild)
@@ -223,7 +223,7 @@ def test_confirmations_without_a_trial_to_confirm_are_told_of(bench: Bench, imag
 
 
 @pytest.mark.usefixtures("swept")
-def test_more_trials_and_seeds_add_to_what_is_there(bench: Bench, images: Path) -> None:
+def test_more_trials_and_seeds_add_to_existing_ones(bench: Bench, images: Path) -> None:
     before = {r.run_id for r in bench.trainings()}
     more = (
         tiny.definition(images)
@@ -241,7 +241,7 @@ def test_more_trials_and_seeds_add_to_what_is_there(bench: Bench, images: Path) 
 
 
 @pytest.mark.usefixtures("swept")
-def test_more_trials_end_where_a_sweep_of_that_size_does(
+def test_more_trials_give_the_result_of_a_sweep_of_that_size(
     bench: Bench, images: Path, other_bench: Bench
 ) -> None:
     more = tiny.definition(images).replace("trials = 3", "trials = 5")
@@ -250,7 +250,7 @@ def test_more_trials_end_where_a_sweep_of_that_size_does(
 
 
 @pytest.mark.usefixtures("swept")
-def test_fewer_trials_are_ranked_as_if_the_others_had_not_been(bench: Bench, images: Path) -> None:
+def test_with_fewer_trials_the_others_are_not_ranked(bench: Bench, images: Path) -> None:
     small = tiny.definition(images)
     first = bench.ranking()
     bench.run(small.replace("trials = 3", "trials = 5"))
@@ -260,7 +260,7 @@ def test_fewer_trials_are_ranked_as_if_the_others_had_not_been(bench: Bench, ima
 
 
 @pytest.mark.usefixtures("swept")
-def test_a_new_loss_tunes_its_own_combinations_alone(bench: Bench, images: Path) -> None:
+def test_a_new_loss_tunes_only_its_own_combinations(bench: Bench, images: Path) -> None:
     before = {record.run_id for record in bench.records("trial")}
     wider = tiny.definition(images, losses="cross_entropy = {}\nmse = {}\nbrier = {}")
     ranking = bench.run(wider)
@@ -270,18 +270,16 @@ def test_a_new_loss_tunes_its_own_combinations_alone(bench: Bench, images: Path)
 
 
 @pytest.mark.usefixtures("swept")
-def test_a_changed_setting_starts_anew_and_leaves_the_old_in_place(
-    bench: Bench, images: Path
-) -> None:
+def test_a_changed_setting_starts_again_and_keeps_the_old_runs(bench: Bench, images: Path) -> None:
     before = {record.run_id for record in bench.records()}
     changed = bench.run(tiny.definition(images, epochs="1"))
     assert before < {record.run_id for record in bench.records()}
     assert [row.trials for row in changed.combinations] == [3, 3]
-    assert bench.ranking() == changed  # the latest sweep is what is compared
+    assert bench.ranking() == changed  # the latest sweep is compared
 
 
 @pytest.mark.usefixtures("swept")
-def test_the_earlier_sweep_comes_back_when_the_file_does(bench: Bench, images: Path) -> None:
+def test_a_restored_definition_restores_the_earlier_sweep(bench: Bench, images: Path) -> None:
     first = bench.ranking()
     bench.run(tiny.definition(images, epochs="1"))
     again = bench.run(tiny.definition(images))
@@ -291,7 +289,7 @@ def test_the_earlier_sweep_comes_back_when_the_file_does(bench: Bench, images: P
 
 
 @pytest.mark.parametrize("days", [-1, 1])
-def test_a_clock_that_was_set_makes_nothing_stale(
+def test_a_changed_clock_makes_no_run_stale(
     bench: Bench, images: Path, monkeypatch: pytest.MonkeyPatch, days: int
 ) -> None:
     small = tiny.definition(images, epochs="1", losses="mse = {}")
@@ -326,10 +324,10 @@ def test_the_order_of_the_definition_changes_no_training(
     assert other_bench.results() == bench.results()
 
 
-def test_a_trial_that_goes_on_from_its_checkpoint_is_pruned_alike(
+def test_a_trial_resumed_from_its_checkpoint_is_pruned_at_the_same_epoch(
     bench: Bench, images: Path, other_bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Even where the study is lost: what the pruner knew follows from MLflow's epochs."""
+    """Even if the study is lost: the pruner gets the earlier epochs from MLflow."""
 
     def interrupt(event: Event) -> None:
         if (event.training, event.epoch) == ("trial 4", 4):
@@ -341,8 +339,8 @@ def test_a_trial_that_goes_on_from_its_checkpoint_is_pruned_alike(
     monkeypatch.setattr(checkpoint, "MOST_SHARE", math.inf)
     with pytest.raises(KeyboardInterrupt):
         bench.run(definition, watch=interrupt)
-    [held] = studies(bench)
-    optuna.delete_study(study_name=held.study_name, storage=bench.storage_url)
+    [stored] = studies(bench)
+    optuna.delete_study(study_name=stored.study_name, storage=bench.storage_url)
     begun: list[int] = []
     train = loop.train
 
@@ -360,7 +358,7 @@ def test_a_trial_that_goes_on_from_its_checkpoint_is_pruned_alike(
     assert reported == [(t.state, t.value, t.params, t.intermediate_values) for t in two.trials]
 
 
-def test_every_loss_and_every_optimizer_comes_through(bench: Bench, images: Path) -> None:
+def test_sweeps_of_every_loss_and_every_optimizer_succeed(bench: Bench, images: Path) -> None:
     rates = "{ lr = { low = 1e-3, high = 1e-2 } }"
     for losses, optimizers in (
         ("\n".join(f"{name} = {{}}" for name in LOSSES), f"sgd = {rates}"),
@@ -412,7 +410,7 @@ def test_a_definition_that_does_not_fit_the_data_starts_nothing(
 def test_a_sweep_removes_the_folders_of_killed_sweeps_and_its_own(
     bench: Bench, images: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Also where nothing is left to train."""
+    """Even if no training remains."""
     place = tmp_path / "temporary"
     monkeypatch.setattr("tempfile.tempdir", str(place))
     more = tiny.definition(images, seeds="3")
@@ -424,9 +422,7 @@ def test_a_sweep_removes_the_folders_of_killed_sweeps_and_its_own(
         assert not list(place.glob(f"{temporary.PREFIX}*"))
 
 
-def test_another_process_that_runs_the_experiment_is_waited_for_by_hand(
-    bench: Bench, images: Path
-) -> None:
+def test_an_experiment_in_use_by_another_process_is_rejected(bench: Bench, images: Path) -> None:
     definition = tiny.definition(images)
     stores = (bench.tracking_uri, bench.storage_url)
     with locks.alone(stores, "tiny"), pytest.raises(locks.InUse, match="in use by process"):
@@ -434,7 +430,7 @@ def test_another_process_that_runs_the_experiment_is_waited_for_by_hand(
     assert bench.records() == []
 
 
-# What `mlflow run` starts. Processes that are ended are under `chaos/`.
+# Commands started by `mlflow run`. The tests of killed processes are in `chaos/`.
 
 
 def mlflow_run(*arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:
@@ -450,7 +446,7 @@ def mlflow_run(*arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:
     )
 
 
-def test_mlflow_run_makes_one_sweep_run_and_compares_it(
+def test_mlflow_run_creates_one_sweep_run_and_compares_it(
     bench: Bench, images: Path, tmp_path: Path
 ) -> None:
     definition = tmp_path / "tiny.toml"
@@ -487,7 +483,7 @@ def test_mlflow_run_makes_one_sweep_run_and_compares_it(
 
 
 def words_of(entry_point: str, **params: object) -> list[str]:
-    """The words of the command that `mlflow run` starts, after `cifar-exp`."""
+    """The arguments of the command that `mlflow run` starts, after `cifar-exp`."""
     command = load_project(str(ROOT)).get_entry_point(entry_point).compute_command(params, None)
     program, *words = shlex.split(command)
     assert program == "cifar-exp"

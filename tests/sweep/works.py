@@ -11,14 +11,14 @@ from cifar_exp.sweep.schedule.replication import Replication
 from cifar_exp.sweep.schedule.work import Work
 
 
-def works_of(experiment: Experiment, held: Iterable[RunRecord] = ()) -> list[Work]:
-    """Return the work of each study, where these runs exist; the first replicates are needed."""
-    return replication_of(experiment, held).works
+def works_of(experiment: Experiment, existing: Iterable[RunRecord] = ()) -> list[Work]:
+    """Return the work of each study with these existing runs; the first replicates are needed."""
+    return replication_of(experiment, existing).works
 
 
-def replication_of(experiment: Experiment, held: Iterable[RunRecord] = ()) -> Replication:
-    """Return the work of each study, where these runs exist, and how much of it is needed."""
-    records = list(held)
+def replication_of(experiment: Experiment, existing: Iterable[RunRecord] = ()) -> Replication:
+    """Return the work of each study with these existing runs, and how much of it is needed."""
+    records = list(existing)
     works = [
         _work(experiment, combination, study, _of_study(records, combination.name, study))
         for combination in experiment.combinations()

@@ -44,7 +44,7 @@ def new_group(images: Path, data: Dataset, tmp_path: Path) -> NewGroup:
     return make
 
 
-def hear(executor: LocalExecutor) -> tuple[TrainerProcess, Message]:
+def receive(executor: LocalExecutor) -> tuple[TrainerProcess, Message]:
     while True:
         for trainer, message in executor.messages(SECONDS):
             return trainer, message
@@ -56,27 +56,27 @@ def pid_of(trainer: TrainerProcess) -> int:
 
 
 def finish(executor: LocalExecutor) -> tuple[TrainerProcess, list[Message]]:
-    """Let the one group under way train to its end; return all that its trainer told."""
-    heard: list[Message] = []
+    """Let the running group train to its end; return its trainer and the trainer's messages."""
+    received: list[Message] = []
     while True:
-        trainer, message = hear(executor)
-        heard.append(message)
+        trainer, message = receive(executor)
+        received.append(message)
         if isinstance(message, Step) and message.epochs:
             trainer.go_on(dict.fromkeys(message.epochs, True))
         elif not isinstance(message, Begun):
-            return trainer, heard
+            return trainer, received
 
 
 @pytest.mark.chaos_short
-def test_a_group_is_trained_step_by_step_and_its_trainer_is_used_again(new_group: NewGroup) -> None:
+def test_a_group_is_trained_step_by_step_and_its_trainer_is_reused(new_group: NewGroup) -> None:
     with LocalExecutor(1, 1) as executor:
         first = executor.begin(new_group(0, 1))
         assert executor.num_free == 0
-        trainer, heard = finish(executor)
+        trainer, received = finish(executor)
         assert trainer is first
         assert executor.num_free == 1
-        assert isinstance(heard[0], Begun)
-        steps = [message for message in heard[1:] if isinstance(message, Step)]
+        assert isinstance(received[0], Begun)
+        steps = [message for message in received[1:] if isinstance(message, Step)]
         epochs = [{index: m.epoch for index, m in step.epochs.items()} for step in steps]
         assert epochs == [{0: 1, 1: 1}, {0: 2, 1: 2}, {}]
         assert {index: o.state for index, o in steps[-1].outcomes.items()} == {
@@ -88,13 +88,13 @@ def test_a_group_is_trained_step_by_step_and_its_trainer_is_used_again(new_group
     wait_until(lambda: not Path(f"/proc/{pid_of(first)}").exists(), 10)
 
 
-def test_a_training_ends_where_it_is_told_to_and_the_others_go_on(new_group: NewGroup) -> None:
+def test_a_training_can_be_ended_early_while_the_others_continue(new_group: NewGroup) -> None:
     with LocalExecutor(1, 1) as executor:
         executor.begin(new_group(0, 1))
-        assert isinstance(hear(executor)[1], Begun)
-        trainer, _ = hear(executor)
+        assert isinstance(receive(executor)[1], Begun)
+        trainer, _ = receive(executor)
         trainer.go_on({0: False, 1: True})
-        _, step = hear(executor)
+        _, step = receive(executor)
         assert isinstance(step, Step)
         assert (list(step.epochs), list(step.outcomes)) == ([1], [0])
         outcome: Outcome = step.outcomes[0]
@@ -102,18 +102,18 @@ def test_a_training_ends_where_it_is_told_to_and_the_others_go_on(new_group: New
 
 
 @pytest.mark.chaos_short
-def test_a_trainer_that_dies_is_told_of_and_replaced(new_group: NewGroup) -> None:
+def test_a_trainer_that_dies_is_reported_and_replaced(new_group: NewGroup) -> None:
     with LocalExecutor(2, 1) as executor:
         dead = executor.begin(new_group(epochs=1000))
-        assert isinstance(hear(executor)[1], Begun)
+        assert isinstance(receive(executor)[1], Begun)
         os.kill(pid_of(dead), signal.SIGKILL)
-        while not isinstance(message := hear(executor)[1], Death):
+        while not isinstance(message := receive(executor)[1], Death):
             pass
         assert message.reason == "signal 9"
         alive = executor.begin(new_group())
         assert pid_of(alive) != pid_of(dead)
-        _, heard = finish(executor)
-        assert isinstance(heard[-1], Step)
+        _, received = finish(executor)
+        assert isinstance(received[-1], Step)
 
 
 def test_an_idle_trainer_that_has_died_gets_no_group(new_group: NewGroup) -> None:
@@ -126,24 +126,22 @@ def test_an_idle_trainer_that_has_died_gets_no_group(new_group: NewGroup) -> Non
         finish(executor)
 
 
-def test_what_is_wrong_with_the_machine_reaches_the_recorder(
-    new_group: NewGroup, tmp_path: Path
-) -> None:
+def test_an_error_of_the_machine_reaches_the_recorder(new_group: NewGroup, tmp_path: Path) -> None:
     with LocalExecutor(1, 1) as executor:
         executor.begin(new_group(data_path=tmp_path / "none"))
-        _, error = hear(executor)
+        _, error = receive(executor)
         assert isinstance(error, DataError)
         assert executor.num_free == 1
 
 
-def test_an_interruption_ends_the_trainers_where_they_are(new_group: NewGroup) -> None:
+def test_an_interruption_ends_the_trainers_immediately(new_group: NewGroup) -> None:
     trainers: list[TrainerProcess] = []
 
     def interrupted() -> None:
         with LocalExecutor(2, 1) as executor:
             trainers.extend(executor.begin(new_group(epochs=100_000)) for _ in range(2))
             for _ in range(2):
-                assert isinstance(hear(executor)[1], Begun)
+                assert isinstance(receive(executor)[1], Begun)
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
@@ -154,14 +152,14 @@ def test_an_interruption_ends_the_trainers_where_they_are(new_group: NewGroup) -
 
 
 @needs_a_fork_server
-def test_the_death_of_the_fork_server_costs_no_training(new_group: NewGroup) -> None:
+def test_the_death_of_the_fork_server_loses_no_training(new_group: NewGroup) -> None:
     with LocalExecutor(2, 1) as executor:
         executor.begin(new_group())
-        assert isinstance(hear(executor)[1], Begun)
+        assert isinstance(receive(executor)[1], Begun)
         server = fork_servers_of(os.getpid())[0]
         os.kill(server, signal.SIGKILL)
-        _, heard = finish(executor)
-        assert isinstance(heard[-1], Step)
+        _, received = finish(executor)
+        assert isinstance(received[-1], Step)
         executor.begin(new_group())
         busy = executor.begin(new_group())
         assert busy._process.pid is not None
@@ -172,7 +170,7 @@ def test_the_death_of_the_fork_server_costs_no_training(new_group: NewGroup) -> 
 def test_trainers_without_a_fork_server_can_be_ended(new_group: NewGroup) -> None:
     with LocalExecutor(1, 1) as executor:
         trainer = executor.begin(new_group(epochs=100_000))
-        assert isinstance(hear(executor)[1], Begun)
+        assert isinstance(receive(executor)[1], Begun)
         os.kill(fork_servers_of(os.getpid())[0], signal.SIGKILL)
     wait_until(lambda: not Path(f"/proc/{pid_of(trainer)}").exists(), 10)
 
@@ -200,8 +198,8 @@ time.sleep(60)
     wait_until(lambda: not Path(f"/proc/{pid}").exists(), 10)
 
 
-class Awkward(Exception):  # noqa: N818 - what a library may raise
-    """An error that can be sent, but not be read again."""
+class Awkward(Exception):  # noqa: N818 - like an exception of a library
+    """An error that can be pickled but not unpickled."""
 
     def __init__(self, one: int, other: int) -> None:
         super().__init__(f"{one} is not {other}")
@@ -209,29 +207,29 @@ class Awkward(Exception):  # noqa: N818 - what a library may raise
 
 @pytest.mark.chaos_short
 @pytest.mark.parametrize(
-    ("error", "kind", "told"),
+    ("error", "kind", "expected"),
     [
         (DataError("no such file"), DataError, "no such file"),
         (Awkward(1, 2), RuntimeError, "Awkward: 1 is not 2"),
     ],
 )
-def test_an_error_reaches_the_recorder_in_some_form(
-    error: Exception, kind: type[Exception], told: str
+def test_errors_that_cannot_be_pickled_reach_the_recorder_as_text(
+    error: Exception, kind: type[Exception], expected: str
 ) -> None:
     received = pickle.loads(pickle.dumps(_picklable(error)))
-    assert (type(received), str(received)) == (kind, told)
+    assert (type(received), str(received)) == (kind, expected)
 
 
 @pytest.mark.chaos_short
-def test_what_is_loaded_before_a_fork_survives_it_and_is_no_store() -> None:
-    """The fork server has no thread of Python's, has not asked for a GPU, and knows no store."""
+def test_modules_loaded_before_a_fork_are_safe_and_include_no_store() -> None:
+    """The fork server has one Python thread, did not query the GPU, and imported no store."""
     program = """
 import sys, threading, torch
-asked = []
-torch._C._cuda_getDeviceCount = torch.cuda.device_count = lambda: asked.append("a GPU") or 0
+devices = []
+torch._C._cuda_getDeviceCount = torch.cuda.device_count = lambda: devices.append("a GPU") or 0
 import cifar_exp.sweep.preload
 assert threading.active_count() == 1, threading.enumerate()
-assert not asked and not torch.cuda.is_initialized()
+assert not devices and not torch.cuda.is_initialized()
 stores = {"mlflow", "optuna", "sqlalchemy"} & {name.partition(".")[0] for name in sys.modules}
 assert not stores, stores
 """

@@ -1,4 +1,4 @@
-"""The recorder with trainers that are made up, so that each of their misfortunes has its turn."""
+"""The recorder with simulated trainers, so that each of their faults is tested."""
 
 from __future__ import annotations
 
@@ -37,17 +37,17 @@ def epoch(number: int, accuracy: float = 0.5) -> EpochMetrics:
     )
 
 
-def told(*epochs: int, accuracy: float = 0.5) -> list[Message]:
-    """What a trainer tells that trains to the end, from one of these epochs on."""
+def steps_of(*epochs: int, accuracy: float = 0.5) -> list[Message]:
+    """Return the messages of a trainer that trains these epochs and completes."""
     steps: list[Message] = [Step(epochs={0: epoch(n, accuracy)}, outcomes={}) for n in epochs]
     outcome = Outcome(state="COMPLETE", epochs=2, val_accuracy=accuracy, seconds=4.0)
     return [Begun(), *steps, Step(epochs={}, outcomes={0: outcome})]
 
 
-def told_together(
+def steps_of_group(
     num_trainings: int, *, last: Mapping[int, Outcome] | None = None
 ) -> list[Message]:
-    """What a trainer tells of a group; `last` are the outcomes of those that end early."""
+    """Return the messages of a group's trainer; `last` has the outcomes of those that end early."""
     early = last or {}
     steps: list[Message] = [Begun()]
     running = list(range(num_trainings))
@@ -59,8 +59,8 @@ def told_together(
     return [*steps, Step(epochs={}, outcomes=dict.fromkeys(running, outcome))]
 
 
-Tell = Callable[[list[str]], list[Message]]
-"""Returns what a trainer tells of trainings with these names."""
+MessagesOf = Callable[[list[str]], list[Message]]
+"""Returns the messages of the trainer of a group, given the names of its trainings."""
 
 
 @dataclass(eq=False)
@@ -77,22 +77,22 @@ class FakeTrainer:
         self.messages = [Death("signal 9")]
 
 
-def by_script(script: Mapping[str, list[list[Message]]]) -> Tell:
-    """Tell what a script says of each group, by the names in it, attempt by attempt."""
+def by_script(script: Mapping[str, list[list[Message]]]) -> MessagesOf:
+    """Return the messages of a script, which has those of each group for each attempt."""
     left = {name: list(attempts) for name, attempts in script.items()}
 
-    def tell(names: list[str]) -> list[Message]:
+    def messages_of(names: list[str]) -> list[Message]:
         attempts = left.get(" & ".join(names))
-        return list(attempts.pop(0)) if attempts else told_together(len(names))
+        return list(attempts.pop(0)) if attempts else steps_of_group(len(names))
 
-    return tell
+    return messages_of
 
 
 class FakeExecutor:
-    """Gives trainers that tell what they are made to."""
+    """Provides trainers with predefined messages."""
 
-    def __init__(self, tell: Tell, most: int = 1) -> None:
-        self.tell = tell
+    def __init__(self, messages_of: MessagesOf, most: int = 1) -> None:
+        self.messages_of = messages_of
         self.most = most
         self.begun: list[str] = []
         self.trainers: list[FakeTrainer] = []
@@ -105,7 +105,7 @@ class FakeExecutor:
     def begin(self, group: Group) -> FakeTrainer:
         names = [training.name for training in group.trainings]
         self.begun.append(" & ".join(names))
-        trainer = FakeTrainer(self.tell(names))
+        trainer = FakeTrainer(self.messages_of(names))
         self.trainers.append(trainer)
         self.busy.append(trainer)
         return trainer
@@ -113,7 +113,7 @@ class FakeExecutor:
     def messages(self, seconds: float | None) -> Iterator[tuple[FakeTrainer, Message]]:
         ready = [trainer for trainer in self.busy if trainer.messages]
         if not ready:
-            assert seconds is not None, "nothing will ever be told"
+            assert seconds is not None, "no message will ever arrive"
             time.sleep(seconds)
         for trainer in ready:
             message = trainer.messages.pop(0)
@@ -124,7 +124,7 @@ class FakeExecutor:
 
 
 class FakeWriter:
-    """Keeps what is to be written."""
+    """Stores the entries to be written."""
 
     def __init__(self) -> None:
         self.entries: list[Entry] = []
@@ -136,10 +136,10 @@ class FakeWriter:
         self.put(Epoch(key=task.key, timestamp=0, metrics=metrics))
 
     def check(self) -> None:
-        """Have nothing to complain of."""
+        """Report no error."""
 
     def close(self) -> None:
-        """Have nothing left."""
+        """Do nothing."""
 
     def of(self, kind: type[Entry]) -> list[Entry]:
         return [entry for entry in self.entries if isinstance(entry, kind)]
@@ -152,7 +152,7 @@ class Recorded:
     events: list[Event]
 
     def attempts(self) -> dict[str, list[int]]:
-        """The numbers of the attempts after the first of each training."""
+        """The attempt numbers of each training, without the first one."""
         found: dict[str, list[int]] = {}
         for entry in self.writer.entries:
             if isinstance(entry, Attempt):
@@ -161,7 +161,7 @@ class Recorded:
         return found
 
     def kinds_of(self, number: int) -> list[type]:
-        """The entries of a trial, in their order."""
+        """The entries of a trial, in order."""
         key = ("mse+sgd", "trial", number)
         return [type(e) for e in self.writer.entries if _key_of(e) == key]
 
@@ -182,7 +182,7 @@ Record = Callable[..., Recorded]
 @pytest.fixture
 def record(images: Path, tmp_path: Path) -> Record:
     def run(
-        script: Mapping[str, list[list[Message]]] | Tell,
+        script: Mapping[str, list[list[Message]]] | MessagesOf,
         *,
         most: int = 1,
         width: int = 1,
@@ -193,8 +193,8 @@ def record(images: Path, tmp_path: Path) -> Record:
         changes = {"losses": "mse = {}", "seeds": "1", "search": SEARCH, **changes}
         experiment = tiny.experiment(images, **changes)
         replication = replication_of(experiment)
-        tell = script if callable(script) else by_script(script)
-        recorded = Recorded(FakeExecutor(tell, most), FakeWriter(), [])
+        messages_of = script if callable(script) else by_script(script)
+        recorded = Recorded(FakeExecutor(messages_of, most), FakeWriter(), [])
         names = [work.combination.name for work in replication.works]
         Recorder(
             scheduler=Scheduler(replication, NUM_IMAGES, width),
@@ -231,8 +231,8 @@ def test_everything_is_written_once_and_in_order(record: Record) -> None:
 
 def test_the_setting_of_the_best_trial_is_confirmed(record: Record) -> None:
     script = {
-        "mse+sgd #0": [told(1, 2, accuracy=0.4)],
-        "mse+sgd #1": [told(1, 2, accuracy=0.6)],
+        "mse+sgd #0": [steps_of(1, 2, accuracy=0.4)],
+        "mse+sgd #1": [steps_of(1, 2, accuracy=0.6)],
     }
     recorded = record(script)
     tasks = {e.task.name: e.task for e in recorded.writer.of(Begin)}  # type: ignore[union-attr]
@@ -244,8 +244,8 @@ def test_the_setting_of_the_best_trial_is_confirmed(record: Record) -> None:
     assert not tasks["mse+sgd #1"].training("store").test
 
 
-def test_epochs_that_are_told_again_after_a_death_are_written_once(record: Record) -> None:
-    dying = [[*told(1, 2)[:2], Death("signal 9")], told(1, 2)]
+def test_epochs_reported_again_after_a_death_are_written_once(record: Record) -> None:
+    dying = [[*steps_of(1, 2)[:2], Death("signal 9")], steps_of(1, 2)]
     recorded = record({"mse+sgd #0": dying})
     first = recorded.writer.entries[:6]
     assert [type(entry) for entry in first] == [Begin, Epoch, Attempt, Epoch, End, Begin]
@@ -255,8 +255,8 @@ def test_epochs_that_are_told_again_after_a_death_are_written_once(record: Recor
     assert recorded.ends()["mse+sgd #0"].state == "COMPLETE"
 
 
-def test_a_training_that_crashes_three_times_is_given_up_with_its_cost(record: Record) -> None:
-    dying: list[Message] = [Begun(), *told(1)[1:2], Death("exit code 7")]
+def test_a_training_that_crashes_three_times_fails_and_its_time_counts(record: Record) -> None:
+    dying: list[Message] = [Begun(), *steps_of(1)[1:2], Death("exit code 7")]
     recorded = record({"mse+sgd #0": [dying] * 3})
     assert recorded.executor.begun[:4] == ["mse+sgd #0"] * 3 + ["mse+sgd #1"]
     outcome = recorded.ends()["mse+sgd #0"]
@@ -271,17 +271,17 @@ def test_trainers_that_die_before_they_can_train_end_the_sweep(record: Record) -
         record({"mse+sgd #0": [[Death("signal 9")]] * 3})
 
 
-def test_a_trainer_that_could_not_begin_costs_its_training_no_attempt(record: Record) -> None:
-    """Twice each, which is more than would end the sweep if nobody had trained in between."""
+def test_a_trainer_that_dies_before_training_does_not_count_as_an_attempt(record: Record) -> None:
+    """Two deaths each; in sequence, without training in between, they would end the sweep."""
     names = ["mse+sgd #0", "mse+sgd #1"]
-    late = [[Death("signal 9")], [Death("signal 9")], told(1, 2)]
+    late = [[Death("signal 9")], [Death("signal 9")], steps_of(1, 2)]
     recorded = record(dict.fromkeys(names, late))
     assert recorded.writer.of(Attempt) == []
     assert [recorded.ends()[name].state for name in names] == ["COMPLETE"] * 2
 
 
 def test_a_training_that_takes_too_long_has_failed(record: Record) -> None:
-    recorded = record({"mse+sgd #0": [told(1)[:2]]}, time_limit=0.05)
+    recorded = record({"mse+sgd #0": [steps_of(1)[:2]]}, time_limit=0.05)
     assert recorded.executor.trainers[0].killed
     outcome = recorded.ends()["mse+sgd #0"]
     assert (outcome.state, outcome.reason) == ("FAIL", "took longer than the limit of 0.05 s")
@@ -289,7 +289,7 @@ def test_a_training_that_takes_too_long_has_failed(record: Record) -> None:
     assert recorded.ends()["mse+sgd #1"].state == "COMPLETE"
 
 
-def test_what_is_wrong_with_the_machine_ends_the_sweep(record: Record) -> None:
+def test_an_error_of_the_machine_ends_the_sweep(record: Record) -> None:
     with pytest.raises(OSError, match="no space left"):
         record({"mse+sgd #1": [[Begun(), OSError("no space left")]]})
 
@@ -302,20 +302,20 @@ def test_what_is_wrong_with_the_machine_ends_the_sweep(record: Record) -> None:
         ((0.6, 0.5, 0.4), [True, False, False], []),
     ],
 )
-def test_only_the_best_model_is_kept_when_asked(
+def test_only_the_best_model_is_kept_with_keep_models_best(
     record: Record, accuracies: tuple[float, ...], stored: list[bool], dropped: list[int]
 ) -> None:
-    script = {f"mse+sgd #{n}": [told(1, 2, accuracy=a)] for n, a in enumerate(accuracies)}
+    script = {f"mse+sgd #{n}": [steps_of(1, 2, accuracy=a)] for n, a in enumerate(accuracies)}
     search = SEARCH.replace("trials = 2", "trials = 3")
     recorded = record(script, search=search, keep_models="best")
     ends = [entry for entry in recorded.writer.entries if isinstance(entry, End)]
-    assert [entry.keep_model for entry in ends] == [*stored, True]  # a confirmation's, too
+    assert [entry.keep_model for entry in ends] == [*stored, True]  # also that of a confirmation
     drops = [entry.key for entry in recorded.writer.entries if isinstance(entry, DropModel)]
     assert drops == [("mse+sgd", "trial", number) for number in dropped]
 
 
-def test_no_trainer_is_idle_while_a_training_could_begin(record: Record) -> None:
-    """Independent trials run side by side also within one combination."""
+def test_no_trainer_is_idle_while_a_training_is_ready(record: Record) -> None:
+    """Independent trials run in parallel, also within one combination."""
     search = SEARCH.replace("trials = 2", "trials = 4")
     recorded = record({}, search=search, most=3)
     assert recorded.executor.begun[:3] == ["mse+sgd #0", "mse+sgd #1", "mse+sgd #2"]
@@ -343,20 +343,20 @@ TRIALS = [f"mse+sgd #{number}" for number in range(4)]
 ALL = " & ".join(TRIALS)
 
 
-def dying_with(poison: str) -> Tell:
-    """Tell of a trainer that dies after the first epoch of every group with this training."""
+def dying_with(poison: str) -> MessagesOf:
+    """Return the messages of a trainer that dies after epoch 1 of any group with this training."""
 
-    def tell(names: list[str]) -> list[Message]:
-        whole = told_together(len(names))
+    def messages_of(names: list[str]) -> list[Message]:
+        whole = steps_of_group(len(names))
         return [*whole[:2], Death("signal 9")] if poison in names else whole
 
-    return tell
+    return messages_of
 
 
-def test_the_members_of_a_group_end_at_epochs_of_their_own(record: Record) -> None:
+def test_the_members_of_a_group_end_at_different_epochs(record: Record) -> None:
     diverged = Outcome(state="FAIL", epochs=0, reason="not finite in epoch 1", diverged=True)
     stopped = Outcome(state="PRUNED", epochs=1, val_accuracy=0.5)
-    script = {ALL: [told_together(4, last={1: diverged, 2: stopped})]}
+    script = {ALL: [steps_of_group(4, last={1: diverged, 2: stopped})]}
     recorded = record(script, search=FOUR, width=8)
     assert recorded.executor.begun == [ALL, "mse+sgd seed 1"]
     assert [sorted(a) for a in recorded.executor.trainers[0].answers] == [[0, 2, 3], [0, 3]]
@@ -368,7 +368,7 @@ def test_the_members_of_a_group_end_at_epochs_of_their_own(record: Record) -> No
     assert starts[:4] == [(f"trial {n}", "mse+sgd #0", 4) for n in range(4)]
 
 
-def test_one_deadly_training_of_a_group_fails_alone(record: Record) -> None:
+def test_a_training_that_crashes_its_group_fails_alone(record: Record) -> None:
     recorded = record(dying_with("mse+sgd #1"), search=FOUR, width=8)
     assert recorded.executor.begun == [ALL, ALL, *TRIALS, "mse+sgd seed 1"]
     assert recorded.attempts() == {name: [2, 3] for name in TRIALS}
@@ -377,12 +377,12 @@ def test_one_deadly_training_of_a_group_fails_alone(record: Record) -> None:
     outcome = recorded.ends()["mse+sgd #1"]
     assert outcome.reason == "crashed 3 times (last: signal 9)"
     assert (outcome.epochs, outcome.seconds) == (1, 2.0)
-    for number in (0, 2, 3):  # the first epoch, which was told three times, is written once
+    for number in (0, 2, 3):  # the first epoch, which was reported three times, is written once
         assert recorded.kinds_of(number) == [Begin, Epoch, Attempt, Attempt, Epoch, End]
 
 
-def test_a_training_that_is_tried_alone_is_in_no_later_group(record: Record) -> None:
-    """Of six trainings four begin together; the others join those that have an attempt left."""
+def test_a_training_retried_alone_is_in_no_later_group(record: Record) -> None:
+    """Four of six trainings begin together; the others join those with an attempt left."""
     six = SEARCH.replace("trials = 2", "trials = 6")
     recorded = record(dying_with("mse+sgd #0"), search=six, width=4)
     begun = [group.split(" & ") for group in recorded.executor.begun]
@@ -395,34 +395,34 @@ def test_a_training_that_is_tried_alone_is_in_no_later_group(record: Record) -> 
 
 def test_a_training_that_has_ended_is_not_retried_with_its_group(record: Record) -> None:
     diverged = Outcome(state="FAIL", epochs=0, reason="not finite", diverged=True)
-    steps = told_together(4, last={0: diverged})[:2]
+    steps = steps_of_group(4, last={0: diverged})[:2]
     recorded = record({ALL: [[*steps, Death("signal 9")]]}, search=FOUR, width=8)
     assert recorded.executor.begun[:2] == [ALL, " & ".join(TRIALS[1:])]
     assert recorded.attempts() == {name: [2] for name in TRIALS[1:]}
     assert recorded.kinds_of(0) == [Begin, End]
 
 
-def test_a_trial_that_was_stopped_stays_so_if_its_trainer_dies(
+def test_a_pruned_trial_stays_pruned_if_its_trainer_dies(
     record: Record, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Its outcome is told after the next epoch of the others, and their trainer died before."""
+    """Its outcome is reported after the next epoch of the others, but their trainer dies before."""
 
     def prune(tuning: Tuning, number: int, epoch: int, accuracy: float) -> bool:
         del tuning, accuracy
         return (number, epoch) == (1, 1)
 
     monkeypatch.setattr(Tuning, "is_to_be_pruned", prune)
-    first = [*told_together(4)[:2], Death("signal 9")]
+    first = [*steps_of_group(4)[:2], Death("signal 9")]
     recorded = record({ALL: [first]}, search=FOUR, width=8)
     expected = {0: True, 1: False, 2: True, 3: True}
     again = [trainer.answers[0] for trainer in recorded.executor.trainers[:2]]
     assert again == [expected, expected]
 
 
-def test_a_group_that_is_too_wide_is_divided_and_costs_no_attempt(record: Record) -> None:
+def test_a_group_that_is_too_wide_is_divided_without_counting_an_attempt(record: Record) -> None:
     script: dict[str, list[list[Message]]] = {
         ALL: [[Begun(), TooWide(2)]],
-        " & ".join(TRIALS[:2]): [[*told_together(2)[:2], TooWide(1)]],
+        " & ".join(TRIALS[:2]): [[*steps_of_group(2)[:2], TooWide(1)]],
     }
     recorded = record(script, search=FOUR, width=8)
     assert recorded.executor.begun == [ALL, " & ".join(TRIALS[:2]), *TRIALS, "mse+sgd seed 1"]
@@ -432,11 +432,11 @@ def test_a_group_that_is_too_wide_is_divided_and_costs_no_attempt(record: Record
         assert recorded.kinds_of(number) == [Begin, Epoch, Epoch, End]
 
 
-def test_the_time_limit_ends_what_has_not_ended_of_a_group(record: Record) -> None:
+def test_the_time_limit_ends_the_running_trainings_of_a_group(record: Record) -> None:
     diverged = Outcome(state="FAIL", epochs=0, reason="not finite", diverged=True)
-    hanging = told_together(4, last={3: diverged})[:2]
+    hanging = steps_of_group(4, last={3: diverged})[:2]
     recorded = record({ALL: [hanging]}, search=FOUR, width=8, time_limit=0.05)
-    assert recorded.executor.begun == [ALL]  # nothing is left to confirm
+    assert recorded.executor.begun == [ALL]  # no trial has a result to confirm
     assert recorded.executor.trainers[0].killed
     reasons = [recorded.ends()[name].reason for name in TRIALS]
     assert reasons == [*["took longer than the limit of 0.05 s"] * 3, "not finite"]
@@ -444,5 +444,5 @@ def test_the_time_limit_ends_what_has_not_ended_of_a_group(record: Record) -> No
     assert recorded.attempts() == {}
 
 
-def test_the_most_attempts_are_three() -> None:
+def test_the_maximum_of_attempts_is_three() -> None:
     assert recorder.MAX_ATTEMPTS == 3

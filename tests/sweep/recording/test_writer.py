@@ -1,4 +1,4 @@
-"""What is written of a sweep's trainings, to a tracker that takes note of what is asked of it."""
+"""The entries written for a sweep's trainings, with a tracker that records its calls."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from tests import records
 NAME = "mse+sgd"
 
 
-class Noting:
-    """A tracker that takes note of the runs whose models are deleted."""
+class RecordingTracker:
+    """A tracker that records the runs whose models are deleted."""
 
     uri = "store"
 
@@ -25,8 +25,8 @@ class Noting:
 
 def test_the_model_that_is_dropped_is_that_of_the_trial(data: Dataset) -> None:
     """A confirmation may have the same number."""
-    held = [records.trial(NAME, 1, 0.5), records.confirmation(NAME, 1, 0.5, confirms=1)]
-    tracker: Any = Noting()
-    writes = Records(tracker=tracker, data=data, threads=1, parents={}, records=held, studies={})
+    stored = [records.trial(NAME, 1, 0.5), records.confirmation(NAME, 1, 0.5, confirms=1)]
+    tracker: Any = RecordingTracker()
+    writes = Records(tracker=tracker, data=data, threads=1, parents={}, records=stored, studies={})
     writes.write([DropModel(key=(NAME, "trial", 1))])
-    assert tracker.without_models == [held[0].run_id]
+    assert tracker.without_models == [stored[0].run_id]

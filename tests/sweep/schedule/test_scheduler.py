@@ -25,7 +25,7 @@ def scheduler_of(
 
 
 def begun(scheduler: Scheduler) -> list[Task]:
-    """Let everything begin that can."""
+    """Start all groups that are ready."""
     return [task for group in groups(scheduler) for task in group]
 
 
@@ -43,7 +43,7 @@ def end(scheduler: Scheduler, task: Task, seconds: float = 1.0, epochs: int = 2)
 
 
 def test_the_longest_of_independent_trainings_begin_first(images: Path) -> None:
-    """Of two batch sizes, the smaller one takes twice the steps."""
+    """With half the batch size, a training takes twice as many steps."""
     tasks = begun(scheduler_of(images, search=QMC, losses="mse = {}"))
     sizes = [task.config.batch_size for task in tasks]
     assert sizes == sorted(sizes)
@@ -51,13 +51,13 @@ def test_the_longest_of_independent_trainings_begin_first(images: Path) -> None:
     assert sorted(task.number for task in tasks) == list(range(6))
 
 
-def test_of_trials_that_wait_for_each_other_one_of_each_combination_begins(images: Path) -> None:
+def test_of_dependent_trials_one_of_each_combination_begins(images: Path) -> None:
     tasks = begun(scheduler_of(images, search=TPE))
     assert [task.name for task in tasks] == ["cross_entropy+sgd #0", "mse+sgd #0"]
 
 
-def test_what_has_the_most_behind_it_begins_first(images: Path) -> None:
-    """With one trainer, combinations take turns: three trials have more behind them than two."""
+def test_the_combination_with_the_most_remaining_work_begins_first(images: Path) -> None:
+    """With one trainer, combinations alternate, as the one with more remaining trials is next."""
     scheduler = scheduler_of(images, search=TPE)
     names: list[str] = []
     while (group := scheduler.next()) and len(names) < 6:
@@ -75,8 +75,8 @@ def test_what_has_the_most_behind_it_begins_first(images: Path) -> None:
 
 
 @pytest.mark.parametrize(("seconds", "epochs"), [(10.0, 2), (1.0, 1)])
-def test_what_was_slow_counts_as_longer(images: Path, seconds: float, epochs: int) -> None:
-    """After a trial each, the loss goes on first whose trial took longer, or as long for less."""
+def test_slow_trainings_count_as_longer(images: Path, seconds: float, epochs: int) -> None:
+    """After one trial each, the loss with the slower epochs continues first."""
     scheduler = scheduler_of(images, search=TPE)
     first, second = begun(scheduler)
     end(scheduler, first, seconds=1.0)
@@ -92,7 +92,7 @@ def test_a_training_whose_trainer_has_died_begins_again(images: Path) -> None:
     assert begun(scheduler) == [task]
 
 
-def test_confirmations_come_when_all_trials_have_ended(images: Path) -> None:
+def test_confirmations_begin_when_all_trials_have_ended(images: Path) -> None:
     scheduler = scheduler_of(images, search=QMC, losses="mse = {}", seeds="3")
     trials = begun(scheduler)
     for task in trials[:-1]:
@@ -107,9 +107,7 @@ def test_confirmations_come_when_all_trials_have_ended(images: Path) -> None:
     ("search", "side_by_side"),
     [(QMC, 2 * 6), (TPE, 2), (f"{TPE}\nat_once = 2", 4), (f"{TPE}\nat_once = 9", 2 * 3)],
 )
-def test_as_many_trials_run_side_by_side_as_depend_on_no_other(
-    images: Path, search: str, side_by_side: int
-) -> None:
+def test_independent_trials_run_in_parallel(images: Path, search: str, side_by_side: int) -> None:
     assert num_side_by_side(tiny.experiment(images, search=search)) == side_by_side
 
 
@@ -117,7 +115,7 @@ def test_as_many_trials_run_side_by_side_as_depend_on_no_other(
     ("search", "seeds", "most"),
     [(QMC, 3, 2 * 6), (QMC, 7, 2 * 7), (TPE, 5, 2 * 5), (f"{TPE}\nat_once = 2", 1, 2 * 2)],
 )
-def test_no_more_workers_have_work_than_trials_or_confirmations_run_side_by_side(
+def test_the_number_of_busy_workers_is_that_of_parallel_trials_or_confirmations(
     images: Path, search: str, seeds: int, most: int
 ) -> None:
     assert max_workers(tiny.experiment(images, search=search, seeds=str(seeds))) == most
@@ -132,7 +130,7 @@ def test_no_more_workers_have_work_than_trials_or_confirmations_run_side_by_side
         (TPE, '1\nuntil = "decided"', 2 * 3, 2 * 3),  # before the first look
     ],
 )
-def test_studies_run_side_by_side(
+def test_studies_run_in_parallel(
     images: Path, search: str, seeds: str, side_by_side: int, most: int
 ) -> None:
     experiment = tiny.experiment(images, search=f"{search}\nstudies = 3", seeds=seeds)
@@ -144,7 +142,7 @@ def test_trials_of_two_studies_do_not_wait_for_each_other(images: Path) -> None:
     scheduler = scheduler_of(images, search=f"{TPE}\nstudies = 2", losses="mse = {}", seeds="1")
     first, second = begun(scheduler)
     assert (first.name, second.name) == ("mse+sgd #0", "mse+sgd study 2 #0")
-    assert first.alike != second.alike  # they differ in their seeds
+    assert first.alike != second.alike  # studies differ in their seeds
     end(scheduler, second)
     assert [task.name for task in begun(scheduler)] == ["mse+sgd study 2 #1"]
 
@@ -161,7 +159,7 @@ def test_trials_of_two_studies_do_not_wait_for_each_other(images: Path) -> None:
         (12, (8, None), (8, 1)),
     ],
 )
-def test_the_cores_are_shared_out(
+def test_the_cores_are_divided_among_workers(
     monkeypatch: pytest.MonkeyPatch,
     side_by_side: int,
     given: tuple[int | None, int | None],
@@ -179,8 +177,8 @@ def names(group: Iterable[Task]) -> list[str]:
     return sorted(task.name for task in group)
 
 
-def test_trials_of_all_combinations_that_are_alike_are_one_group(images: Path) -> None:
-    """Independent trials: those of one batch size are trained together, whatever their number."""
+def test_similar_trials_of_all_combinations_are_one_group(images: Path) -> None:
+    """Independent trials with the same batch size are trained together, whatever their number."""
     search = 'trials = 4\nsampler = "qmc"\npruner = "none"\nbatch_size = [8, 16]'
     found = groups(scheduler_of(images, width=64, search=search))
     sizes = [{task.config.batch_size for task in group} for group in found]
@@ -189,7 +187,7 @@ def test_trials_of_all_combinations_that_are_alike_are_one_group(images: Path) -
     assert {task.combination for task in found[0]} == {"cross_entropy+sgd", "mse+sgd"}
 
 
-def test_trials_that_wait_for_each_other_are_grouped_by_their_number(images: Path) -> None:
+def test_dependent_trials_are_grouped_by_their_number(images: Path) -> None:
     search = 'trials = 2\nsampler = "tpe"\npruner = "none"\nbatch_size = [8]'
     scheduler = scheduler_of(images, width=64, search=search)
     [first] = groups(scheduler)
@@ -232,7 +230,7 @@ def test_a_group_has_a_width_and_leaves_work_for_free_trainers(
     assert [len(group) for group in found] == sizes
 
 
-def test_a_group_that_was_too_wide_is_divided_and_later_ones_are_as_narrow(images: Path) -> None:
+def test_a_group_that_was_too_wide_is_divided_and_later_groups_are_not_wider(images: Path) -> None:
     scheduler = scheduler_of(images, width=8, search=SIX)
     first = scheduler.next()
     assert len(first) == 8
@@ -240,13 +238,13 @@ def test_a_group_that_was_too_wide_is_divided_and_later_ones_are_as_narrow(image
     assert [len(group) for group in groups(scheduler)] == [4, 4, 4]
 
 
-def test_what_was_begun_comes_first_and_together(images: Path) -> None:
+def test_interrupted_trainings_come_first_and_together(images: Path) -> None:
     done = [("mse+sgd", "trial", 5), ("cross_entropy+sgd", "trial", 3)]
     scheduler = scheduler_of(images, width=2, done=done, search=SIX)  # type: ignore[arg-type]
     assert names(scheduler.next()) == ["cross_entropy+sgd #3", "mse+sgd #5"]
 
 
-def test_a_training_that_is_tried_alone_is_in_no_group(images: Path) -> None:
+def test_a_training_retried_alone_is_in_no_group(images: Path) -> None:
     scheduler = scheduler_of(images, width=64, search=SIX)
     [group] = groups(scheduler)
     for task in group:

@@ -20,10 +20,10 @@ def trial(number: int, accuracy: float | None) -> RunRecord:
     return records.trial(NAME, number, accuracy, params=params)
 
 
-def work_of(images: Path, *held: RunRecord, trials: int = 3, seeds: int = 2) -> Work:
+def work_of(images: Path, *existing: RunRecord, trials: int = 3, seeds: int = 2) -> Work:
     search = f'trials = {trials}\nsampler = "random"\npruner = "none"\nbatch_size = [8, 16]'
     experiment = tiny.experiment(images, losses="mse = {}", search=search, seeds=str(seeds))
-    [work] = works_of(experiment, held)
+    [work] = works_of(experiment, existing)
     return work
 
 
@@ -34,7 +34,7 @@ def ready(work: Work) -> list[str]:
 TRIALS = [trial(0, 0.4), trial(1, 0.6), trial(2, None)]
 
 
-def test_only_what_has_not_ended_is_left(images: Path) -> None:
+def test_only_trainings_that_have_not_ended_remain(images: Path) -> None:
     begun = replace(trial(1, 0.5), state=None)
     assert ready(work_of(images, trial(0, 0.4), begun)) == ["mse+sgd #1", "mse+sgd #2"]
 
@@ -52,9 +52,9 @@ def test_the_best_setting_is_confirmed_on_fresh_seeds(images: Path) -> None:
     [
         ([], [1, 2]),
         ([records.confirmation(NAME, 1, 0.5, confirms=1)], [2]),
-        ([records.confirmation(NAME, 1, 0.5, confirms=0)], [1, 2]),  # another trial's setting
-        ([records.confirmation(NAME, 3, 0.5, confirms=1)], [1, 2]),  # a seed that is not asked for
-        ([records.confirmation(NAME, 1, None, confirms=1)], [2]),  # to fail is a result
+        ([records.confirmation(NAME, 1, 0.5, confirms=0)], [1, 2]),  # the setting of another trial
+        ([records.confirmation(NAME, 3, 0.5, confirms=1)], [1, 2]),  # a seed that was not requested
+        ([records.confirmation(NAME, 1, None, confirms=1)], [2]),  # a failure is a result
     ],
 )
 def test_a_confirmation_counts_for_the_setting_it_confirms(
@@ -81,14 +81,14 @@ def test_with_fewer_trials_another_one_may_be_the_best(images: Path) -> None:
 def test_without_a_result_nothing_can_be_confirmed(images: Path) -> None:
     work = work_of(images, trial(0, None), trials=1)
     assert ready(work) == []
-    told = [(e.training, e.state, e.reason) for e in work.not_to_be_confirmed()]
-    assert told == [(f"seed {n}", "FAIL", "no trial has a result") for n in (1, 2)]
+    events = [(e.training, e.state, e.reason) for e in work.not_to_be_confirmed()]
+    assert events == [(f"seed {n}", "FAIL", "no trial has a result") for n in (1, 2)]
     assert list(work_of(images, *TRIALS).not_to_be_confirmed()) == []
     assert list(work_of(images, trials=1).not_to_be_confirmed()) == []
 
 
 class Deleting:
-    """A tracker that takes note of the runs whose models are deleted."""
+    """A tracker that records the runs whose models are deleted."""
 
     def __init__(self) -> None:
         self.runs: list[str] = []
@@ -98,20 +98,20 @@ class Deleting:
 
 
 @pytest.mark.parametrize(("keep", "deleted"), [("best", ["mse+sgd #0", "mse+sgd #2"]), ("all", [])])
-def test_models_that_an_interruption_has_left_are_deleted(
+def test_models_left_by_an_interruption_are_deleted(
     images: Path, keep: str, deleted: list[str]
 ) -> None:
-    """The second trial has outdone the first, and the third has not outdone the second."""
+    """The second trial is better than the first, and the third is not better than the second."""
     experiment = tiny.experiment(images, losses="mse = {}", top=f'keep_models = "{keep}"')
-    held = [trial(2, 0.5), trial(0, 0.4), trial(1, 0.6)]
+    existing = [trial(2, 0.5), trial(0, 0.4), trial(1, 0.6)]
     tracker: Any = Deleting()
-    retention = model_retention(experiment, works_of(experiment, held), tracker)[NAME]
+    retention = model_retention(experiment, works_of(experiment, existing), tracker)[NAME]
     assert tracker.runs == deleted
     assert (retention.keeps(3, 0.7), retention.keeps(3, 0.6)) == (True, keep == "all")
 
 
 def test_each_training_has_a_checkpoint_of_its_own(images: Path) -> None:
-    """Of confirmations, that holds for each setting that they confirm."""
+    """Confirmations have one for each setting that they confirm."""
     best = [
         work_of(images, trial(0, a), trial(1, b), trials=2) for a, b in ((0.4, 0.6), (0.6, 0.4))
     ]
@@ -124,13 +124,13 @@ def test_each_training_has_a_checkpoint_of_its_own(images: Path) -> None:
     assert len(set(names)) == 2 * 7
 
 
-def test_what_mlflow_holds_is_told_to_the_study(images: Path) -> None:
+def test_results_in_mlflow_are_reported_to_the_study(images: Path) -> None:
     work = work_of(images)
     pruned = replace(trial(1, 0.3), state="PRUNED")
-    held = [trial(2, None), pruned, trial(0, 0.4), replace(trial(3, 0.9), state=None)]
-    accuracies = {held[2].run_id: {1: 0.2, 2: 0.4}, pruned.run_id: {1: 0.3}}
+    existing = [trial(2, None), pruned, trial(0, 0.4), replace(trial(3, 0.9), state=None)]
+    accuracies = {existing[2].run_id: {1: 0.2, 2: 0.4}, pruned.run_id: {1: 0.3}}
     experiment = work._experiment
-    found = results_of(experiment, work.combination, held, accuracies)
+    found = results_of(experiment, work.combination, existing, accuracies)
     assert [(r.number, r.state, r.val_accuracy) for r in found] == [
         (0, "COMPLETE", 0.4),
         (1, "PRUNED", 0.3),
