@@ -3,7 +3,6 @@
 from cifar_exp.comparison.method import Method
 from cifar_exp.comparison.ranking import (
     Ranking,
-    confirmed,
     confirmed_curves,
     counted_trainings,
     rank,
@@ -27,7 +26,6 @@ __all__ = [
     "best_trial",
     "best_trials",
     "confirmations",
-    "confirmed",
     "confirmed_curves",
     "counted_trainings",
     "decide_on",

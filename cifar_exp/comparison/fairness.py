@@ -80,6 +80,7 @@ READ: Mapping[str, Callable[[Trainings], str]] = {
     "augmentation": _params("augment"),
     "precision": _params("precision"),
     "device": _params("device"),
+    "processor": _tags("processor"),
     "threads": _params("threads"),
     "torch": _tags("version.torch"),
     "code": _tags("mlflow.source.git.commit"),

@@ -17,7 +17,10 @@ from cifar_exp.comparison.statistics.interval import intervals
 from cifar_exp.comparison.statistics.may_be_best import own_estimates, p_may_be_best
 from cifar_exp.comparison.statistics.multiple_comparison import differences_to_best
 from cifar_exp.comparison.statistics.pairs import LOST, common_seeds, win_shares
-from cifar_exp.comparison.statistics.power import minimum_detectable_difference
+from cifar_exp.comparison.statistics.power import (
+    minimum_detectable_difference,
+    replicates_to_tell,
+)
 from cifar_exp.comparison.statistics.prior import shrunk_means
 from cifar_exp.comparison.statistics.resampling import (
     best_shares,
@@ -38,6 +41,9 @@ class Inference:
     spread_pooled: bool | None = None
     spread_p: float | None = None
     minimum_detectable_difference: float | None = None
+    replicates_to_decide: int | None = None
+    """Replicates of each combination that would probably tell the first from the others that may
+    be the best and differ by more than `rope`; None if there are none, or too many are needed."""
     two_way: tuple[Source, ...] = ()
     pairwise: tuple[tuple[float | None, ...], ...] = ()
     pairwise_seeds: tuple[tuple[int, ...], ...] = ()
@@ -56,7 +62,8 @@ def infer(rows: Sequence[Row], method: Method) -> tuple[list[Row], Inference]:
     sign = -1.0 if method.measure.smaller_is_better else 1.0
     groups = [[sign * value for value in row.values] for row in compared]
     estimates = estimate(groups)
-    inferred = iter(_may_be_best(_inferred(compared, estimates, method), groups, method))
+    judged = _may_be_best(_inferred(compared, estimates, method), groups, method)
+    inferred = iter(judged)
     compared_names = {row.combination for row in compared}
     return (
         [next(inferred) if row.combination in compared_names else row for row in rows],
@@ -65,6 +72,7 @@ def infer(rows: Sequence[Row], method: Method) -> tuple[list[Row], Inference]:
             spread_pooled=estimates.pooled if estimates.known else None,
             spread_p=estimates.p_equal,
             minimum_detectable_difference=minimum_detectable_difference(estimates, method.alpha),
+            replicates_to_decide=_replicates_to_decide(judged, groups, method),
             two_way=_two_way(compared, estimates, method),
             **pairs,
         ),
@@ -106,12 +114,38 @@ def _may_be_best(
     rows: Sequence[Row], groups: Sequence[Sequence[float]], method: Method
 ) -> list[Row]:
     """Add whether each row may be the best, given its values with the larger as the better."""
-    num_examples = _num_examples(rows) if method.measure.of_examples else None
-    p_values = map(_finite, p_may_be_best(own_estimates(groups, num_examples)))
+    estimates = own_estimates(groups, _num_examples_of(rows, method))
+    p_values = map(_finite, p_may_be_best(estimates))
     return [
         replace(row, p_may_be_best=p, may_be_best=None if p is None else p > method.alpha)
         for row, p in zip(rows, p_values, strict=True)
     ]
+
+
+def _replicates_to_decide(
+    rows: Sequence[Row], groups: Sequence[Sequence[float]], method: Method
+) -> int | None:
+    """Return the field `replicates_to_decide`; the level is divided by the number of differences.
+
+    Args:
+        rows: The compared rows in rank order.
+        groups: The values of each, with the larger as the better.
+        method: The level and the region of practical equivalence.
+    """
+    variances = own_estimates(groups, _num_examples_of(rows, method)).variances.tolist()
+    differences = [row.difference_to_best or 0.0 for row in rows]
+    others = [k for k, row in enumerate(rows) if k > 0 and row.may_be_best]
+    needed = [
+        replicates_to_tell(differences[k], (variances[0], variances[k]), method.alpha / len(others))
+        for k in others
+        if differences[k] > method.rope / 100
+    ]
+    known = [number for number in needed if number is not None]
+    return max(known, default=None) if len(known) == len(needed) else None
+
+
+def _num_examples_of(rows: Sequence[Row], method: Method) -> int | None:
+    return _num_examples(rows) if method.measure.of_examples else None
 
 
 def _num_examples(rows: Sequence[Row]) -> int | None:

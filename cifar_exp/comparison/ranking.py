@@ -43,6 +43,9 @@ class Ranking:
     """P-value of equal variances (Breusch-Pagan, simulated null distribution)."""
     minimum_detectable_difference: float | None = None
     """True difference of two combinations that is detected in 80 of 100 sweeps."""
+    replicates_to_decide: int | None = None
+    """Replicates of each combination that would probably tell the first from the others that may
+    be the best and differ by more than `rope`; None if there are none, or too many are needed."""
     two_way: tuple[Source, ...] = ()
     """Analysis of variance by loss, optimizer, interaction and seed; empty if not possible."""
     pairwise: tuple[tuple[float | None, ...], ...] = ()
@@ -175,20 +178,6 @@ def _name(combination: RunRecord) -> str:
     return combination.combination or combination.name
 
 
-def confirmed(
-    records: Sequence[RunRecord], sweep_run_id: str | None = None
-) -> dict[str, list[RunRecord]]:
-    """Return the counted confirmations of each combination of a sweep, by its name.
-
-    Raises:
-        ValueError: The records have no such sweep.
-    """
-    return {
-        name: [r for r in trainings if r.kind == "confirmation"]
-        for name, trainings in counted_trainings(records, sweep_run_id).items()
-    }
-
-
 def confirmed_curves(
     trainings: Mapping[str, Sequence[RunRecord]], curves: Mapping[str, Curve]
 ) -> Curves:
@@ -221,6 +210,7 @@ def _ranking(
         spread_pooled=inference.spread_pooled,
         spread_p=inference.spread_p,
         minimum_detectable_difference=inference.minimum_detectable_difference,
+        replicates_to_decide=inference.replicates_to_decide,
         two_way=inference.two_way,
         pairwise=inference.pairwise,
         pairwise_seeds=inference.pairwise_seeds,

@@ -16,7 +16,13 @@ from cifar_exp.report.figures.evidence import Evidence
 from cifar_exp.report.figures.order import rows_figure
 from cifar_exp.report.figures.picture import SUFFIXES, Picture, store, style
 from cifar_exp.report.html.page import Section, page
-from cifar_exp.report.html.tables import pairs_table, target_table, tuning_table, variance_table
+from cifar_exp.report.html.tables import (
+    pairs_table,
+    studies_table,
+    target_table,
+    tuning_table,
+    variance_table,
+)
 from cifar_exp.report.text.across import (
     across_csv,
     across_json,
@@ -69,9 +75,11 @@ def write(ranking: Ranking, folder: Path, evidence: Evidence | None = None) -> l
         old.unlink(missing_ok=True)  # figures of an earlier ranking
     for name, to_text in TEXTS.items():
         (folder / name).write_text(to_text(ranking), encoding="utf-8")
+    known = evidence or Evidence()
     with style():
-        sections = list(_sections(ranking, evidence or Evidence(), colours, figures))
-    (folder / "report.html").write_text(page(ranking, colours, sections), encoding="utf-8")
+        sections = list(_sections(ranking, known, colours, figures))
+    text = page(ranking, colours, sections, known.trained)
+    (folder / "report.html").write_text(text, encoding="utf-8")
     written = [folder / name for name in [*TEXTS, "report.html"]]
     return sorted([*written, *filter(Path.exists, pictures)])
 
@@ -107,6 +115,9 @@ def _sections(
     )
     yield from _drawn(tuning.lr_response(ranking, colours), figures)
     yield from _drawn(tuning.budget(ranking, colours), figures)
+    studies = studies_table(ranking, colours)
+    if studies is not None:
+        yield Section(id="studies", title="Studies of each combination", table=studies)
     yield Section(
         id="tuning",
         title="Winner's curse and sensitivity to the learning rate",

@@ -4,11 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
+from datetime import UTC, date, datetime
 
 import numpy as np
 
 from cifar_exp import tracking
-from cifar_exp.comparison import Curve, Method, Ranking, confirmed, confirmed_curves, rank
+from cifar_exp.comparison import (
+    Curve,
+    Method,
+    Ranking,
+    confirmed_curves,
+    counted_trainings,
+    rank,
+)
 from cifar_exp.comparison.statistics.paired import ImageDifference, image_difference
 from cifar_exp.components.metrics.predictions import Predictions
 from cifar_exp.records import RunRecord
@@ -35,7 +43,11 @@ class Results:
         self.client = client
         self.records = records
         self.sweep_run_id = sweep_run_id
-        self.confirmed = confirmed(records, sweep_run_id)
+        self.trainings = counted_trainings(records, sweep_run_id)
+        self.confirmed = {
+            name: [r for r in runs if r.kind == "confirmation"]
+            for name, runs in self.trainings.items()
+        }
         self.curves: Mapping[str, Curve] = tracking.read_curves(
             client, [r.run_id for runs in self.confirmed.values() for r in runs]
         )
@@ -51,7 +63,15 @@ class Results:
             predictions={
                 name: tuple(self._predictions(runs)) for name, runs in self.confirmed.items()
             },
+            trained=self._days(),
         )
+
+    def _days(self) -> tuple[date, date] | None:
+        starts = [r.start_time for runs in self.trainings.values() for r in runs]
+        if not starts:
+            return None
+        first, last = (datetime.fromtimestamp(t / 1000, UTC) for t in (min(starts), max(starts)))
+        return first.date(), last.date()
 
     def on_images(self, first: str, second: str) -> ImageDifference | None:
         """Compare two combinations on the test images; None without predictions of both."""

@@ -1,4 +1,4 @@
-"""Provenance of results: versions and the git state of the code."""
+"""Provenance of results: versions, the git state of the code, and the processor."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import importlib.metadata
 import platform
 import subprocess
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 
 PACKAGES = ("cifar_exp", "torch", "torchvision", "mlflow", "optuna", "numpy")
@@ -14,9 +15,9 @@ PACKAGES = ("cifar_exp", "torch", "torchvision", "mlflow", "optuna", "numpy")
 
 @functools.cache
 def tags() -> Mapping[str, str]:
-    """Return tags of the code version: packages, git commit, and whether there were changes."""
+    """Return tags of the code version (packages, git commit, changes) and of the processor."""
     versions = {f"version.{name}": importlib.metadata.version(name) for name in PACKAGES}
-    return {**versions, "version.python": platform.python_version(), **_git()}
+    return {**versions, "version.python": platform.python_version(), **_git(), **_hardware()}
 
 
 def _git() -> dict[str, str]:
@@ -30,10 +31,34 @@ def _git() -> dict[str, str]:
     return {"mlflow.source.git.commit": head, "git.dirty": str(dirty).lower()}
 
 
+def _hardware() -> dict[str, str]:
+    """Return the tag with the names of the processor and of the GPUs; empty if none is known.
+
+    The driver is asked for the GPUs, as torch would occupy them in this process.
+    """
+    gpus = _run("nvidia-smi", "--query-gpu=name", "--format=csv,noheader").splitlines()
+    names = [name for name in (_cpu(), *dict.fromkeys(gpus)) if name]
+    return {"processor": ", ".join(names)} if names else {}
+
+
+def _cpu() -> str:
+    """Return the name of the processor: on Linux, its model."""
+    with suppress(OSError):
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+        models = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
+        return next(models, platform.machine())
+    return platform.processor() or platform.machine()
+
+
 def _run_git(*arguments: str) -> str:
+    return _run("git", "-C", str(Path(__file__).parents[1]), *arguments)
+
+
+def _run(*command: str) -> str:
+    """Return the output of a command; empty if it failed or does not exist."""
     try:
         process = subprocess.run(
-            ["git", "-C", str(Path(__file__).parents[1]), *arguments],
+            command,
             capture_output=True,
             text=True,
             check=False,

@@ -10,6 +10,7 @@ import struct
 import warnings
 import xml.etree.ElementTree as ET
 from dataclasses import dataclass, replace
+from datetime import date
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -21,7 +22,7 @@ from matplotlib.patches import Rectangle
 
 from cifar_exp.comparison import Ranking
 from cifar_exp.comparison.fairness import Condition
-from cifar_exp.comparison.row import TrialResult
+from cifar_exp.comparison.row import StudyResult, TrialResult
 from cifar_exp.comparison.statistics.anova import Source
 from cifar_exp.comparison.statistics.survival import Point, TimeToTarget
 from cifar_exp.comparison.time_to_target import timed, usual_target
@@ -391,7 +392,36 @@ def test_the_verdict_stands_first(tmp_path: Path) -> None:
     said = "2 of 2 may be the best, with 95 % confidence: mse+sgd, l1+sgd."
     assert words.index(said) < words.index("Ranking")
     mean = f"The first has a mean test accuracy of 52.00 ± {HALF:.2f} % over 3 seeds."
-    assert f"{said} {mean} With 3 seeds for some combinations, unequal spreads may stay" in words
+    step = (
+        "To do next: nothing; the means of those that may be the best differ by at most 0.50 points"
+    )
+    assert f"{said} {mean} {step}, so choose by cost. With 3 seeds for some combinations, " in words
+
+
+def test_studies_have_a_table_and_their_learning_rates(tmp_path: Path) -> None:
+    study = StudyResult(
+        number=1, lr=0.03, batch_size=64, settings={}, val_accuracy=0.5, test_accuracy=None
+    )
+    studies = (study, replace(study, number=2, lr=0.0125, test_accuracy=0.6))
+    first = row(1, "mse+sgd", studies=2, study=2, study_results=studies)
+    given = replace(ranking(first, row(2, "l1+sgd")), replicates="studies")
+    days = (date(2026, 11, 27), date(2026, 11, 28))
+    fairness = (
+        Condition(name="device", value="cuda", different={"l1+sgd": "cpu"}),
+        Condition(name="processor", value="Xeon, H100"),
+    )
+    write(replace(given, fairness=fairness), tmp_path, Evidence(trained=days))
+    page = Page(tmp_path / "report.html")
+    assert page.tables["table-studies"][1:] == [
+        ["mse+sgd", "1", "0.03", "64", "50.00", "-"],
+        ["mse+sgd", "2", "0.013", "64", "50.00", "60.00"],
+    ]
+    assert page.tables["table-ranking"][1][6] == "0.013 (0.013-0.03)"
+    assert (
+        "Trained: 2026-11-27 to 2026-11-28 (UTC), device cuda (not all, see Fairness), processor "
+        "Xeon, H100."
+    ) in page.words
+    assert "over 3 studies." in page.words
 
 
 def test_the_figure_of_seeds_shows_every_seed_mean_and_interval() -> None:

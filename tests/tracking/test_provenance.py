@@ -41,6 +41,19 @@ def test_a_definition_beside_the_code_is_no_change_of_it(repository: Path) -> No
     assert tags["git.dirty"] == "false"
 
 
+def test_the_processor_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As its driver tells, two GPUs of one kind."""
+    program = tmp_path / "nvidia-smi"
+    program.write_text("#!/bin/sh\necho NVIDIA H100\necho NVIDIA H100\n")
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
+    provenance.tags.cache_clear()
+    processor, _, gpu = provenance.tags()["processor"].rpartition(", ")
+    provenance.tags.cache_clear()
+    assert processor
+    assert gpu == "NVIDIA H100"
+
+
 def test_a_tracked_file_that_differs_is_a_change(repository: Path) -> None:
     (repository / "package" / "provenance.py").write_text("second")
     assert provenance.tags()["git.dirty"] == "true"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
+
 import numpy as np
 from scipy import optimize, stats
 
@@ -9,6 +11,8 @@ from cifar_exp.comparison.statistics.estimate import Estimates
 from cifar_exp.comparison.statistics.multiple_comparison import critical_values, welch_dofs
 
 POWER = 0.8
+MOST_REPLICATES = 1000
+"""More than these are not looked for."""
 
 
 def minimum_detectable_difference(estimates: Estimates, alpha: float) -> float | None:
@@ -35,6 +39,37 @@ def minimum_detectable_difference(estimates: Estimates, alpha: float) -> float |
     median = int(np.argsort(critical * errors)[len(errors) // 2])
     shift = detectable_shift(float(critical[median]), float(dofs[median]))
     return shift * float(errors[median])
+
+
+def replicates_to_tell(
+    difference: float, variances: tuple[float, float], alpha: float
+) -> int | None:
+    """Return how many replicates of each of two combinations show which one is better.
+
+    The smallest n for which the true difference d > 0 is found with probability `POWER` by Welch's
+    one-sided t test: P(T > t(1 - alpha, nu)) >= `POWER` for a noncentral t value T with shift
+    d / sqrt((v1 + v2) / n) and nu = (n - 1) (v1 + v2)^2 / (v1^2 + v2^2).
+
+    Args:
+        difference: The true difference of the means.
+        variances: The variance of single replicates of each.
+        alpha: The level of the test.
+
+    Returns:
+        n; None if it is above `MOST_REPLICATES`, as without a difference.
+    """
+    total = sum(variances)
+
+    def enough(size: int) -> bool:
+        dof = (size - 1) * total**2 / sum(v**2 for v in variances)
+        shift, critical = difference / (total / size) ** 0.5, float(stats.t.isf(alpha, dof))
+        if shift > 4 * critical + 10:  # certain, and scipy may not compute it
+            return True
+        return bool(stats.nct.sf(critical, dof, shift) >= POWER)
+
+    if difference <= 0 or total <= 0 or not enough(MOST_REPLICATES):
+        return None
+    return 2 + bisect_left(range(2, MOST_REPLICATES), True, key=enough)
 
 
 def detectable_shift(critical: float, dof: float) -> float:

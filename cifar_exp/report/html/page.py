@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import date
 from pathlib import Path
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
-from markupsafe import Markup
+from markupsafe import Markup, escape
 
 from cifar_exp.comparison import Ranking
 from cifar_exp.report.figures.colours import Palette
 from cifar_exp.report.html.tables import Table, fairness_table, made_table, ranking_table
+from cifar_exp.report.text.next_step import counted, next_step
 from cifar_exp.report.text.sentences import explanation, fairness, sentences, verdict, warnings
 from cifar_exp.report.text.table import mean_text
 
@@ -29,19 +32,24 @@ class Section:
     table: Table | None = None
 
 
-def page(ranking: Ranking, palette: Palette, sections: Sequence[Section]) -> str:
+def page(
+    ranking: Ranking,
+    palette: Palette,
+    sections: Sequence[Section],
+    trained: tuple[date, date] | None = None,
+) -> str:
     """Return the HTML of the page; all text is escaped except the SVG of figures."""
     environment = Environment(
         loader=FileSystemLoader(TEMPLATE.parent), autoescape=True, undefined=StrictUndefined
     )
     texts = sentences(ranking)
-    shown_elsewhere = {verdict(ranking), *fairness(ranking)}
+    shown_elsewhere = {verdict(ranking), next_step(ranking), *fairness(ranking)}
     return environment.get_template(TEMPLATE.name).render(
         ranking=ranking,
-        about=_summary(ranking),
-        verdict=_verdict(ranking),
+        about=f"{_summary(ranking)} {_place_and_time(ranking, trained)}".strip(),
+        verdict=_with_code(_verdict(ranking)),
         explanation=explanation(ranking),
-        sentences=[text for text in texts if text not in shown_elsewhere],
+        sentences=[_with_code(text) for text in texts if text not in shown_elsewhere],
         sections=[
             {
                 "id": section.id,
@@ -60,6 +68,11 @@ def page(ranking: Ranking, palette: Palette, sections: Sequence[Section]) -> str
     )
 
 
+def _with_code(text: str) -> Markup:
+    """Return escaped text in which what stands between backticks is code."""
+    return Markup(re.sub("`([^`]+)`", r"<code>\1</code>", str(escape(text))))
+
+
 def _summary(ranking: Ranking) -> str:
     """Return a sentence about what was compared."""
     definition = ranking.definition
@@ -76,13 +89,24 @@ def _summary(ranking: Ranking) -> str:
     return ", ".join([*subject, *epochs, *counted]) + "."
 
 
+def _place_and_time(ranking: Ranking, trained: tuple[date, date] | None) -> str:
+    """Return a sentence on when and on which processor the trainings were; empty if not known."""
+    days = [] if trained is None else [" to ".join(dict.fromkeys(map(str, trained))) + " (UTC)"]
+    places = [
+        f"{c.name} {c.value}" + ("" if c.same else " (not all, see Fairness)")
+        for c in ranking.fairness
+        if c.name in ("device", "processor")
+    ]
+    return f"Trained: {', '.join([*days, *places])}." if days or places else ""
+
+
 def _verdict(ranking: Ranking) -> str:
     """Return the verdict, the mean of the first combination, and warnings, as one paragraph."""
     sentence = verdict(ranking) or "No combination has a result yet, so there is nothing to rank."
     first = [
         f"The first has a mean {ranking.method.measure.label} of {mean_text(ranking, row)} over "
-        f"{len(row.values)} seed{'' if len(row.values) == 1 else 's'}."
+        f"{counted(len(row.values), ranking.replicates)}."
         for row in ranking.combinations[:1]
         if row.mean is not None
     ]
-    return " ".join([sentence, *first, *warnings(ranking)])
+    return " ".join(filter(None, [sentence, *first, next_step(ranking), *warnings(ranking)]))

@@ -114,6 +114,30 @@ def tuning_table(ranking: Ranking, palette: Palette) -> Table | None:
     )
 
 
+def studies_table(ranking: Ranking, palette: Palette) -> Table | None:
+    """Return the best setting of each study and its results; None with one study each."""
+    if ranking.replicates != "studies":
+        return None
+    return Table(
+        name="table-studies",
+        caption="Each study is a search of its own. Its best setting, the validation accuracy in % "
+        "of that trial, and the test accuracy in % of the setting on new seeds; a dash: no result.",
+        headers=("combination", "study", "lr", "batch size", "best trial", "test accuracy"),
+        lines=[
+            _line(
+                row,
+                palette,
+                (
+                    *(row.combination, str(s.number), f"{s.lr:.2g}", str(s.batch_size)),
+                    *(_percent(s.val_accuracy, ".2f"), _percent(s.test_accuracy, ".2f")),
+                ),
+            )
+            for row in ranking.combinations
+            for s in row.study_results
+        ],
+    )
+
+
 def pairs_table(ranking: Ranking) -> Table | None:
     """Return on how many common seeds each of the first combinations is better than the others."""
     shown = range(min(MOST_PAIRED, len(ranking.pairwise)))

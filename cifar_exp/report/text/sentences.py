@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 from cifar_exp.comparison.fairness import Condition
 from cifar_exp.comparison.ranking import Ranking
 from cifar_exp.comparison.row import Row
+from cifar_exp.report.text.next_step import next_step
 from cifar_exp.report.text.variance import shares
 from cifar_exp.report.text.yardstick import scaling
 
@@ -24,7 +25,7 @@ MAY_BE_BEST = (
 def sentences(ranking: Ranking) -> list[str]:
     """Return all sentences: verdict, method, further results, warnings and conditions."""
     writers = (
-        *(scope, verdict, scaling, _differences, _group_method, _method),
+        *(scope, verdict, next_step, scaling, _differences, _group_method, _method),
         *(_detectable, _equivalent, shares, _curse, _diverged),
     )
     found = [write(ranking) for write in writers]

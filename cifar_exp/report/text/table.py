@@ -36,7 +36,7 @@ def cells(ranking: Ranking, row: Row) -> tuple[str, ...]:
         {True: "yes", False: "no", None: "-"}[row.may_be_best],
         _text(row.p_best, ".2f"),
         _ranks(row),
-        _text(row.lr, ".2g"),
+        _rate(row),
         _text(row.batch_size, "d"),
         duration(row.seconds),
     )
@@ -68,6 +68,14 @@ def interval_text(measure: Metric, row: Row, *, even: str, cut: str) -> str:
     return form.format(
         half=measure.text(high - mean), low=measure.text(low), high=measure.text(high)
     )
+
+
+def _rate(row: Row) -> str:
+    """Format the best learning rate, and the lowest and highest of the studies if they differ."""
+    best, rates = _text(row.lr, ".2g"), [study.lr for study in row.study_results]
+    if len(set(rates)) < 2:
+        return best
+    return f"{best} ({min(rates):.2g}-{max(rates):.2g})"
 
 
 def _ranks(row: Row) -> str:

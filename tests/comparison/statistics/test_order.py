@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import warnings
 from dataclasses import replace
 
@@ -20,7 +21,11 @@ from cifar_exp.comparison.statistics.multiple_comparison import (
     welch_dofs,
     worse_than_best,
 )
-from cifar_exp.comparison.statistics.power import detectable_shift, minimum_detectable_difference
+from cifar_exp.comparison.statistics.power import (
+    detectable_shift,
+    minimum_detectable_difference,
+    replicates_to_tell,
+)
 from tests.comparison.statistics.simulation import NOISE, claims
 
 ALPHA = 0.05
@@ -176,6 +181,22 @@ def test_a_gap_of_one_point_is_found_as_often_as_the_formula_says(
     bound = stats.studentized_range.ppf(1 - ALPHA, num_combinations, dof) / np.sqrt(2)
     expected = stats.nct.sf(bound, dof, 0.01 / spread / np.sqrt(2 / num_seeds))
     assert stats.binomtest(found, len(pooled), expected).pvalue > 1e-4
+
+
+@pytest.mark.parametrize(
+    ("difference", "alpha"), [(1.0, 0.05), (0.8, 0.05), (0.2, 0.025), (3.0, 0.01)]
+)
+def test_replicates_to_tell_two_apart_by_statsmodels(difference: float, alpha: float) -> None:
+    """With equal variances, Welch's test has the degrees of freedom of Student's."""
+    expected = TTestIndPower().solve_power(difference, alpha=alpha, power=0.8, alternative="larger")
+    found = replicates_to_tell(difference / 2, (0.25, 0.25), alpha)
+    assert found == max(2, math.ceil(float(np.squeeze(expected))))
+
+
+def test_too_many_replicates_are_not_looked_for() -> None:
+    assert replicates_to_tell(0.05, (1.0, 1.0), 0.05) is None
+    assert replicates_to_tell(0.0, (1.0, 1.0), 0.05) is None
+    assert replicates_to_tell(1e9, (1.0, 0.0), 0.05) == 2
 
 
 @pytest.mark.parametrize("num_seeds", [3, 5, 10])
