@@ -79,7 +79,7 @@ def _ended(ranking: Ranking) -> str:
         "most reached": "the largest number is reached",
     }
     reason = reasons.get(ranking.ended or "", "no combination has a result")
-    return f"No more {ranking.replicates} are needed: {reason}."
+    return f"No more {ranking.replicates} are trained: {reason}."
 
 
 def explanation(ranking: Ranking) -> str:
