@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
-from typing import Any, TypeVar, cast, get_args
+from collections.abc import Iterator
+from typing import Any, cast, get_args
 
 import mlflow
 from mlflow.entities import Dataset, ViewType
@@ -15,7 +15,6 @@ from cifar_exp.tracking.store.search import pages, quoted
 from cifar_exp.tracking.store.stored_files import Files
 
 RUNS_PER_PAGE = 1000
-Value = TypeVar("Value")
 
 
 def read_records(client: mlflow.MlflowClient, experiment: str, **tags: str) -> list[RunRecord]:
@@ -49,6 +48,7 @@ def experiments(client: mlflow.MlflowClient) -> set[str]:
 def record_of(run: MlflowRun) -> RunRecord:
     """Return a run of this program as a record."""
     tags = run.data.tags
+    dataset = _dataset(run)
     return RunRecord(
         run_id=run.info.run_id,
         experiment=tags["experiment"],
@@ -63,8 +63,8 @@ def record_of(run: MlflowRun) -> RunRecord:
         state=cast(TrialState | None, tags.get(STATE)),
         diverged="diverged" in tags,
         confirms=_number(tags.get("confirms")),
-        data_digest=_dataset(run, lambda dataset: dataset.digest),
-        num_classes=_dataset(run, _num_classes),
+        data_digest=dataset.digest if dataset else None,
+        num_classes=_in_profile(dataset, "classes") if dataset else None,
         params=run.data.params,
         metrics=run.data.metrics,
         tags=tags,
@@ -87,17 +87,17 @@ def _is_ours(run: MlflowRun) -> bool:
     return run.data.tags.get("kind") in get_args(Kind)
 
 
-def _dataset(run: MlflowRun, read: Callable[[Dataset], Value | None]) -> Value | None:
-    """Return what is read from a run's data set input; None if there is none."""
+def _dataset(run: MlflowRun) -> Dataset | None:
+    """Return a run's data set input; None if there is none."""
     inputs = run.inputs.dataset_inputs if run.inputs else []
-    return next((read(dataset_input.dataset) for dataset_input in inputs), None)
+    return next((dataset_input.dataset for dataset_input in inputs), None)
 
 
-def _num_classes(dataset: Dataset) -> int | None:
-    """Return the number of classes in a profile that this program wrote."""
+def _in_profile(dataset: Dataset, name: str) -> int | None:
+    """Return a number in a profile that this program wrote, else None."""
     try:
-        return int(json.loads(dataset.profile or "{}")["classes"])
-    except (KeyError, TypeError, ValueError):
+        return int(json.loads(dataset.profile or "{}")[name])
+    except (ValueError, TypeError, KeyError):
         return None
 
 
