@@ -133,8 +133,8 @@ def test_effects_without_any_interaction_are_not_tested_against_it() -> None:
 
 @pytest.mark.parametrize("tuning", [0.0, 3.0])
 def test_the_luck_of_tuning_is_not_called_an_effect(tuning: float) -> None:
-    level = effect_rate(tuning, 300, studies=False, against=True)
-    assert stats.binomtest(round(300 * level), 300, 0.05).pvalue > 1e-4
+    level = effect_rate(tuning, 120, studies=False, against=True)
+    assert stats.binomtest(round(120 * level), 120, 0.05).pvalue > 1e-4
 
 
 def test_against_the_residual_it_would_be() -> None:
@@ -142,8 +142,8 @@ def test_against_the_residual_it_would_be() -> None:
 
 
 def test_repeated_tunings_are_tested_against_the_residual() -> None:
-    level = effect_rate(1.0, 300, studies=True, against=True)
-    assert stats.binomtest(round(300 * level), 300, 0.05).pvalue > 1e-4
+    level = effect_rate(1.0, 120, studies=True, against=True)
+    assert stats.binomtest(round(120 * level), 120, 0.05).pvalue > 1e-4
 
 
 # The bound of a share.
@@ -173,8 +173,8 @@ def test_the_bound_of_a_share_by_hand() -> None:
 
 
 def test_a_share_is_below_its_bound() -> None:
-    held = bound_coverage(effect=1.0, tuning=1.0, num_sweeps=200)
-    assert stats.binomtest(round(200 * held), 200, 0.93, alternative="less").pvalue > 1e-4
+    held = bound_coverage(effect=1.0, tuning=1.0, num_sweeps=100)
+    assert stats.binomtest(round(100 * held), 100, 0.93, alternative="less").pvalue > 1e-4
 
 
 # Unequal spreads.
