@@ -398,6 +398,7 @@ def test_the_verdict_stands_first(tmp_path: Path) -> None:
     assert f"{said} {mean} {step}, so choose by cost. With 3 seeds for some combinations, " in words
 
 
+@pytest.mark.usefixtures("no_pictures")
 def test_studies_have_a_table_and_their_learning_rates(tmp_path: Path) -> None:
     study = StudyResult(
         number=1, lr=0.03, batch_size=64, settings={}, val_accuracy=0.5, test_accuracy=None
