@@ -398,12 +398,14 @@ def test_the_verdict_stands_first(tmp_path: Path) -> None:
     assert f"{said} {mean} {step}, so choose by cost. With 3 seeds for some combinations, " in words
 
 
+@pytest.mark.usefixtures("no_pictures")
 def test_studies_have_a_table_and_their_learning_rates(tmp_path: Path) -> None:
     study = StudyResult(
         number=1, lr=0.03, batch_size=64, settings={}, val_accuracy=0.5, test_accuracy=None
     )
     studies = (study, replace(study, number=2, lr=0.0125, test_accuracy=0.6))
-    first = row(1, "mse+sgd", studies=2, study=2, study_results=studies)
+    curse = {"val_accuracy": 0.5, "val_accuracy_confirmed": 0.45, "winners_curse": 0.02}
+    first = row(1, "mse+sgd", studies=2, study=2, study_results=studies, **curse)
     given = replace(ranking(first, row(2, "l1+sgd")), replicates="studies")
     days = (date(2026, 11, 27), date(2026, 11, 28))
     fairness = (
@@ -416,6 +418,7 @@ def test_studies_have_a_table_and_their_learning_rates(tmp_path: Path) -> None:
         ["mse+sgd", "1", "0.03", "64", "50.00", "-"],
         ["mse+sgd", "2", "0.013", "64", "50.00", "60.00"],
     ]
+    assert page.tables["table-tuning"][1][1:4] == ["47.00", "45.00", "+2.00"]  # means
     assert page.tables["table-ranking"][1][6] == "0.013 (0.013-0.03)"
     assert (
         "Trained: 2026-11-27 to 2026-11-28 (UTC), device cuda (not all, see Fairness), processor "

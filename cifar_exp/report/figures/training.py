@@ -44,7 +44,7 @@ def learning_curves(ranking: Ranking, curves: Curves, palette: Palette) -> Pictu
     return Picture(
         name="learning-curves",
         title="Learning curves",
-        caption="Validation accuracy of the confirmations after each epoch: mean over the seeds, "
+        caption="Validation accuracy of the confirmations after each epoch: their mean, "
         "the band from the lowest to the highest. Dashed: the target accuracy."
         f"{CROWDED if palette.crowded else ''}",
         figure=figure,

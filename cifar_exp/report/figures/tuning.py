@@ -60,6 +60,7 @@ def budget(ranking: Ranking, palette: Palette) -> Picture | None:
     for row in _grey_first(rows, palette):
         trials = range(1, 1 + len(row.expected_best))
         _line(axes, row.combination, trials, row.expected_best, palette)
+    of_studies = "; mean over the studies" if ranking.replicates == "studies" else ""
     axes.set_xlabel("trials")
     axes.set_ylabel("best validation accuracy in %")
     axes.set_ylim(within(axes.get_ylim()))
@@ -68,8 +69,8 @@ def budget(ranking: Ranking, palette: Palette) -> Picture | None:
     return Picture(
         name="budget",
         title="Budget curves",
-        caption=f"Best validation accuracy over the number of trials: {ranking.budget_curve}."
-        f"{CROWDED if palette.crowded else ''}",
+        caption="Best validation accuracy over the number of trials: "
+        f"{ranking.budget_curve}{of_studies}.{CROWDED if palette.crowded else ''}",
         figure=figure,
     )
 

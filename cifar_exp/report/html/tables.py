@@ -41,10 +41,11 @@ class Table:
 def ranking_table(ranking: Ranking, palette: Palette) -> Table:
     """Return the ranking with the columns of the terminal output."""
     measure = ranking.method.measure
+    replicates = "studies" if ranking.replicates == "studies" else "confirmations"
     direction = "smaller is better" if ranking.smaller_is_better else "larger is better"
     return Table(
         name="table-ranking",
-        caption=f"By mean {measure.label} over the confirmations ({direction}); shaded: may be "
+        caption=f"By mean {measure.label} over the {replicates} ({direction}); shaded: may be "
         "the best. time: training time of all trials.",
         headers=headers(ranking),
         lines=[_line(row, palette, cells(ranking, row)) for row in ranking.combinations],
@@ -92,7 +93,8 @@ def tuning_table(ranking: Ranking, palette: Palette) -> Table | None:
     return Table(
         name="table-tuning",
         caption="Validation accuracy in %: of the best trial, of the same setting on new seeds, "
-        "and the gap, the bias from choosing the best (winner's curse). Then the share of "
+        "and the gap, the bias from choosing the best (winner's curse); of several studies, their "
+        "means. Then the share of "
         "trials that diverged, the end of the range if the best learning rate lies "
         "at one, or is the last one tried and accuracy climbs up to it, and "
         "the points lost at a third and at three times the best learning rate: "
@@ -233,7 +235,7 @@ def _tuning_cells(row: Row) -> tuple[str, ...]:
     )
     return (
         row.combination,
-        _percent(row.val_accuracy, ".2f"),
+        _percent(_best_trial(row), ".2f"),
         _percent(row.val_accuracy_confirmed, ".2f") + lost,
         _percent(row.winners_curse, "+.2f"),
         f"{row.diverged} of {row.trials}",
@@ -241,6 +243,13 @@ def _tuning_cells(row: Row) -> tuple[str, ...]:
         third,
         times_3,
     )
+
+
+def _best_trial(row: Row) -> float | None:
+    """Return the validation accuracy of the best trial, or its mean over the confirmed studies."""
+    if row.val_accuracy_confirmed is None or row.winners_curse is None:
+        return row.val_accuracy
+    return row.val_accuracy_confirmed + row.winners_curse
 
 
 def _percent(share: float | None, form: str) -> str:
