@@ -38,7 +38,7 @@ def definition(tmp_path: Path, images: Path) -> Path:
     return path
 
 
-# A sweep and what follows it.
+# A sweep and later commands.
 
 
 def test_run_compare_and_train_the_best_again(
@@ -57,12 +57,14 @@ def test_run_compare_and_train_the_best_again(
     assert table.out in ran.out
 
     output = tmp_path / "files"
-    held = json.loads(cli("compare", "tiny", "--format", "json", "--output", output).out)
-    assert (held["yardstick"], held["alpha"], held["rope"]) == ("test_accuracy", 0.05, 0.5)
-    best = held["combinations"][0]
-    assert json.loads((output / "ranking.json").read_text()) == held
+    content = json.loads(cli("compare", "tiny", "--format", "json", "--output", output).out)
+    assert (content["yardstick"], content["alpha"], content["rope"]) == ("test_accuracy", 0.05, 0.5)
+    best = content["combinations"][0]
+    assert json.loads((output / "ranking.json").read_text()) == content
     rows = list(csv.DictReader(io.StringIO(cli("compare", "tiny", "--format", "csv").out)))
-    assert [row["combination"] for row in rows] == [c["combination"] for c in held["combinations"]]
+    assert [row["combination"] for row in rows] == [
+        c["combination"] for c in content["combinations"]
+    ]
     assert cli("compare", "tiny", "--format", "md").out == (output / "ranking.md").read_text()
     assert sorted(path.name for path in output.iterdir()) == [
         "figures",
@@ -75,16 +77,19 @@ def test_run_compare_and_train_the_best_again(
         "trials.csv",
     ]
     assert cli("compare", "tiny", "--format", "latex").out == (output / "ranking.tex").read_text()
-    names = [c["combination"] for c in held["combinations"]]
+    names = [c["combination"] for c in content["combinations"]]
     differ = json.loads(cli("compare", "tiny", "--pair", *names, "--format", "json").out)
-    assert differ["settings"]["loss"] == [c["loss"] for c in held["combinations"]]
+    assert differ["settings"]["loss"] == [c["loss"] for c in content["combinations"]]
     assert differ["differences"]["test_accuracy"]["size"] == 2
     assert differ["images"]["num_images"] > 0
     assert cli("compare", "tiny", "--pair", *names).out.startswith(f"{names[0]} minus {names[1]}")
     assert cli("compare", "tiny", "x", "--pair", *names).code == 2
     assert (output / "figures" / "heat-map.png").stat().st_size > 1000
     drawn = {path.stem for path in (output / "figures").iterdir()}
-    assert {"learning-curves", "reliability"} <= drawn  # of what is not in the ranking
+    assert {
+        "learning-curves",
+        "reliability",
+    } <= drawn  # for combinations that are not in the ranking
 
     [line] = [line for line in ran.out.splitlines() if line.startswith("Best setting: ")]
     program, *command = shlex.split(line.removeprefix("Best setting: "))
@@ -95,7 +100,7 @@ def test_run_compare_and_train_the_best_again(
     assert trained.metrics["val_accuracy"] == best["val_accuracy"]
 
 
-def test_doctor_and_gc_leave_the_ranking_as_it_is(
+def test_doctor_and_gc_do_not_change_the_ranking(
     cli: Cli, definition: Path, tracking_uri: str
 ) -> None:
     cli("run", definition, "--trials", 2, "--workers", 1)
@@ -103,13 +108,13 @@ def test_doctor_and_gc_leave_the_ranking_as_it_is(
     [*_, last] = read_records(connect(tracking_uri), "tiny", kind="confirmation")
     connect(tracking_uri).update_run(last.run_id, status="RUNNING")
     line = f"tiny: confirmation {last.name} was left open: closed as FINISHED"
-    for options, told in (
+    for options, printed_lines in (
         (["--dry-run"], [line, "1 experiment examined, 1 finding; nothing was changed"]),
         ([], [line, "1 experiment examined, 1 finding"]),
         (["tiny"], ["1 experiment examined, 0 findings"]),
     ):
         visited = cli("doctor", *options)
-        assert (visited.code, visited.out.splitlines(), visited.err) == (0, told, "")
+        assert (visited.code, visited.out.splitlines(), visited.err) == (0, printed_lines, "")
     without = cli("doctor", "--storage", "sqlite:///no.db")
     assert (without.code, without.out) == (0, "1 experiment examined, 0 findings\n")
     assert without.err == "there is no no.db: no studies were examined; set --storage\n"
@@ -127,7 +132,7 @@ def test_doctor_and_gc_leave_the_ranking_as_it_is(
 
 @pytest.mark.parametrize("option", ["--tracking-uri", "--storage"])
 @pytest.mark.parametrize("place", ["file", "locked"])
-def test_a_store_that_cannot_be_written_is_told_of_before_the_data_is_read(
+def test_a_store_that_cannot_be_written_is_reported_before_the_data_is_read(
     cli: Cli,
     definition: Path,
     here: Path,
@@ -142,7 +147,7 @@ def test_a_store_that_cannot_be_written_is_told_of_before_the_data_is_read(
     if place == "locked":
         folder.mkdir(mode=0o555)
         if os.access(folder, os.W_OK):
-            pytest.skip("root may write everywhere")
+            pytest.skip("root can write everywhere")
     else:
         folder.touch()
     refused = cli("run", definition, option, f"sqlite:///{folder}/store.db")
@@ -152,19 +157,21 @@ def test_a_store_that_cannot_be_written_is_told_of_before_the_data_is_read(
 
 
 @IN_A_STORE
-def test_compare_by_another_yardstick(cli: Cli, definition: Path) -> None:
+def test_compare_with_another_yardstick(cli: Cli, definition: Path) -> None:
     cli("run", definition, "--trials", 1, "--workers", 1)
     options = ("--yardstick", "test_nll", "--alpha", 0.1, "--rope", 2, "--target", 40)
-    held = json.loads(cli("compare", "tiny", "--format", "json", *options).out)
-    assert (held["yardstick"], held["alpha"], held["rope"]) == ("test_nll", 0.1, 2.0)
-    assert held["target"] == 0.4
-    means = [row["metric_means"]["test_nll"] for row in held["combinations"]]
+    content = json.loads(cli("compare", "tiny", "--format", "json", *options).out)
+    assert (content["yardstick"], content["alpha"], content["rope"]) == ("test_nll", 0.1, 2.0)
+    assert content["target"] == 0.4
+    means = [row["metric_means"]["test_nll"] for row in content["combinations"]]
     assert means == sorted(means)
     assert "test NLL" in cli("compare", "tiny", *options).out
 
 
 @pytest.mark.usefixtures("swept")
-def test_an_output_folder_that_cannot_be_written_is_one_sentence(cli: Cli, tmp_path: Path) -> None:
+def test_an_output_folder_that_cannot_be_written_gives_one_sentence(
+    cli: Cli, tmp_path: Path
+) -> None:
     file = tmp_path / "file"
     file.write_text("mine")
     for folder in (file, file / "folder"):
@@ -178,7 +185,7 @@ def test_an_output_folder_that_cannot_be_written_is_one_sentence(cli: Cli, tmp_p
     ("number", "code"), [(errno.EACCES, 2), (errno.EROFS, 2), (errno.ENOSPC, 3)]
 )
 @pytest.mark.usefixtures("swept")
-def test_a_full_disk_is_no_bad_input(
+def test_a_full_disk_is_not_an_input_error(
     cli: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int, code: int
 ) -> None:
     def fail(*_: object) -> None:
@@ -212,24 +219,24 @@ def test_compare_several_experiments(cli: Cli, definition: Path, tmp_path: Path)
         definition.write_text(text.replace('name = "tiny"', f'name = "{name}"'))
         cli("run", definition, "--trials", 1, "--workers", 1)
     ran = cli("compare", "tiny", "tinier", "--format", "json", "--output", tmp_path / "both")
-    held = json.loads(ran.out)
-    assert held["experiments"] == ["tiny", "tinier"]
-    # The same definition by two names: every order is the same.
-    assert held["concordance"] == 1.0
+    content = json.loads(ran.out)
+    assert content["experiments"] == ["tiny", "tinier"]
+    # The same definition with two names: the orders are the same.
+    assert content["concordance"] == 1.0
     assert f"written to {tmp_path / 'both'}: across.csv" in ran.err
     assert "mean rank" in cli("compare", "tiny", "tinier").out
 
 
 @IN_A_STORE
-def test_run_again_says_what_was_there(cli: Cli, definition: Path) -> None:
+def test_run_again_reports_the_finished_trainings(cli: Cli, definition: Path) -> None:
     cli("run", definition, "--workers", 1)
     again = cli("run", definition, "--workers", 1)
     assert "10 of 10 trainings already finished" in again.out
-    assert "] " not in again.out  # no line of a training
+    assert "] " not in again.out  # no lines of trainings
 
 
 @IN_A_STORE
-def test_run_with_more_trials_counts_on_from_what_was_there(cli: Cli, definition: Path) -> None:
+def test_run_with_more_trials_counts_from_the_finished_ones(cli: Cli, definition: Path) -> None:
     one_loss = definition.read_text().replace("mse = {}", "")
     definition.write_text(one_loss)
     cli("run", definition, "--trials", 1, "--workers", 1)
@@ -255,7 +262,7 @@ def test_run_warns_of_a_class_that_is_not_tested(
     assert "warning" not in cli("plan", definition).err
 
 
-def test_options_change_the_definition_that_is_kept(
+def test_options_change_the_stored_definition(
     cli: Cli, definition: Path, tracking_uri: str, tmp_path: Path
 ) -> None:
     ran = cli(
@@ -304,7 +311,7 @@ def test_a_combination_without_a_result_gives_code_1(
     assert "3 of 5 trainings already finished" in cli("run", wild, "--workers", 1).out
 
 
-def test_train_takes_settings_and_says_how_it_went(
+def test_train_accepts_settings_and_reports_the_result(
     cli: Cli, images: Path, tracking_uri: str
 ) -> None:
     ran = cli(
@@ -333,7 +340,7 @@ def test_a_training_that_diverges_gives_code_1(cli: Cli, images: Path) -> None:
     assert ran.last.startswith("no result: ")
 
 
-# Looking without training.
+# Commands that do not train.
 
 
 def test_plan_counts_and_records_nothing(cli: Cli, definition: Path, here: Path) -> None:
@@ -352,10 +359,10 @@ def test_plan_counts_and_records_nothing(cli: Cli, definition: Path, here: Path)
 
 
 @pytest.mark.parametrize(("group", "together"), [(2, 2), (1_000_000, 3)])
-def test_plan_measures_groups_as_large_as_those_of_the_sweep(
+def test_plan_measures_groups_of_the_size_in_the_sweep(
     cli: Cli, definition: Path, here: Path, group: int, together: int
 ) -> None:
-    """Six trials of two batch sizes, so three of each on average, in groups of any number."""
+    """Six trials with two batch sizes, so three of each on average, in groups of any size."""
     shown = cli("plan", definition, "--workers", 1, "--group", group)
     assert shown.code == 0, shown.err
     assert f"networks trained together: about {together}" in shown.out
@@ -364,30 +371,28 @@ def test_plan_measures_groups_as_large_as_those_of_the_sweep(
 
 @pytest.mark.chaos
 @IN_A_STORE
-def test_a_group_has_no_more_networks_than_trainings_run_side_by_side(
-    cli: Cli, definition: Path
-) -> None:
+def test_a_group_has_at_most_the_number_of_parallel_trainings(cli: Cli, definition: Path) -> None:
     options = ("--trials", 1, "--seeds", 1, "--epochs", 1, "--workers", 1, "--threads", 1)
     ran = cli("run", definition, *options, "--group", 1_000_000)
     assert ran.code == 0, ran.err
     assert "1 worker of 1 thread, up to 2 networks together" in ran.out.splitlines()
 
 
-def test_there_are_no_more_workers_than_trainings_side_by_side(
+def test_there_are_at_most_as_many_workers_as_parallel_trainings(
     cli: Cli, definition: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Two combinations of three independent trials."""
-    asked: list[tuple[int, int]] = []
+    """Two combinations with three independent trials each."""
+    requested: list[tuple[int, int]] = []
 
     def measure(_: object, __: object, workers: int, threads: int, ___: int) -> None:
-        asked.append((workers, threads))
+        requested.append((workers, threads))
         raise BadInput("seen")
 
     monkeypatch.setattr("cifar_exp.sweep.plan.measure", measure)
     monkeypatch.setattr("cifar_exp.training.hardware.available_cores", lambda: 12)
     for workers in (5, 100_000):
         assert cli("plan", definition, "--workers", workers).last == "seen"
-    assert asked == [(5, 2), (6, 2)]
+    assert requested == [(5, 2), (6, 2)]
 
 
 @pytest.mark.parametrize(
@@ -400,7 +405,7 @@ def test_there_are_no_more_workers_than_trainings_side_by_side(
         ("metrics", METRICS),
     ],
 )
-def test_list_names_everything_with_its_settings(
+def test_list_shows_all_components_with_their_settings(
     cli: Cli, kind: str, table: dict[str, object]
 ) -> None:
     shown = cli("list", kind)
@@ -419,7 +424,7 @@ def test_version_and_help(cli: Cli) -> None:
         assert "Usage: cifar-exp " in cli(command, "--help").out
 
 
-# Bad input: code 2, one sentence, nothing made.
+# Wrong input: code 2, one sentence, no files.
 
 
 @pytest.mark.parametrize(
@@ -443,7 +448,9 @@ def test_version_and_help(cli: Cli) -> None:
         ("nonsense",),
     ],
 )
-def test_bad_input_is_one_sentence(cli: Cli, here: Path, arguments: tuple[object, ...]) -> None:
+def test_wrong_input_gives_one_sentence(
+    cli: Cli, here: Path, arguments: tuple[object, ...]
+) -> None:
     shown = cli(*arguments)
     assert shown.code == 2
     assert shown.err.strip()
@@ -505,7 +512,7 @@ def test_bad_input_is_one_sentence(cli: Cli, here: Path, arguments: tuple[object
         (("train", "--threads", "100000"), "100000 is not in the range 1<=x<=1024."),
     ],
 )
-def test_bad_options_are_called_what_was_typed(
+def test_messages_about_wrong_options_name_the_option(
     cli: Cli, definition: Path, here: Path, arguments: tuple[str, ...], sentence: str
 ) -> None:
     files = {"FILE": str(definition), QUICKSTART: str(ROOT / QUICKSTART)}
@@ -538,7 +545,7 @@ def test_a_batch_larger_than_the_training_split_starts_nothing(
     assert not list(here.iterdir())
 
 
-# What is not there: code 3, one sentence, nothing made.
+# Missing data or stores: code 3, one sentence, no files.
 
 
 def test_missing_data_starts_nothing(cli: Cli, definition: Path, here: Path) -> None:
@@ -559,7 +566,7 @@ def test_missing_data_starts_nothing(cli: Cli, definition: Path, here: Path) -> 
 def test_a_precision_that_this_machine_lacks_starts_nothing(
     cli: Cli, definition: Path, here: Path, monkeypatch: pytest.MonkeyPatch, words: tuple[str, ...]
 ) -> None:
-    """That is said before the data is looked for, which may take a download."""
+    """This is reported before the data is loaded, which may need a download."""
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     shown = cli(*(definition if word == "FILE" else word for word in words))
     assert shown.code == 3
@@ -578,7 +585,7 @@ def test_an_unreadable_image_starts_nothing(
     assert not list(here.iterdir())
 
 
-def test_a_tracking_server_that_is_not_there_starts_nothing(
+def test_an_unavailable_tracking_server_starts_nothing(
     cli: Cli, definition: Path, here: Path
 ) -> None:
     with socket.socket() as free:
@@ -599,7 +606,7 @@ def test_one_database_for_both_stores_is_refused(cli: Cli, definition: Path, her
     assert not list(here.iterdir())
 
 
-def test_a_store_that_mlflow_does_not_know_is_refused_in_plain_words(
+def test_a_store_that_mlflow_does_not_support_is_refused_in_plain_words(
     cli: Cli, definition: Path, here: Path
 ) -> None:
     shown = cli("run", definition, "--tracking-uri", "foo://bar")
@@ -629,7 +636,7 @@ def test_a_storage_that_cannot_be_used_starts_no_sweep(
         (Terminated(), 143, "terminated; nothing was recorded"),
     ],
 )
-def test_every_end_has_its_code_and_sentence(
+def test_every_kind_of_end_has_its_exit_code_and_sentence(
     cli: Cli,
     monkeypatch: pytest.MonkeyPatch,
     error: BaseException,
@@ -657,7 +664,7 @@ def test_every_end_has_its_code_and_sentence(
         (["--debug", "gc", "x"], "interrupted; run the same command again to resume"),
     ],
 )
-def test_an_interruption_says_what_the_same_command_does(
+def test_an_interruption_explains_the_effect_of_the_same_command(
     cli: Cli, monkeypatch: pytest.MonkeyPatch, words: list[str], sentence: str
 ) -> None:
     def interrupt(*_: object) -> None:
@@ -669,16 +676,16 @@ def test_an_interruption_says_what_the_same_command_does(
 
 
 @pytest.mark.parametrize(("trials", "code"), [(2495, 3), (2496, 2)])
-def test_ten_thousand_trainings_start_unasked_and_no_more(
+def test_up_to_ten_thousand_trainings_start_without_yes(
     cli: Cli, here: Path, trials: int, code: int
 ) -> None:
-    """Four combinations of so many trials and 5 seeds; one that starts finds no store."""
+    """Four combinations with 5 seeds each; a sweep that starts fails, as there is no store."""
     file = here / "large.toml"
     file.write_text(tomli_w.dumps(changed({"confirm/seeds": 5})), encoding="utf-8")
     shown = cli("run", file, "--trials", trials, "--storage", "sqlite:////proc/none/optuna.db")
     assert shown.code == code
-    asked = f"{file}: 10004 trainings, and more than 10000 need --yes; "
-    assert shown.last.startswith(asked) is (code == 2)
+    message = f"{file}: 10004 trainings, and more than 10000 need --yes; "
+    assert shown.last.startswith(message) is (code == 2)
 
 
 def test_debug_shows_the_traceback_before_the_sentence(cli: Cli, here: Path) -> None:

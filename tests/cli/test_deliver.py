@@ -16,7 +16,7 @@ def _own_outboxes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "")
 
 
-def test_where_nothing_is_kept_it_says_so(capsys: pytest.CaptureFixture[str]) -> None:
+def test_an_empty_outbox_is_reported(capsys: pytest.CaptureFixture[str]) -> None:
     for uri in (None, "http://127.0.0.1:9"):
         deliver(uri)
         assert capsys.readouterr().out == "there is nothing to deliver\n"
@@ -27,7 +27,7 @@ def test_only_servers_have_an_outbox() -> None:
         deliver("sqlite:///mlflow.db")
 
 
-def test_a_server_that_is_away_is_named_and_everything_is_kept() -> None:
+def test_an_unavailable_server_is_named_and_everything_is_kept() -> None:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         uri = f"http://127.0.0.1:{free.getsockname()[1]}"

@@ -1,4 +1,4 @@
-"""Help and refusals are instant: they load none of the large libraries, and leave no file."""
+"""Help and error messages are fast: they import no large library and create no files."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ import tomli_w
 from tests.definitions import changed
 
 LARGE = ["matplotlib", "mlflow", "numpy", "optuna", "pandas", "scipy", "sklearn", "torch"]
-# Runs the command line as typed, then tells on a line of its own which modules that took.
+# Runs the command line, then prints the imported modules on a separate line.
 PROGRAM = """
 import json, sys
 from cifar_exp.cli import main
@@ -30,7 +30,7 @@ finally:
 
 @dataclass(frozen=True)
 class Done:
-    """How a command has ended."""
+    """The result of a command."""
 
     code: int
     out: str
@@ -60,7 +60,7 @@ def test_help(tmp_path: Path) -> None:
 
 
 def run_without_lightning(program: str) -> None:
-    """Run a program in a new process, without what an import of Lightning here has left."""
+    """Run a program in a new process, without variables set by an import of Lightning."""
     clean = {k: v for k, v in os.environ.items() if k != "PYTORCH_NVML_BASED_CUDA_CHECK"}
     done = subprocess.run(
         [sys.executable, "-c", program], capture_output=True, text=True, check=False, env=clean
@@ -75,15 +75,15 @@ def test_a_training_does_not_load_lightning() -> None:
 import sys, cifar_exp.sweep.sweep, cifar_exp.tracking.artifacts.model
 from mlflow.pytorch import log_model
 assert "lightning" not in sys.modules and "pytorch_lightning" not in sys.modules
-from mlflow.pytorch._lightning_autolog import MlflowModelCheckpointCallback  # as ever, if asked for
+from mlflow.pytorch._lightning_autolog import MlflowModelCheckpointCallback  # loads it
 assert "lightning" in sys.modules or "pytorch_lightning" in sys.modules
 """
     run_without_lightning(program)
 
 
 @pytest.mark.chaos
-def test_programs_raced_with_lightning_are_free_of_it() -> None:
-    # Its import sets an environment variable that makes every question for a GPU slow.
+def test_programs_compared_with_lightning_do_not_import_it() -> None:
+    # Its import sets an environment variable that makes every GPU query slow.
     program = """
 import os, sys, benchmarks.throughput
 assert "lightning" not in sys.modules
@@ -117,7 +117,7 @@ def test_a_wrong_definition(tmp_path: Path, command: list[str]) -> None:
     assert list(tmp_path.iterdir()) == [file]
 
 
-def test_a_definition_that_is_not_there(tmp_path: Path) -> None:
+def test_a_missing_definition(tmp_path: Path) -> None:
     done = typed(tmp_path, "run", "bad.toml")
     assert (done.code, done.out) == (2, "")
     assert done.err == "bad.toml: there is no such file\n"
@@ -139,9 +139,7 @@ def test_the_list_of_losses(tmp_path: Path) -> None:
     assert done.loaded.isdisjoint(LARGE)
 
 
-def test_a_database_is_one_file_when_a_command_has_ended(
-    tmp_path: Path, store_template: Path
-) -> None:
+def test_a_database_is_a_single_file_after_a_command(tmp_path: Path, store_template: Path) -> None:
     shutil.copy(store_template, tmp_path / "mlflow.db")
     done = typed(tmp_path, "doctor", "--tracking-uri", f"sqlite:///{tmp_path / 'mlflow.db'}")
     assert (done.code, done.err) == (0, "")

@@ -23,7 +23,7 @@ NAMES = ("a+sgd", "b+sgd", "c+sgd")
 
 
 def experiment(name: str, *means: float, spread: float = 0.001) -> Ranking:
-    """Three combinations with these mean accuracies over five seeds."""
+    """Return the ranking of three combinations with these mean accuracies over five seeds."""
     steps = (-2, -1, 0, 1, 2)
     rows = [
         row(
@@ -39,10 +39,10 @@ def experiment(name: str, *means: float, spread: float = 0.001) -> Ranking:
 
 AGREEING = [experiment(f"e{n}", 0.9, 0.8, 0.7) for n in range(5)]
 TURNED = [experiment("one", 0.9, 0.8, 0.7), experiment("two", 0.8, 0.9, 0.7)]
-"""Of three pairs one is turned round."""
+"""One of three pairs has the reverse order."""
 
 
-def test_mean_ranks_are_those_counted_by_hand() -> None:
+def test_mean_ranks_by_hand() -> None:
     found = across(TURNED)
     assert [(r.combination, r.mean_rank) for r in found.combinations] == [
         ("a+sgd", 1.5),
@@ -55,7 +55,7 @@ def test_mean_ranks_are_those_counted_by_hand() -> None:
     assert found.correlations[0][1] == pytest.approx(1 / 3)
 
 
-def test_a_place_is_held_where_the_rank_intervals_meet() -> None:
+def test_a_rank_is_kept_if_the_rank_intervals_overlap() -> None:
     clear = across(TURNED)
     assert {r.combination: r.holds_place for r in clear.combinations} == {
         "a+sgd": False,
@@ -66,22 +66,22 @@ def test_a_place_is_held_where_the_rank_intervals_meet() -> None:
     assert all(r.holds_place for r in noisy.combinations)
 
 
-def test_all_that_is_said_of_two_experiments() -> None:
+def test_the_sentences_about_two_experiments() -> None:
     assert across_sentences(across(TURNED)) == [
         "a+sgd has the best mean rank, 1.50 of 3, and is in the best group of 1 of 2 experiments.",
         "Agreement of the orders: Kendall's W 0.75 (1 is full agreement); rank correlation tau-b "
         "one and two +0.33.",
         "Keep their rank (one rank lies in the 90 % intervals of all experiments): c+sgd. "
         "Do not: a+sgd, b+sgd.",
-        # Of the orders of three, three agree as much with the first one: itself and its neighbours.
+        # Three of six orders agree at least as much with the first one: itself and its neighbours.
         "Equal mean ranks: permutation test p = 0.5. 2 experiments are too few to test differences "
         "of mean ranks; the test needs 5.",
     ]
 
 
-def test_of_several_experiments_those_that_agree_least_and_most_are_named() -> None:
+def test_of_several_experiments_the_least_and_most_similar_are_named() -> None:
     three = across([*TURNED, experiment("three", 0.7, 0.8, 0.9)])
-    # Of three pairs, three are turned round between one and three, two between two and three.
+    # Three of three pairs have the reverse order in one and three, two of them in two and three.
     assert three.correlations == pytest.approx(
         np.array([[1, 1 / 3, -1], [1 / 3, 1, -1 / 3], [-1, -1 / 3, 1]])
     )
@@ -92,10 +92,10 @@ def test_of_several_experiments_those_that_agree_least_and_most_are_named() -> N
 def test_mean_ranks_are_tested_from_five_experiments_on() -> None:
     few, enough = across(AGREEING[:4]), across(AGREEING)
     assert few.critical_difference is None
-    # Of rank sums over five, 8 is the smallest difference of probability below .05, and 7 is next.
+    # For rank sums over five, 8 is the smallest difference with probability below .05; 7 has more.
     assert enough.critical_difference == pytest.approx(7 / 5)
     assert few.p_equal_ranks == pytest.approx(6 / 6**4)
-    # Five experiments agree on an order of three: of 6^5 ways to draw orders, 6 are such.
+    # Five experiments have the same order of three: 6 of the 6^5 possible outcomes.
     assert enough.p_equal_ranks == pytest.approx(6 / 6**5)
     assert (
         "Equal mean ranks: permutation test p = 0.0046. 4 experiments are too few to test "
@@ -113,7 +113,7 @@ def test_an_experiment_is_not_compared_with_itself() -> None:
         across([experiment("one", 0.9, 0.8, 0.7)] * 2)
 
 
-def test_of_an_error_the_smallest_is_first() -> None:
+def test_for_an_error_the_smallest_is_first() -> None:
     measured = [
         replace(each, yardstick="test_nll", smaller_is_better=True)
         for each in (experiment("one", 0.9, 0.8, 0.7), experiment("two", 0.9, 0.8, 0.7))
@@ -121,7 +121,7 @@ def test_of_an_error_the_smallest_is_first() -> None:
     assert [r.combination for r in across(measured).combinations] == ["c+sgd", "b+sgd", "a+sgd"]
 
 
-def test_what_an_experiment_lacks_is_named() -> None:
+def test_combinations_missing_in_an_experiment_are_named() -> None:
     lost = ranking(
         row(1, "a+sgd"), row(2, "b+sgd"), row(3, "c+sgd", seeds_failed=1), row(None, "d+sgd")
     )
@@ -136,13 +136,13 @@ def test_experiments_without_common_combinations_are_refused() -> None:
         across([experiment("one", 0.9, 0.8, 0.7), ranking(row(1, "x+sgd"), row(2, "a+sgd"))])
 
 
-def test_no_spread_no_claim() -> None:
+def test_without_spread_there_is_no_claim() -> None:
     found = across([experiment(name, 0.9, 0.8, 0.7, spread=0.0) for name in ("one", "two")])
     assert all(r.holds_place is None for r in found.combinations)
     assert any("the stability of ranks is not known" in text for text in across_sentences(found))
 
 
-def test_a_line_of_csv_for_every_combination_and_experiment() -> None:
+def test_csv_has_a_line_for_every_combination_and_experiment() -> None:
     noisy = experiment("two", 0.8, 0.81, 0.7, spread=0.1)
     rows = list(csv.reader(io.StringIO(across_csv(across([TURNED[0], noisy])))))
     assert rows[0] == [
@@ -168,7 +168,7 @@ def test_markdown_of_two_experiments() -> None:
     assert sentences == "".join(f"- {text}\n" for text in across_sentences(across(TURNED)))
 
 
-def test_the_figure_of_ranks_shows_every_rank_the_means_and_what_is_near_the_first() -> None:
+def test_the_figure_of_ranks_shows_all_ranks_the_means_and_those_near_the_first() -> None:
     [axes] = ranks_figure(across(TURNED)).figure.axes
     assert [list(np.asarray(line.get_xdata())) for line in axes.lines] == [
         [1, 2, 3],
@@ -182,15 +182,15 @@ def test_the_figure_of_ranks_shows_every_rank_the_means_and_what_is_near_the_fir
     assert (left, right) == pytest.approx((1.0, 1 + 7 / 5))
 
 
-def test_the_files_hold_the_same_numbers(tmp_path: Path) -> None:
+def test_the_files_have_the_same_numbers(tmp_path: Path) -> None:
     found = across(AGREEING)
     files = write_across(found, tmp_path / "new")
     assert sorted(p.name for p in files) == [
         f"across.{s}" for s in ("csv", "json", "md", "pdf", "png", "svg", "tex")
     ]
     assert all(path.stat().st_size > 0 for path in files)
-    held = json.loads(across_json(found))
-    assert [c["combination"] for c in held["combinations"]] == list(NAMES)
+    content = json.loads(across_json(found))
+    assert [c["combination"] for c in content["combinations"]] == list(NAMES)
     again = {path: path.read_bytes() for path in files}
     write_across(found, tmp_path / "new")
     assert {path: path.read_bytes() for path in files} == again

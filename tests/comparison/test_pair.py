@@ -1,4 +1,4 @@
-"""What differs between two combinations, by hand and by scipy."""
+"""Differences between two combinations, by hand and by scipy."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def test_images_by_hand() -> None:
 
 
 def test_two_networks_by_the_exact_test() -> None:
-    """5 images against 1: 2 (1 + 6) / 2 ** 6."""
+    """5 images against 1: p = 2 (1 + 6) / 2 ** 6."""
     first = np.array([[1] * 5 + [0] + [1] * 4], dtype=bool)
     second = np.array([[0] * 5 + [1] + [1] * 4], dtype=bool)
     assert image_difference(first, second).p == pytest.approx(14 / 64)

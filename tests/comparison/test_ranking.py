@@ -1,4 +1,4 @@
-"""The ranking of made-up runs, against values worked by hand and numpy's."""
+"""The ranking of artificial runs, against values computed by hand and by numpy."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from cifar_exp.report.text.tidy import seeds_csv, to_csv, trials_csv
 from tests.rankings import ranking, row
 from tests.records import combination, confirmation, scored, sweep, trial
 
-# What every reader of ranking.json and ranking.csv may count on.
+# The columns of ranking.json and ranking.csv, which other programs depend on.
 FIELDS = [
     "rank",
     "combination",
@@ -60,7 +60,7 @@ def test_combinations_are_ordered_by_mean_test_accuracy() -> None:
     assert (ranked.experiment, ranked.complete) == ("small", True)
 
 
-def test_equals_are_ordered_by_name() -> None:
+def test_ties_are_ordered_by_name() -> None:
     names = ["b+x", "a+y", "a+x", "B+x"]
     records = [sweep(), *(record for name in names for record in scored(name, 0.5, 0.5))]
     ranked = rank(records)
@@ -89,10 +89,10 @@ def test_the_order_of_the_runs_does_not_matter(shuffle: random.Random) -> None:
     assert rank(records) == expected
 
 
-def test_other_runs_are_no_concern_of_a_ranking() -> None:
-    stranger = replace(trial("mse+sgd", 0, 0.9), kind="train", parent=None, number=None)
-    neighbour = trial("mse+sgd", 0, 0.9, parent="another sweep/mse+sgd")
-    assert only_row(stranger, neighbour).trials == 0
+def test_other_runs_have_no_effect_on_a_ranking() -> None:
+    single = replace(trial("mse+sgd", 0, 0.9), kind="train", parent=None, number=None)
+    of_other_sweep = trial("mse+sgd", 0, 0.9, parent="another sweep/mse+sgd")
+    assert only_row(single, of_other_sweep).trials == 0
 
 
 # One row.
@@ -147,7 +147,7 @@ def test_trials_are_counted_by_their_end() -> None:
         trial("mse+sgd", 4, None, diverged=True),
         trial("mse+sgd", 5, None, diverged=True),
         trial("mse+sgd", 6, None),
-        trial("mse+sgd", 7, None, state=None, metrics={}),  # still at work
+        trial("mse+sgd", 7, None, state=None, metrics={}),  # still running
     )
     assert (only.trials, only.pruned, only.diverged, only.failed) == (7, 2, 3, 1)
     assert only.seconds == 70.0
@@ -159,18 +159,18 @@ def test_without_a_complete_trial_there_is_no_result() -> None:
     assert (only.seeds, only.settings) == (0, {})
 
 
-def test_failed_confirmations_are_counted_apart() -> None:
+def test_failed_confirmations_are_counted_separately() -> None:
     only = only_row(
         trial("mse+sgd", 0, 0.5),
         confirmation("mse+sgd", 1, 0.4),
         confirmation("mse+sgd", 2, None, diverged=True),
         confirmation("mse+sgd", 3, 0.6),
-        confirmation("mse+sgd", 4, None, state=None),  # still at work
+        confirmation("mse+sgd", 4, None, state=None),  # still running
     )
     assert (only.seeds, only.seeds_failed, only.test_accuracy_mean) == (2, 1, 0.5)
 
 
-def test_what_has_lost_a_seed_ranks_behind_what_has_not() -> None:
+def test_combinations_with_lost_seeds_rank_behind_the_others() -> None:
     lucky = [
         *scored("l1+sgd", 0.9),
         confirmation("l1+sgd", 2, None, diverged=True),
@@ -182,13 +182,13 @@ def test_what_has_lost_a_seed_ranks_behind_what_has_not() -> None:
     ]
 
 
-def test_what_has_no_result_comes_behind_what_has_lost_a_seed() -> None:
+def test_combinations_without_a_result_come_after_those_with_lost_seeds() -> None:
     lost = [*scored("l1+sgd", 0.9), confirmation("l1+sgd", 2, None, diverged=True)]
     ranking = rank([sweep(), combination("a+x"), *lost])
     assert [(r.combination, r.rank) for r in ranking.combinations] == [("l1+sgd", 1), ("a+x", None)]
 
 
-def test_confirmations_come_in_the_order_of_their_seeds() -> None:
+def test_confirmations_are_in_the_order_of_their_seeds() -> None:
     only = only_row(
         trial("mse+sgd", 0, 0.5),
         *(confirmation("mse+sgd", number, number / 10) for number in (3, 1, 2)),
@@ -196,10 +196,10 @@ def test_confirmations_come_in_the_order_of_their_seeds() -> None:
     assert only.test_accuracies == (0.1, 0.2, 0.3)
 
 
-# What is left out.
+# Excluded runs.
 
 
-def test_confirmations_of_an_earlier_best_are_left_out() -> None:
+def test_confirmations_of_an_earlier_best_trial_are_excluded() -> None:
     records = [
         trial("mse+sgd", 0, 0.5),
         trial("mse+sgd", 1, 0.6),
@@ -211,7 +211,7 @@ def test_confirmations_of_an_earlier_best_are_left_out() -> None:
     assert only_row(*records).test_accuracies == (0.9,)
 
 
-def test_trials_beyond_the_budget_are_left_out() -> None:
+def test_trials_beyond_the_budget_are_excluded() -> None:
     records = [trial("mse+sgd", number, 0.1 + number / 10) for number in range(5)]
     only = only_row(*records, trials=3)
     assert only.trials == 3
@@ -219,7 +219,7 @@ def test_trials_beyond_the_budget_are_left_out() -> None:
     assert only.seconds == 30.0
 
 
-def test_a_best_trial_beyond_the_budget_takes_its_confirmations_along() -> None:
+def test_a_best_trial_beyond_the_budget_is_excluded_with_its_confirmations() -> None:
     only = only_row(
         trial("mse+sgd", 0, 0.5),
         trial("mse+sgd", 1, 0.9),
@@ -230,12 +230,12 @@ def test_a_best_trial_beyond_the_budget_takes_its_confirmations_along() -> None:
     assert only.test_accuracies == (0.4,)
 
 
-def test_confirmations_beyond_the_budget_are_left_out() -> None:
+def test_confirmations_beyond_the_budget_are_excluded() -> None:
     only = only_row(*scored("mse+sgd", 0.1, 0.2, 0.9)[1:], seeds=2)
     assert only.test_accuracies == (0.1, 0.2)
 
 
-# Which sweep.
+# The choice of the sweep.
 
 TWO_SWEEPS = [
     sweep("late", start=20),
@@ -259,7 +259,7 @@ def test_no_such_sweep(records: list[RunRecord], chosen: str | None) -> None:
         rank(records, chosen)
 
 
-# How it is written.
+# File formats.
 
 WRITTEN = ranking(
     row(1, "focal+m", settings={"loss.gamma": "1.5", "optimizer.momentum": "0.9"}),
@@ -290,7 +290,7 @@ def test_csv_is_read_back() -> None:
     assert (last["rank"], last["combination"], last["test_accuracy_mean"]) == ("", "l1+sgd", "")
 
 
-def test_a_line_of_csv_for_every_seed_and_trial() -> None:
+def test_csv_has_a_line_for_every_seed_and_trial() -> None:
     params = {"lr": "0.25", "batch_size": "64", "seed": "7", "loss.gamma": "2", "threads": "1"}
     metrics = {"val_accuracy": 0.5, "test_accuracy": 0.4, "test_nll": 1.5, "seconds": 3.0}
     found = rank(
@@ -318,7 +318,7 @@ def test_a_line_of_csv_for_every_seed_and_trial() -> None:
     assert (line["test_nll_mean"], line["test_accuracy_mean"]) == ("1.5", "0.4")
 
 
-def test_latex_has_the_cells_of_the_table_and_its_letters_are_escaped() -> None:
+def test_latex_has_the_cells_of_the_table_with_escaped_characters() -> None:
     assert escape("1-4 e-3 -0.5") == "1--4 e-3 $-$0.5"
     text = to_latex(ranking(row(1, "a_b#1&{c}+50%"), row(2, "mse+sgd")))
     _, _, table = text.partition("\\begin{tabular}{rlrrrrrrr}\n\\toprule\n")
@@ -328,7 +328,7 @@ def test_latex_has_the_cells_of_the_table_and_its_letters_are_escaped() -> None:
     assert all(line.startswith("%") for line in text.partition("\\begin")[0].splitlines())
 
 
-def test_numbers_are_written_in_full() -> None:
+def test_numbers_are_written_with_full_precision() -> None:
     mean = 2 / 3
     written = ranking(row(1, "mse+sgd", test_accuracy_mean=mean))
     assert json.loads(to_json(written))["combinations"][0]["test_accuracy_mean"] == mean
@@ -356,7 +356,7 @@ def test_markdown_is_a_table() -> None:
     ],
 )
 @pytest.mark.parametrize(("more", "seeds"), [((), "3 seeds"), ((0.5, 0.6), "3 to 5 seeds")])
-def test_what_the_seeds_can_show_is_said(
+def test_the_smallest_detectable_difference_is_stated(
     yardstick: str, difference: float, said: str, more: tuple[float, ...], seeds: str
 ) -> None:
     first = row(1, "focal+m", test_accuracies=(0.5, 0.52, 0.54, *more))
@@ -366,7 +366,7 @@ def test_what_the_seeds_can_show_is_said(
     assert said in sentences(found)
 
 
-def test_cells_for_people() -> None:
+def test_cells_of_the_table() -> None:
     assert headers(WRITTEN) == (
         *("rank", "combination", "test accuracy", "may be best", "P best", "ranks"),
         *("lr", "batch size", "time"),
@@ -378,7 +378,7 @@ def test_cells_for_people() -> None:
     ]
 
 
-def test_an_interval_that_was_cut_is_written_with_its_ends() -> None:
+def test_a_truncated_interval_is_written_with_its_ends() -> None:
     only = row(1, "mse+sgd", mean=0.3389, interval_low=0.0, interval_high=0.8537)
     assert mean_text(Ranking(experiment="x", combinations=()), only) == "33.89 (0.00 to 85.37) %"
 
@@ -393,9 +393,7 @@ def test_an_interval_that_was_cut_is_written_with_its_ends() -> None:
         ("test_accuracy", None, None, "no result"),
     ],
 )
-def test_means_for_people(
-    yardstick: str, mean: float | None, half: float | None, text: str
-) -> None:
+def test_text_of_means(yardstick: str, mean: float | None, half: float | None, text: str) -> None:
     low, high = (None, None) if half is None or mean is None else (mean - half, mean + half)
     only = row(1, "mse+sgd", mean=mean, interval_low=low, interval_high=high)
     assert mean_text(Ranking(experiment="x", combinations=(), yardstick=yardstick), only) == text

@@ -1,4 +1,4 @@
-"""Replicates of made-up runs: which have ended, which are lost, and what the row shows."""
+"""Replicates of artificial runs: which have ended, which are lost, and the resulting row."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def test_a_replicate_is_the_mean_of_a_study() -> None:
     [
         ([], ()),
         (study(1, 0.5), ()),  # its second confirmation has not ended
-        (study(1, 0.5, 0.5)[1:], ()),  # nor its first trial
+        (study(1, 0.5, 0.5)[1:], ()),  # its first trial has not ended
         ([*study(1, 0.5, None), *study(2, 0.5, 0.5)], (None, 0.5)),
         ([*study(1, best=None), *study(2, 0.5, 0.5)], (None, 0.5)),
         ([*study(2, 0.5, 0.5)], ()),  # the first study has not ended
@@ -101,8 +101,8 @@ def test_only_the_replicates_of_the_definition_are_counted() -> None:
 
 
 @pytest.mark.parametrize("design", [replace(STUDIES, most=6), replace(SEEDS, most=6)])
-def test_of_those_that_were_out_no_later_replicates_are_counted(design: Design) -> None:
-    """They may be there from an earlier definition."""
+def test_later_replicates_of_excluded_combinations_are_not_counted(design: Design) -> None:
+    """They may exist from an earlier definition."""
 
     def runs(name: str, mean: float) -> list[RunRecord]:
         values = [mean + 0.001 * n for n in range(6)]
@@ -116,10 +116,10 @@ def test_of_those_that_were_out_no_later_replicates_are_counted(design: Design) 
 
     params = {key: str(value) for key, value in design.params().items()}
     sweep = replace(records.sweep(), params=params)
-    held = [sweep, *runs("a+x", 0.9), *runs("b+x", 0.9005), *runs("c+x", 0.2)]
+    all_runs = [sweep, *runs("a+x", 0.9), *runs("b+x", 0.9005), *runs("c+x", 0.2)]
     counted = {
         name: {r.study if design.repeats_studies else r.number for r in found if r.kind != "trial"}
-        for name, found in counted_trainings(held).items()
+        for name, found in counted_trainings(all_runs).items()
     }
     assert counted == {"a+x": set(range(1, 7)), "b+x": set(range(1, 7)), "c+x": {1, 2, 3}}
 

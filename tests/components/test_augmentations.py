@@ -1,4 +1,4 @@
-"""Augmentations against torchvision's, image by image, and their randomness against its law."""
+"""Augmentations against torchvision's, image by image, and the distribution of their draws."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def draws(num_images: int) -> dict[str, torch.Tensor]:
 
 
 def one_by_one(drawn: dict[str, torch.Tensor]) -> torch.Tensor:
-    """A row of draws for each image, in the order of the purposes."""
+    """Return a row of draws for each image, in the order of the purposes."""
     return torch.stack([drawn[purpose] for purpose in PURPOSES], dim=1)
 
 
@@ -44,7 +44,7 @@ def of_images(drawn: dict[str, torch.Tensor], images: slice) -> dict[str, torch.
 
 
 def cropped(image: torch.Tensor, drawn: torch.Tensor, padding: int) -> torch.Tensor:
-    """One image by torchvision: padded with black, cut out, mirrored."""
+    """Return one image augmented with torchvision: padded with black, cropped, mirrored."""
     mirrored, down, right = drawn[:3].tolist()
     places = 2 * padding + 1
     size = list(image.shape[-2:])
@@ -55,7 +55,7 @@ def cropped(image: torch.Tensor, drawn: torch.Tensor, padding: int) -> torch.Ten
 
 
 def colored(image: torch.Tensor, drawn: torch.Tensor) -> torch.Tensor:
-    """One image with brightness, saturation and contrast changed, channel by channel, by hand."""
+    """Return one image with changed brightness, saturation and contrast, computed by channel."""
     brightness, saturation, contrast = drawn[3:].tolist()
     image = image.double() + (-63 + 126 * brightness)
     if len(image) == 3:
@@ -105,7 +105,7 @@ def test_an_image_does_not_depend_on_its_batch(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", EVERY)
-def test_the_memory_order_and_the_given_images_stay(name: str) -> None:
+def test_the_memory_layout_and_the_given_images_are_unchanged(name: str) -> None:
     given = images(6)
     before = given.clone()
     result = AUGMENTATIONS[name]()(given, draws(6))
@@ -122,7 +122,7 @@ def test_the_ends_of_the_draws_are_valid(name: str, extreme: float) -> None:
 
 
 @pytest.mark.parametrize("name", EVERY)
-def test_an_augmentation_names_all_that_it_draws(name: str) -> None:
+def test_an_augmentation_names_all_of_its_draws(name: str) -> None:
     augment = AUGMENTATIONS[name]()
     drawn = draws(2)
     augment(images(2), {purpose: drawn[purpose] for purpose in augment.purposes})
@@ -134,7 +134,7 @@ def test_an_augmentation_names_all_that_it_draws(name: str) -> None:
 
 def test_every_shift_is_equally_frequent() -> None:
     marked = torch.zeros(20_000, 1, 9, 9, dtype=torch.uint8)
-    marked[:, :, 4, 4] = 1  # stays in the window at every shift of up to 4
+    marked[:, :, 4, 4] = 1  # in the window for every shift of up to 4
     places = crop_flip(marked.to(memory_format=torch.channels_last), draws(20_000)).flatten(1)
     assert torch.equal(places.sum(1), torch.ones(20_000))
     counts = places.argmax(1).bincount(minlength=81)

@@ -1,4 +1,4 @@
-"""docs/components.md is what the components say, and its example does what the page says."""
+"""docs/components.md is up to date with the components, and its example works as described."""
 
 from __future__ import annotations
 
@@ -22,15 +22,15 @@ from scripts.components_page import PAGE, written
 ROOT = Path(__file__).parents[2]
 
 
-def test_the_page_is_what_the_components_say() -> None:
+def test_the_page_is_up_to_date() -> None:
     page = PAGE.read_text(encoding="utf-8")
-    assert page == written(page), "make it anew: make generate"
+    assert page == written(page), "update it: make generate"
     for kind in set(KINDS) - {"datasets"}:
         for name in components_of(kind):
             assert f"| `{name}` | " in page
 
 
-def test_a_name_that_is_taken_is_refused() -> None:
+def test_a_name_that_is_in_use_is_refused() -> None:
     class Another(Brier):
         name = "mse"
 
@@ -43,7 +43,7 @@ def test_a_name_that_is_taken_is_refused() -> None:
 
 @pytest.fixture
 def copied(tmp_path: Path) -> Path:
-    """A copy of the package and its loss tests, with the page's code put where the page says."""
+    """A copy of the package and its loss tests, with the page's code inserted as described."""
     skip = shutil.ignore_patterns("__pycache__")
     for folder in ("cifar_exp", "tests", "scripts", "docs", "experiments"):
         shutil.copytree(ROOT / folder, tmp_path / folder, ignore=skip)
@@ -81,9 +81,9 @@ def test_the_example_of_a_loss_is_one_class_and_passes_the_tests_of_every_loss(
     files = [
         "tests/test_value.py",
         "tests/components/losses/test_losses.py",
-        "tests/components/test_page.py::test_the_page_is_what_the_components_say",
+        "tests/components/test_page.py::test_the_page_is_up_to_date",
         "tests/experiment/test_schema.py::test_committed_file_is_up_to_date",
-        "tests/training/test_golden.py::test_every_pair_of_the_tables_is_in_the_file",
+        "tests/training/test_golden.py::test_every_loss_with_every_optimizer_is_in_the_file",
     ]
     tested = subprocess.run(
         [sys.executable, "-m", "pytest", "-q", *files, "-k", "unhinged or not test_losses"],

@@ -20,7 +20,7 @@ from tests.rounding import DEFAULT, EXPECTED, Rounding
 
 
 @pytest.mark.parametrize("choice", ["fp32", "bf16"])
-def test_a_named_precision_is_that_one(choice: Precision) -> None:
+def test_a_named_precision_is_used(choice: Precision) -> None:
     assert resolve(choice) == choice
 
 
@@ -52,7 +52,7 @@ def test_auto_asks_the_gpu_where_there_is_one(
     assert resolve("auto") == expected
 
 
-def test_auto_has_the_identity_of_what_it_stands_for(images: Path) -> None:
+def test_auto_has_the_identity_of_the_precision_it_selects(images: Path) -> None:
     def identity(precision: str) -> str:
         experiment = tiny.experiment(images, top=f'precision = "{precision}"')
         return experiment.identity(experiment.combinations()[0], "0")
@@ -61,11 +61,11 @@ def test_auto_has_the_identity_of_what_it_stands_for(images: Path) -> None:
     assert identity("fp32") != identity("bf16")
 
 
-# TensorFloat-32, on machines that have such a GPU and on those that have none.
+# TensorFloat-32, on machines with and without such a GPU.
 
 
 def gpu(patch: pytest.MonkeyPatch, *, tf32: bool) -> None:
-    """Let torch find a GPU, with or without TensorFloat-32."""
+    """Simulate a GPU, with or without TensorFloat-32."""
     patch.setattr(torch.cuda, "is_available", lambda: True)
     patch.setattr(torch.cuda, "is_tf32_supported", lambda: tf32)
     patch.delenv(NO_TF32, raising=False)
@@ -73,14 +73,14 @@ def gpu(patch: pytest.MonkeyPatch, *, tf32: bool) -> None:
 
 @pytest.fixture
 def _default_rounding() -> Iterator[None]:
-    """Let torch round as it does by default, before and after."""
+    """Reset torch's default settings before and after the test."""
     rounding.reset()
     yield
     rounding.reset()
 
 
 def refusal() -> str:
-    """Return what is said about tf32 before a training, which is also said in one."""
+    """Return the message about tf32 before a training, which is the same as during one."""
     with pytest.raises(Unavailable) as before:
         resolve("tf32")
     with pytest.raises(Unavailable) as within, float32_products("tf32"):
@@ -89,7 +89,7 @@ def refusal() -> str:
     return str(before.value)
 
 
-def test_tf32_is_that_one_where_the_gpu_has_it(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_tf32_is_used_if_the_gpu_supports_it(monkeypatch: pytest.MonkeyPatch) -> None:
     gpu(monkeypatch, tf32=True)
     assert resolve("tf32") == "tf32"
 
@@ -109,7 +109,7 @@ def test_tf32_is_refused_by_an_older_gpu(monkeypatch: pytest.MonkeyPatch) -> Non
     assert "(NVIDIA Ampere or newer)" in refusal()
 
 
-def test_tf32_is_refused_where_a_variable_turns_it_off(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_tf32_is_refused_if_a_variable_turns_it_off(monkeypatch: pytest.MonkeyPatch) -> None:
     gpu(monkeypatch, tf32=True)
     monkeypatch.setenv(NO_TF32, "0")
     assert refusal() == (
@@ -156,7 +156,7 @@ def all_operations_on() -> None:
 def test_float32_products_are_exact_but_for_tf32(
     monkeypatch: pytest.MonkeyPatch, earlier: Callable[[], None]
 ) -> None:
-    """Whatever the process has set before, in either API; afterwards that is in force again."""
+    """With any earlier settings, in either API; they are restored afterwards."""
     gpu(monkeypatch, tf32=True)
     earlier()
     before = new_settings()
@@ -167,19 +167,19 @@ def test_float32_products_are_exact_but_for_tf32(
 
 
 def new_settings() -> tuple[Any, ...]:
-    """Return the settings of the newer API, which can be read whatever the older one says."""
+    """Return the settings of the newer API, which can always be read."""
     settings = (rounding.matrices, rounding.cudnn.conv, rounding.cudnn.rnn)
     return tuple(setting.fp32_precision for setting in settings)
 
 
 @pytest.mark.usefixtures("_default_rounding")
-def test_a_failed_training_leaves_no_setting() -> None:
+def test_a_failed_training_restores_the_settings() -> None:
     with pytest.raises(ZeroDivisionError), float32_products("fp32"):
         _ = 1 / 0
     assert Rounding.now() == DEFAULT
 
 
-def test_every_precision_has_an_identity_of_its_own(
+def test_every_precision_has_its_own_identity(
     images: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     gpu(monkeypatch, tf32=True)

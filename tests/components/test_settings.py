@@ -1,4 +1,4 @@
-"""Settings as values; what is refused of them is in `tests/definitions.py`."""
+"""Settings as values; the tests of wrong values are in `tests/definitions.py`."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ class Engine(Settings):
     """Its power in watts."""
 
 
-def test_whole_numbers_do_for_fractions() -> None:
+def test_whole_numbers_are_accepted_for_fractions() -> None:
     power = Engine.model_validate({"power": 2}).power
     assert (power, type(power)) == (2.0, float)
 

@@ -1,4 +1,4 @@
-"""Problems keep their place and words on their way through pydantic."""
+"""Problems keep their path and text when pydantic passes them on."""
 
 from __future__ import annotations
 
@@ -34,32 +34,32 @@ def test_a_problem_is_written_with_its_key_path() -> None:
     ("key", "text"),
     [
         *[("a-b_1", "a-b_1"), ("a.b", '"a.b"'), ("a\nb", '"a\\nb"'), ('"', '"\\""'), ("", '""')],
-        # what moves a terminal's cursor, changes its colours or turns its direction
+        # control characters: cursor movement, colours, writing direction
         *[("\x1b[2J", '"\\u001b[2J"'), ("\x9b31m", '"\\x9b31m"'), ("\u202e", '"\\u202e"')],
-        # 80 letters are told, and no more
+        # at most 80 letters are printed
         *[("x" * 80, "x" * 80), ("x" * 81, f'"{"x" * 80}..."')],
         *[("é" * 80, f'"{"é" * 80}"'), ("é" * 81, f'"{"é" * 80}..."')],
     ],
 )
-def test_keys_are_quoted_where_toml_asks_for_it(key: str, text: str) -> None:
+def test_keys_are_quoted_if_toml_requires_it(key: str, text: str) -> None:
     assert str(Problem(path=("losses", key), message="wrong")) == f"losses.{text}: wrong"
 
 
-def test_a_problem_of_the_whole_is_written_without() -> None:
+def test_a_problem_of_the_whole_definition_has_no_key_path() -> None:
     assert str(Problem(path=(), message="wrong")) == "wrong"
 
 
 @given(st.lists(st.tuples(st.lists(st.text() | st.integers(0, 9)), st.text(min_size=1))))
-def test_pydantic_carries_problems_unchanged(given_: list[tuple[list[str | int], str]]) -> None:
+def test_pydantic_passes_problems_unchanged(given_: list[tuple[list[str | int], str]]) -> None:
     problems = [Problem(path=tuple(path), message=message) for path, message in given_]
     assert problems_of(validation_error(problems)) == list(dict.fromkeys(problems))
 
 
-def test_braces_in_a_message_stay() -> None:
+def test_braces_in_a_message_are_kept() -> None:
     assert str(problems_of(broken(("a",), "{text} {0} {}"))[0]) == "a: {text} {0} {}"
 
 
-def test_each_problem_is_told_once() -> None:
+def test_each_problem_is_reported_once() -> None:
     twice = [Problem(path=("a",), message="wrong")] * 2
     assert len(problems_of(validation_error(twice))) == 1
 
@@ -86,12 +86,12 @@ def test_without_problems_nothing_is_raised() -> None:
         WHOLE.validate_python(1)
 
 
-def test_other_errors_pass_through() -> None:
+def test_other_errors_are_not_caught() -> None:
     with pytest.raises(KeyError), Problems() as problems, problems.at("a"):
         raise KeyError("a bug")
 
 
-def test_pythons_words_for_types_are_not_used() -> None:
+def test_messages_do_not_use_names_of_python_types() -> None:
     class Model(BaseModel):
         table: dict[str, int]
         items: tuple[int, ...]

@@ -1,4 +1,4 @@
-"""Definitions: what is read, what is refused and how, and what follows from them."""
+"""Definitions: how they are read and rejected, and what they imply."""
 
 from __future__ import annotations
 
@@ -94,7 +94,7 @@ def _any_of(values: Range | Choices) -> Any:
     return values.values[0] if isinstance(values, Choices) else values.high
 
 
-# What is refused.
+# Rejected definitions.
 
 
 @every_wrong_one
@@ -106,14 +106,14 @@ def test_refuses(wrong: Wrong) -> None:
         assert words in lines[0]
 
 
-def test_a_taken_name_comes_with_the_other_problems() -> None:
+def test_a_reserved_name_is_reported_with_the_other_problems() -> None:
     assert complaints(tomli_w.dumps(changed({"name": "train", "epochs": 0}))) == [
         'a.toml: name: "train" is reserved for single trainings',
         "a.toml: epochs: should be at least 1",
     ]
 
 
-def test_all_problems_come_at_once_each_on_a_line_with_file_and_key_path() -> None:
+def test_all_problems_are_reported_each_on_a_line_with_file_and_key_path() -> None:
     lines = complaints("""
         name = "a/b"
         dataset = "digts"
@@ -169,7 +169,7 @@ NO_TOML: dict[str, tuple[str | bytes, str]] = {
 
 
 @pytest.mark.parametrize("name", NO_TOML)
-def test_a_file_of_something_else_is_refused_in_one_sentence(file: Path, name: str) -> None:
+def test_a_file_that_is_no_definition_is_refused_in_one_sentence(file: Path, name: str) -> None:
     content, words = NO_TOML[name]
     file.write_bytes(content if isinstance(content, bytes) else content.encode())
     with pytest.raises(DefinitionError) as caught:
@@ -179,7 +179,7 @@ def test_a_file_of_something_else_is_refused_in_one_sentence(file: Path, name: s
     assert str(caught.value).isprintable()
 
 
-def test_as_many_letters_and_dots_as_there_may_be(file: Path) -> None:
+def test_the_largest_number_of_letters_and_dots(file: Path) -> None:
     text = file.read_text(encoding="utf-8") + "# " + 200 * "." + "\n"
     file.write_text(text + "#" * (2**18 - len(text)), encoding="utf-8")
     assert load(file) == read_document(SMALL, "small")
@@ -208,7 +208,7 @@ def test_a_folder(tmp_path: Path) -> None:
         load(tmp_path)
 
 
-def test_an_empty_file_lacks_everything_needed(file: Path) -> None:
+def test_an_empty_file_lacks_all_required_keys(file: Path) -> None:
     file.write_text("", encoding="utf-8")
     with pytest.raises(DefinitionError) as caught:
         load(file)
@@ -219,12 +219,12 @@ def test_an_empty_file_lacks_everything_needed(file: Path) -> None:
 
 
 @every_shipped_one
-def test_without_changes_the_text_is_verbatim(path: Path) -> None:
+def test_without_changes_the_text_is_unchanged(path: Path) -> None:
     assert definition_text(path, {}) == path.read_text(encoding="utf-8")
 
 
 @every_shipped_one
-def test_changes_change_what_they_name_and_nothing_else(path: Path) -> None:
+def test_changes_affect_only_the_named_keys(path: Path) -> None:
     changes = {"search.trials": 3, "confirm.seeds": 2, "epochs": 7}
     expected = tomllib.loads(path.read_text(encoding="utf-8"))
     expected["epochs"] = 7
@@ -235,7 +235,7 @@ def test_changes_change_what_they_name_and_nothing_else(path: Path) -> None:
     assert read(text).search.trials == 3
 
 
-def test_a_change_makes_the_table_that_it_needs(file: Path) -> None:
+def test_a_change_creates_the_table_that_it_needs(file: Path) -> None:
     assert read(definition_text(file, {"confirm.seeds": 1})).confirm.seeds == 1
 
 
@@ -247,14 +247,14 @@ def test_a_path_can_be_given_to_a_dataset(file: Path, dataset: Any) -> None:
 
 
 @pytest.mark.parametrize("key", ["search.trials", "dataset.path"])
-def test_a_change_of_what_is_no_table_leaves_it_to_be_refused(file: Path, key: str) -> None:
+def test_a_change_inside_a_value_that_is_no_table_is_refused(file: Path, key: str) -> None:
     table = key.partition(".")[0]
     file.write_text(tomli_w.dumps({**SMALL, table: 3}), encoding="utf-8")
     with pytest.raises(DefinitionError, match=f"{table}: should be"):
         read(definition_text(file, {key: 1}))
 
 
-# What follows from a definition.
+# The content of a definition.
 
 
 def test_defaults() -> None:
@@ -265,7 +265,7 @@ def test_defaults() -> None:
     assert definition.search.batch_size == (32, 64, 128, 256)
 
 
-def test_combinations_come_in_the_order_of_the_definition() -> None:
+def test_combinations_are_in_the_order_of_the_definition() -> None:
     definition = experiment(
         losses={"mse": {}, "bce": {}, "a": {"type": "mse"}},
         optimizers={"sgd": {"lr": 0.1}, "adam": {"lr": 0.1}},
@@ -280,7 +280,7 @@ def test_combinations_come_in_the_order_of_the_definition() -> None:
     ]
 
 
-def test_the_space_holds_everything_that_is_searched() -> None:
+def test_the_space_has_all_searched_settings() -> None:
     definition = experiment(
         search__batch_size=[16, 8],
         losses={"focal": {"gamma": {"low": 0.5, "high": 3.0}}},
@@ -328,14 +328,14 @@ def test_a_setting_is_searched_on_a_log_scale_over_a_decade(
 
 
 @pytest.mark.parametrize(("given_log", "log"), [({}, True), ({"log": False}, False)])
-def test_a_learning_rate_is_searched_on_a_log_scale_unless_told_otherwise(
+def test_a_learning_rate_is_searched_on_a_log_scale_by_default(
     given_log: dict[str, bool], log: bool
 ) -> None:
     definition = experiment(optimizers={"sgd": {"lr": {"low": 0.1, "high": 0.2, **given_log}}})
     assert definition.optimizers["sgd"].lr == Range(low=0.1, high=0.2, log=log)
 
 
-def test_the_component_says_whether_a_range_is_of_whole_numbers() -> None:
+def test_the_component_decides_whether_a_range_is_of_whole_numbers() -> None:
     ends = {"low": 1, "high": 4}
     definition = experiment(
         losses={"focal": {"gamma": ends}},
@@ -380,13 +380,13 @@ def test_a_trial_has_the_fixed_and_the_sampled_settings() -> None:
     }
 
 
-def test_nothing_of_a_definition_can_be_changed() -> None:
+def test_a_definition_is_immutable() -> None:
     definition = experiment()
     with pytest.raises(ValidationError, match="frozen"):
         definition.epochs = 3
 
 
-def test_confirmations_have_the_seeds_after_that_of_the_trials() -> None:
+def test_the_seeds_of_confirmations_follow_that_of_the_trials() -> None:
     definition = experiment(seed=7, confirm__seeds=3)
     assert [definition.confirmation_seed(n) for n in (1, 2, 3)] == [8, 9, 10]
 
@@ -417,7 +417,7 @@ def test_options_of_one_training() -> None:
     config = definition.trial(combination, {"batch_size": 16}, definition.seed)
     assert (config.lr, config.batch_size, config.epochs, config.seed) == (0.05, 16, 3, 4)
     assert config.loss_settings == LOSSES["focal"].model_validate({"gamma": 3.0})
-    assert OPTIONS["loss"] == "focal"  # what was given stays as it was
+    assert OPTIONS["loss"] == "focal"  # the argument is not changed
 
 
 @pytest.mark.parametrize(
@@ -455,7 +455,7 @@ def test_wrong_options_of_one_training(
     assert line.startswith(says)
 
 
-def test_a_problem_names_the_option_that_the_value_comes_from() -> None:
+def test_a_problem_names_the_option_of_the_value() -> None:
     text = tomli_w.dumps(changed({"precision": "fp8", "epochs": 0, "dataset": {"type": "folder"}}))
     options: Options = {("precision",): "--precision", ("dataset", "path"): "--data-dir"}
     with pytest.raises(DefinitionError) as caught:
@@ -467,7 +467,7 @@ def test_a_problem_names_the_option_that_the_value_comes_from() -> None:
     ]
 
 
-def test_a_misspelt_key_is_not_missed_as_well() -> None:
+def test_a_misspelt_key_is_not_also_reported_as_missing() -> None:
     document = changed({"epochs": MISSING, "epoch": 3, "model": MISSING})
     with pytest.raises(DefinitionError) as caught:
         read_document(document, "mine.toml")
@@ -490,7 +490,7 @@ def ranges(low: st.SearchStrategy[float]) -> st.SearchStrategy[dict[str, Any]]:
 
 
 def values_of(component: type[Settings], name: str) -> st.SearchStrategy[Any]:
-    """Draw a value that a setting may have, from the bounds in its declaration."""
+    """Return a strategy for valid values of a setting, from the bounds in its declaration."""
     field = component.model_fields[name]
     if field.annotation is bool:
         return st.booleans()
@@ -514,7 +514,7 @@ def valid_settings(component: type[Settings]) -> st.SearchStrategy[dict[str, Any
 
 
 def _fits(component: type[Settings], given_settings: dict[str, Any]) -> bool:
-    """Whether settings fit to each other, where a component asks for more than bounds."""
+    """Whether settings are valid together, if a component has conditions besides bounds."""
     try:
         component.model_validate(given_settings)
     except ValidationError:
@@ -566,7 +566,9 @@ documents = st.fixed_dictionaries(
 
 @given(documents)
 @settings(max_examples=40, deadline=None)
-def test_a_valid_definition_survives_being_written_and_read(document: dict[str, Any]) -> None:
+def test_a_valid_definition_is_unchanged_after_writing_and_reading(
+    document: dict[str, Any],
+) -> None:
     definition = read(tomli_w.dumps(document))
     assert definition == read_document(document, "a.toml")
     assert definition.name == document["name"]
@@ -584,7 +586,7 @@ def test_a_valid_definition_survives_being_written_and_read(document: dict[str, 
 
 @given(documents, st.data())
 @settings(max_examples=40, deadline=None)
-def test_any_draw_makes_a_training_and_is_read_back_from_text(
+def test_any_sample_gives_a_training_and_is_read_back_from_text(
     document: dict[str, Any], data: st.DataObject
 ) -> None:
     definition = read_document(document, "a.toml")
@@ -619,7 +621,7 @@ def test_several_studies_have_one_confirmation_each_by_default() -> None:
     assert experiment().design.seeds == 5
 
 
-def test_each_study_has_seeds_of_its_own() -> None:
+def test_each_study_has_its_own_seeds() -> None:
     definition = experiment(seed=7, search__studies=3)
     seeds = {
         seed
@@ -648,7 +650,7 @@ def test_each_study_has_seeds_of_its_own() -> None:
         ),
     ],
 )
-def test_the_least_and_the_most_trainings(
+def test_the_smallest_and_the_largest_number_of_trainings(
     changes: dict[str, Any], least: tuple[int, int], most: tuple[int, int]
 ) -> None:
     definition = experiment(search__trials=8, **changes)
@@ -664,7 +666,7 @@ def test_the_least_and_the_most_trainings(
         ({"search__studies": 30}, "search.studies, which is 30"),
     ],
 )
-def test_the_most_replicates_are_not_fewer_than_the_least(
+def test_the_maximum_of_replicates_is_not_below_the_minimum(
     changes: dict[str, Any], named: str
 ) -> None:
     with pytest.raises(DefinitionError, match=f"confirm.most: should be at least {named}"):

@@ -1,4 +1,4 @@
-"""Definitions by chance: whatever is given, it is read or refused, and nothing else happens."""
+"""Random definitions: each one is accepted or rejected, without side effects."""
 
 from __future__ import annotations
 
@@ -26,19 +26,19 @@ Path = tuple[str | int, ...]
 
 @pytest.fixture(scope="module", autouse=True)
 def _imported() -> None:
-    """Import what reading a definition imports late."""
+    """Import the modules that are imported lazily while a definition is read."""
     for document in DOCUMENTS:
         read_document(document, SOURCE)
     check_name("torchvision:resnet18")
 
 
 def paths(value: Any, path: Path = ()) -> Iterator[Path]:
-    """Give the path of everything in a document."""
+    """Yield the paths of all values in a document."""
     inner = value.items() if isinstance(value, dict) else enumerate(value)
-    for key, held in inner:
+    for key, item in inner:
         yield (*path, key)
-        if isinstance(held, dict | list):
-            yield from paths(held, (*path, key))
+        if isinstance(item, dict | list):
+            yield from paths(item, (*path, key))
 
 
 def nested(depth: int, kind: str) -> Any:
@@ -76,7 +76,7 @@ KINDS = ["put", "drop", "rename", "swap", "copy", "add"]
 
 @st.composite
 def mutants(draw: st.DrawFn) -> dict[str, Any]:
-    """Draw a shipped definition with a few things put, dropped, renamed, swapped or added."""
+    """Return a shipped definition with some values replaced, removed, renamed, swapped or added."""
     document: dict[str, Any] = copy.deepcopy(draw(st.sampled_from(DOCUMENTS)))
     for _ in range(draw(st.integers(1, 4))):
         all_paths = list(paths(document))
@@ -128,7 +128,7 @@ def test_a_changed_definition_is_read_or_refused(document: dict[str, Any]) -> No
 
 
 def lines(refusal: str | None) -> list[str]:
-    """Sort the problems: what is written to TOML is in another order."""
+    """Sort the problems, as TOML is written in another order."""
     return sorted((refusal or "").splitlines())
 
 
@@ -168,8 +168,8 @@ UGLY = {
 
 @pytest.mark.parametrize("ugly", UGLY.values(), ids=UGLY.keys())
 @pytest.mark.parametrize("key", ["epochs", "search.trials", "dataset"])
-def test_options_change_even_ugly_definitions(tmp_path: Any, ugly: str, key: str) -> None:
-    """They are parsed and written anew before they are read."""
+def test_options_change_even_unusual_definitions(tmp_path: Any, ugly: str, key: str) -> None:
+    """They are parsed and written again before they are read."""
     file = tmp_path / "a.toml"
     file.write_text(f"{ugly}\n")
 
@@ -183,7 +183,7 @@ def test_options_change_even_ugly_definitions(tmp_path: Any, ugly: str, key: str
     assert read_or_refused(reading) is not None
 
 
-# What grows faster than the file is what a stranger would write.
+# Texts whose reading time could grow faster than their length.
 
 LARGEST = 2**18
 TEXTS: dict[str, Callable[[int], str]] = {
@@ -208,7 +208,7 @@ A_PART, FOUR_PARTS = LARGEST // 8, LARGEST // 2
 
 
 def _lines(num_letters: int, line: Callable[[int], str]) -> str:
-    """Number lines, as many as so many letters hold."""
+    """Return numbered lines with a total length of about this many letters."""
     return "\n".join(line(i) for i in range(num_letters // (len(line(10**5)) + 1)))
 
 
@@ -225,7 +225,7 @@ def test_deep_values_of_every_kind_are_refused(text: str) -> None:
 
 
 def seconds_to_refuse(text: str) -> float:
-    """Processor time: what else this machine does takes no part in it."""
+    """Return the processor time, which does not depend on other programs."""
     started = time.process_time()
     with nothing_touched():
         assert read_or_refused(lambda: read(text, SOURCE)) is not None
@@ -234,12 +234,12 @@ def seconds_to_refuse(text: str) -> float:
 
 @pytest.mark.parametrize("name", TEXTS)
 def test_the_time_to_refuse_a_definition_grows_with_its_length(name: str) -> None:
-    """Four times the letters take four times as long; squares would take sixteen times.
+    """Four times the length takes four times as long; quadratic time would be sixteen times.
 
-    The shorter of two: a garbage collection, for example, belongs to no definition.
+    The shorter of two measurements counts, as one may include a garbage collection.
     """
     part, four_parts = (
         min(seconds_to_refuse(TEXTS[name](length)) for _ in range(2))
         for length in (A_PART, FOUR_PARTS)
     )
-    assert four_parts < 8 * part + 0.1  # what takes no time is not compared
+    assert four_parts < 8 * part + 0.1  # very short times are not compared

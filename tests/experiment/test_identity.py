@@ -1,8 +1,8 @@
-"""Which keys of a definition are part of its identities, and that the old ones stay.
+"""Which keys of a definition are part of its identities, and that old identities do not change.
 
-`identities.json` holds those that were given before a key was added. It is never made anew: a
-change there makes earlier results useless. Only identities of a component whose results have
-changed, as its `results_version` says, are replaced.
+`identities.json` has the identities computed before a key was added. It is never regenerated: a
+change in it would invalidate earlier results. Only identities of a component with changed results
+(see its `results_version`) are replaced.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ def identities(experiment: Experiment) -> dict[str, str]:
 
 
 def on_any_machine(experiment: Experiment) -> Experiment:
-    """Take float32 where the definition leaves it to the machine."""
+    """Use float32 if the precision depends on the machine."""
     precision = "bf16" if experiment.precision == "bf16" else "fp32"
     return experiment.model_copy(update={"precision": precision})
 
@@ -65,20 +65,20 @@ COUNTS: dict[str, dict[str, dict[str, Any]]] = {
         "confirm": {"seeds": 5, "until": "fixed", "most": 20, "indifferent": 0.0},
     }
 }
-"""The counts of a definition when its hash was taken; to change them changes no identity."""
+"""The counts of a definition when its hash was computed; they are not part of identities."""
 
 
-def as_it_was(name: str, experiment: Experiment) -> Experiment:
+def with_former_counts(name: str, experiment: Experiment) -> Experiment:
     tables = COUNTS.get(name, {})
     update = {key: getattr(experiment, key).model_copy(update=t) for key, t in tables.items()}
     return experiment.model_copy(update=update)
 
 
 @pytest.mark.parametrize("name", KEPT)
-def test_identities_stay_what_they_were(name: str) -> None:
+def test_identities_do_not_change(name: str) -> None:
     files = {path.name: path for path in SHIPPED}
     found = on_any_machine(read(EVERY_KEY) if name == "every key" else load(files[name]))
-    former = definition_hash(as_it_was(name, found), DATA)
+    former = definition_hash(with_former_counts(name, found), DATA)
     assert {"definition": former, **identities(found)} == KEPT[name]
 
 
@@ -124,13 +124,13 @@ NOT_COUNTED = [
 
 
 @pytest.mark.parametrize(("path", "value"), COUNTED)
-def test_what_changes_results_changes_every_identity(path: str, value: Any) -> None:
+def test_a_key_that_changes_results_changes_every_identity(path: str, value: Any) -> None:
     before, after = identities(read(EVERY_KEY)), identities(changed(path, value))
     assert not set(before.values()) & set(after.values())
 
 
 @pytest.mark.parametrize(("path", "value"), NOT_COUNTED)
-def test_what_changes_no_result_changes_no_identity(path: str, value: Any) -> None:
+def test_a_key_that_changes_no_result_changes_no_identity(path: str, value: Any) -> None:
     before = identities(read(EVERY_KEY))
     assert {name: identities(changed(path, value))[name] for name in before} == before
 
@@ -149,7 +149,7 @@ def test_what_changes_no_result_changes_no_identity(path: str, value: Any) -> No
         ("optimizers.adamw.weight_decay.low", 1e-4, "+adamw"),
     ],
 )
-def test_a_setting_changes_the_identities_of_its_combinations_alone(
+def test_a_setting_changes_only_the_identities_of_its_combinations(
     path: str, value: Any, touched: str
 ) -> None:
     before, after = identities(read(EVERY_KEY)), identities(changed(path, value))
@@ -158,14 +158,16 @@ def test_a_setting_changes_the_identities_of_its_combinations_alone(
     }
 
 
-def test_every_key_is_one_or_the_other() -> None:
+def test_every_key_is_in_one_of_the_lists() -> None:
     tables = {"search": Experiment.model_fields["search"], "confirm": None}
     keys = {key for key in Experiment.model_fields if key not in (*tables, "losses", "optimizers")}
     experiment = read(EVERY_KEY)
     keys |= {f"search.{key}" for key in type(experiment.search).model_fields}
     keys |= {f"confirm.{key}" for key in type(experiment.confirm).model_fields}
-    told = {path for path, _ in (*COUNTED, *NOT_COUNTED)} | {"dataset"}  # by its fingerprint
-    assert keys == {path for path in told if path != "search" and not path.startswith("losses.")}
+    listed = {path for path, _ in (*COUNTED, *NOT_COUNTED)} | {
+        "dataset"
+    }  # counted by its fingerprint
+    assert keys == {path for path in listed if path != "search" and not path.startswith("losses.")}
 
 
 def test_all_identities_differ() -> None:
@@ -173,7 +175,7 @@ def test_all_identities_differ() -> None:
     assert len({identity for each in every for identity in each.values()}) == 4 * len(every)
 
 
-def test_names_that_differ_in_case_alone_are_two() -> None:
+def test_names_that_differ_only_in_case_are_distinct() -> None:
     twins = identities(changed("losses.SOFT", {"type": "cross_entropy", "label_smoothing": 0.1}))
     assert twins["soft+adamw"] != twins["SOFT+adamw"]
 

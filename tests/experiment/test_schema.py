@@ -1,4 +1,4 @@
-"""The JSON Schema of definitions: it is up to date, and refuses what the models refuse."""
+"""The JSON Schema of definitions: it is up to date, and rejects what the models reject."""
 
 from __future__ import annotations
 
@@ -37,14 +37,14 @@ def accepts(document: dict[str, Any]) -> bool:
 
 
 def least(table: str) -> dict[str, Any]:
-    """Return what a table of `losses` or `optimizers` has to hold."""
+    """Return the required keys of a table of `losses` or `optimizers`."""
     return {"lr": 0.1} if table == "optimizers" else {}
 
 
 def test_committed_file_is_up_to_date(capsys: pytest.CaptureFixture[str]) -> None:
     main()
     assert capsys.readouterr().out == COMMITTED.read_text(encoding="utf-8"), (
-        "make it anew: python -m cifar_exp.experiment.schema > cifar_exp/experiment.schema.json"
+        "update it: python -m cifar_exp.experiment.schema > cifar_exp/experiment.schema.json"
     )
 
 
@@ -102,7 +102,7 @@ def test_accepts_what_the_models_accept(changes: dict[str, Any]) -> None:
 
 
 @pytest.mark.parametrize(("table", "name"), [(table, name) for table, name, _ in COMPONENTS])
-def test_every_component_by_its_name_and_as_a_variant(table: str, name: str) -> None:
+def test_every_component_with_its_name_and_as_a_variant(table: str, name: str) -> None:
     variant = {"type": name, **least(table)}
     document = changed({f"{table}/{name}": least(table), f"{table}/variant": variant})
     read_document(document, "a.toml")
@@ -121,9 +121,7 @@ def test_every_setting_has_default_and_description(
 
 
 @every_component
-def test_every_default_may_be_written_down(
-    table: str, name: str, component: type[Settings]
-) -> None:
+def test_every_default_is_a_valid_value(table: str, name: str, component: type[Settings]) -> None:
     defaults = {key: field.default for key, field in component.model_fields.items()}
     document = changed({f"{table}/{name}": {**defaults, **least(table)}})
     read_document(document, "a.toml")
@@ -131,7 +129,9 @@ def test_every_default_may_be_written_down(
 
 
 @every_component
-def test_every_fraction_may_be_a_range(table: str, name: str, component: type[Settings]) -> None:
+def test_every_real_setting_may_be_a_range(
+    table: str, name: str, component: type[Settings]
+) -> None:
     for key, field in component.model_fields.items():
         if field.annotation is float:
             bounds = {type(limit).__name__ for limit in field.metadata}
@@ -152,7 +152,7 @@ def test_every_model(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", DATASETS)
-def test_every_dataset_by_table(name: str) -> None:
+def test_every_dataset_as_a_table(name: str) -> None:
     fields = DATASETS[name].model_fields
     needed = {key: "x" for key, field in fields.items() if field.is_required()}
     document = changed({"dataset": {"type": name, **needed}})
@@ -171,5 +171,5 @@ def test_fields_are_described() -> None:
     assert undescribed == []
 
 
-def test_a_range_is_not_accepted_for_what_is_not_searched() -> None:
+def test_a_range_is_not_accepted_for_settings_that_are_not_searched() -> None:
     assert not accepts(changed({"epochs": RANGE}))

@@ -26,14 +26,14 @@ def visit(bench: Bench, name: str | None = "tiny", *, dry_run: bool = False) -> 
 
 
 def one_trial(tracker: Tracker, number: int, parent: str, like: RunRecord) -> str:
-    """Open a run of a trial, as a process that dies leaves it."""
+    """Open a run of a trial, like a process that is killed later."""
     keys = ("combination", "combination_id")
     tags = {key: like.tags[key] for key in keys} | {"number": str(number)}
     name = f"{like.combination} #{number}"
     return tracker.new_run("trial", name, parent=parent, tags=tags, params=like.params).run_id
 
 
-def test_what_a_crash_leaves_is_repaired_once_and_the_ranking_stays(
+def test_the_effects_of_a_crash_are_repaired_once_and_the_ranking_is_unchanged(
     bench: Bench, tracker: Tracker, images: Path
 ) -> None:
     definition = tiny.definition(images, epochs="1", losses="mse = {}", search=SEARCH)
@@ -48,15 +48,15 @@ def test_what_a_crash_leaves_is_repaired_once_and_the_ranking_stays(
     client.set_tag(other.run_id, "mlflow.parentRunId", "deleted")
     client.update_run(combination.run_id, status="RUNNING")
     [name] = optuna.get_all_study_names(bench.storage_url)
-    held = optuna.load_study(study_name=name, storage=bench.storage_url).trials
+    original = optuna.load_study(study_name=name, storage=bench.storage_url).trials
     optuna.delete_study(study_name=name, storage=bench.storage_url)
     study = optuna.create_study(study_name=name, storage=bench.storage_url, direction="maximize")
-    study.ask()  # as an older version has left it
+    study.ask()  # like an older version
     paths.checkpoints().mkdir(parents=True, exist_ok=True)
     ended = paths.checkpoint_name(bench.tracking_uri, trial.combination_id, "trial", 1, None)
     open_ = paths.checkpoint_name(bench.tracking_uri, trial.combination_id, "trial", 7, None)
     useless = [paths.checkpoints() / f"{ended}.pt", paths.checkpoints() / f"{open_}.tmp"]
-    theirs = paths.checkpoints() / ("0" * 32)  # of another experiment or store
+    theirs = paths.checkpoints() / ("0" * 32)  # files of another experiment or store
     kept = [paths.checkpoints() / f"{open_}.pt", *map(theirs.with_suffix, (".pt", ".tmp"))]
     for file in (*useless, *kept):
         file.touch()
@@ -83,8 +83,8 @@ def test_what_a_crash_leaves_is_repaired_once_and_the_ranking_stays(
     assert all(file.exists() for file in kept)
     assert not any(file.exists() for file in useless)
     assert scores(bench.run(definition)) == scores(before)
-    told = optuna.load_study(study_name=name, storage=bench.storage_url).trials
-    assert [(t.state, t.value) for t in told] == [(t.state, t.value) for t in held]
+    rebuilt = optuna.load_study(study_name=name, storage=bench.storage_url).trials
+    assert [(t.state, t.value) for t in rebuilt] == [(t.state, t.value) for t in original]
 
 
 def test_the_checkpoint_of_a_deleted_run_is_removed(
@@ -118,17 +118,17 @@ def test_a_sweep_starts_with_the_same_repairs(bench: Bench, tracker: Tracker, im
     assert visit(bench) == []
 
 
-def test_an_experiment_in_use_is_left_alone(bench: Bench, images: Path) -> None:
+def test_an_experiment_in_use_is_skipped(bench: Bench, images: Path) -> None:
     bench.run(tiny.definition(images, epochs="1", losses="mse = {}", search=SEARCH))
     [sweep] = bench.records("sweep")
     connect(bench.tracking_uri).update_run(sweep.run_id, status="RUNNING")
     with locks.alone((bench.tracking_uri, bench.storage_url), "tiny"):
-        [told] = visit(bench, None)
-    assert told.startswith("skipped: experiment 'tiny' is in use by process ")
+        [sentence] = visit(bench, None)
+    assert sentence.startswith("skipped: experiment 'tiny' is in use by process ")
     assert visit(bench, None) == ["sweep tiny was left open: closed as KILLED"]
 
 
-def test_a_training_by_hand_that_a_process_is_at_is_left_alone(bench: Bench) -> None:
+def test_a_single_training_of_a_live_process_is_skipped(bench: Bench) -> None:
     client = connect(bench.tracking_uri)
     tracker = Tracker(client, "train", mlflow_experiment(client, "train"))
     run_id = tracker.new_run("train", "mse+sgd", tags={}, params={}).run_id
@@ -138,7 +138,7 @@ def test_a_training_by_hand_that_a_process_is_at_is_left_alone(bench: Bench) -> 
     assert visit(bench, "train") == ["train mse+sgd was left open: closed as KILLED"]
 
 
-def test_a_store_or_an_experiment_that_is_not_there(bench: Bench, tmp_path: Path) -> None:
+def test_a_missing_store_or_experiment(bench: Bench, tmp_path: Path) -> None:
     with pytest.raises(BadInput, match="holds no experiment 'none'"):
         visit(bench, "none")
     assert not (tmp_path / "optuna.db").exists()
@@ -146,7 +146,7 @@ def test_a_store_or_an_experiment_that_is_not_there(bench: Bench, tmp_path: Path
         doctor.visit(None, f"sqlite:///{tmp_path / 'no.db'}", bench.storage_url, dry_run=True)
 
 
-# The diagnosis alone.
+# Only the diagnosis.
 
 
 def runs(*extra: RunRecord) -> list[RunRecord]:
@@ -159,13 +159,13 @@ def trial(number: int, accuracy: float | None = 0.5, **changes: object) -> RunRe
 
 
 def sentences(
-    found: list[RunRecord], *studies: StudyState, held: set[str] | None = None
+    found: list[RunRecord], *studies: StudyState, in_use: set[str] | None = None
 ) -> list[str]:
-    return [finding.sentence for finding in diagnose(found, studies, [], held or set())]
+    return [finding.sentence for finding in diagnose(found, studies, [], in_use or set())]
 
 
 class Deleted:
-    """A tracker that takes note of the runs that are deleted."""
+    """A tracker that records the deleted runs."""
 
     def __init__(self) -> None:
         self.runs: list[str] = []
@@ -181,16 +181,16 @@ def deleted_by(findings: list[Finding]) -> list[str]:
     return list(tracker.runs)
 
 
-def test_of_two_finished_runs_of_a_training_the_earlier_one_stays() -> None:
+def test_of_two_finished_runs_of_a_training_the_earlier_one_is_kept() -> None:
     twins = [trial(0, run_id="early", start_time=5), trial(0, run_id="late", start_time=6)]
     for order in (twins, twins[::-1]):
         [finding] = diagnose(runs(*order), [], [])
         assert finding.sentence == "trial a+b #0 is a duplicate: the later run is deleted"
         assert deleted_by([finding]) == ["late"]
-    assert sentences(runs(*twins), held={"late"}) == []
+    assert sentences(runs(*twins), in_use={"late"}) == []
 
 
-def test_a_finished_run_stays_beside_an_unfinished_older_twin() -> None:
+def test_a_finished_run_is_kept_rather_than_an_older_unfinished_one() -> None:
     twins = [
         trial(0, run_id="older", start_time=5, state=None, status="RUNNING"),
         trial(0, run_id="done", start_time=6),
@@ -200,7 +200,7 @@ def test_a_finished_run_stays_beside_an_unfinished_older_twin() -> None:
     assert deleted_by([finding]) == ["older"]
 
 
-def test_confirmations_of_different_settings_are_no_doubles() -> None:
+def test_confirmations_of_different_settings_are_not_duplicates() -> None:
     confirmations = [
         trial(1, run_id=f"c{best}", kind="confirmation", confirms=best) for best in (0, 1)
     ]
@@ -212,21 +212,21 @@ def test_confirmations_of_different_settings_are_no_doubles() -> None:
     [
         (("COMPLETE",), None),
         (("COMPLETE", "FAIL"), None),
-        ((), None),  # the next sweep adds what is missing
+        ((), None),  # the next sweep adds the missing trials
         (("COMPLETE", "COMPLETE"), "#1"),
         (("RUNNING",), "#0"),
         (("COMPLETE", "FAIL", "COMPLETE", "COMPLETE"), "#2, #3"),
     ],
 )
-def test_a_study_that_holds_other_trials_is_named(
-    states: tuple[str, ...], others: str | None
-) -> None:
+def test_a_study_with_other_trials_is_named(states: tuple[str, ...], others: str | None) -> None:
     study = StudyState(name="small/a+b x", states=states)
-    told = f"study 'small/a+b x' differs from MLflow in {others}: the next sweep rebuilds it"
-    assert sentences(runs(trial(0), trial(1, None)), study) == ([] if others is None else [told])
+    expected = f"study 'small/a+b x' differs from MLflow in {others}: the next sweep rebuilds it"
+    assert sentences(runs(trial(0), trial(1, None)), study) == (
+        [] if others is None else [expected]
+    )
 
 
-def test_trainings_of_two_studies_are_no_doubles() -> None:
+def test_trainings_of_two_studies_are_not_duplicates() -> None:
     found = [
         run
         for study in (1, 2)
@@ -257,7 +257,7 @@ def test_a_stored_study_is_compared_with_the_trials_of_its_number() -> None:
     ]
 
 
-def test_a_run_that_nothing_can_take_is_named() -> None:
+def test_a_run_without_a_new_parent_is_named() -> None:
     """A trial without its combination, and a combination without its sweep."""
     combination = replace(records.combination("a+b"), combination_id="x")
     for left, name in ((trial(0), "trial a+b #0"), (combination, "combination a+b")):

@@ -24,7 +24,7 @@ def ranking_bytes(bench: Bench) -> str:
 
 
 def with_models(bench: Bench) -> set[str]:
-    """The runs that have a stored model, files and all."""
+    """The runs with a stored model and its files."""
     client = connect(bench.tracking_uri)
     found = set()
     for record in bench.records():
@@ -42,16 +42,14 @@ def written(record: RunRecord) -> tuple[object, ...]:
     return (record.run_id, record.status, record.params, record.metrics, record.tags)
 
 
-def test_only_what_the_ranking_is_about_keeps_its_model(
-    bench: Bench, images: Path, tmp_path: Path
-) -> None:
-    bench.run(tiny.definition(images, epochs="2"))  # an older sweep of other combinations
+def test_only_models_of_the_ranking_are_kept(bench: Bench, images: Path, tmp_path: Path) -> None:
+    bench.run(tiny.definition(images, epochs="2"))  # an older sweep with other combinations
     bench.run(tiny.definition(images, epochs="1"))
     client = connect(bench.tracking_uri)
     [trial, *_] = [r for r in bench.records("trial") if r.params["epochs"] == "2"]
     client.log_text(trial.run_id, "a note", "note.txt")
     client.delete_run(trial.run_id)
-    before, held = ranking_bytes(bench), list(map(written, bench.records()))
+    before, runs_before = ranking_bytes(bench), list(map(written, bench.records()))
     files, rows = tmp_path / "mlruns", tmp_path / "mlflow.db"
     stored = folder_bytes(files)
 
@@ -59,7 +57,7 @@ def test_only_what_the_ranking_is_about_keeps_its_model(
     assert folder_bytes(files) == stored
     done = model_gc.collect("tiny", bench.tracking_uri, dry_run=False)
     assert done == dry
-    # 2 sweeps x 2 combinations x 5 trainings, of which 2 x (1 trial + 2 confirmations) stay
+    # 2 sweeps x 2 combinations x 5 trainings, of which 2 x (1 trial + 2 confirmations) are kept
     assert (done.models, done.runs) == (20 - 6, 1)
     assert stored - folder_bytes(files) == done.num_bytes
     assert done.num_bytes > 14 * 10_000
@@ -75,13 +73,13 @@ def test_only_what_the_ranking_is_about_keeps_its_model(
     }
     assert with_models(bench) == best | {r.run_id for r in confirmations}
     assert ranking_bytes(bench) == before
-    assert list(map(written, bench.records())) == held
+    assert list(map(written, bench.records())) == runs_before
     nothing = Collected(models=0, runs=0, num_bytes=0)
     assert model_gc.collect("tiny", bench.tracking_uri, dry_run=False) == nothing
 
 
-def test_the_models_of_every_study_stay() -> None:
-    """The best trial and the confirmations of each, not those of a study that is not counted."""
+def test_the_models_of_every_study_are_kept() -> None:
+    """The best trial and the confirmations of each, without studies that are not counted."""
     accuracies = {1: (0.5, 0.6), 2: (0.7, 0.4), 3: (0.9, 0.9)}
     trainings = [
         replace(run, study=study, run_id=f"{run.run_id} of {study}")
@@ -98,7 +96,7 @@ def test_the_models_of_every_study_stay() -> None:
     }  # fmt: skip
 
 
-def test_a_model_in_the_registry_stays(bench: Bench, images: Path) -> None:
+def test_a_model_in_the_registry_is_kept(bench: Bench, images: Path) -> None:
     bench.run(tiny.definition(images, epochs="1", losses="mse = {}"))
     client = connect(bench.tracking_uri)
     [unused, *_] = [
@@ -111,7 +109,7 @@ def test_a_model_in_the_registry_stays(bench: Bench, images: Path) -> None:
     assert mlflow.pytorch.load_model("models:/chosen/1") is not None
 
 
-def test_nothing_is_collected_while_a_sweep_runs_or_where_there_is_none(
+def test_nothing_is_deleted_while_a_sweep_runs_or_if_there_is_none(
     bench: Bench, tmp_path: Path
 ) -> None:
     with pytest.raises(BadInput, match="holds no sweep of experiment 'tiny'"):

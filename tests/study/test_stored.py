@@ -26,15 +26,15 @@ def open_study(storage_url: str) -> StoredStudy:
     return StoredStudy(connect(storage_url), NAME, SPACE)
 
 
-def held(storage_url: str) -> optuna.Study:
+def load(storage_url: str) -> optuna.Study:
     return optuna.load_study(study_name=NAME, storage=storage_url)
 
 
-def test_each_trial_is_stored_with_all_that_is_known_of_it(storage_url: str) -> None:
+def test_each_trial_is_stored_with_all_its_data(storage_url: str) -> None:
     stored = open_study(storage_url)
     for number, state in enumerate(("COMPLETE", "PRUNED", "FAIL")):
         stored.add(result(number, state), f"run {number}")
-    study = held(storage_url)
+    study = load(storage_url)
     assert study.metric_names == ["val_accuracy"]
     assert study.direction == optuna.study.StudyDirection.MAXIMIZE
     assert [trial.state.name for trial in study.trials] == ["COMPLETE", "PRUNED", "FAIL"]
@@ -52,30 +52,30 @@ def test_trials_that_end_early_wait_for_those_before_them(storage_url: str) -> N
     stored = open_study(storage_url)
     for number in (2, 1):
         stored.add(result(number), "run")
-    assert held(storage_url).trials == []
+    assert load(storage_url).trials == []
     stored.add(result(0), "run")
-    assert [trial.params["lr"] for trial in held(storage_url).trials] == [0.01, 0.02, 0.03]
+    assert [trial.params["lr"] for trial in load(storage_url).trials] == [0.01, 0.02, 0.03]
 
 
 @pytest.mark.parametrize("known", [0, 1, 3])
-def test_a_study_is_brought_to_what_mlflow_holds(storage_url: str, known: int) -> None:
+def test_a_study_is_updated_to_the_trials_in_mlflow(storage_url: str, known: int) -> None:
     results = [result(number) for number in range(3)]
     run_ids: dict[int | None, str] = {number: f"run {number}" for number in range(3)}
     open_study(storage_url).follow(results[:known], run_ids)
-    before = [trial._trial_id for trial in held(storage_url).trials]
+    before = [trial._trial_id for trial in load(storage_url).trials]
     open_study(storage_url).follow(results, run_ids)
-    after = held(storage_url).trials
+    after = load(storage_url).trials
     assert [trial.value for trial in after] == [0.5, 0.51, 0.52]
-    assert [trial._trial_id for trial in after][:known] == before  # they stay
+    assert [trial._trial_id for trial in after][:known] == before  # they are not changed
 
 
 @pytest.mark.parametrize("state", [TrialState.RUNNING, TrialState.WAITING, TrialState.FAIL])
-def test_a_study_that_holds_other_trials_is_made_anew(storage_url: str, state: TrialState) -> None:
-    """As an older version has left it, or a record that was deleted in MLflow."""
+def test_a_study_with_other_trials_is_created_again(storage_url: str, state: TrialState) -> None:
+    """For example from an older version, or after a run was deleted in MLflow."""
     open_study(storage_url).follow([result(0)], {0: "run"})
-    held(storage_url).add_trial(optuna.trial.create_trial(state=state))
+    load(storage_url).add_trial(optuna.trial.create_trial(state=state))
     open_study(storage_url).follow([result(0), result(1)], {0: "run", 1: "run"})
-    assert [trial.state.name for trial in held(storage_url).trials] == ["COMPLETE"] * 2
+    assert [trial.state.name for trial in load(storage_url).trials] == ["COMPLETE"] * 2
 
 
 def test_the_states_of_an_experiments_studies_are_read(storage_url: str) -> None:

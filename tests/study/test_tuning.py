@@ -48,13 +48,13 @@ def tuning_of(
 
 
 def accuracy(params: Mapping[str, Any], epoch: int) -> float:
-    """A made-up training: best at a learning rate of 0.02 and momentum of 0.8."""
+    """Return the accuracy of a simulated training, best at learning rate 0.02, momentum 0.8."""
     miss = abs(math.log10(params["lr"] / 0.02)) + abs(params["optimizer.momentum"] - 0.8)
     return float(1 / (1 + miss) * (1 - 0.5**epoch))
 
 
 def train(tuning: Tuning, number: int) -> TrialResult:
-    """Train a trial as long as it is not pruned, without telling of its end."""
+    """Train a trial until it ends or is pruned, without reporting its result."""
     params = tuning.ask(number)
     accuracies: dict[int, float] = {}
     pruned = False
@@ -96,23 +96,23 @@ EVERY = list(itertools.product(sorted(SAMPLERS), sorted(PRUNERS)))
 
 
 @pytest.mark.parametrize(("sampler", "pruner"), EVERY)
-def test_a_tuning_goes_on_from_its_results_as_if_nothing_had_been(
+def test_a_tuning_resumed_from_its_results_is_identical(
     images: Path, sampler: str, pruner: str
 ) -> None:
-    """Twelve trials go beyond the random start of the samplers that learn."""
+    """Twelve trials are more than the random first trials of adaptive samplers."""
     whole = tune(tuning_of(images, sampler, pruner), range(12))
     for done in (1, 6, 11):
         resumed = tuning_of(images, sampler, pruner)
         resumed.tell_all(whole[:done])
         assert tune(resumed, range(done, 12)) == whole[done:]
-    if sampler != "gp":  # which may find the same best setting twice
+    if sampler != "gp":  # gp may find the same best setting twice
         assert len({str(result.params) for result in whole}) == 12
         pruned = {"PRUNED"} if pruner != "none" else set()
         assert {result.state for result in whole} == {"COMPLETE"} | pruned
 
 
 @pytest.mark.parametrize("sampler", sorted(SAMPLERS))
-def test_to_ask_again_gives_the_same_settings(images: Path, sampler: str) -> None:
+def test_asking_again_gives_the_same_settings(images: Path, sampler: str) -> None:
     tuning = tuning_of(images, sampler, "median")
     first = tune(tuning, range(7))
     again = tuning_of(images, sampler, "median")
@@ -139,17 +139,17 @@ def test_a_block_is_the_same_whichever_trial_ends_first(
 
 
 @pytest.mark.parametrize("sampler", ["tpe", "gp"])
-def test_a_block_knows_the_results_of_earlier_blocks_alone(images: Path, sampler: str) -> None:
-    def next_one(told: int) -> dict[str, Any]:
+def test_a_block_depends_on_the_results_of_earlier_blocks_only(images: Path, sampler: str) -> None:
+    def next_params(num_reported: int) -> dict[str, Any]:
         tuning = tuning_of(images, sampler, at_once=3)
         results = tune(tuning, range(6))
         fresh = tuning_of(images, sampler, at_once=3)
         fresh.tell_all(results)
-        for number in range(6, 6 + told):
+        for number in range(6, 6 + num_reported):
             fresh.tell(train(fresh, number))
         return fresh.ask(8)
 
-    assert next_one(0) == next_one(2)
+    assert next_params(0) == next_params(2)
 
 
 def test_trials_of_one_block_differ(images: Path) -> None:
@@ -169,14 +169,14 @@ def test_trials_of_one_block_differ(images: Path) -> None:
         ("gp", "median", 1, 1),
     ],
 )
-def test_only_trials_that_depend_on_no_other_are_asked_all_at_once(
+def test_only_independent_trials_are_asked_at_the_same_time(
     images: Path, sampler: str, pruner: str, at_once: int, size: float
 ) -> None:
     search = f'trials = 9\nsampler = "{sampler}"\npruner = "{pruner}"\nat_once = {at_once}'
     assert block_size(tiny.experiment(images, search=search)) == size
 
 
-def test_independent_trials_are_asked_in_any_order(images: Path) -> None:
+def test_independent_trials_can_be_asked_in_any_order(images: Path) -> None:
     for sampler in ("random", "qmc"):
         numbers = list(range(12))
         expected = [tuning_of(images, sampler).ask(number) for number in numbers]
@@ -187,23 +187,25 @@ def test_independent_trials_are_asked_in_any_order(images: Path) -> None:
 
 
 def test_the_median_of_earlier_trials_decides(images: Path) -> None:
-    """Five whole trials have .1 to .5 at epoch 3, so the median is .3; two epochs are warm-up."""
+    """Five complete trials have .1 to .5 at epoch 3: the median is .3; two epochs are warm-up."""
     tuning = tuning_of(images, "random", "median")
     for number in range(5):
         accuracies = dict.fromkeys(range(1, EPOCHS + 1), 0.1 * (number + 1))
         for epoch, value in accuracies.items():
             tuning.ask(number)
-            assert not tuning.is_to_be_pruned(number, epoch, value)  # too few to compare with
+            assert not tuning.is_to_be_pruned(
+                number, epoch, value
+            )  # too few trials to compare with
         tuning.tell(complete(number, tuning.ask(number), accuracies))
     tuning.ask(5)
     assert [tuning.is_to_be_pruned(5, epoch, 0.29) for epoch in (1, 2, 3)] == [False, True, True]
 
 
 @pytest.mark.parametrize("sampler", ["tpe", "gp"])
-def test_the_first_five_trials_are_random_and_the_next_one_follows_from_their_results(
+def test_the_first_five_trials_are_random_and_the_next_one_depends_on_their_results(
     images: Path, sampler: str
 ) -> None:
-    def asked(sign: float) -> list[dict[str, Any]]:
+    def params_of(sign: float) -> list[dict[str, Any]]:
         tuning, asked_before = tuning_of(images, sampler), []
         for number in range(5):
             asked_before.append(tuning.ask(number))
@@ -211,7 +213,7 @@ def test_the_first_five_trials_are_random_and_the_next_one_follows_from_their_re
             tuning.tell(complete(number, asked_before[-1], {EPOCHS: value}))
         return [*asked_before, tuning.ask(5)]
 
-    good, bad = asked(1.0), asked(-1.0)
+    good, bad = params_of(1.0), params_of(-1.0)
     assert good[:5] == bad[:5]
     assert good[5] != bad[5]
 
@@ -220,12 +222,12 @@ def test_nothing_is_pruned_after_the_last_epoch(images: Path) -> None:
     tuning = tuning_of(images, "random", "median")
     tune(tuning, range(6))
     tuning.ask(6)
-    told = [tuning.is_to_be_pruned(6, epoch, -1.0) for epoch in range(1, EPOCHS + 1)]
-    assert told == [False] + [True] * (EPOCHS - 2) + [False]
+    decisions = [tuning.is_to_be_pruned(6, epoch, -1.0) for epoch in range(1, EPOCHS + 1)]
+    assert decisions == [False] + [True] * (EPOCHS - 2) + [False]
 
 
 @pytest.mark.parametrize("name", sorted(SAMPLERS))
-def test_a_sampler_depends_on_the_study_and_the_number_alone(name: str) -> None:
+def test_a_sampler_depends_on_the_study_and_the_number_only(name: str) -> None:
     def draw(seed: int, number: int) -> dict[str, object]:
         study = optuna.create_study()
         for _ in range(number):
@@ -249,7 +251,7 @@ def test_the_sobol_points_fill_the_space_evenly() -> None:
         drawn.append(study.ask(SPACE).params)
     tenths = np.sort([np.log10(params["lr"]) for params in drawn])
     strata = np.floor((tenths + 4) / 4 * 16)
-    assert strata.tolist() == list(range(16))  # one learning rate in each sixteenth
+    assert strata.tolist() == list(range(16))  # one learning rate in each sixteenth of the range
     sizes = [params["batch_size"] for params in drawn]
     assert {size: sizes.count(size) for size in (8, 16, 32, 64)} == dict.fromkeys(
         (8, 16, 32, 64), 4
@@ -258,8 +260,8 @@ def test_the_sobol_points_fill_the_space_evenly() -> None:
     assert {step: steps.count(step) for step in (3, 4, 5, 6)} == dict.fromkeys((3, 4, 5, 6), 4)
 
 
-def test_whole_numbers_on_a_log_scale_are_drawn_on_it() -> None:
-    """From 1 to 3, n has the share ln((n + 1) / n) / ln 4 of 16 points: 8, 4.7 and 3.3."""
+def test_whole_numbers_are_sampled_on_a_log_scale() -> None:
+    """In the range 1 to 3, n gets the share ln((n + 1) / n) / ln 4 of 16 points: 8, 4.7, 3.3."""
     space: dict[str, BaseDistribution] = {"n": IntDistribution(1, 3, log=True)}
     study, drawn = optuna.create_study(), []
     for number in range(16):
@@ -288,7 +290,7 @@ def test_the_pruners_are_as_documented(name: str) -> None:
 @pytest.mark.parametrize("sampler", sorted(SAMPLERS))
 def test_no_two_combinations_or_seeds_have_the_same_first_trial(images: Path, sampler: str) -> None:
     searched = '{ type = "sgd", lr = { low = 1e-3, high = 0.1 } }'
-    asked = []
+    lrs = []
     for seed in (0, 1):
         experiment = tiny.experiment(
             images,
@@ -297,8 +299,8 @@ def test_no_two_combinations_or_seeds_have_the_same_first_trial(images: Path, sa
             optimizers=f"one = {searched}\nother = {searched}",
         )
         for each in experiment.combinations():
-            asked.append(Tuning(experiment, each, "the same name", seed).ask(0)["lr"])
-    assert len(set(asked)) == 8
+            lrs.append(Tuning(experiment, each, "the same name", seed).ask(0)["lr"])
+    assert len(set(lrs)) == 8
 
 
 def test_distributions_follow_the_definition(images: Path) -> None:

@@ -1,4 +1,4 @@
-"""Times and sizes as people read them."""
+"""Readable times and sizes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A lazy module is imported at its first use, and once."""
+"""A lazy module is imported once, at its first use."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ NAME = "a_module_for_a_test"
 
 @pytest.fixture
 def log(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Put a module in the way of imports that writes a line each time that it is imported."""
+    """Create an importable module that writes a line whenever it is imported."""
     path = tmp_path / "imports.txt"
     path.touch()
     source = f"with open({str(path)!r}, 'a') as log: log.write('once ')\nvalue = [1]\n"
@@ -45,11 +45,11 @@ def test_an_unknown_name_is_an_attribute_error(log: Path) -> None:
     assert log.exists()
 
 
-def test_a_missing_module_is_missed_at_its_first_use() -> None:
+def test_a_missing_module_is_an_error_at_its_first_use() -> None:
     module = LazyModule("no_such_module_anywhere")
     with pytest.raises(ModuleNotFoundError, match="no_such_module_anywhere"):
         _ = module.value
 
 
-def test_knows_its_name() -> None:
+def test_has_the_name_of_the_module() -> None:
     assert LazyModule("torch").__name__ == "torch"

@@ -14,7 +14,7 @@ from cifar_exp.system import locks, urls
 from cifar_exp.system.locks import InUse
 
 STORES = ("sqlite:////a/mlflow.db", "sqlite:////a/optuna.db")
-# Holds a sweep and a run, says so, and then waits for ever.
+# Locks a sweep and a run, prints a line, and then waits.
 HOLDER = """
 import sys
 from cifar_exp.system import locks
@@ -31,7 +31,7 @@ def _own_locks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def other() -> subprocess.Popen[str]:
-    """Another process that holds the sweep `tiny`."""
+    """Another process that has locked the sweep `tiny`."""
     process = subprocess.Popen(
         [sys.executable, "-c", HOLDER, *STORES],
         stdin=subprocess.PIPE,
@@ -48,12 +48,12 @@ def kill(process: subprocess.Popen[str]) -> None:
     process.communicate()
 
 
-def test_the_second_is_told_who_holds_the_sweep(other: subprocess.Popen[str]) -> None:
+def test_the_second_process_gets_the_owner_of_the_lock(other: subprocess.Popen[str]) -> None:
     try:
-        with pytest.raises(InUse) as told, locks.alone(STORES, "tiny"):
+        with pytest.raises(InUse) as raised, locks.alone(STORES, "tiny"):
             pass
-        assert f"in use by process {other.pid} on " in str(told.value)
-        assert str(told.value).endswith("; wait for it")
+        assert f"in use by process {other.pid} on " in str(raised.value)
+        assert str(raised.value).endswith("; wait for it")
         assert locks.is_held("run")
         assert not locks.is_held("another run")
         with locks.alone(STORES, "another"):  # another experiment in the same stores
@@ -64,29 +64,29 @@ def test_the_second_is_told_who_holds_the_sweep(other: subprocess.Popen[str]) ->
         kill(other)
 
 
-def test_what_a_killed_process_held_is_free_whatever_its_note_says(
+def test_the_locks_of_a_killed_process_are_free_despite_its_note(
     other: subprocess.Popen[str], tmp_path: Path
 ) -> None:
     kill(other)
     notes = list(tmp_path.rglob("*.note"))
     assert len(notes) == 2
-    for note in notes:  # its number is now that of a living process
+    for note in notes:  # its process id is now that of a live process
         note.write_text(json.dumps({**json.loads(note.read_text()), "pid": os.getpid()}))
     assert not locks.is_held("run")
     with locks.alone(STORES, "tiny"):
-        held = [json.loads(note.read_text()) for note in tmp_path.rglob("*.note")]
-        assert [note["pid"] for note in held] == [os.getpid()] * 2
+        notes = [json.loads(note.read_text()) for note in tmp_path.rglob("*.note")]
+        assert [note["pid"] for note in notes] == [os.getpid()] * 2
     assert not list(tmp_path.rglob("*.note"))
 
 
-def test_of_a_run_that_was_written_to_no_lock_is_left(tmp_path: Path) -> None:
+def test_the_lock_of_a_run_is_removed_afterwards(tmp_path: Path) -> None:
     with locks.writing("run"):
         assert locks.is_held("run")
         assert len(list(tmp_path.rglob("*.lock"))) == 1
     assert not list(tmp_path.rglob("*.lock"))
 
 
-def test_two_schemas_of_one_database_do_not_keep_each_other_out() -> None:
+def test_two_schemas_of_one_database_do_not_lock_each_other() -> None:
     stores = [f"postgresql://host/db?options=-csearch_path={name}" for name in ("a", "b")]
     with locks.alone(stores, "tiny"), pytest.raises(InUse), locks.alone(stores[:1], "tiny"):
         pass
@@ -94,7 +94,7 @@ def test_two_schemas_of_one_database_do_not_keep_each_other_out() -> None:
         pass
 
 
-def test_a_torn_note_names_nobody(tmp_path: Path) -> None:
+def test_an_incomplete_note_names_no_process(tmp_path: Path) -> None:
     with locks.alone(STORES, "tiny"):
         for note in tmp_path.rglob("*.note"):
             note.write_text('{"pid": 1')
@@ -124,11 +124,11 @@ def test_a_store_has_one_name_and_no_secret(
     assert not any("secret" in name for name in names)
 
 
-def test_a_holder_says_the_day_only_where_it_is_another_one() -> None:
+def test_the_text_of_a_holder_has_the_date_only_if_it_is_not_today() -> None:
     now = datetime.now().replace(microsecond=0)
     for since, text in (
         (now, f"since {now:%H:%M}"),
         (now - timedelta(days=2), f"since {now - timedelta(days=2):%Y-%m-%d %H:%M}"),
     ):
-        held = locks.Holder(pid=7, host="h", since=since.isoformat())
-        assert str(held) == f"process 7 on h {text}"
+        holder = locks.Holder(pid=7, host="h", since=since.isoformat())
+        assert str(holder) == f"process 7 on h {text}"

@@ -1,4 +1,4 @@
-"""The places of files are told apart, and can be chosen."""
+"""The paths of files are distinct, and can be configured."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ TRAININGS: list[tuple[str | int | None, ...]] = [
 ]
 
 
-def test_checkpoints_of_two_trainings_are_called_differently() -> None:
+def test_checkpoints_of_two_trainings_have_different_names() -> None:
     assert len({paths.checkpoint_name(*training) for training in TRAININGS}) == len(TRAININGS)
 
 

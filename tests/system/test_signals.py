@@ -48,7 +48,7 @@ def start(to_end: float, to_close: float) -> subprocess.Popen[str]:
 
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
-def test_what_does_not_come_to_an_end_is_ended(number: signal.Signals, code: int) -> None:
+def test_a_process_that_does_not_end_in_time_is_ended(number: signal.Signals, code: int) -> None:
     process = start(0.2, 60)
     process.send_signal(number)
     output, errors = process.communicate(timeout=10)
@@ -56,8 +56,8 @@ def test_what_does_not_come_to_an_end_is_ended(number: signal.Signals, code: int
     assert errors == "ended before everything was closed; try again\n"
 
 
-def test_a_signal_on_its_way_still_finds_a_handler(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Of one that finds SIG_IGN, Python says that it was "ignored due to race condition"."""
+def test_a_pending_signal_still_has_a_handler(monkeypatch: pytest.MonkeyPatch) -> None:
+    """With SIG_IGN, Python would print that it was "ignored due to race condition"."""
     before = [signal.getsignal(each) for each in signals.BOTH]
     monkeypatch.setattr(signals, "_exit_now", lambda *_: None)
     try:
@@ -73,7 +73,7 @@ def test_a_signal_on_its_way_still_finds_a_handler(monkeypatch: pytest.MonkeyPat
 
 
 @pytest.mark.parametrize("second", [signal.SIGINT, signal.SIGTERM])
-def test_a_second_signal_does_not_cut_the_end_short(second: signal.Signals) -> None:
+def test_a_second_signal_does_not_interrupt_the_cleanup(second: signal.Signals) -> None:
     process = start(60, 0.2)
     process.send_signal(signal.SIGINT)
     assert process.stdout is not None
@@ -86,7 +86,7 @@ def test_a_second_signal_does_not_cut_the_end_short(second: signal.Signals) -> N
 
 
 @pytest.mark.parametrize("late", [signal.SIGINT, signal.SIGTERM])
-def test_a_signal_while_python_ends_changes_no_exit_code(late: signal.Signals) -> None:
+def test_a_signal_while_python_ends_does_not_change_the_exit_code(late: signal.Signals) -> None:
     words = [sys.executable, "-c", LATE, str(int(late))]
     process = subprocess.run(words, capture_output=True, text=True, check=False)
     assert (process.returncode, process.stdout, process.stderr) == (130, "not ended", "")

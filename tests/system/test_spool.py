@@ -11,7 +11,7 @@ from cifar_exp.system.spool import Spool
 
 
 @given(st.lists(st.one_of(st.integers(), st.just("take"))), st.integers(1, 5))
-def test_whatever_goes_in_comes_out_once_and_in_order(steps: list[int | str], most: int) -> None:
+def test_items_are_returned_once_and_in_order(steps: list[int | str], most: int) -> None:
     spool: Spool[int] = Spool(most)
     given_in: list[int] = []
     taken: list[int] = []
@@ -40,7 +40,7 @@ def test_memory_is_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
     assert spool._file is None
 
 
-def test_a_reader_waits_for_what_comes() -> None:
+def test_a_reader_waits_for_items() -> None:
     spool: Spool[str] = Spool(10)
     taken: list[str] = []
     reader = threading.Thread(target=lambda: taken.extend(spool.take()))
@@ -50,7 +50,7 @@ def test_a_reader_waits_for_what_comes() -> None:
     assert taken == ["it"]
 
 
-def test_a_closed_queue_gives_what_it_has_and_then_nothing() -> None:
+def test_a_closed_queue_returns_its_items_and_then_nothing() -> None:
     spool: Spool[str] = Spool(1)
     spool.put("a")
     spool.put("b")

@@ -38,7 +38,7 @@ def owner() -> tuple[subprocess.Popen[str], Path]:
     return process, Path(process.stdout.readline().rstrip())
 
 
-def test_a_folder_is_there_until_the_end(place: Path) -> None:
+def test_a_folder_exists_until_the_end(place: Path) -> None:
     with temporary_folder() as folder:
         assert folder.parent == place
         (folder / "network.pth").touch()
@@ -47,7 +47,7 @@ def test_a_folder_is_there_until_the_end(place: Path) -> None:
     assert not list(place.iterdir())
 
 
-def test_the_folder_of_a_killed_process_is_removed_and_that_of_a_living_one_is_not(
+def test_the_folder_of_a_killed_process_is_removed_but_not_that_of_a_live_one(
     place: Path,
 ) -> None:
     (killed, abandoned), (living, used) = owner(), owner()
@@ -62,8 +62,8 @@ def test_the_folder_of_a_killed_process_is_removed_and_that_of_a_living_one_is_n
     assert not list(place.iterdir())
 
 
-def test_a_folder_that_is_being_made_or_of_an_older_version_is_kept(place: Path) -> None:
-    """Its lock may not be held yet."""
+def test_a_folder_being_created_or_of_an_older_version_is_kept(place: Path) -> None:
+    """Its lock may not be acquired yet."""
     folder = place / f"{temporary.PREFIX}new"
     folder.mkdir()
     (folder / temporary.LOCK).touch()

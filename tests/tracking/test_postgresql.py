@@ -1,6 +1,6 @@
-"""The suite's core on a PostgreSQL server for MLflow and Optuna alike.
+"""The main tests with a PostgreSQL server for both MLflow and Optuna.
 
-The server is started here, from the binaries of the machine (Debian: `apt-get install postgresql`).
+The server is started from the binaries of the machine (Debian: `apt-get install postgresql`).
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from tests.chaos.bench import fault
 from tests.waiting import wait_until
 
 SECRET = "pa55-of-the-owner"
-UNPRIVILEGED = ("postgres", "nobody")  # PostgreSQL refuses to be run by root
+UNPRIVILEGED = ("postgres", "nobody")  # PostgreSQL cannot be run by root
 
 
 def binary(name: str) -> str | None:
@@ -50,7 +50,7 @@ class Server:
         return f"postgresql+psycopg://owner:{self.password}@127.0.0.1:{self.port}/{database}"
 
     def dump(self, database: str) -> str:
-        """All that a database holds, as text."""
+        """Return the content of a database, as text."""
         address = self.url(database).replace("+psycopg", "")
         dumped = subprocess.run(
             [str(binary("pg_dump")), "--inserts", address],
@@ -71,7 +71,7 @@ def server() -> Iterator[Server]:
         names = {entry.pw_name for entry in pwd.getpwall()}
         name = next((name for name in UNPRIVILEGED if name in names), None)
         if name is None:
-            pytest.skip("PostgreSQL refuses to be run by root, and there is no other user")
+            pytest.skip("PostgreSQL cannot be run by root, and there is no other user")
         user = {"user": name, "group": pwd.getpwnam(name).pw_gid, "extra_groups": []}
     with tempfile.TemporaryDirectory() as folder, socket.socket() as free:
         free.bind(("127.0.0.1", 0))
@@ -86,10 +86,10 @@ def server() -> Iterator[Server]:
             connection.close()
             yield Server(port)
         finally:
-            # MLflow's and Optuna's pools keep theirs: each would complain where it is collected.
+            # Connections left in the pools of MLflow and Optuna would warn when they are collected.
             for kept in [each for each in gc.get_objects() if type(each) is psycopg.Connection]:
                 kept.close()
-            process.send_signal(signal.SIGQUIT)  # at once
+            process.send_signal(signal.SIGQUIT)  # immediate shutdown
             process.wait()
 
 
@@ -148,7 +148,7 @@ def command(server: Server, *words: str, faults: Sequence[object] = ()) -> subpr
 
 
 def finished(process: subprocess.Popen[str], code: int = 0) -> str:
-    """Wait for a command, and return all that it has written."""
+    """Wait for a command, and return its output."""
     out, err = process.communicate(timeout=120)
     assert process.returncode == code, err
     assert SECRET not in out + err
@@ -157,7 +157,7 @@ def finished(process: subprocess.Popen[str], code: int = 0) -> str:
 
 @pytest.mark.chaos
 @pytest.mark.usefixtures("data", "no_pictures")
-def test_a_sweep_killed_and_gone_on_with_ends_as_in_sqlite(
+def test_a_killed_and_resumed_sweep_has_the_results_of_sqlite(
     server: Server,
     tracking_uri: str,
     storage_url: str,
@@ -200,18 +200,18 @@ def test_a_sweep_killed_and_gone_on_with_ends_as_in_sqlite(
 
 
 @pytest.mark.parametrize("change", [{"port": 1}, {"password": f"{SECRET}-wrong"}])
-def test_a_server_that_refuses_is_told_of_at_once_and_without_its_secret(
+def test_a_server_that_cannot_be_used_is_reported_without_the_password(
     server: Server, change: dict[str, Any]
 ) -> None:
     wrong = replace(server, **change)
-    with pytest.raises(StoreError) as told:
+    with pytest.raises(StoreError) as error:
         connect(wrong.url("mlflow"))
-    assert str(told.value).startswith(
+    assert str(error.value).startswith(
         f"the MLflow store postgresql+psycopg://127.0.0.1:{wrong.port}/mlflow cannot be used: "
     )
-    with pytest.raises(study.StudyError) as also_told:
+    with pytest.raises(study.StudyError) as other_error:
         study.connect(wrong.url("optuna"))
-    assert SECRET not in f"{told.value} {also_told.value}"
+    assert SECRET not in f"{error.value} {other_error.value}"
 
 
 def test_a_missing_driver_is_named() -> None:

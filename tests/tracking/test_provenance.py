@@ -1,4 +1,4 @@
-"""Runs say which code they come from."""
+"""Runs record the version of their code."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from cifar_exp.tracking import provenance
 
 @pytest.fixture
 def repository(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """A git repository that holds the package."""
+    """A git repository that contains the package."""
     module = tmp_path / "package" / "provenance.py"
     module.parent.mkdir()
     module.write_text("first")
@@ -31,7 +31,7 @@ def repository(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path
     provenance.tags.cache_clear()
 
 
-def test_a_definition_beside_the_code_is_no_change_of_it(repository: Path) -> None:
+def test_a_definition_beside_the_code_is_not_a_change_of_the_code(repository: Path) -> None:
     (repository / "mine.toml").write_text("name = 'mine'")
     head = subprocess.run(
         ["git", "rev-parse", "HEAD"], cwd=repository, capture_output=True, text=True, check=True

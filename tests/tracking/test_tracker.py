@@ -57,7 +57,7 @@ def open_trial(tracker: Tracker) -> Open:
     return open_
 
 
-def test_a_record_holds_what_was_written(tracker: Tracker, open_trial: Open) -> None:
+def test_a_record_has_what_was_written(tracker: Tracker, open_trial: Open) -> None:
     run = open_trial(3, parent="p", lr=0.1)
     run.log_epochs([Point(1, 0, {"val/accuracy": 0.5})])
     run.end_training("FAIL", {"val_accuracy": 0.5}, {"diverged": "true"})
@@ -69,7 +69,7 @@ def test_a_record_holds_what_was_written(tracker: Tracker, open_trial: Open) -> 
     assert record.finished
 
 
-def test_a_record_knows_the_data_set_of_its_run(
+def test_a_record_has_the_data_set_of_its_run(
     tracker: Tracker, open_trial: Open, data: Dataset
 ) -> None:
     profiles = [
@@ -105,15 +105,15 @@ def test_records_are_found_by_their_tags_and_in_order(tracker: Tracker, open_tri
     assert [r.name for r in read_records(tracker.client, "other")] == ["c+d #0"]
 
 
-def test_records_of_one_time_are_in_the_order_of_their_numbers(
+def test_records_of_the_same_time_are_in_the_order_of_their_numbers(
     tracker: Tracker, open_trial: Open
 ) -> None:
-    for number in range(4):  # a search gives the latest first
+    for number in range(4):  # a search returns the latest first
         open_trial(number).set_tags({"resumed": "5"})
     assert [(r.start_time, r.number) for r in tracker.records()] == [(5, n) for n in range(4)]
 
 
-def test_more_records_than_a_page_holds_are_all_read(
+def test_records_of_several_pages_are_all_read(
     tracker: Tracker, open_trial: Open, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("cifar_exp.tracking.store.records.RUNS_PER_PAGE", 2)
@@ -122,13 +122,13 @@ def test_more_records_than_a_page_holds_are_all_read(
     assert [record.number for record in tracker.records()] == list(range(5))
 
 
-def test_runs_in_other_mlflow_experiments_are_found_too(tracker: Tracker) -> None:
+def test_runs_in_other_mlflow_experiments_are_also_found(tracker: Tracker) -> None:
     elsewhere = mlflow_experiment(tracker.client, "elsewhere")
     Tracker(tracker.client, "tiny", elsewhere).new_run("trial", "it", tags={}, params={})
     assert [record.name for record in tracker.records()] == ["it"]
 
 
-def test_tags_that_somebody_else_wrote_end_nothing(tracker: Tracker, open_trial: Open) -> None:
+def test_invalid_tags_of_other_programs_cause_no_error(tracker: Tracker, open_trial: Open) -> None:
     run = open_trial(1)
     started = run.info.start_time
     foreign = {"number": "the second", "confirms": "-", "resumed": "yesterday"}
@@ -139,14 +139,14 @@ def test_tags_that_somebody_else_wrote_end_nothing(tracker: Tracker, open_trial:
     assert theirs.start_time >= started
 
 
-def test_a_name_that_no_filter_can_hold_is_refused(tracker: Tracker) -> None:
+def test_a_name_that_no_filter_can_contain_is_refused(tracker: Tracker) -> None:
     assert read_records(tracker.client, "it's") == []
     assert read_records(tracker.client, 'the "best"') == []
     with pytest.raises(BadInput, match="both kinds of quotes"):
         read_records(tracker.client, """it's the "best\"""")
 
 
-def test_an_interrupted_run_is_taken_up_and_repeats_no_epoch(
+def test_an_interrupted_run_is_resumed_and_repeats_no_epoch(
     tracker: Tracker, open_trial: Open
 ) -> None:
     first = open_trial(lr=0.1)
@@ -163,7 +163,7 @@ def test_an_interrupted_run_is_taken_up_and_repeats_no_epoch(
     assert [(p.step, p.value) for p in history] == [(1, 0.1), (2, 0.2), (3, pytest.approx(0.3))]
     [record] = tracker.records()
     assert (record.status, record.parent) == ("RUNNING", "new")
-    assert before <= record.start_time <= time.time() * 1000  # that is when it was taken up
+    assert before <= record.start_time <= time.time() * 1000  # the time of the resumption
 
 
 def test_an_interrupted_run_with_other_parameters_is_replaced(
@@ -179,7 +179,7 @@ def test_an_interrupted_run_with_other_parameters_is_replaced(
 @pytest.mark.parametrize(
     ("state", "status"), [(None, "KILLED"), ("COMPLETE", "FINISHED"), ("FAIL", "FAILED")]
 )
-def test_a_run_that_is_deleted_is_closed_first(
+def test_a_run_is_closed_before_it_is_deleted(
     tracker: Tracker, open_trial: Open, state: str | None, status: str
 ) -> None:
     run = open_trial()
@@ -197,7 +197,7 @@ def test_a_closed_run_keeps_its_status_and_end_when_it_is_deleted(
     tracker.client.set_terminated(run.run_id, "FAILED", end_time=7)
     [record] = tracker.records()
     tracker.delete(record)
-    tracker.delete(record)  # as by two processes
+    tracker.delete(record)  # like two processes
     assert state_of(tracker, run) == ("deleted", "FAILED")
     assert tracker.client.get_run(run.run_id).info.end_time == 7
 
@@ -207,7 +207,7 @@ def state_of(tracker: Tracker, run: Run) -> tuple[str, str]:
     return info.lifecycle_stage, info.status
 
 
-def test_a_run_killed_before_its_parameters_were_written_is_taken_up(
+def test_a_run_killed_before_its_parameters_were_written_is_resumed(
     tracker: Tracker, open_trial: Open
 ) -> None:
     first = open_trial()
@@ -217,7 +217,7 @@ def test_a_run_killed_before_its_parameters_were_written_is_taken_up(
     assert record.params == {"lr": "0.1"}
 
 
-def test_predictions_come_back_as_they_were(
+def test_predictions_are_read_back_unchanged(
     tracker: Tracker, open_trial: Open, capfd: pytest.CaptureFixture[str]
 ) -> None:
     run = open_trial()
@@ -232,11 +232,11 @@ def test_predictions_come_back_as_they_were(
         one, other = getattr(written, name), getattr(read, name)
         assert other.dtype == one.dtype
         assert np.array_equal(one, other)
-    assert capfd.readouterr().err == ""  # MLflow shows a bar for a file by default
+    assert capfd.readouterr().err == ""  # MLflow shows a progress bar by default
 
 
 @pytest.mark.parametrize("missing", ["file", "run"])
-def test_predictions_that_are_not_there_are_one_sentence(
+def test_missing_predictions_give_one_sentence(
     tracker: Tracker, open_trial: Open, missing: str
 ) -> None:
     run_id = open_trial().run_id if missing == "file" else "0" * 32
@@ -261,9 +261,11 @@ def test_a_combination_whose_best_setting_changes_gets_a_new_run(
     old = tracker.open_run("combination", "a+b", parent="s", tags=tags, params=params)
     child = open_trial(parent=old.run_id)
     tracker.close_combination(old.run_id, {"lr": 0.1}, {"rank": 1})
-    tracker.close_combination(old.run_id, {"lr": 0.1}, {"rank": 2})  # the same: the same run
+    tracker.close_combination(
+        old.run_id, {"lr": 0.1}, {"rank": 2}
+    )  # the same setting: the same run
     assert [r.run_id for r in tracker.records(kind="combination")] == [old.run_id]
-    tracker.client.update_run(old.run_id, status="RUNNING")  # as a sweep opens it
+    tracker.client.update_run(old.run_id, status="RUNNING")  # like in a sweep
     tracker.close_combination(old.run_id, {"lr": 0.2}, {"rank": 3})
     assert state_of(tracker, old) == ("deleted", "KILLED")
     [new] = tracker.records(kind="combination")
@@ -274,10 +276,10 @@ def test_a_combination_whose_best_setting_changes_gets_a_new_run(
     assert (moved.run_id, moved.parent) == (child.run_id, new.run_id)
 
 
-def test_trainings_left_elsewhere_are_brought_under_the_one_run_of_their_combination(
+def test_trainings_with_another_parent_are_moved_to_the_run_of_their_combination(
     tracker: Tracker, open_trial: Open
 ) -> None:
-    """As after an interruption between two moves, or a combination deleted by hand."""
+    """For example after an interruption between two moves, or a combination deleted by hand."""
     params = {"loss": "a", "optimizer": "b"}
     tags = {"combination": "a+b", "combination_id": "x"}
     twins = [
@@ -294,7 +296,7 @@ def test_trainings_left_elsewhere_are_brought_under_the_one_run_of_their_combina
     assert child.parent == run.run_id
 
 
-def test_runs_of_other_programs_are_left_alone(tracker: Tracker) -> None:
+def test_runs_of_other_programs_are_not_changed(tracker: Tracker) -> None:
     tags = {"experiment": "tiny"}
     foreign = tracker.client.create_run(tracker.mlflow_experiment_id, tags=tags)
     assert tracker.records() == []
@@ -302,7 +304,7 @@ def test_runs_of_other_programs_are_left_alone(tracker: Tracker) -> None:
     assert tracker.client.get_run(foreign.info.run_id).info.status == "RUNNING"
 
 
-def test_runs_say_which_code_made_them(tracker: Tracker, open_trial: Open) -> None:
+def test_runs_record_the_version_of_their_code(tracker: Tracker, open_trial: Open) -> None:
     import torch
 
     open_trial()
@@ -312,8 +314,8 @@ def test_runs_say_which_code_made_them(tracker: Tracker, open_trial: Open) -> No
     assert tags["mlflow.source.name"] == "cifar-exp"
 
 
-class Noting:
-    """A client that takes note of the parameters and points of each request."""
+class RecordingClient:
+    """A client that records the parameters and points of each request."""
 
     def __init__(self) -> None:
         self.params: list[list[Param]] = []
@@ -327,8 +329,8 @@ class Noting:
         self.metrics += [list(metrics)] if metrics else []
 
 
-def test_no_request_is_larger_than_mlflow_takes() -> None:
-    client: Any = Noting()
+def test_no_request_is_larger_than_mlflow_accepts() -> None:
+    client: Any = RecordingClient()
     info: Any = SimpleNamespace(run_id="it")
     run = Run(client, info)
     run.log_params({f"p{number}": number for number in range(230)})
@@ -342,7 +344,7 @@ def test_no_request_is_larger_than_mlflow_takes() -> None:
     assert points == list(itertools.chain.from_iterable(both))
 
 
-def test_the_run_of_mlflow_run_is_taken_over_and_hidden_from_children(
+def test_the_run_of_mlflow_run_is_used_and_hidden_from_children(
     tracker: Tracker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     import os
@@ -356,13 +358,13 @@ def test_the_run_of_mlflow_run_is_taken_over_and_hidden_from_children(
     tracker.adopt(inherited.info.run_id, "tiny", {"kind": "sweep"}, {"epochs": 2, "model": "m"})
     [record] = tracker.records(kind="sweep")
     assert record.run_id == made.info.run_id
-    assert record.params == {"epochs": "7", "model": "m"}  # MLflow refuses to change a parameter
+    assert record.params == {"epochs": "7", "model": "m"}  # MLflow cannot change a parameter
     assert record.name == "tiny"
     again = tracker.open_run("sweep", "tiny", tags={}, params={"model": "m"})
-    assert again.run_id == record.run_id  # that it has more parameters makes it no other run
+    assert again.run_id == record.run_id  # additional parameters do not make it another run
 
 
-def test_without_mlflow_run_there_is_no_run_to_take_over(tracker: Tracker) -> None:
+def test_without_mlflow_run_there_is_no_run_to_use(tracker: Tracker) -> None:
     assert inherited_run(tracker.client) is None
 
 
@@ -373,7 +375,7 @@ def test_a_foreign_run_id_is_named(tracker: Tracker, monkeypatch: pytest.MonkeyP
 
 
 @pytest.mark.parametrize("state", ["ended", "deleted", "a trial"])
-def test_an_old_run_is_not_taken_over(
+def test_an_old_run_is_not_used(
     tracker: Tracker, monkeypatch: pytest.MonkeyPatch, state: str
 ) -> None:
     run_id = tracker.client.create_run(tracker.mlflow_experiment_id, run_name="old").info.run_id
@@ -394,7 +396,7 @@ def test_a_deleted_mlflow_experiment_is_named(tracker: Tracker) -> None:
         mlflow_experiment(tracker.client, "tiny")
 
 
-def test_the_default_store_is_a_file_here_unless_the_variable_is_set(
+def test_the_default_store_is_a_local_file_unless_the_variable_is_set(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
@@ -417,7 +419,7 @@ def test_credentials_move_from_the_address_to_mlflows_variables(
     assert os.environ["MLFLOW_TRACKING_PASSWORD"] == "p@ss"
 
 
-def test_a_server_that_is_not_there_is_one_sentence_at_once() -> None:
+def test_an_unavailable_server_gives_one_sentence_at_once() -> None:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
@@ -428,13 +430,13 @@ def test_a_server_that_is_not_there_is_one_sentence_at_once() -> None:
 
 
 @pytest.mark.parametrize("uri", ["sqlite:////proc/none/mlflow.db", "nonsense://here"])
-def test_a_store_that_cannot_be_opened_is_one_sentence(uri: str) -> None:
+def test_a_store_that_cannot_be_opened_gives_one_sentence(uri: str) -> None:
     with pytest.raises(StoreError, match="cannot be used") as caught:
         connect(uri)
     assert "\n" not in str(caught.value)
 
 
-def test_a_file_that_is_no_database_is_one_sentence(tmp_path: Path) -> None:
+def test_a_file_that_is_not_a_database_gives_one_sentence(tmp_path: Path) -> None:
     (tmp_path / "mlflow.db").write_text("this is no database, and long enough to be none" * 9)
     with pytest.raises(StoreError, match="cannot be used"):
         connect(f"sqlite:///{tmp_path / 'mlflow.db'}")
@@ -450,7 +452,7 @@ def test_processes_that_create_the_same_store_at_once_all_succeed(tmp_path: Path
         assert pool.map(_touch, [uri] * 2, chunksize=1) == [1, 1]
 
 
-def test_runs_that_name_a_new_data_set_at_once_all_succeed(
+def test_runs_that_log_a_new_data_set_at_once_all_succeed(
     tracker: Tracker, open_trial: Open, data: Dataset
 ) -> None:
     runs = [open_trial(number) for number in range(3)]
@@ -460,7 +462,7 @@ def test_runs_that_name_a_new_data_set_at_once_all_succeed(
         together.wait()
         run.log_dataset(replace(data, fingerprint=fingerprint))
 
-    fingerprints = [f"{number:08}" for number in range(20)]  # some of them meet
+    fingerprints = [f"{number:08}" for number in range(20)]  # some of them conflict
     with ThreadPoolExecutor(len(runs)) as pool:
         for fingerprint in fingerprints:
             list(pool.map(name_it, runs, [fingerprint] * len(runs)))
@@ -470,7 +472,7 @@ def test_runs_that_name_a_new_data_set_at_once_all_succeed(
         assert sorted(each.dataset.digest for each in inputs.dataset_inputs) == fingerprints
 
 
-def test_threads_that_make_the_same_experiment_get_one_id(tracking_uri: str) -> None:
+def test_threads_that_create_the_same_experiment_get_one_id(tracking_uri: str) -> None:
     client = connect(tracking_uri)
     together = threading.Barrier(3)
 
@@ -489,11 +491,11 @@ def test_a_server_prints_no_addresses_between_the_lines_of_progress(
     from mlflow.environment_variables import MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT
 
     monkeypatch.delenv("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", raising=False)
-    configure.__wrapped__()  # it acts once a process
+    configure.__wrapped__()  # it is active once per process
     assert MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT.get()
 
 
-def test_curves_are_read_for_more_runs_than_a_request_holds(
+def test_curves_are_read_for_more_runs_than_one_request_allows(
     tracker: Tracker, open_trial: Open, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("cifar_exp.tracking.store.history.RUNS_PER_REQUEST", 2)
@@ -512,7 +514,7 @@ def test_curves_are_read_for_more_runs_than_a_request_holds(
 
 
 @pytest.mark.chaos
-def test_a_server_gives_the_curves_that_were_written(tmp_path: Path) -> None:
+def test_a_server_returns_the_curves_that_were_written(tmp_path: Path) -> None:
     with tracking_server(tmp_path) as uri:
         client = connect(uri)
         remote = Tracker(client, "tiny", mlflow_experiment(client, "tiny"))
@@ -530,7 +532,7 @@ def test_runs_get_the_colour_of_their_combination(tracker: Tracker, open_trial: 
     assert [r.tags["mlflow.runColor"] for r in tracker.records()] == ["#0072b2"]
 
 
-def test_saved_views_are_as_mlflows_pages_store_them(tracker: Tracker) -> None:
+def test_saved_views_have_the_format_of_mlflow(tracker: Tracker) -> None:
     def tags() -> dict[str, str]:
         return dict(tracker.client.get_experiment(tracker.mlflow_experiment_id).tags)
 
@@ -550,7 +552,7 @@ def test_saved_views_are_as_mlflows_pages_store_them(tracker: Tracker) -> None:
     assert tags() == before
 
 
-def test_a_description_that_is_too_long_or_the_users_own_is_left_alone(tracker: Tracker) -> None:
+def test_a_description_that_is_too_long_or_the_users_own_is_not_changed(tracker: Tracker) -> None:
     def note() -> str:
         experiment = tracker.client.get_experiment(tracker.mlflow_experiment_id)
         return str(experiment.tags["mlflow.note.content"])
@@ -568,9 +570,9 @@ def test_a_description_that_is_too_long_or_the_users_own_is_left_alone(tracker: 
 @pytest.mark.parametrize(
     ("setting", "value"),
     [
-        ("busy_timeout", 60_000),  # in milliseconds: others may have locked it for a minute
+        ("busy_timeout", 60_000),  # in milliseconds: another process may lock it for a minute
         ("journal_mode", "wal"),
-        ("synchronous", 1),  # NORMAL: a power cut may cost the last commits and never the file
+        ("synchronous", 1),  # NORMAL: a power failure may lose the last commits but not the file
     ],
 )
 def test_a_database_is_opened_so_that_processes_can_share_it(

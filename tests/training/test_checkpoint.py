@@ -30,7 +30,7 @@ def config(images: Path) -> TrialConfig:
 
 
 class Training:
-    """A network with its optimizer, and the epochs that it is trained for."""
+    """A network with its optimizer, and the metrics of its epochs."""
 
     def __init__(self, config: TrialConfig, data: Dataset) -> None:
         self.config = config
@@ -50,9 +50,9 @@ class Training:
             self.model.state_dict(), self.optimizer.state_dict(), self.trained, 1.5
         )
 
-    def go_on_from(self, held: Checkpoint) -> None:
-        held.restore(self.model, self.optimizer)
-        self.trained = held.epochs()
+    def resume_from(self, saved: Checkpoint) -> None:
+        saved.restore(self.model, self.optimizer)
+        self.trained = saved.epochs()
 
 
 def measured(epochs: list[EpochMetrics]) -> list[tuple[Any, ...]]:
@@ -60,7 +60,7 @@ def measured(epochs: list[EpochMetrics]) -> list[tuple[Any, ...]]:
 
 
 def tensors(value: Any) -> Iterator[torch.Tensor]:
-    """Give every tensor of a state, however deep it stands."""
+    """Yield every tensor of a state, at any depth."""
     match value:
         case torch.Tensor():
             yield value
@@ -80,7 +80,7 @@ def file_of(config: TrialConfig, data: Dataset) -> CheckpointFile:
     ("optimizer", "model", "batch_size"),
     [
         *((name, "seed_cnn_relu", 16) for name in sorted(OPTIMIZERS)),
-        # Its buffers no optimizer knows. A step of it takes seconds: one an epoch will do.
+        # It has buffers, which are not in the optimizer. A step takes seconds: one per epoch.
         ("adamw", "resnet18", 64),
     ],
 )
@@ -98,11 +98,11 @@ def test_two_epochs_and_two_more_are_four(
     begun = first.train(2)
     file = file_of(config, data)
     file.save(first.checkpoint())
-    torch.manual_seed(123)  # another process draws otherwise
+    torch.manual_seed(123)  # another process has other random numbers
     second = Training(config, data)
-    held = file.load()
-    assert held is not None
-    second.go_on_from(held)
+    saved = file.load()
+    assert saved is not None
+    second.resume_from(saved)
     assert measured(begun + second.train(2)) == measured(expected)
     for one, other in zip(
         tensors([whole.model.state_dict(), whole.optimizer.state_dict()]),
@@ -112,27 +112,27 @@ def test_two_epochs_and_two_more_are_four(
         assert torch.equal(one, other)
 
 
-def test_a_checkpoint_comes_back_whole(config: TrialConfig, data: Dataset) -> None:
+def test_a_checkpoint_is_loaded_completely(config: TrialConfig, data: Dataset) -> None:
     begun = Training(config, data)
     begun.train(1)
     file = file_of(config, data)
     file.save(begun.checkpoint())
     random = torch.get_rng_state()
     torch.rand(3)
-    held = file.load()
-    assert held is not None
-    assert (held.epochs(), held.seconds) == (begun.trained, 1.5)
-    begun.go_on_from(held)
+    saved = file.load()
+    assert saved is not None
+    assert (saved.epochs(), saved.seconds) == (begun.trained, 1.5)
+    begun.resume_from(saved)
     assert torch.equal(torch.get_rng_state(), random)
     assert [path.name for path in file.path.parent.iterdir()] == ["run.pt"]
-    file.path.with_suffix(".tmp").touch()  # as a killed process leaves it
+    file.path.with_suffix(".tmp").touch()  # left by a killed process
     checkpoint.remove("run")
     assert file.load() is None
     assert list(file.path.parent.iterdir()) == []
-    checkpoint.remove("run")  # as it may have been before
+    checkpoint.remove("run")  # it is removed already
 
 
-def test_another_training_takes_no_notice_of_it(
+def test_another_training_ignores_it(
     config: TrialConfig, data: Dataset, caplog: pytest.LogCaptureFixture
 ) -> None:
     file_of(config, data).save(Training(config, data).checkpoint())
@@ -155,7 +155,7 @@ def test_another_training_takes_no_notice_of_it(
         (loop, "device", lambda: torch.device("meta")),
     ],
 )
-def test_it_is_of_its_format_torch_threads_and_device(
+def test_it_depends_on_format_torch_threads_and_device(
     config: TrialConfig,
     data: Dataset,
     monkeypatch: pytest.MonkeyPatch,
@@ -170,7 +170,7 @@ def test_it_is_of_its_format_torch_threads_and_device(
 
 
 @pytest.mark.parametrize("size", [0, 1, 31, 32, 33, 500, 5000, -1])
-def test_a_file_that_is_cut_off_is_told_of_and_left_alone(
+def test_a_truncated_file_is_reported_and_ignored(
     config: TrialConfig, data: Dataset, caplog: pytest.LogCaptureFixture, size: int
 ) -> None:
     file = file_of(config, data)
@@ -180,7 +180,7 @@ def test_a_file_that_is_cut_off_is_told_of_and_left_alone(
     assert "is not used, training restarts" in caplog.text
 
 
-def test_a_single_changed_bit_is_found(config: TrialConfig, data: Dataset) -> None:
+def test_a_single_changed_bit_is_detected(config: TrialConfig, data: Dataset) -> None:
     file = file_of(config, data)
     file.save(Training(config, data).checkpoint())
     content = bytearray(file.path.read_bytes())
@@ -190,7 +190,7 @@ def test_a_single_changed_bit_is_found(config: TrialConfig, data: Dataset) -> No
 
 
 class Canary:
-    """Leaves a file wherever it is read by pickle."""
+    """Creates a file when it is unpickled."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -201,7 +201,7 @@ class Canary:
 
 @pytest.mark.parametrize("force", [False, True])
 @pytest.mark.parametrize("pickled", [False, True])
-def test_nothing_in_a_file_runs(
+def test_no_code_in_a_file_is_executed(
     config: TrialConfig,
     data: Dataset,
     tmp_path: Path,
@@ -213,16 +213,16 @@ def test_nothing_in_a_file_runs(
         monkeypatch.setenv("TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD", "1")
     canary = tmp_path / "canary"
     file = file_of(config, data)
-    held = {"key": file.key, "seconds": Canary(canary)}
+    saved = {"key": file.key, "seconds": Canary(canary)}
     body = io.BytesIO()
-    body.write(pickle.dumps(held)) if pickled else torch.save(held, body)
+    body.write(pickle.dumps(saved)) if pickled else torch.save(saved, body)
     seal(file, body.getvalue())
     assert file.load() is None
     assert not canary.exists()
 
 
 def seal(file: CheckpointFile, body: bytes) -> None:
-    """Write a file whose digest is right, whatever its content."""
+    """Write a file with any content and the correct digest."""
     import hashlib
 
     file.path.parent.mkdir(parents=True, exist_ok=True)
@@ -230,7 +230,7 @@ def seal(file: CheckpointFile, body: bytes) -> None:
 
 
 @pytest.mark.parametrize(
-    "held",
+    "saved",
     [
         [1, 2],
         {},
@@ -239,17 +239,17 @@ def seal(file: CheckpointFile, body: bytes) -> None:
         {"key": None, "history": [], "seconds": 1, "model": {}, "optimizer": {}, "new": 1},
     ],
 )
-def test_other_contents_are_left_alone(config: TrialConfig, data: Dataset, held: Any) -> None:
+def test_other_contents_are_ignored(config: TrialConfig, data: Dataset, saved: Any) -> None:
     file = file_of(config, data)
-    if isinstance(held, dict) and "key" in held:
-        held = {**held, "key": file.key}
+    if isinstance(saved, dict) and "key" in saved:
+        saved = {**saved, "key": file.key}
     body = io.BytesIO()
-    torch.save(held, body)
+    torch.save(saved, body)
     seal(file, body.getvalue())
     assert file.load() is None
 
 
-def test_a_full_disk_leaves_the_earlier_one(
+def test_a_full_disk_keeps_the_earlier_checkpoint(
     config: TrialConfig,
     data: Dataset,
     monkeypatch: pytest.MonkeyPatch,
@@ -267,12 +267,12 @@ def test_a_full_disk_leaves_the_earlier_one(
     file.save(begun.checkpoint())
     assert "No space left" in caplog.text
     assert [path.name for path in file.path.parent.iterdir()] == ["run.pt"]
-    held = file.load()
-    assert held is not None
-    assert [metrics.epoch for metrics in held.epochs()] == [1]
+    saved = file.load()
+    assert saved is not None
+    assert [metrics.epoch for metrics in saved.epochs()] == [1]
 
 
-def test_cheap_epochs_are_not_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_short_epochs_are_not_saved(monkeypatch: pytest.MonkeyPatch) -> None:
     clock = [0.0]
     monkeypatch.setattr(checkpoint, "time", SimpleNamespace(monotonic=lambda: clock[0]))
     monkeypatch.setattr(checkpoint, "SECONDS_BETWEEN", 5.0)
@@ -286,7 +286,7 @@ def test_cheap_epochs_are_not_kept(monkeypatch: pytest.MonkeyPatch) -> None:
     assert due == [5, 10]
 
 
-def test_all_members_of_a_group_are_kept_after_the_same_epoch(
+def test_all_members_of_a_group_are_saved_after_the_same_epoch(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     clock = [0.0]
@@ -302,7 +302,7 @@ def test_all_members_of_a_group_are_kept_after_the_same_epoch(
                 due.append((epoch, member))
                 with pace.saving():
                     clock[0] += 2.0
-    # three times two seconds are half of the time until the next ones
+    # three times two seconds are half of the time until the next saves
     assert due == [(epoch, member) for epoch in (5, 17, 29) for member in range(3)]
 
 
@@ -319,7 +319,7 @@ def test_a_slow_disk_takes_a_small_share_of_the_time(
     monkeypatch.setattr(os, "fsync", slow)
     file, begun, pace = file_of(config, data), Training(config, data).checkpoint(), Pace()
     written, epoch = 0, 0
-    while clock[0] < 330:  # epochs of a second, of which every 33rd is followed by 3 seconds
+    while clock[0] < 330:  # epochs of 1 s; after every 33rd, saving takes 3 s
         clock[0] += 1.0
         epoch += 1
         if pace.is_due(epoch):

@@ -38,7 +38,7 @@ def no_checkpoints(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def new_group(images: Path, data: Dataset, tmp_path: Path) -> Callable[..., Group]:
-    """Make a group of three: sgd with momentum, whose state can be lost, and adam."""
+    """Return a group of three: sgd with momentum, whose state can be lost, and adam."""
 
     def make(names: Iterable[object] = NAMES, lrs: Sequence[float] = (0.05, 0.02, 0.01)) -> Group:
         optimizers = "sgd = { momentum = 0.9, lr = 0.1 }\nadam = { lr = 0.1 }"
@@ -62,28 +62,28 @@ NewGroup = Callable[..., Group]
 
 
 @dataclass
-class Told:
-    """What a group tells until its end, or until it is interrupted."""
+class GroupRun:
+    """The results of a group until its end, or until it is interrupted."""
 
     epochs: dict[int, list[EpochMetrics]] = field(default_factory=dict)
     outcomes: dict[int, Outcome] = field(default_factory=dict)
 
     def values(self, index: int) -> list[float]:
-        """All numbers of a training that no clock measures."""
+        """All numbers of a training except measured times."""
         numbers = [x for e in self.epochs[index] for x in (e.train_loss, *e.val.values.values())]
         tested = self.outcomes[index].tested
         return [*numbers, *(tested.scores.values.values() if tested else ())]
 
 
-def told(
+def run_group(
     group: Group,
     data: Dataset,
     *,
     steps: int | None = None,
-    goes_on: Callable[[int, EpochMetrics], bool] = lambda *_: True,
-) -> Told:
-    """Train a group for some steps, or to its end; `goes_on` decides for each training."""
-    found = Told()
+    continues: Callable[[int, EpochMetrics], bool] = lambda *_: True,
+) -> GroupRun:
+    """Train a group for some steps, or to its end; `continues` decides for each training."""
+    found = GroupRun()
     running = train_group(group, data)
     answers: Mapping[int, bool] | None = None
     while steps is None or steps > 0:
@@ -91,7 +91,7 @@ def told(
         for index, metrics in step.epochs.items():
             found.epochs.setdefault(index, []).append(metrics)
         found.outcomes |= step.outcomes
-        answers = {index: goes_on(index, metrics) for index, metrics in step.epochs.items()}
+        answers = {index: continues(index, metrics) for index, metrics in step.epochs.items()}
         steps = None if steps is None else steps - 1
         if not step.epochs:
             break
@@ -101,7 +101,7 @@ def told(
 
 @pytest.fixture
 def epochs_of_programs(monkeypatch: pytest.MonkeyPatch) -> list[tuple[int, int]]:
-    """Each epoch that a program trains, with its number of networks."""
+    """Every epoch trained by a program, with its number of networks."""
     trained: list[tuple[int, int]] = []
     train_epoch = Program.train_epoch
 
@@ -114,7 +114,7 @@ def epochs_of_programs(monkeypatch: pytest.MonkeyPatch) -> list[tuple[int, int]]
     return trained
 
 
-def assert_alike(found: Told, expected: Told) -> None:
+def assert_alike(found: GroupRun, expected: GroupRun) -> None:
     assert found.outcomes.keys() == expected.outcomes.keys()
     for index, outcome in expected.outcomes.items():
         assert [e.epoch for e in found.epochs[index]] == list(range(1, EPOCHS + 1))
@@ -126,10 +126,10 @@ Interrupt = Callable[[Group, Dataset], None]
 
 
 def without(*names: str) -> Interrupt:
-    """Interrupt in the third step, and lose these checkpoints."""
+    """Interrupt in the third step, and delete these checkpoints."""
 
     def interrupt(group: Group, data: Dataset) -> None:
-        told(group, data, steps=3)
+        run_group(group, data, steps=3)
         for name in names:
             path_of(name).unlink()
 
@@ -137,11 +137,11 @@ def without(*names: str) -> Interrupt:
 
 
 class Killed(BaseException):
-    """The process ends here."""
+    """The process is killed."""
 
 
 def between_saves(number: int) -> Interrupt:
-    """Interrupt at the save of this number, counted from 1 over all members, before it is made."""
+    """Interrupt before the save with this number, counted from 1 over all members."""
 
     def interrupt(group: Group, data: Dataset) -> None:
         saves = 0
@@ -157,7 +157,7 @@ def between_saves(number: int) -> Interrupt:
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(CheckpointFile, "save", counted)
             with pytest.raises(Killed):
-                told(group, data)
+                run_group(group, data)
 
     return interrupt
 
@@ -176,7 +176,7 @@ def between_saves(number: int) -> Interrupt:
         (between_saves(11), [(4, 2)]),
     ],
 )
-def test_a_group_goes_on_from_wherever_its_members_are(
+def test_a_group_resumes_from_the_epochs_of_its_members(
     new_group: NewGroup,
     data: Dataset,
     tmp_path: Path,
@@ -188,17 +188,15 @@ def test_a_group_goes_on_from_wherever_its_members_are(
     group = new_group()
     interrupt(group, data)
     epochs_of_programs.clear()
-    resumed = told(group, data)
+    resumed = run_group(group, data)
     assert epochs_of_programs == epochs
     monkeypatch.setenv("CIFAR_EXP_CACHE", str(tmp_path / "another"))
-    assert_alike(resumed, told(group, data))
+    assert_alike(resumed, run_group(group, data))
 
 
-def test_a_checkpoint_holds_the_network_as_it_was_after_its_epochs(
-    new_group: NewGroup, data: Dataset
-) -> None:
-    """That of each member, although all of them are trained by one program."""
-    told(new_group(), data, steps=3)
+def test_a_checkpoint_has_the_network_after_its_epochs(new_group: NewGroup, data: Dataset) -> None:
+    """This is true for each member, although all of them are trained by one program."""
+    run_group(new_group(), data, steps=3)
     for name in NAMES:
         content = io.BytesIO(path_of(name).read_bytes()[checkpoint.DIGEST_BYTES :])
         state = torch.load(content, weights_only=True)
@@ -212,25 +210,25 @@ def test_a_checkpoint_holds_the_network_as_it_was_after_its_epochs(
 def test_a_member_that_ends_is_trained_no_further(
     new_group: NewGroup, data: Dataset, epochs_of_programs: list[tuple[int, int]]
 ) -> None:
-    """The others are packed into a smaller program at once, and change by rounding only."""
-    pruned = told(new_group(), data, goes_on=lambda index, e: (index, e.epoch) != (1, 2))
+    """The others are moved to a smaller program immediately, and change by rounding only."""
+    pruned = run_group(new_group(), data, continues=lambda index, e: (index, e.epoch) != (1, 2))
     assert epochs_of_programs == [(1, 3), (2, 3), (3, 2), (4, 2)]
     assert (pruned.outcomes[1].state, pruned.outcomes[1].epochs) == ("PRUNED", 2)
     assert {outcome.together for outcome in pruned.outcomes.values()} == {3}
-    whole = told(new_group(["d", "e", "f"]), data)
+    whole = run_group(new_group(["d", "e", "f"]), data)
     for index in (0, 2):
         assert pruned.values(index) == pytest.approx(whole.values(index), rel=1e-5, abs=1e-5)
     assert pruned.epochs[1] != whole.epochs[1]
     assert len(whole.epochs[1]) == EPOCHS
 
 
-def test_a_member_that_diverges_changes_no_bit_of_the_others(
+def test_a_member_that_diverges_does_not_change_the_others(
     new_group: NewGroup, data: Dataset, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """As long as it is in the program: on a GPU a member that has ended may stay in it."""
+    """Even while it is in the program: on a GPU an ended member may stay in it."""
     monkeypatch.setattr(member, "CAPTURE_SECONDS", {"cpu": math.inf})
-    wild = told(new_group(lrs=[1e6, 0.02, 0.01]), data)
-    tame = told(new_group(["d", "e", "f"]), data)
+    wild = run_group(new_group(lrs=[1e6, 0.02, 0.01]), data)
+    tame = run_group(new_group(["d", "e", "f"]), data)
     outcome = wild.outcomes[0]
     assert (outcome.state, outcome.diverged, outcome.epochs) == ("FAIL", True, 0)
     assert outcome.reason is not None
@@ -243,7 +241,7 @@ def test_a_member_that_diverges_changes_no_bit_of_the_others(
 def test_an_error_in_the_shared_step_fails_all_members(
     new_group: NewGroup, data: Dataset, monkeypatch: pytest.MonkeyPatch, ending: type[BaseException]
 ) -> None:
-    """Also one that does not happen again: the networks are between two states after it."""
+    """Even a temporary error: after it the states of the networks are inconsistent."""
     fine = Program.train_epoch
     calls = 0
 
@@ -256,7 +254,7 @@ def test_an_error_in_the_shared_step_fails_all_members(
         return losses
 
     monkeypatch.setattr(Program, "train_epoch", failing)
-    ended = told(new_group(), data)
+    ended = run_group(new_group(), data)
     reasons = [(outcome.state, outcome.reason) for outcome in ended.outcomes.values()]
     assert reasons == [("FAIL", f"{ending.__name__}: it breaks")] * 3
     assert [outcome.epochs for outcome in ended.outcomes.values()] == [1] * 3
@@ -268,7 +266,7 @@ MEMORY_ERRORS = [torch.OutOfMemoryError("CUDA out of memory"), RuntimeError(CPU_
 
 @pytest.mark.parametrize("error", [*MEMORY_ERRORS, MemoryError()])
 @pytest.mark.parametrize(("number", "width"), [(2, 1), (3, 1), (5, 2)])
-def test_a_group_that_is_too_wide_is_told_to_be_divided(
+def test_a_group_that_is_too_wide_is_to_be_divided(
     new_group: NewGroup,
     data: Dataset,
     monkeypatch: pytest.MonkeyPatch,
@@ -278,7 +276,7 @@ def test_a_group_that_is_too_wide_is_told_to_be_divided(
 ) -> None:
     monkeypatch.setattr(Program, "train_epoch", raising(error))
     with pytest.raises(TooWide) as found:
-        told(new_group(range(number), [0.01] * number), data)
+        run_group(new_group(range(number), [0.01] * number), data)
     assert found.value.width == width
 
 
@@ -286,10 +284,10 @@ def test_a_group_that_is_too_wide_is_told_to_be_divided(
 def test_a_single_member_that_needs_too_much_memory_fails(
     new_group: NewGroup, data: Dataset, monkeypatch: pytest.MonkeyPatch, error: BaseException
 ) -> None:
-    """As on a GPU, where a single network is a group, too."""
+    """As on a GPU, where a single network is also a group."""
     monkeypatch.setattr(Program, "train_epoch", raising(error))
     monkeypatch.setattr(trainer, "_learners", as_group)
-    [outcome] = told(new_group(["a"], [0.05]), data).outcomes.values()
+    [outcome] = run_group(new_group(["a"], [0.05]), data).outcomes.values()
     assert (outcome.state, outcome.reason) == ("FAIL", "out of memory at batch size 8")
 
 
@@ -305,11 +303,11 @@ def as_group(trainings: Sequence[Training], data: Dataset) -> list[trainer.NewLe
     return [partial(member.Member, together, index) for index in range(len(trainings))]
 
 
-# Checkpoints that do not fit.
+# Checkpoints that do not match.
 
 
 @pytest.mark.parametrize("part", ["model", "optimizer"])
-def test_a_checkpoint_that_does_not_fit_costs_its_own_training_only(
+def test_a_checkpoint_that_does_not_match_restarts_its_own_training_only(
     new_group: NewGroup,
     data: Dataset,
     tmp_path: Path,
@@ -327,23 +325,23 @@ def test_a_checkpoint_that_does_not_fit_costs_its_own_training_only(
 
     with monkeypatch.context() as patch:
         patch.setattr(CheckpointFile, "save", spoilt)
-        told(group, data, steps=3)
+        run_group(group, data, steps=3)
     epochs_of_programs.clear()
-    resumed = told(group, data)
+    resumed = run_group(group, data)
     assert epochs_of_programs == [(1, 1), (2, 1), (3, 3), (4, 3)]
     monkeypatch.setenv("CIFAR_EXP_CACHE", str(tmp_path / "another"))
-    assert_alike(resumed, told(group, data))
+    assert_alike(resumed, run_group(group, data))
 
 
 # Networks that cannot be stacked.
 
 
-def test_networks_that_cannot_be_stacked_train_by_turns(
+def test_networks_that_cannot_be_stacked_are_trained_in_turn(
     new_group: NewGroup, data: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(trainer, "is_stackable", lambda *_: False)
-    by_turns = told(new_group(), data)
+    by_turns = run_group(new_group(), data)
     assert {outcome.together for outcome in by_turns.outcomes.values()} == {1}
     for index, training in enumerate(new_group(["d", "e", "f"]).trainings):
-        alone = told(Group(trainings=(training,), data_path=data.path, folder=tmp_path), data)
+        alone = run_group(Group(trainings=(training,), data_path=data.path, folder=tmp_path), data)
         assert by_turns.values(index) == alone.values(0)

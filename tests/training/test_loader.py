@@ -13,7 +13,7 @@ from cifar_exp.training.loader import batches, epoch_draws, epoch_order
 
 @pytest.fixture
 def split() -> Split:
-    """Images whose pixels all name their place in the split."""
+    """A split in which every pixel of an image is its index."""
     places = torch.arange(20, dtype=torch.uint8)
     images = places[:, None, None, None].expand(20, 4, 4, 3).contiguous().permute(0, 3, 1, 2)
     return Split(images=images, labels=100 + places.long())
@@ -48,13 +48,13 @@ def test_another_purpose_changes_no_draw() -> None:
     assert len({tuple(numbers.tolist()) for numbers in streams}) == len(streams)
 
 
-def test_the_order_is_that_of_its_own_stream() -> None:
+def test_the_order_has_its_own_random_stream() -> None:
     generator = torch.Generator().manual_seed(seeds.derive("order", 3, 2))
     assert torch.equal(epoch_order(50, 3, 2), torch.randperm(50, generator=generator))
 
 
 @pytest.mark.parametrize("batch_size", [1, 3, 8, 20, 50])
-def test_batches_hold_each_image_with_its_label(split: Split, batch_size: int) -> None:
+def test_batches_contain_each_image_with_its_label(split: Split, batch_size: int) -> None:
     each = list(batches(split, NoAugmentation(), batch_size, seed=0, epoch=1))
     assert {len(labels) for _, labels in each[:-1]} <= {batch_size}
     order = epoch_order(20, 0, 1)
@@ -63,14 +63,14 @@ def test_batches_hold_each_image_with_its_label(split: Split, batch_size: int) -
 
 
 @pytest.mark.parametrize("batch_size", [1, 19])
-def test_one_image_left_over_is_left_out_unless_all_batches_are_of_one(
+def test_a_last_batch_of_one_image_is_omitted_unless_all_batches_have_one(
     split: Split, batch_size: int
 ) -> None:
     each = list(batches(split, NoAugmentation(), batch_size, seed=0, epoch=1))
     assert sum(len(labels) for _, labels in each) == (20 if batch_size == 1 else 19)
 
 
-def test_an_image_is_augmented_alike_at_every_batch_size(split: Split) -> None:
+def test_the_augmentation_of_an_image_does_not_depend_on_the_batch_size(split: Split) -> None:
     images = split.images.clone()
     images[:, :, :, 0] += 100
     marked = Split(images=images, labels=split.labels)

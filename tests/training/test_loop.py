@@ -50,9 +50,9 @@ def train(config: TrialConfig, data: Dataset) -> tuple[torch.nn.Module, list[loo
 
 
 def plain_losses(network: torch.nn.Module, config: TrialConfig, data: Dataset) -> list[float]:
-    """The textbook loop: contiguous float images, one batch after another, mean loss an epoch.
+    """Train with the textbook loop on contiguous float images; return the mean loss per epoch.
 
-    An epoch begins with the random numbers of its own seed. One image left over is left out.
+    An epoch begins with the random state of its own seed. A last batch of one image is omitted.
     """
     mean, std = (torch.tensor(values).view(1, -1, 1, 1) for values in (data.mean, data.std))
     images = (data.train.images.contiguous().float() / 255 - mean) / std
@@ -79,11 +79,11 @@ def plain_losses(network: torch.nn.Module, config: TrialConfig, data: Dataset) -
 @pytest.mark.parametrize(
     ("num_images", "changes"),
     [
-        (54, {"epochs": 8}),  # 7 batches an epoch, the last one smaller
+        (54, {"epochs": 8}),  # 7 batches per epoch, the last one smaller
         (54, {"model": "lenet"}),
         (54, {"model": "cifar10_3c3d"}),
         (5, {"batch_size": 1}),
-        (9, {"model": "resnet18", "batch_size": 8, "epochs": 1}),  # one image is left over
+        (9, {"model": "resnet18", "batch_size": 8, "epochs": 1}),  # the last batch has one image
     ],
 )
 def test_it_trains_like_the_textbook_loop(
@@ -98,7 +98,7 @@ def test_it_trains_like_the_textbook_loop(
 
 
 @pytest.mark.parametrize("epochs_done", [0, 1])
-def test_the_draws_of_an_epoch_follow_from_its_number(
+def test_the_random_numbers_of_an_epoch_depend_on_its_number(
     config: TrialConfig, data: Dataset, epochs_done: int
 ) -> None:
     def network() -> torch.nn.Sequential:
@@ -110,7 +110,7 @@ def test_the_draws_of_an_epoch_follow_from_its_number(
     expected = plain_losses(plain, config, data)
     if epochs_done:
         next(loop.train(model, config, data))
-        torch.manual_seed(9)  # as another process may have drawn
+        torch.manual_seed(9)  # the random state of another process
     trained = loop.train(model, config, data, None, epochs_done)
     assert [e.train_loss for e in trained] == pytest.approx(expected[epochs_done:], rel=1e-4)
 
@@ -128,9 +128,9 @@ def test_it_learns(config: TrialConfig, data: Dataset) -> None:
     assert epochs[-1].val.accuracy > 0.8
 
 
-def test_the_same_training_twice_is_the_same_to_the_bit(config: TrialConfig, data: Dataset) -> None:
+def test_a_repeated_training_is_bitwise_identical(config: TrialConfig, data: Dataset) -> None:
     first, metrics = train(config, data)
-    torch.rand(7)  # the caller's random numbers must not matter
+    torch.rand(7)  # the caller's random state must have no effect
     second, again = train(config, data)
     assert [m.train_loss for m in metrics] == [m.train_loss for m in again]
     for one, other in zip(first.parameters(), second.parameters(), strict=True):
@@ -143,7 +143,7 @@ def test_another_seed_is_another_training(config: TrialConfig, data: Dataset) ->
     assert one[0].train_loss != other[0].train_loss
 
 
-def test_the_test_split_is_never_touched(config: TrialConfig, data: Dataset) -> None:
+def test_the_test_split_is_not_used(config: TrialConfig, data: Dataset) -> None:
     poisoned = Split(images=data.test.images, labels=torch.full_like(data.test.labels, 10_000))
     _, expected = train(config, data)
     _, epochs = train(config, replace(data, test=poisoned))
@@ -155,7 +155,7 @@ def test_evaluation_scores_the_whole_split_at_any_batch_size(
     config: TrialConfig, data: Dataset, monkeypatch: pytest.MonkeyPatch, batch_size: int
 ) -> None:
     plain = loop.build_model(config, data)
-    model = torch.nn.Sequential(plain, torch.nn.Dropout()).train()  # which drops nothing then
+    model = torch.nn.Sequential(plain, torch.nn.Dropout()).train()  # no effect in evaluation
     monkeypatch.setattr(loop, "EVALUATION_BATCH", batch_size)
     scores = loop.evaluate(model, LOSSES["cross_entropy"](), data.test).scores
     with torch.no_grad():
@@ -166,7 +166,7 @@ def test_evaluation_scores_the_whole_split_at_any_batch_size(
     )
 
 
-def test_a_loss_that_explodes_is_divergence(config: TrialConfig, data: Dataset) -> None:
+def test_a_loss_that_is_not_finite_is_divergence(config: TrialConfig, data: Dataset) -> None:
     with pytest.raises(loop.Diverged):
         train(config.model_copy(update={"lr": 1e30}), data)
 
@@ -180,7 +180,7 @@ def test_outputs_that_are_not_finite_are_divergence(config: TrialConfig, data: D
 
 
 @pytest.mark.parametrize("augment", sorted(AUGMENTATIONS))
-def test_augmented_training_learns_and_repeats_to_the_bit(
+def test_augmented_training_learns_and_is_bitwise_reproducible(
     config: TrialConfig, data: Dataset, augment: str
 ) -> None:
     augmented = config.model_copy(update={"augment": augment, "epochs": 8})
@@ -193,7 +193,7 @@ def test_augmented_training_learns_and_repeats_to_the_bit(
 
 
 def in_python(model: torch.nn.Module) -> Any:
-    """Compile without a C++ compiler, which takes a minute; what is traced is the same."""
+    """Compile without the C++ compiler, which takes a minute; the traced graph is the same."""
     return torch.compile(model, backend="aot_eager", dynamic=False)
 
 
@@ -210,11 +210,13 @@ def in_python(model: torch.nn.Module) -> Any:
         ),
     ],
 )
-def test_a_compiled_training_is_the_plain_one(
+def test_a_compiled_training_equals_an_uncompiled_one(
     config: TrialConfig, data: Dataset, monkeypatch: pytest.MonkeyPatch, compiled: Any
 ) -> None:
     monkeypatch.setattr(loop, "_compiled", compiled)
-    whole = config.model_copy(update={"batch_size": len(data.train)})  # each size is compiled anew
+    whole = config.model_copy(
+        update={"batch_size": len(data.train)}
+    )  # each size is compiled separately
     _, epochs = train(whole.model_copy(update={"compile": True}), data)
     _, expected = train(whole, data)
     given = [e.train_loss for e in epochs]
@@ -222,10 +224,10 @@ def test_a_compiled_training_is_the_plain_one(
 
 
 @pytest.mark.parametrize("precision", ["fp32", "bf16"])
-def test_the_network_alone_computes_in_the_precision(
+def test_only_the_network_computes_in_the_precision(
     config: TrialConfig, data: Dataset, precision: Precision
 ) -> None:
-    """One step of all images: its loss is that of the initial weights, in float32."""
+    """An epoch of one step: its loss is that of the initial weights, in float32."""
 
     def logits(network: torch.nn.Module, images: torch.Tensor) -> torch.Tensor:
         with torch.no_grad(), torch.autocast("cpu", torch.bfloat16, enabled=precision == "bf16"):
@@ -244,7 +246,7 @@ def test_the_network_alone_computes_in_the_precision(
 
 @pytest.fixture
 def _tf32(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """A machine that can compute in tf32, and rounds as torch does by default."""
+    """A machine that supports tf32, with torch's default settings."""
     monkeypatch.setattr(precisions, "_check_tf32", lambda: None)
     rounding.reset()
     yield
@@ -252,7 +254,7 @@ def _tf32(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 
 def watched(config: TrialConfig, data: Dataset) -> tuple[torch.nn.Module, set[Any]]:
-    """Return a network, and the settings that its passes find: forward, backward, evaluation."""
+    """Return a network and the settings during its passes: forward, backward, evaluation."""
     model, found = loop.build_model(config, data), set[Any]()
 
     def forward(module: torch.nn.Module, *_: Any) -> None:
@@ -268,7 +270,7 @@ def watched(config: TrialConfig, data: Dataset) -> tuple[torch.nn.Module, set[An
 def test_each_training_of_a_process_has_its_own_precision(
     config: TrialConfig, data: Dataset
 ) -> None:
-    """They take turns, epoch by epoch; in between, torch's own settings are in force."""
+    """They alternate after each epoch; in between, torch's own settings are active."""
     configs = {name: config.model_copy(update={"precision": name}) for name in EXPECTED}
     networks = {name: watched(each, data) for name, each in configs.items()}
     trainings = [loop.train(networks[name][0], each, data) for name, each in configs.items()]
@@ -314,7 +316,7 @@ def test_each_network_is_warmed_up_once(
 
 
 @pytest.mark.usefixtures("_cold")
-def test_what_breaks_in_a_warm_up_is_left_to_the_training(images: Path, data: Dataset) -> None:
+def test_an_error_in_a_warm_up_is_raised_by_the_training(images: Path, data: Dataset) -> None:
     config = tiny.trial_config(images)
     broken = replace(data, train=replace(data.train, labels=data.train.labels + 100))
     loop.warm_up(config, broken)

@@ -1,4 +1,4 @@
-"""A trainer's steps without a record: what it is told, and what it hands over."""
+"""The steps of a trainer without recording: its answers and its results."""
 
 from __future__ import annotations
 
@@ -31,15 +31,15 @@ def config(images: Path) -> TrialConfig:
 def finished(
     training: Training, data: Dataset, folder: Path, answers: Iterable[bool]
 ) -> tuple[list[EpochMetrics], Outcome]:
-    """Train with these answers after the epochs; return what was told."""
+    """Train with these answers after the epochs; return the metrics and the outcome."""
     steps = train(training, data, folder)
-    told: list[EpochMetrics] = []
+    all_metrics: list[EpochMetrics] = []
     for answer in (None, *answers):
         try:
-            told.append(steps.send(answer))  # type: ignore[arg-type]  # None begins
+            all_metrics.append(steps.send(answer))  # type: ignore[arg-type]  # None begins
         except StopIteration as end:
             outcome: Outcome = end.value
-            return told, outcome
+            return all_metrics, outcome
     raise AssertionError("the training has not ended")
 
 
@@ -50,21 +50,21 @@ def network_of(outcome: Outcome) -> torch.nn.Module:
 
 
 @pytest.mark.parametrize("precision", ["fp32", "bf16"])
-def test_the_network_is_handed_over_as_it_was_scored(
+def test_the_returned_network_is_the_scored_one(
     config: TrialConfig, data: Dataset, tmp_path: Path, precision: Any
 ) -> None:
     config = config.model_copy(update={"precision": precision})
     training = Training(name="it", config=config, checkpoint="it", test=True)
-    told, outcome = finished(training, data, tmp_path, [True] * 3)
+    all_metrics, outcome = finished(training, data, tmp_path, [True] * 3)
     network = network_of(outcome)
     scored = loop.evaluate(network, config.loss_settings, data.test, precision)
     assert outcome.tested is not None
     assert outcome.tested.scores == scored.scores
     assert (outcome.state, outcome.epochs, outcome.reason) == ("COMPLETE", 3, None)
-    assert outcome.val_accuracy == told[-1].val.accuracy
+    assert outcome.val_accuracy == all_metrics[-1].val.accuracy
 
 
-def test_a_network_is_saved_for_evaluation_and_stays_as_it_is(tmp_path: Path) -> None:
+def test_a_network_is_saved_in_evaluation_mode_and_not_changed(tmp_path: Path) -> None:
     network = torch.nn.Sequential(torch.nn.Linear(2, 2), torch.nn.Dropout()).train()
     save_network(network, tmp_path / "network.pth")
     saved = torch.load(tmp_path / "network.pth", weights_only=False)
@@ -75,7 +75,7 @@ def test_a_network_is_saved_for_evaluation_and_stays_as_it_is(tmp_path: Path) ->
 
 @pytest.mark.parametrize("kept", [0, 2])
 @pytest.mark.parametrize("last", [1, 2, 3])
-def test_it_ends_after_the_epoch_it_is_told_to_trained_anew_or_not(
+def test_it_ends_after_the_requested_epoch_even_if_trained_again(
     config: TrialConfig, data: Dataset, tmp_path: Path, kept: int, last: int
 ) -> None:
     training = Training(name="it", config=config, checkpoint="it", test=True)
@@ -85,14 +85,14 @@ def test_it_ends_after_the_epoch_it_is_told_to_trained_anew_or_not(
         for _ in range(kept):
             interrupted.send(True)
         interrupted.close()
-    told, outcome = finished(training, data, tmp_path, [*[True] * (last - 1), False])
-    assert [metrics.epoch for metrics in told] == list(range(1, last + 1))
+    all_metrics, outcome = finished(training, data, tmp_path, [*[True] * (last - 1), False])
+    assert [metrics.epoch for metrics in all_metrics] == list(range(1, last + 1))
     assert (outcome.state, outcome.epochs) == ("PRUNED", last)
-    assert outcome.val_accuracy == told[-1].val.accuracy
+    assert outcome.val_accuracy == all_metrics[-1].val.accuracy
     assert (outcome.tested, outcome.network) == (None, None)
 
 
-def test_the_members_of_a_group_end_each_on_its_own(
+def test_the_members_of_a_group_end_independently(
     config: TrialConfig, data: Dataset, tmp_path: Path
 ) -> None:
     short = config.model_copy(update={"epochs": 1})
@@ -117,8 +117,8 @@ def test_tf32_without_such_a_gpu_is_no_result(
 ) -> None:
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     tf32 = config.model_copy(update={"precision": "tf32"})
-    told, outcome = finished(Training(name="it", config=tf32), data, tmp_path, [])
-    assert (told, outcome.state, outcome.network) == ([], "FAIL", None)
+    all_metrics, outcome = finished(Training(name="it", config=tf32), data, tmp_path, [])
+    assert (all_metrics, outcome.state, outcome.network) == ([], "FAIL", None)
     assert outcome.reason is not None
     assert outcome.reason.startswith("Unavailable: precision tf32 needs a GPU")
 
@@ -137,7 +137,7 @@ def failing(calls: Iterator[bool], evaluate: Any) -> Any:
     ("fine", "stage"),
     [(0, "in epoch 1"), (1, "in epoch 2"), (2, "in epoch 3"), (3, "on the test set")],
 )
-def test_a_divergence_is_told_with_its_place(
+def test_a_divergence_is_reported_with_its_epoch(
     config: TrialConfig,
     data: Dataset,
     tmp_path: Path,
@@ -145,7 +145,7 @@ def test_a_divergence_is_told_with_its_place(
     fine: int,
     stage: str,
 ) -> None:
-    loop.warm_up(config, data)  # which validates, too
+    loop.warm_up(config, data)  # which also validates
     calls = iter([False] * fine + [True])
     monkeypatch.setattr(loop, "evaluate", failing(calls, loop.evaluate))
     training = Training(name="it", config=config, checkpoint="it", test=True)
@@ -155,15 +155,15 @@ def test_a_divergence_is_told_with_its_place(
     assert (outcome.val_accuracy, outcome.network) == (None, None)
 
 
-def test_a_checkpoint_that_breaks_half_way_leaves_no_weights_behind(
+def test_a_checkpoint_that_fails_to_load_leaves_no_weights(
     config: TrialConfig, data: Dataset, tmp_path: Path
 ) -> None:
     other = loop.build_model(config.model_copy(update={"seed": 9}), data)
-    held = Checkpoint.of(other.state_dict(), {"state": {}}, [], 1e9)
+    stored = Checkpoint.of(other.state_dict(), {"state": {}}, [], 1e9)
     file = CheckpointFile("it", key_of(config, data.fingerprint))
-    file.save(held)
+    file.save(stored)
     training = Training(name="it", config=config, checkpoint="it")
-    told, outcome = finished(training, data, tmp_path, [True] * 3)
+    all_metrics, outcome = finished(training, data, tmp_path, [True] * 3)
     expected = list(loop.train(loop.build_model(config, data), config, data))
-    assert [m.train_loss for m in told] == [m.train_loss for m in expected]
-    assert outcome.seconds < 1e9  # the time of that checkpoint does not count
+    assert [m.train_loss for m in all_metrics] == [m.train_loss for m in expected]
+    assert outcome.seconds < 1e9  # the seconds of that checkpoint do not count

@@ -7,7 +7,7 @@ import pytest
 
 @pytest.fixture(autouse=True)
 def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """An empty cache of the test's own."""
+    """An empty cache for one test."""
     root = tmp_path / "cache"
     monkeypatch.setenv("CIFAR_EXP_CACHE", str(root))
     return root

@@ -24,7 +24,7 @@ Writer = Callable[[dict[bytes, object]], bytes]
 
 @dataclass(frozen=True)
 class Sample:
-    """A choice, and the images (N x H x W x C) and labels that its source holds in all."""
+    """A choice, and all images (N x H x W x C) and labels of its source."""
 
     choice: DatasetChoice
     images: NDArray[np.uint8]
@@ -132,7 +132,7 @@ def pack(
     sample: Sample | None = None,
     members: Mapping[str, tarfile.TarInfo] | None = None,
 ) -> TinyCifar:
-    """Put files into an archive, and make the choice for which their checksums are right."""
+    """Write files to an archive, and return a choice with the correct checksums."""
     official = real.archive
     path = root / "place" / official.file
     write_archive(path, official.folder, files, members or {})
@@ -150,7 +150,7 @@ def write_archive(
 ) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     with tarfile.open(path, "w:gz") as tar:
-        # The official archives are not in order either.
+        # The official archives are not sorted either.
         for name in sorted(files, reverse=True):
             member = members.get(name, tarfile.TarInfo(f"{folder}/{name}"))
             if member.isreg():

@@ -1,4 +1,4 @@
-"""A web server of the test's own."""
+"""A web server for one test."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ class Server(ThreadingHTTPServer):
     """Answers every request with the same bytes, and counts the requests.
 
     Attributes:
-        body: What it sends.
-        delay: How many seconds it waits first.
-        status: The status it sends first.
-        announced: The length it announces; that of the body if None.
-        requests: The paths that were asked for.
+        body: The bytes that it sends.
+        delay: The delay before a response, in seconds.
+        status: The status code of the response.
+        announced: The value of Content-Length; the length of the body if None.
+        requests: The requested paths.
     """
 
     daemon_threads = True

@@ -72,26 +72,24 @@ CHANGES: dict[str, Callable[[Path], object]] = {
 
 
 @pytest.mark.parametrize("change", CHANGES)
-def test_a_change_that_leaves_a_whole_cache_is_noticed_and_mended(
-    tmp_path: Path, change: str
-) -> None:
+def test_a_change_in_a_complete_cache_is_detected_and_repaired(tmp_path: Path, change: str) -> None:
     choice = folder(tmp_path).choice
     good = load(choice).path
     before = {file.name: file.read_bytes() for file in good.iterdir()}
     CHANGES[change](good)
-    open_dataset(good)  # it maps what is there
+    open_dataset(good)  # it maps the existing file
     assert {file.name: file.read_bytes() for file in good.iterdir()} != before
     load(choice)
     assert {file.name: file.read_bytes() for file in good.iterdir()} == before
 
 
-def test_a_missing_folder_is_an_error_of_one_line(tmp_path: Path) -> None:
+def test_a_missing_folder_gives_an_error_of_one_line(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="gone cannot be used") as caught:
         open_dataset(tmp_path / "gone")
     assert "\n" not in str(caught.value)
 
 
-def test_what_a_killed_process_left_is_cleared(tmp_path: Path) -> None:
+def test_files_of_a_killed_process_are_removed(tmp_path: Path) -> None:
     choice = folder(tmp_path).choice
     made = load(choice)
     made.path.rename(made.path.with_name(f"{made.path.name}.partial"))
@@ -120,7 +118,7 @@ def test_a_full_disk_is_an_error_not_a_crash(monkeypatch: pytest.MonkeyPatch, ca
     assert [path.suffix for path in cache.iterdir()] == [".lock"]
 
 
-def test_a_cache_that_cannot_be_made_is_an_error(
+def test_a_cache_that_cannot_be_created_is_an_error(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "file").touch()
@@ -129,14 +127,14 @@ def test_a_cache_that_cannot_be_made_is_an_error(
         load(Digits())
 
 
-def test_a_read_only_cache_is_enough_once_it_is_complete(tmp_path: Path, cache: Path) -> None:
+def test_a_complete_cache_may_be_read_only(tmp_path: Path, cache: Path) -> None:
     choice = folder(tmp_path).choice
     made = load(choice)
     places = [cache, made.path, *(tmp_path / "data").rglob("*")]
     for place in places:
         place.chmod(0o555)
     if os.access(cache, os.W_OK):
-        pytest.skip("this user may write anywhere")
+        pytest.skip("this user can write anywhere")
     try:
         assert load(choice).fingerprint == made.fingerprint
         with pytest.raises(DataError, match="Cannot write"):
@@ -179,7 +177,7 @@ def test_of_two_processes_one_decodes(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("change", ["a pixel", "a class name", "a class of an image"])
-def test_fingerprint_follows_the_content(tmp_path: Path, change: str) -> None:
+def test_fingerprint_depends_on_the_content(tmp_path: Path, change: str) -> None:
     sample = folder(tmp_path)
     before = load(sample.choice)
     data = tmp_path / "data"
@@ -197,7 +195,7 @@ def test_fingerprint_follows_the_content(tmp_path: Path, change: str) -> None:
     assert after.path != before.path
 
 
-def test_fingerprint_ignores_the_place(tmp_path: Path) -> None:
+def test_fingerprint_does_not_depend_on_the_path(tmp_path: Path) -> None:
     before = load(folder(tmp_path / "a").choice)
     after = load(folder(tmp_path / "b").choice)
     assert before.path != after.path

@@ -39,7 +39,7 @@ def tiny(tmp_path: Path) -> TinyCifar:
 
 
 def refused(tiny: TinyCifar, words: str, path: Path | None = None) -> None:
-    """Loading fails with one line that holds these words and what to do."""
+    """Check that loading fails with one line that has these words and a solution."""
     with pytest.raises(DataError, match=words) as caught:
         load(tiny.choice(path=path or tiny.path))
     assert str(caught.value).endswith(".")
@@ -69,7 +69,7 @@ def test_rows_are_in_the_order_of_the_batches(
     assert data.classes == ("ant", "bee", "cow")
 
 
-def test_every_place_gives_the_same_data(
+def test_every_path_gives_the_same_data(
     tiny: TinyCifar, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     folder = extract(tiny, tmp_path / "extracted" / tiny.archive.folder)
@@ -83,7 +83,7 @@ def test_every_place_gives_the_same_data(
     assert len(prints) == 1
 
 
-def test_the_place_is_not_needed_again(tiny: TinyCifar) -> None:
+def test_the_path_is_not_needed_again(tiny: TinyCifar) -> None:
     first = load(tiny.choice(path=tiny.path))
     tiny.path.unlink()
     assert load(tiny.choice(path=tiny.path)).path == first.path
@@ -97,7 +97,7 @@ def test_missing_data_is_named(tiny: TinyCifar, tmp_path: Path, place: str) -> N
 
 
 @pytest.mark.parametrize("flip", [0, 500, -20])
-def test_an_archive_with_one_other_byte_is_refused(tiny: TinyCifar, flip: int) -> None:
+def test_an_archive_with_one_changed_byte_is_refused(tiny: TinyCifar, flip: int) -> None:
     content = bytearray(tiny.path.read_bytes())
     content[flip] ^= 1
     tiny.path.write_bytes(content)
@@ -127,7 +127,7 @@ def sha256(path: Path) -> str:
 
 
 @pytest.mark.parametrize("name", [BATCH, "test_batch", "batches.meta"])
-def test_an_extracted_file_with_one_other_byte_is_named(
+def test_an_extracted_file_with_one_changed_byte_is_named(
     tiny: TinyCifar, tmp_path: Path, name: str
 ) -> None:
     folder = extract(tiny, tmp_path / "extracted")
@@ -143,7 +143,7 @@ def test_a_missing_extracted_file_is_named(tiny: TinyCifar, tmp_path: Path) -> N
     refused(tiny, f"Cannot read .*{BATCH} .No such file.*extract cifar-10-python", folder)
 
 
-def test_a_batch_in_the_archive_is_checked_too(tiny: TinyCifar) -> None:
+def test_a_batch_in_the_archive_is_also_checked(tiny: TinyCifar) -> None:
     changed = with_archive(tiny, train={**tiny.archive.train, BATCH: "0" * 32})
     refused(changed, f"cifar-10-batches-py/{BATCH} in .* is damaged .MD5 expected 0000")
 
@@ -165,7 +165,7 @@ def test_a_link_in_place_of_a_batch_is_refused(
 @pytest.mark.parametrize(
     "name", ["../{}", "/{}", "{}/../../canary", "./{}", "/tmp/canary-of-an-archive"]
 )
-def test_members_under_other_names_are_not_taken(
+def test_members_with_other_names_are_ignored(
     tiny: TinyCifar, tmp_path: Path, cache: Path, name: str, kind: bytes
 ) -> None:
     before = set(tmp_path.rglob("*"))
@@ -178,7 +178,7 @@ def test_members_under_other_names_are_not_taken(
     assert not list(Path("/tmp").glob("canary-of-an-archive"))
 
 
-class Hostile:
+class Malicious:
     def __init__(self, canary: Path) -> None:
         self.canary = canary
 
@@ -186,11 +186,11 @@ class Hostile:
         return os.mkdir, (str(self.canary),)
 
 
-def test_a_hostile_pickle_of_the_right_checksum_does_nothing(
+def test_a_malicious_pickle_with_the_right_checksum_does_nothing(
     tiny: TinyCifar, tmp_path: Path
 ) -> None:
     canary = tmp_path / "canary"
-    evil = pickle.dumps({b"data": Hostile(canary), b"labels": []}, protocol=2)
+    evil = pickle.dumps({b"data": Malicious(canary), b"labels": []}, protocol=2)
     hostile = pack(tmp_path, {**tiny.files, BATCH: evil}, Cifar10)
     refused(hostile, f"{BATCH} cannot be read .it names posix.mkdir")
     assert not canary.exists()
@@ -214,7 +214,7 @@ WRONG: dict[str, dict[bytes, object]] = {
     "a label of no class": {b"data": np.zeros((1, 3072), np.uint8), b"labels": [3]},
     "labels of text": {b"data": np.zeros((1, 3072), np.uint8), b"labels": [b"ant"]},
     "other pixels": {b"data": np.zeros((1, 3073), np.uint8), b"labels": [0]},
-    "pixels that are no array": {b"data": b"abc", b"labels": [0]},
+    "pixels that are not an array": {b"data": b"abc", b"labels": [0]},
 }
 
 
@@ -227,9 +227,7 @@ def test_a_batch_of_something_else_is_refused(
 
 
 @pytest.mark.parametrize("content", [b"", b"hello", python2_pickle({b"label_names": b"ant"})])
-def test_class_names_that_are_none_are_refused(
-    tiny: TinyCifar, tmp_path: Path, content: bytes
-) -> None:
+def test_invalid_class_names_are_refused(tiny: TinyCifar, tmp_path: Path, content: bytes) -> None:
     other = pack(tmp_path, {**tiny.files, "batches.meta": content}, Cifar10)
     refused(other, "batches.meta (cannot be read|does not hold)")
 
@@ -278,14 +276,16 @@ def test_an_archive_is_downloaded_once(remote: TinyCifar, server: Server, tiny: 
     assert server.requests == [f"/there/{tiny.archive.file}"]
 
 
-def test_of_two_that_need_it_one_downloads(remote: TinyCifar, server: Server) -> None:
+def test_of_two_processes_that_need_it_one_downloads(remote: TinyCifar, server: Server) -> None:
     with ThreadPoolExecutor(2) as pool:
         made = list(pool.map(lambda _: load(remote.choice()).fingerprint, range(2)))
     assert len(set(made)) == 1
     assert len(server.requests) == 1
 
 
-def test_of_two_that_download_one_does(remote: TinyCifar, server: Server, tmp_path: Path) -> None:
+def test_of_two_parallel_downloads_only_one_is_done(
+    remote: TinyCifar, server: Server, tmp_path: Path
+) -> None:
     server.delay = 0.3
     url, checksum = remote.archive.url, remote.archive.sha256
     with ThreadPoolExecutor(2) as pool:
@@ -295,7 +295,7 @@ def test_of_two_that_download_one_does(remote: TinyCifar, server: Server, tmp_pa
     assert len(server.requests) == 1
 
 
-def test_an_archive_put_where_the_download_goes_is_taken(
+def test_an_archive_at_the_path_of_the_download_is_used(
     remote: TinyCifar, server: Server, cache: Path
 ) -> None:
     (cache / "downloads").mkdir(parents=True)
@@ -316,7 +316,7 @@ FAULTS: dict[str, tuple[str, object, str]] = {
 
 
 @pytest.mark.parametrize("fault", FAULTS)
-def test_a_download_that_fails_is_told_and_can_be_tried_again(
+def test_a_download_that_fails_is_reported_and_can_be_repeated(
     remote: TinyCifar, server: Server, cache: Path, monkeypatch: pytest.MonkeyPatch, fault: str
 ) -> None:
     name, value, words = FAULTS[fault]
@@ -327,13 +327,13 @@ def test_a_download_that_fails_is_told_and_can_be_tried_again(
     assert load(remote.choice()).name == "cifar10"
 
 
-def test_no_connection_is_told(tiny: TinyCifar, cache: Path) -> None:
+def test_a_missing_connection_is_reported(tiny: TinyCifar, cache: Path) -> None:
     nowhere = with_archive(tiny, url=f"http://127.0.0.1:9/{tiny.archive.file}")
     download_fails(nowhere, "Connection", cache)
 
 
 @pytest.mark.parametrize("choice", [Cifar10, Cifar100])
-def test_official_tables_are_whole(choice: type[Cifar10]) -> None:
+def test_official_tables_are_complete(choice: type[Cifar10]) -> None:
     archive: Archive = choice.archive
     assert archive.url == f"https://www.cs.toronto.edu/~kriz/{archive.file}"
     assert len(archive.sha256) == 64

@@ -1,4 +1,4 @@
-"""What holds for every data set."""
+"""Tests of every data set."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def test_samples_cover_all_datasets() -> None:
     ]
 
 
-def test_tensors_have_the_promised_types_and_layout(sample: Sample) -> None:
+def test_tensors_have_the_documented_types_and_layout(sample: Sample) -> None:
     data = load(sample.choice)
     for split in splits(data):
         assert split.images.dtype == torch.uint8
@@ -67,8 +67,8 @@ def test_validation_takes_a_tenth_of_each_class(sample: Sample) -> None:
     whole = Counter(data.train.labels.tolist()) + Counter(data.val.labels.tolist())
     if data.name == "digits":
         whole = Counter(sample.labels.tolist())
-    held = Counter(data.val.labels.tolist())
-    assert all(abs(held[label] - count / 10) <= 1 for label, count in whole.items())
+    val_counts = Counter(data.val.labels.tolist())
+    assert all(abs(val_counts[label] - count / 10) <= 1 for label, count in whole.items())
 
 
 def test_mean_and_std_are_those_of_the_training_images(sample: Sample) -> None:
@@ -90,7 +90,7 @@ def test_images_are_mapped_from_one_file(sample: Sample) -> None:
     assert all(start <= split.images.data_ptr() < end for split in splits(data))
 
 
-def test_writing_to_the_tensors_leaves_the_file_alone(sample: Sample) -> None:
+def test_writing_to_the_tensors_does_not_change_the_file(sample: Sample) -> None:
     data = load(sample.choice)
     before = data.train.images.clone()
     data.train.images.zero_()
@@ -119,7 +119,7 @@ def test_a_new_cache_gets_the_same_content(
     assert (second.path / "labels.npy").read_bytes() == (first.path / "labels.npy").read_bytes()
 
 
-def test_only_the_dataset_is_left_in_the_cache(sample: Sample, cache: Path) -> None:
+def test_the_cache_contains_only_the_dataset(sample: Sample, cache: Path) -> None:
     data = load(sample.choice)
     left = {path.name for path in cache.iterdir()} - {f"{data.path.name}.lock"}
     assert left == {data.path.name}

@@ -21,7 +21,7 @@ def root(tmp_path: Path) -> Path:
 
 
 def refused(root: Path, words: str, size: int | None = None) -> None:
-    """Loading fails with one line that holds these words, a place and something to do."""
+    """Check that loading fails with one line that has these words, a path and a solution."""
     with pytest.raises(DataError, match=words) as caught:
         load(Folder(path=root, size=size))
     assert str(root) in str(caught.value)
@@ -57,11 +57,11 @@ def test_other_and_hidden_files_are_ignored(root: Path) -> None:
     assert load(Folder(path=root)).path == before.path
 
 
-def test_a_photo_is_upright_however_the_camera_was_held(root: Path) -> None:
+def test_the_exif_orientation_of_a_photo_is_applied(root: Path) -> None:
     file = next((root / "test" / CLASSES[0]).iterdir())
     upright = np.asarray(Image.open(file).convert("RGB"))
     exif = Image.Exif()
-    exif[0x0112] = 6  # what is stored has to be turned by 90 degrees clockwise
+    exif[0x0112] = 6  # the stored image has to be rotated by 90 degrees clockwise
     Image.fromarray(np.rot90(upright).copy()).save(file, exif=exif)
     data = load(Folder(path=root))
     place = sorted((root / "test" / CLASSES[0]).iterdir()).index(file)
@@ -71,7 +71,7 @@ def test_a_photo_is_upright_however_the_camera_was_held(root: Path) -> None:
 def test_an_image_with_damaged_exif_data_is_read(root: Path) -> None:
     before = load(Folder(path=root))
     file = next((root / "test" / CLASSES[0]).iterdir())
-    Image.open(file).convert("RGB").save(file, exif=b"Exif\0\0this is no TIFF header")
+    Image.open(file).convert("RGB").save(file, exif=b"Exif\0\0not a TIFF header")
     with Image.open(file) as image, pytest.raises(SyntaxError):
         image.getexif()
     assert load(Folder(path=root)).fingerprint == before.fingerprint
@@ -116,7 +116,7 @@ def test_size_resizes_every_image_bilinearly(root: Path) -> None:
     assert np.array_equal(data.test.images[3].permute(1, 2, 0), expected)
 
 
-def test_images_of_the_wanted_size_are_left_as_they_are(root: Path) -> None:
+def test_images_of_the_requested_size_are_not_changed(root: Path) -> None:
     plain, sized = load(Folder(path=root)), load(Folder(path=root, size=8))
     assert plain.path != sized.path
     assert plain.fingerprint == sized.fingerprint
@@ -150,7 +150,7 @@ def test_a_broken_link_is_named(root: Path) -> None:
     refused(root, r"Cannot read the image .*bee/link\.png \(No such file or directory\)")
 
 
-def test_a_bomb_is_refused(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_decompression_bomb_is_refused(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 20)
     refused(root, "Cannot read the image .*decompression bomb")
 

@@ -11,7 +11,7 @@ from cifar_exp.components.datasets.split import drawn_order, held_out, official_
 NAMES = ("ant", "bee")
 
 
-def test_the_split_of_today_is_the_split_of_tomorrow() -> None:
+def test_the_split_does_not_change_between_versions() -> None:
     marked = np.flatnonzero(held_out(np.arange(40) % 2, 0.1, NAMES))
     assert marked.tolist() == [4, 27, 31, 34]
 
@@ -32,8 +32,8 @@ def test_official_order_is_stratified_and_keeps_the_order(labels: list[int], tes
     assert sorted(order.rows) == list(range(len(labels) + test))
     assert all((np.diff(part) > 0).all() for part in (train, val, last))
     for label in (0, 1):
-        held = sum(labels[row] == label for row in val)
-        assert held == max(1, round(labels.count(label) / 10))
+        in_val = sum(labels[row] == label for row in val)
+        assert in_val == max(1, round(labels.count(label) / 10))
 
 
 def test_drawn_order_is_stratified() -> None:
@@ -44,7 +44,7 @@ def test_drawn_order_is_stratified() -> None:
     assert [part.sum() for part in parts] == [350, 50, 100]
 
 
-def test_the_draw_is_not_a_pattern() -> None:
+def test_the_drawn_images_are_in_no_regular_pattern() -> None:
     marked = np.flatnonzero(held_out(np.zeros(10_000, np.int64), 0.1, ("ant",)))
     assert len(set(np.diff(marked))) > 20
     assert abs(marked.mean() - 5000) < 300

@@ -1,7 +1,7 @@
-"""The outputs at which the expected loss of an image is smallest, given its class probabilities.
+"""The outputs that minimise the expected loss of an image, given its class probabilities.
 
-Worked out by hand from the formulas of the losses. A loss of the softmax p is a sum over classes of
-functions of p_k; where it is smallest, their slopes are equal. In the formulas, e_k is the true
+Derived by hand from the formulas of the losses. A loss of the softmax p is a sum over classes of
+functions of p_k; at its minimum their derivatives are equal. In the formulas, e_k is the true
 probability of class k.
 """
 
@@ -16,7 +16,7 @@ import torch
 
 from cifar_exp.components.losses import Loss
 
-SMALLEST = 1e-12  # of a probability
+SMALLEST = 1e-12  # lower bound of a probability
 HALVINGS = 45
 Optimum = Callable[[torch.Tensor, Any], torch.Tensor]
 
@@ -42,7 +42,7 @@ def _root(
 def _of_sum_one(
     at_level: Callable[[torch.Tensor], torch.Tensor], true: torch.Tensor
 ) -> torch.Tensor:
-    """Return p of sum 1, where p increases with a level that is the same for all classes."""
+    """Return p with sum 1, where p increases with a level that is the same for all classes."""
     ends = (torch.full_like(true[:, :1], end) for end in (-100.0, 100.0))
     level = _root(lambda found: at_level(found).sum(dim=1, keepdim=True) - 1, *ends)
     return at_level(level)
@@ -70,7 +70,7 @@ def _with_linear_term(true: torch.Tensor, weight: float) -> torch.Tensor:
 
 
 def _focal(true: torch.Tensor, loss: Any) -> torch.Tensor:
-    """The p at which all slopes of -e_k (1 - p_k)^gamma ln p_k are equal."""
+    """The p at which all derivatives of -e_k (1 - p_k)^gamma ln p_k are equal."""
 
     gamma = float(loss.gamma)
 
@@ -106,7 +106,7 @@ def _huber_raw(true: torch.Tensor, loss: Any) -> torch.Tensor:
 
 
 def _multi_margin(true: torch.Tensor, loss: Any) -> torch.Tensor:
-    """The best of all outputs that are whole margins apart.
+    """The best of all outputs whose differences are multiples of the margin.
 
     Source: Wang and Scott 2020, Weston-Watkins Hinge Loss and Ordered Partitions: one of these is
     optimal.

@@ -1,4 +1,4 @@
-"""Losses against values worked by hand, torch's own classes and the properties they must have."""
+"""Losses against values computed by hand, torch's own classes and their required properties."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from pydantic import ValidationError
 from cifar_exp.components.losses import LOSSES, Loss
 
 NAMES = sorted(LOSSES)
-# Every loss as it is by default, and the forms that other settings give it.
+# Every loss with its defaults, and with other settings.
 VARIANTS: list[tuple[str, dict[str, Any]]] = [(name, {}) for name in NAMES] + [
     ("cross_entropy", {"label_smoothing": 0.1}),
     ("focal", {"gamma": 0.5}),
@@ -84,7 +84,7 @@ def test_value_and_gradient_at_zero_logits(
     assert norm == pytest.approx(relative_norm, rel=1e-6)
 
 
-# The same as published to three digits; of MSE and L1 the sums over classes, hence the factor 10.
+# Published values with three digits; MSE and L1 are sums over classes, hence the factor 10.
 PUBLISHED = {
     "cross_entropy": (1, 2.303, 1.0),
     "focal": (1, 1.865, 1.22),
@@ -138,7 +138,7 @@ def test_distances_equal_those_of_torch(compare: str) -> None:
     torch.testing.assert_close(huber, 4 * torch.nn.HuberLoss(delta=0.3)(outputs, one_hot))
 
 
-def test_losses_that_torch_has_too() -> None:
+def test_losses_equal_those_of_torch() -> None:
     logits, labels = batch()
     nn = torch.nn
     one_hot = nn.functional.one_hot(labels, 4).double()

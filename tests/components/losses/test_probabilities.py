@@ -1,4 +1,4 @@
-"""Losses at their optimum: where it lies, and the map back to the true class probabilities."""
+"""The optimum of each loss, and the map from it to the true class probabilities."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ from cifar_exp.components.losses.distance import LEAST_SHARE
 from tests.components.losses.optimum import optimum
 from tests.components.metrics.simulation import VARIANTS, loss_of
 
-ROUGH = {"l1", "multi_margin"}  # with slopes that jump
+ROUGH = {"l1", "multi_margin"}  # with discontinuous derivatives
 
 
 def expected(loss: Loss, logits: torch.Tensor, true: torch.Tensor) -> torch.Tensor:
-    """The mean loss of each row over labels drawn with the true probabilities."""
+    """Return the expected loss of each row over labels with the true probabilities."""
     labels = [torch.full((len(true),), label) for label in range(true.shape[1])]
     return sum(true[:, y[0]] * loss.per_image(logits, y) for y in labels)  # type: ignore[return-value]
 
 
 def drawn(images: int, classes: int) -> torch.Tensor:
-    """True probabilities, none of them almost zero."""
+    """Return true probabilities; none of them is almost zero."""
     return torch.from_numpy(np.random.default_rng(0).dirichlet([1.0] * classes, images))
 
 
@@ -75,9 +75,9 @@ def test_the_rescaled_loss_is_minimised_numerically(true: list[float], k: float,
 
 
 @pytest.mark.parametrize("variant", INVERTED)
-def test_no_class_is_impossible_whatever_the_outputs(variant: str) -> None:
+def test_no_class_has_probability_zero_for_any_outputs(variant: str) -> None:
     outputs = 100 * torch.randn(50, 10, generator=torch.Generator().manual_seed(0)).double()
     probabilities = loss_of(variant).probabilities(outputs)
     if "logits" in variant or "rescaled" in variant:
-        assert probabilities.min() >= LEAST_SHARE / 10 / 10  # at most 10 classes have all of it
+        assert probabilities.min() >= LEAST_SHARE / 10 / 10  # at most 10 classes share the total
     torch.testing.assert_close(probabilities.sum(dim=1), torch.ones(50).double())

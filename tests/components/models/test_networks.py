@@ -1,4 +1,4 @@
-"""Models: shapes, sizes, initial weights and the sentences about what cannot be built."""
+"""Models: shapes, sizes, initial weights, and messages about models that cannot be built."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ def linear(inputs: int, outputs: int) -> int:
 
 
 def block(inputs: int, outputs: int) -> int:
-    """Parameters of a basic residual block: two 3 x 3 convolutions and, to widen, a 1 x 1."""
+    """Return the parameters of a basic block: two 3 x 3 convolutions and, if wider, one 1 x 1."""
     convolutions = 9 * inputs * outputs + 9 * outputs**2
     shortcut = inputs * outputs + 2 * outputs if inputs != outputs else 0
     return convolutions + 4 * outputs + shortcut
@@ -110,7 +110,7 @@ def test_published_parameter_counts() -> None:
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_initial_weights_depend_on_the_seed_alone(name: str) -> None:
+def test_initial_weights_depend_on_the_seed_only(name: str) -> None:
     torch.manual_seed(1)
     before = torch.get_rng_state()
     first = weights(build(name, seed=3))
@@ -176,14 +176,14 @@ def test_initial_weights_of_3c3d() -> None:
     for weight in convolutions:
         fans = (weight.shape[0] + weight.shape[1]) * weight[0, 0].numel()
         assert weight.std().item() == pytest.approx((2 / fans) ** 0.5, rel=0.05)
-        assert weight.abs().max().item() > (6 / fans) ** 0.5  # beyond a uniform distribution
+        assert weight.abs().max().item() > (6 / fans) ** 0.5  # more than in a uniform distribution
     for weight in [p for p in named.values() if p.ndim == 2]:
         bound = (6 / sum(weight.shape)) ** 0.5
         assert weight.abs().max().item() <= bound
         assert weight.std().item() == pytest.approx(bound / 3**0.5, rel=0.05)
 
 
-def test_stem_of_resnet18_starts_as_its_other_convolutions() -> None:
+def test_stem_of_resnet18_is_initialized_like_its_other_convolutions() -> None:
     stem = dict(build("resnet18").named_parameters())["network.conv1.weight"]
     assert stem.shape == (64, 3, 3, 3)
     assert stem.std().item() == pytest.approx((2 / (64 * 9)) ** 0.5, rel=0.1)
@@ -201,7 +201,7 @@ def test_pooling_of_3c3d_pads_on_the_right_and_at_the_bottom() -> None:
     ("name", "least"),
     [("seed_cnn", 8), ("seed_cnn_relu", 8), ("lenet", 16), ("cifar10_3c3d", 16)],
 )
-def test_least_size(name: str, least: int) -> None:
+def test_smallest_image_size(name: str, least: int) -> None:
     assert build(name, size=least)(images(least)).shape == (2, 10)
     sentence = f"model {name} needs images of at least {least} x {least} pixels, not "
     with pytest.raises(ValueError, match=sentence):
@@ -232,7 +232,7 @@ def test_images_that_a_network_cannot_take(name: str, size: int, channels: int) 
 
 
 @pytest.mark.parametrize("training", [True, False])
-def test_a_check_leaves_a_model_as_it_was(training: bool) -> None:
+def test_a_check_does_not_change_the_model(training: bool) -> None:
     layers = (Standardize([0.0] * 3, [1.0] * 3), torch.nn.BatchNorm2d(3), torch.nn.Flatten())
     model = torch.nn.Sequential(*layers).train(training)
     before = [tensor.clone() for tensor in model.state_dict().values()]
@@ -252,12 +252,12 @@ def test_a_check_leaves_a_model_as_it_was(training: bool) -> None:
         ("torchvision:mobilenetv3_small", "torchvision:mobilenet_v3_small"),
     ],
 )
-def test_unknown_names_are_answered_with_the_nearest(name: str, meant: str) -> None:
+def test_unknown_names_are_answered_with_the_most_similar(name: str, meant: str) -> None:
     with pytest.raises(ValueError, match=f'unknown model "{name}"; did you mean "{meant}"?'):
         building.check_name(name)
 
 
-def test_unknown_names_without_a_near_one_are_answered_with_all() -> None:
+def test_unknown_names_without_a_similar_one_are_answered_with_all() -> None:
     with pytest.raises(ValueError, match="seed_cnn, seed_cnn_relu, torchvision:NAME"):
         building.check_name("xyzzy")
     with pytest.raises(ValueError, match="unknown model"):
@@ -280,8 +280,8 @@ def test_models_are_described_in_one_line(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", ["seed_cnn_relu", "lenet", "cifar10_3c3d"])
-def test_pooling_before_the_activation_is_the_textbook_network(name: str) -> None:
-    network = build(name).get_submodule("network").eval()  # plain layers, equal to the bit
+def test_pooling_before_the_activation_equals_the_textbook_network(name: str) -> None:
+    network = build(name).get_submodule("network").eval()  # plain layers, bitwise identical
     layers = [layer for layer in network.modules() if not list(layer.children())]
     for place, layer in enumerate(list(layers)):
         if isinstance(layer, torch.nn.MaxPool2d):
@@ -299,7 +299,7 @@ def test_pooling_before_the_activation_is_the_textbook_network(name: str) -> Non
         torch.testing.assert_close(one, other, rtol=0, atol=0)
 
 
-def test_the_documented_costs_are_those_that_torch_counts() -> None:
+def test_the_documented_costs_are_those_counted_by_torch() -> None:
     rows = re.findall(r"^\| (`.*`) \| ([\d.]+) \| ([\d,]+) \|$", PAGE.read_text(), re.MULTILINE)
     costs = {
         name: (cost, parameters.replace(",", ""))
@@ -308,7 +308,7 @@ def test_the_documented_costs_are_those_that_torch_counts() -> None:
     }
     assert costs.keys() == networks.MODELS.keys()
     for name, (cost, parameters) in costs.items():
-        model = build(name).eval()  # in training, layers are oneDNN's own, which are not counted
+        model = build(name).eval()  # in training, layers of oneDNN are used, which are not counted
         with FlopCounterMode(display=False) as counter:
             model(images())
         per_image = counter.get_total_flops() / 2 / len(images())

@@ -10,9 +10,9 @@ FORMATS = [torch.contiguous_format, torch.channels_last]
 
 
 def set_fastest(monkeypatch: pytest.MonkeyPatch, *, value: bool) -> None:
-    """Say whether the blocked layout is the fastest one, to the class as it is in this process.
+    """Set whether the blocked layout is the fastest one, for the class in this process.
 
-    A network that is unpickled by value gives its class functions with globals of their own.
+    After a network is unpickled by value, the functions of its class have separate globals.
     """
     for function in (BlockedSequential.forward, weight_format):
         monkeypatch.setitem(function.__globals__, "IS_FASTEST", value)
@@ -20,7 +20,7 @@ def set_fastest(monkeypatch: pytest.MonkeyPatch, *, value: bool) -> None:
 
 @pytest.fixture(autouse=True)
 def _with_amx(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Train in the blocked layout, on whatever processor this is."""
+    """Train in the blocked layout, on any processor."""
     set_fastest(monkeypatch, value=True)
 
 
@@ -41,7 +41,7 @@ def plain() -> nn.Module:
 
 
 def results(module: nn.Module, images: torch.Tensor) -> list[torch.Tensor]:
-    """The features, and the gradients of a function of them."""
+    """Return the features, and the gradients of a function of them."""
     features = module(images)
     features.float().square().mean().backward()
     gradients = [parameter.grad for parameter in module.parameters()]
@@ -59,7 +59,7 @@ def test_it_trains_like_plain_layers(memory_format: torch.memory_format) -> None
 
 
 @pytest.mark.parametrize("memory_format", FORMATS)
-def test_under_autocast_it_rounds_where_plain_layers_round(
+def test_under_autocast_it_rounds_like_plain_layers(
     memory_format: torch.memory_format,
 ) -> None:
     images = torch.randn(4, 3, 16, 16).to(memory_format=memory_format)
@@ -74,7 +74,7 @@ def test_under_autocast_it_rounds_where_plain_layers_round(
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
-def test_in_evaluation_it_is_plain_layers(dtype: torch.dtype) -> None:
+def test_in_evaluation_it_equals_plain_layers(dtype: torch.dtype) -> None:
     images = torch.randn(4, 3, 16, 16, dtype=dtype)
     assert torch.equal(blocked().to(dtype).eval()(images), plain().to(dtype)(images))
 
@@ -100,7 +100,7 @@ def test_it_trains_in_the_blocked_layout(seen: list[bool], precision: str) -> No
     assert seen == [True, True]
 
 
-def test_without_amx_it_trains_as_plain_layers(
+def test_without_amx_it_trains_like_plain_layers(
     seen: list[bool], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     set_fastest(monkeypatch, value=False)
@@ -111,7 +111,7 @@ def test_without_amx_it_trains_as_plain_layers(
     assert weight_format(blocked(), torch.device("cpu")) == torch.channels_last
 
 
-def test_weights_lie_as_the_kernels_of_the_device_read_them_fastest() -> None:
+def test_weights_have_the_fastest_layout_of_the_device() -> None:
     cpu, gpu = torch.device("cpu"), torch.device("cuda")
     assert weight_format(nn.Sequential(blocked()), cpu) == torch.contiguous_format
     assert weight_format(nn.Sequential(blocked()), gpu) == torch.channels_last

@@ -36,7 +36,7 @@ def test_channels_last_is_kept() -> None:
 
 
 @pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last])
-def test_each_layout_gives_the_bits_of_one_multiplication_and_addition(
+def test_each_layout_is_bitwise_identical_to_one_multiplication_and_addition(
     layout: torch.memory_format,
 ) -> None:
     layer = Standardize(MEAN, STD)
@@ -59,7 +59,7 @@ def test_saved_with_the_model_but_not_trained() -> None:
     assert torch.equal(other(images()), layer(images()))
 
 
-def test_float_images_are_left_as_they_are() -> None:
+def test_float_images_are_not_changed() -> None:
     given = images().float()
     kept = given.clone()
     torch.testing.assert_close(Standardize(MEAN, STD)(given), Standardize(MEAN, STD)(images()))

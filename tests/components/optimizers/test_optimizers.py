@@ -1,4 +1,4 @@
-"""Optimizers: their settings reach torch, their steps are the right ones, and they train."""
+"""Optimizers: their settings are passed to torch, their steps are correct, and they train."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ COUPLED = [name for name in DECAYING if name not in {"adamw", "adafactor", "muon
 
 Given = dict[str, Any]
 BETAS: tuple[Given, Given] = ({"beta1": 0.8, "beta2": 0.98}, {"betas": (0.8, 0.98)})
-# Every setting of every optimizer other than its default: those that torch calls the same, and
-# those for which it has other names, with what it then holds.
+# Every setting of every optimizer with a value other than its default: those with the same name in
+# torch, and those with another name, with the resulting value in torch.
 OTHER_SETTINGS: list[tuple[str, Given, tuple[Given, Given]]] = [
     ("sgd", {"momentum": 0.9, "nesterov": True, "weight_decay": 0.1}, ({}, {"dampening": 0})),
     ("sgd", {"momentum": 0.9, "dampening": 0.1}, ({}, {"nesterov": False})),
@@ -52,7 +52,7 @@ OTHER_SETTINGS: list[tuple[str, Given, tuple[Given, Given]]] = [
     ),
     ("muon", {"momentum": 0.9, "nesterov": False, "ns_steps": 3, "weight_decay": 0.2}, BETAS),
 ]
-REACHES_TORCH = [
+PASSED_TO_TORCH = [
     (name, {**same, **ours}, {**same, **torchs}) for name, same, (ours, torchs) in OTHER_SETTINGS
 ]
 
@@ -106,22 +106,22 @@ def test_training_lowers_the_loss(name: str) -> None:
     assert losses[-1] < 0.95 * losses[0]
 
 
-@pytest.mark.parametrize(("name", "given_settings", "expected"), REACHES_TORCH)
-def test_settings_reach_torch(
+@pytest.mark.parametrize(("name", "given_settings", "expected"), PASSED_TO_TORCH)
+def test_settings_are_passed_to_torch(
     name: str, given_settings: dict[str, Any], expected: dict[str, Any]
 ) -> None:
     groups = make(name, given_settings).build(network(), 0.25).param_groups
-    held = {key: value for group in groups for key, value in group.items()}
-    assert {key: held[key] for key in expected} == expected
+    found = {key: value for group in groups for key, value in group.items()}
+    assert {key: found[key] for key in expected} == expected
     assert {group["lr"] for group in groups} == {0.25}
 
 
-def test_every_setting_is_one_of_those_that_reach_torch() -> None:
+def test_every_setting_is_in_the_list_of_passed_settings() -> None:
     decay = {"weight_decay", "decay_bias"}  # they have tests of their own
-    reaching = {(name, key) for name, given, _ in REACHES_TORCH for key in given.keys() - decay}
+    reaching = {(name, key) for name, given, _ in PASSED_TO_TORCH for key in given.keys() - decay}
     every = {(name, key) for name in NAMES for key in OPTIMIZERS[name].model_fields.keys() - decay}
     assert reaching == every
-    for name, given_settings, _ in REACHES_TORCH:
+    for name, given_settings, _ in PASSED_TO_TORCH:
         for key, value in given_settings.items():
             assert value != OPTIMIZERS[name].model_fields[key].default, (name, key)
 
@@ -132,7 +132,7 @@ def test_defaults_are_those_of_torch(name: str) -> None:
     own = dict(built.param_groups[0], params=[])
     reference = type(built)(network().parameters(), lr=0.1)  # type: ignore[call-arg]
     expected = dict(reference.param_groups[0], params=[])
-    own.pop("fused", None)  # how a step is computed, not what it is
+    own.pop("fused", None)  # affects how a step is computed, not its result
     expected.pop("fused", None)
     if name == "adafactor":  # its None stands for the type's own epsilon
         assert expected["eps"] == (None, 1e-3)
@@ -148,10 +148,10 @@ def is_fused(name: str) -> bool:
     ("name", "given_settings"),
     [
         *((name, {}) for name in NAMES if is_fused(name)),
-        *((name, given_settings) for name, given_settings, _ in REACHES_TORCH if is_fused(name)),
+        *((name, given_settings) for name, given_settings, _ in PASSED_TO_TORCH if is_fused(name)),
     ],
 )
-def test_fused_steps_are_the_plain_ones(name: str, given_settings: dict[str, Any]) -> None:
+def test_fused_steps_equal_the_plain_ones(name: str, given_settings: dict[str, Any]) -> None:
     fused_model, plain_model = network(), network()
     fused = make(name, given_settings).build(fused_model, 0.01)
     groups = make(name, given_settings).build(plain_model, 0.01).param_groups
@@ -171,8 +171,8 @@ def test_every_trainable_parameter_is_in_one_group(name: str) -> None:
     model = network()
     model[0].weight.requires_grad_(False)
     groups = make(name).build(model, 0.1).param_groups
-    held = [id(parameter) for group in groups for parameter in group["params"]]
-    assert sorted(held) == sorted(id(p) for p in model.parameters() if p.requires_grad)
+    found = [id(parameter) for group in groups for parameter in group["params"]]
+    assert sorted(found) == sorted(id(p) for p in model.parameters() if p.requires_grad)
     assert all(group["params"] for group in groups)
 
 

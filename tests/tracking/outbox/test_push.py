@@ -39,7 +39,7 @@ NO_SHRINKING = (Phase.explicit, Phase.reuse, Phase.generate)  # each example ope
 
 
 class Pair:
-    """An outbox, and a second store that stands for the server: the copying is the same."""
+    """An outbox, and a second store that replaces the server: the copying is the same."""
 
     def __init__(self, folder: Path, template: Path) -> None:
         self.folder = folder
@@ -57,7 +57,7 @@ class Pair:
         with closing(SyncState(self.place.sync_state_file)) as sync_state:
             return Push(self.outbox, server or self.server, sync_state).round()
 
-    def take_in(self) -> None:
+    def pull(self) -> None:
         with closing(SyncState(self.place.sync_state_file)) as sync_state:
             Pull(self.place, self.outbox, self.server, sync_state).take_experiment("tiny")
 
@@ -66,12 +66,12 @@ class Pair:
             return len(changes(self.outbox, sync_state))
 
     def run(self, name: str, **tags: str) -> str:
-        """Make a run as the tracker does, by the client alone."""
+        """Create a run like the tracker, but with the client only."""
         given = {"experiment": "tiny", "kind": "trial", **tags}
         return str(self.outbox.create_run(self.experiment, tags=given, run_name=name).info.run_id)
 
     def add_model(self, run_id: str) -> Path:
-        """Store a model of one file; return where that is."""
+        """Store a model of one file; return its folder."""
         model = self.outbox.create_logged_model(self.experiment, "model", run_id)
         self.outbox.log_outputs(run_id, [LoggedModelOutput(model.model_id, 0)])
         folder = Path(model.artifact_location)
@@ -82,7 +82,7 @@ class Pair:
         return folder
 
     def fill(self) -> None:
-        """Write a sweep with a finished trial, one under way, and one that was deleted."""
+        """Write a sweep with a finished, a running and a deleted trial."""
         sweep = self.run("sweep", kind="sweep")
         self.outbox.log_text(sweep, "name = 'tiny'", "experiment.toml")
         for number in range(3):
@@ -108,7 +108,7 @@ def pair(tmp_path: Path, tracking_uri: str, store_template: Path) -> Pair:
 
 
 class Failing:
-    """A client of which some calls fail: the request was lost, or its answer was."""
+    """A client with failing calls: the request or its response was lost."""
 
     def __init__(self, client: mlflow.MlflowClient, failures: dict[int, bool]) -> None:
         self.client = client
@@ -132,16 +132,16 @@ class Failing:
         return call
 
 
-def test_the_server_holds_what_the_outbox_holds(pair: Pair) -> None:
+def test_the_server_has_the_content_of_the_outbox(pair: Pair) -> None:
     pair.fill()
-    held = content(pair.place.uri, timed=True)
+    stored = content(pair.place.uri, timed=True)
     sent = pair.deliver()
     assert (sent.runs, sent.points, sent.left) == (4, 6, 0)
-    assert [run["name"] for run in held] == ["#0", "#1", "sweep"]
-    assert content(pair.server_uri, timed=True) == held
+    assert [run["name"] for run in stored] == ["#0", "#1", "sweep"]
+    assert content(pair.server_uri, timed=True) == stored
 
 
-def test_what_was_delivered_is_not_looked_at_again(pair: Pair) -> None:
+def test_delivered_runs_are_not_sent_again(pair: Pair) -> None:
     pair.fill()
     pair.deliver()
     counting = Failing(pair.server, {})
@@ -158,21 +158,21 @@ def _fresh(template: Path) -> Iterator[Pair]:
 @pytest.mark.usefixtures("one_environment")
 @settings(max_examples=5, deadline=None, phases=NO_SHRINKING)
 @given(failures=st.dictionaries(st.integers(1, 40), st.booleans(), max_size=5))
-def test_any_lost_requests_and_answers_leave_each_thing_once(
+def test_after_any_lost_requests_and_responses_everything_is_stored_once(
     store_template: Path, failures: dict[int, bool]
 ) -> None:
     with _fresh(store_template) as pair:
         pair.fill()
-        held = content(pair.place.uri, timed=True)
+        stored = content(pair.place.uri, timed=True)
         failing = Failing(pair.server, failures)
         for _ in range(len(failures) + 1):
-            pair.deliver(failing)  # each with a new process's memory
+            pair.deliver(failing)  # without the memory of earlier rounds, as in a new process
         assert pair.left() == 0
-        assert content(pair.server_uri, timed=True) == held
+        assert content(pair.server_uri, timed=True) == stored
 
 
 class Breaking(Failing):
-    """A client that writes no more records after so many batches, as where a machine dies."""
+    """A client that writes no records after some batches, as when the machine fails."""
 
     def __init__(self, client: mlflow.MlflowClient, batches: int) -> None:
         super().__init__(client, {})
@@ -186,24 +186,24 @@ class Breaking(Failing):
 
 
 class WithoutFiles(Failing):
-    """A client of a server that takes records and refuses files."""
+    """A client of a server that accepts records and rejects files."""
 
     def log_artifacts(self, *_: Any) -> None:
         raise MlflowException("413: too large")
 
 
-def test_a_server_that_refuses_files_gets_all_else_but_the_state(pair: Pair) -> None:
+def test_a_server_that_rejects_files_gets_everything_else_except_the_state(pair: Pair) -> None:
     pair.fill()
     pair.deliver(WithoutFiles(pair.server, {}))
-    there = {run.info.run_name: run.data for run in pair.server.search_runs(["1"])}
-    assert there["#0"].metrics.keys() == {"val/accuracy"}
-    assert there["#0"].params.keys() == {"lr"}
-    assert "trial_state" not in there["#0"].tags
+    on_server = {run.info.run_name: run.data for run in pair.server.search_runs(["1"])}
+    assert on_server["#0"].metrics.keys() == {"val/accuracy"}
+    assert on_server["#0"].params.keys() == {"lr"}
+    assert "trial_state" not in on_server["#0"].tags
     pair.deliver()
     assert content(pair.server_uri, timed=True) == content(pair.place.uri, timed=True)
 
 
-def test_a_state_that_is_written_before_its_run_is_closed_waits_for_that(pair: Pair) -> None:
+def test_a_state_is_sent_after_its_run_is_closed(pair: Pair) -> None:
     run = pair.run("it", number="0")
     pair.outbox.set_tag(run, "trial_state", "COMPLETE")
     pair.deliver()
@@ -214,7 +214,7 @@ def test_a_state_that_is_written_before_its_run_is_closed_waits_for_that(pair: P
 
 
 @pytest.mark.parametrize("batches", [0, 1, 2])
-def test_a_run_has_its_state_when_it_has_all_else(pair: Pair, batches: int) -> None:
+def test_the_state_of_a_run_is_written_last(pair: Pair, batches: int) -> None:
     run = pair.run("it", number="0")
     points = [Metric("val/accuracy", 0.5, 1000 + step, step) for step in range(2000)]
     for start in (0, 1000):
@@ -223,33 +223,33 @@ def test_a_run_has_its_state_when_it_has_all_else(pair: Pair, batches: int) -> N
     pair.outbox.set_tag(run, "trial_state", "COMPLETE")
     pair.outbox.set_terminated(run)
     assert pair.deliver(Breaking(pair.server, batches)).left == 1
-    [there] = pair.server.search_runs(["1"])
-    assert "trial_state" not in there.data.tags
+    [on_server] = pair.server.search_runs(["1"])
+    assert "trial_state" not in on_server.data.tags
     assert pair.deliver().left == 0
     assert content(pair.server_uri, timed=True) == content(pair.place.uri, timed=True)
 
 
 def finish(pair: Pair, failures: dict[int, bool]) -> int:
-    """Deliver as the end of a sweep does; return how many runs are left."""
+    """Deliver as at the end of a sweep; return the number of undelivered runs."""
     failing: Any = Failing(pair.server, failures)
     with closing(SyncState(pair.place.sync_state_file)) as sync_state:
         Round(pair.place, Push(pair.outbox, failing, sync_state)).finish()
     return pair.left()
 
 
-def test_the_end_waits_for_a_server_that_takes_only_some_requests(pair: Pair) -> None:
+def test_the_end_waits_for_a_server_that_accepts_only_some_requests(pair: Pair) -> None:
     pair.fill()
     assert finish(pair, dict.fromkeys(range(1, 1000, 10), False)) == 0
     assert content(pair.server_uri, timed=True) == content(pair.place.uri, timed=True)
 
 
-def test_the_end_does_not_wait_for_ever(pair: Pair, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_end_has_a_time_limit(pair: Pair, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(relay, "SECONDS_TO_COME_BACK", 0.2)
     pair.fill()
     assert finish(pair, dict.fromkeys(range(1, 1000), False)) == 4
 
 
-def test_an_outage_is_told_of_once_and_so_is_its_end(
+def test_an_outage_and_its_end_are_each_reported_once(
     pair: Pair, capsys: pytest.CaptureFixture[str]
 ) -> None:
     outcomes = iter([StoreError("a"), MlflowException("b\nc"), None, None, StoreError("d"), None])
@@ -288,7 +288,7 @@ POINTS = st.tuples(
     rounds=st.lists(st.lists(POINTS, max_size=6), min_size=1, max_size=3),
     tag=TEXT,
 )
-def test_whatever_is_written_between_rounds_arrives(
+def test_anything_written_between_rounds_is_delivered(
     store_template: Path,
     params: dict[str, str],
     rounds: list[list[tuple[str, float, int, int]]],
@@ -311,7 +311,7 @@ def test_whatever_is_written_between_rounds_arrives(
 
 @pytest.fixture(scope="module")
 def one_environment() -> Iterator[None]:
-    """For tests that open many stores: MLflow notes the last one in the environment."""
+    """For tests that open many stores: MLflow sets an environment variable to the last one."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("MLFLOW_TRACKING_URI", "")
         yield
@@ -334,14 +334,14 @@ def test_a_run_that_changes_after_its_delivery_is_delivered_again(pair: Pair) ->
     assert content(pair.server_uri, timed=True) == content(pair.place.uri, timed=True)
 
 
-def test_a_run_deleted_here_is_deleted_there(pair: Pair) -> None:
+def test_a_run_deleted_in_the_outbox_is_deleted_on_the_server(pair: Pair) -> None:
     run = pair.run("it")
     pair.deliver()
     pair.outbox.delete_run(run)
     pair.deliver()
     assert content(pair.server_uri) == []
     assert pair.left() == 0
-    assert deleted_statuses(pair.server) == ["KILLED"]  # it is not running any more
+    assert deleted_statuses(pair.server) == ["KILLED"]  # it does not run any more
 
 
 def deleted_statuses(client: mlflow.MlflowClient) -> list[str]:
@@ -349,7 +349,9 @@ def deleted_statuses(client: mlflow.MlflowClient) -> list[str]:
     return [run.info.status for run in runs]
 
 
-def test_a_run_deleted_there_is_let_be_and_deleted_here_when_a_sweep_starts(pair: Pair) -> None:
+def test_a_run_deleted_on_the_server_is_deleted_in_the_outbox_when_a_sweep_starts(
+    pair: Pair,
+) -> None:
     run = pair.run("it")
     pair.deliver()
     [copy] = pair.server.search_runs(["1"])
@@ -358,12 +360,12 @@ def test_a_run_deleted_there_is_let_be_and_deleted_here_when_a_sweep_starts(pair
     pair.deliver()
     assert pair.left() == 0
     assert content(pair.server_uri) == []
-    pair.take_in()
+    pair.pull()
     assert content(pair.place.uri) == []
     assert pair.outbox.get_run(run).info.status == "KILLED"
 
 
-def test_a_model_names_its_new_run_and_its_files_are_no_longer_kept_here(pair: Pair) -> None:
+def test_a_model_refers_to_its_new_run_and_its_local_files_are_deleted(pair: Pair) -> None:
     run = pair.run("it")
     kept = pair.add_model(run)
     pair.outbox.set_terminated(run)
@@ -373,12 +375,12 @@ def test_a_model_names_its_new_run_and_its_files_are_no_longer_kept_here(pair: P
     assert (files / "data" / "weights").read_bytes() == b"0123"
     about = Model.load(str(files))
     assert (about.model_id, about.run_id) == (copy.model_id, copy.source_run_id)
-    [there] = pair.server.search_runs(["1"])
-    assert about.run_id == there.info.run_id != run
+    [on_server] = pair.server.search_runs(["1"])
+    assert about.run_id == on_server.info.run_id != run
     assert not kept.exists()
 
 
-def test_a_model_deleted_here_is_deleted_there_with_its_files(pair: Pair) -> None:
+def test_a_model_deleted_in_the_outbox_is_deleted_on_the_server_with_its_files(pair: Pair) -> None:
     run = pair.run("it")
     pair.add_model(run)
     pair.outbox.set_terminated(run)
@@ -390,15 +392,15 @@ def test_a_model_deleted_here_is_deleted_there_with_its_files(pair: Pair) -> Non
     assert not list(Path(copy.artifact_location).glob("**/weights"))
 
 
-def test_a_model_made_twice_by_a_request_that_was_taken_late_is_there_once(pair: Pair) -> None:
+def test_a_duplicate_model_from_a_delayed_request_is_deleted(pair: Pair) -> None:
     run = pair.run("it")
     pair.add_model(run)
     pair.deliver()
-    [there] = pair.server.search_runs(["1"])
+    [on_server] = pair.server.search_runs(["1"])
     [model] = pair.outbox.search_logged_models([pair.experiment])
     for _ in range(2):
         late = pair.server.create_logged_model(
-            "1", "model", there.info.run_id, tags={"outbox_model_id": model.model_id}
+            "1", "model", on_server.info.run_id, tags={"outbox_model_id": model.model_id}
         )
         Path(late.artifact_location).mkdir(parents=True)
     pair.outbox.set_terminated(run)
@@ -407,16 +409,16 @@ def test_a_model_made_twice_by_a_request_that_was_taken_late_is_there_once(pair:
     assert left.status == LoggedModelStatus.READY
 
 
-def test_an_artifact_that_has_changed_is_sent_again(pair: Pair) -> None:
-    """As the ranking of a sweep that was gone on with, which may be as long as it was."""
+def test_a_changed_artifact_is_sent_again(pair: Pair) -> None:
+    """For example the ranking of a resumed sweep, which may have the same length as before."""
     run = pair.run("it")
     for text in ("first", "again", "a third time"):
         pair.outbox.log_text(run, text, "ranking.txt")
         pair.outbox.set_tag(run, "resumed", text)
         pair.outbox.set_terminated(run)
         pair.deliver()
-        [there] = pair.server.search_runs(["1"])
-        path = pair.server.download_artifacts(there.info.run_id, "ranking.txt")
+        [on_server] = pair.server.search_runs(["1"])
+        path = pair.server.download_artifacts(on_server.info.run_id, "ranking.txt")
         assert Path(path).read_text() == text
 
 
@@ -429,7 +431,7 @@ def test_a_run_whose_parent_was_deleted_is_delivered(pair: Pair) -> None:
     assert pair.left() == 0
 
 
-def test_a_run_made_twice_by_a_request_that_was_taken_late_is_there_once(pair: Pair) -> None:
+def test_a_duplicate_run_from_a_delayed_request_is_deleted(pair: Pair) -> None:
     run = pair.run("it")
     pair.deliver()
     late = pair.server.create_run("1", tags={"outbox_run_id": run})
@@ -440,7 +442,7 @@ def test_a_run_made_twice_by_a_request_that_was_taken_late_is_there_once(pair: P
     assert deleted_statuses(pair.server) == ["KILLED"]
 
 
-def test_a_run_that_the_server_refuses_holds_no_other_up(pair: Pair) -> None:
+def test_a_run_rejected_by_the_server_does_not_delay_others(pair: Pair) -> None:
     pair.fill()
     refused = pair.server.create_experiment("refused")
     pair.server.delete_experiment(refused)
@@ -454,7 +456,7 @@ def test_a_run_that_the_server_refuses_holds_no_other_up(pair: Pair) -> None:
     assert {run["name"] for run in content(pair.server_uri)} == {"a", "#0", "#1", "sweep"}
 
 
-def test_a_new_outbox_takes_in_what_was_delivered_and_sends_nothing_back(pair: Pair) -> None:
+def test_a_new_outbox_pulls_delivered_runs_and_sends_nothing_back(pair: Pair) -> None:
     pair.fill()
     pair.deliver()
     before = content(pair.server_uri, timed=True)
@@ -465,22 +467,22 @@ def test_a_new_outbox_takes_in_what_was_delivered_and_sends_nothing_back(pair: P
     again.place.open()
     again.outbox = connect(again.place.uri)
     for _ in range(2):
-        again.take_in()
+        again.pull()
         taken = content(again.place.uri, timed=True)
-        expected = [run for run in before if run["name"] != "#1"]  # it did not come to an end
+        expected = [run for run in before if run["name"] != "#1"]  # it was not finished
         for run in expected:
             run["artifacts"], run["models"] = [], []
         assert taken == expected
         assert again.deliver() == Sent(runs=0, points=0, left=0)
 
 
-def test_a_run_that_comes_after_its_parent_is_taken_in_under_it(pair: Pair) -> None:
-    there: dict[str, str] = {}
+def test_a_run_delivered_after_its_parent_is_pulled_under_it(pair: Pair) -> None:
+    on_server: dict[str, str] = {}
     for name, kind in (("parent", "combination"), ("child", "sweep")):
-        family = {PARENT: there["parent"]} if there else {}
+        family = {PARENT: on_server["parent"]} if on_server else {}
         tags = {"experiment": "tiny", "kind": kind, **family}
-        there[name] = pair.server.create_run("1", run_name=name, tags=tags).info.run_id
-        pair.take_in()
+        on_server[name] = pair.server.create_run("1", run_name=name, tags=tags).info.run_id
+        pair.pull()
     assert {run["name"]: run["parent"] for run in content(pair.place.uri)} == {
         "parent": None,
         "child": "parent",
@@ -502,13 +504,13 @@ def test_the_run_of_mlflow_run_is_the_same_run_in_the_outbox(pair: Pair) -> None
     run = tracker.adopt(local, "tiny", {"kind": "sweep"}, {"epochs": 2, "model": "m"})
     run.end()
     pair.deliver()
-    [there] = pair.server.search_runs(["1"])
-    assert there.info.run_id == given.info.run_id
-    assert there.data.params == {"epochs": "7", "model": "m"}
-    assert (there.info.run_name, there.info.status) == ("tiny", "FINISHED")
+    [on_server] = pair.server.search_runs(["1"])
+    assert on_server.info.run_id == given.info.run_id
+    assert on_server.data.params == {"epochs": "7", "model": "m"}
+    assert (on_server.info.run_name, on_server.info.status) == ("tiny", "FINISHED")
 
 
-def test_a_lost_ledger_makes_no_second_run(pair: Pair) -> None:
+def test_a_lost_sync_state_creates_no_second_run(pair: Pair) -> None:
     pair.fill()
     pair.deliver()
     before = content(pair.server_uri, timed=True)
@@ -523,12 +525,12 @@ def test_a_server_with_a_new_store_gets_everything_again(pair: Pair, store_templ
     shutil.copy(store_template, pair.folder / "second.db")
     pair.server_uri = f"sqlite:///{pair.folder / 'second.db'}"
     pair.server = connect(pair.server_uri)
-    pair.take_in()
+    pair.pull()
     pair.deliver()
     assert [run["name"] for run in content(pair.server_uri)] == ["#0", "#1", "sweep"]
 
 
-def test_a_description_that_a_user_wrote_on_the_server_is_left_alone(pair: Pair) -> None:
+def test_a_description_that_a_user_wrote_on_the_server_is_not_changed(pair: Pair) -> None:
     note = "mlflow.note.content"
     pair.run("it")
     for text in ("first", "second"):
@@ -561,5 +563,5 @@ def test_mlflow_experiments_are_still_found_by_name(pair: Pair) -> None:
     assert location.startswith(str(pair.place.folder))
 
 
-def test_an_outbox_can_be_read_by_its_user_alone(pair: Pair) -> None:
+def test_an_outbox_can_be_read_by_its_user_only(pair: Pair) -> None:
     assert pair.place.folder.stat().st_mode & 0o777 == 0o700

@@ -1,4 +1,4 @@
-"""What a step on a GPU relies on, as far as it can be seen on a CPU."""
+"""Conditions for captured steps on a GPU, as far as they can be tested on a CPU."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ def no_tensor_from_the_host(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 def test_a_step_can_be_captured(
     data: Dataset, monkeypatch: pytest.MonkeyPatch, changes: dict[str, Any]
 ) -> None:
-    """It neither reads a value of a tensor nor copies numbers from the host, but in a warm-up."""
+    """Except in a warm-up, it reads no tensor values and copies no numbers from the host."""
     trained = program_of(data, **changes)
     chosen = torch.arange(8)
     draws = {
@@ -84,7 +84,7 @@ def test_a_step_can_be_captured(
 
 
 def test_a_program_is_freed_at_once(data: Dataset) -> None:
-    """Its graph has much memory of the GPU, which the next program needs."""
+    """Its graph uses much GPU memory, which the next program needs."""
     trained = program_of(data)
     trained.train_epoch(1)
     freed = weakref.ref(trained)

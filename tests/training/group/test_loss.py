@@ -11,7 +11,7 @@ from tests.components.losses.test_losses import VARIANTS, make
 
 def test_each_network_has_its_own_loss_and_gradient() -> None:
     losses = [make(name, settings) for name, settings in VARIANTS]
-    losses = [*losses, *losses[::-2]]  # most of them twice, in another order
+    losses = [*losses, *losses[::-2]]  # most losses twice, in another order
     assert {type(loss).name for loss in losses} == set(LOSSES)
     random = torch.Generator().manual_seed(0)
     logits = torch.randn(6, len(losses), 4, generator=random, dtype=torch.float64)

@@ -43,7 +43,7 @@ def assert_close(found: torch.Tensor, expected: torch.Tensor, bound: float = 1e-
 
 
 def check(networks: list[nn.Module], images: torch.Tensor) -> None:
-    """Compare outputs and gradients in training, then states and outputs in evaluation."""
+    """Compare outputs and gradients in training, then state and outputs in evaluation."""
     stacked = stack(networks)
     together = outputs_of(stacked, images)
     alone = torch.cat([outputs_of(network, images) for network in networks], dim=1)
@@ -68,7 +68,7 @@ def check(networks: list[nn.Module], images: torch.Tensor) -> None:
 
 
 @pytest.mark.parametrize("model", list(MODELS))
-def test_every_network_of_the_table_is_stackable(model: str) -> None:
+def test_every_network_of_the_registry_is_stackable(model: str) -> None:
     assert is_stackable(model, 3, 16, NUM_CLASSES)
     check(networks_of(model), images_of())
 
@@ -156,7 +156,7 @@ def branching(*, channels: int, size: int, num_classes: int) -> nn.Module:
 
 
 @pytest.mark.parametrize("builder", [concatenating, branching])
-def test_a_network_that_would_compute_something_else_is_not_stackable(
+def test_a_network_that_would_compute_another_function_is_not_stackable(
     builder: Callable[..., nn.Module], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(MODELS, builder.__name__, builder)

@@ -46,7 +46,7 @@ def config(optimizer: str, lr: float, settings: Settings) -> TrialConfig:
 
 
 def with_other_numbers(settings: Settings) -> Settings:
-    """Return the settings with each number a tenth smaller, in the direction that is allowed."""
+    """Return the settings with each number changed by a tenth, in a valid direction."""
     return {name: 0.9 * v if type(v) is float and v > 0 else v for name, v in settings.items()}
 
 
@@ -116,7 +116,7 @@ def test_fifty_steps_are_those_of_torch(name: str, settings: Settings) -> None:
     assert optimizer.count == STEPS
 
 
-def test_optimizers_of_all_kinds_are_updated_side_by_side() -> None:
+def test_different_optimizers_are_updated_together() -> None:
     configs = [config(name, lr, {}) for lr in (1e-3, 2e-3) for name in OPTIMIZERS]
     configs = [configs[index] for index in in_order(dict(enumerate(configs)))]
     gradients = random_gradients(len(configs), 3)
@@ -127,18 +127,18 @@ def test_optimizers_of_all_kinds_are_updated_side_by_side() -> None:
 
 
 @pytest.mark.parametrize("name", list(OPTIMIZERS))
-def test_a_state_goes_on_in_another_row_to_the_same_bits(name: str) -> None:
+def test_a_state_continues_in_another_row_bitwise_identically(name: str) -> None:
     settings = {"momentum": 0.9} if name == "sgd" else {}
     configs = [config(name, lr, settings) for lr in (1e-3, 1e-2)]
     gradients = random_gradients(2, 4)
     whole, expected = stacked(configs)
     for gradient in gradients[:2]:
         whole.step(gradient)
-    held = {key: value.clone() for key, value in expected.items()}
+    copied = {key: value.clone() for key, value in expected.items()}
     states = [whole.state_of(index) for index in range(2)]
     swapped, weights = stacked(configs[::-1])
     for name_, weight in weights.items():
-        weight.copy_(held[name_].flip(0))
+        weight.copy_(copied[name_].flip(0))
     for index, state in enumerate(reversed(states)):
         swapped.load_state(index, state)
     swapped.count.fill_(2)
@@ -162,6 +162,6 @@ def test_a_state_goes_on_in_another_row_to_the_same_bits(name: str) -> None:
         (("muon", {}), ("muon", {"ns_steps": 4}), False),
     ],
 )
-def test_what_is_updated_together(one: Any, other: Any, same: bool) -> None:
+def test_networks_updated_together(one: Any, other: Any, same: bool) -> None:
     made = [OPTIMIZERS[name](**settings) for name, settings in (one, other)]
     assert (structure(made[0]) == structure(made[1])) == same

@@ -1,4 +1,4 @@
-"""Bias, pooling and activation as one operation: against torch's, in Triton's interpreter."""
+"""Bias, pooling and activation as one operation, against torch, in Triton's interpreter."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ SHAPES = [((2, 2), (2, 2)), ((3, 3), (2, 2)), ((3, 2), (1, 2)), ((2, 2), (3, 3))
 
 
 def kernels(name: str) -> ModuleType:
-    """Load the kernels as another module; the one that is used stays as it is."""
+    """Load the kernels as a second module; the original one is not changed."""
     pytest.importorskip("triton")
     path = Path(pooling.__file__).with_name("pooling_kernel.py")
     spec = importlib.util.spec_from_file_location(name, path)
@@ -42,7 +42,7 @@ def kernels(name: str) -> ModuleType:
 @pytest.fixture(scope="module")
 def kernel() -> ModuleType:
     """The kernels for CPU tensors."""
-    pytest.importorskip("triton")  # imported before, it is as usual
+    pytest.importorskip("triton")  # imported before, it does not use the interpreter
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("TRITON_INTERPRET", "1")
         return kernels("interpreted_kernel")
@@ -50,7 +50,7 @@ def kernel() -> ModuleType:
 
 @pytest.fixture
 def on_gpu(monkeypatch: pytest.MonkeyPatch) -> Callable[[object], None]:
-    """Let channels-last images be on a GPU that has some kernels."""
+    """Treat channels-last images as images on a GPU with certain kernels."""
 
     def use(module: object) -> None:
         monkeypatch.setattr(pooling, "pooling_kernel", module)
@@ -64,7 +64,7 @@ def on_gpu(monkeypatch: pytest.MonkeyPatch) -> Callable[[object], None]:
 
 
 def features_of(height: int, width: int) -> tuple[torch.Tensor, torch.Tensor]:
-    """Features and biases: every two channels are another difficulty."""
+    """Return features and biases: every pair of channels is another special case."""
     random = torch.Generator().manual_seed(height * 10 + width)
     drawn = torch.randn(7, 2, 2, height, width, generator=random)
     whole = torch.randint(-1, 2, (2, 2, height, width), generator=random).float()
@@ -135,7 +135,7 @@ pairs = st.tuples(st.integers(1, 3), st.integers(1, 3))
 
 @settings(max_examples=15, deadline=None)
 @given(pairs, pairs, st.booleans(), st.booleans(), pairs, st.data())
-def test_any_small_window_is_that_of_torch(
+def test_any_small_window_gives_the_result_of_torch(
     kernel: ModuleType,
     size: tuple[int, int],
     stride: tuple[int, int],
@@ -151,7 +151,7 @@ def test_any_small_window_is_that_of_torch(
     compare(kernel, Window(size, stride, ceil_mode, relu), features, bias)
 
 
-def test_nothing_outside_of_the_outputs_is_written(kernel: ModuleType) -> None:
+def test_nothing_outside_the_outputs_is_written(kernel: ModuleType) -> None:
     window = Window((3, 3), (2, 2), ceil_mode=True, relu=True)
     features, bias = features_of(7, 5)
     guarded: list[torch.Tensor] = []
@@ -210,7 +210,7 @@ def test_the_sizes_of_outputs_are_those_of_torch() -> None:
         (nn.AvgPool2d(2), nn.ReLU()),
     ],
 )
-def test_other_layers_stay_as_they_are(pool: nn.Module, activation: nn.Module) -> None:
+def test_other_layers_are_not_changed(pool: nn.Module, activation: nn.Module) -> None:
     stacked = stack([nn.Sequential(nn.Conv2d(3, 4, 3), pool, activation)] * 2)
     assert [type(layer) for layer in stacked] == [  # type: ignore[attr-defined]
         layers.StackedConv2d,
@@ -233,7 +233,7 @@ def plain_stack(networks: list[nn.Module]) -> nn.Module:
 
 
 @pytest.mark.parametrize("model", ["seed_cnn", "lenet", "cifar10_3c3d"])
-def test_on_a_cpu_no_bit_and_no_name_is_different(model: str) -> None:
+def test_on_a_cpu_results_and_names_are_identical(model: str) -> None:
     networks, images = networks_of(model), images_of()
     joined = stack(networks)
     assert list(joined.state_dict()) == list(networks[0].state_dict())
@@ -261,7 +261,7 @@ def test_a_stack_trains_with_the_operation(
 
 
 class Wrong:
-    """Kernels with a wrong gradient, for one of the inputs."""
+    """Kernels with a wrong gradient for one of the inputs."""
 
     def __init__(self, kernel: ModuleType, features: float, bias: float) -> None:
         self._kernel, self._factors = kernel, (features, bias)
@@ -274,7 +274,7 @@ class Wrong:
 
 
 class Raises:
-    """Kernels that cannot be compiled, or fail at the n-th call."""
+    """Kernels that cannot be compiled, or fail after some calls."""
 
     def __init__(self, kernel: Any, error: Exception, num_calls: int) -> None:
         self._kernel, self._error, self._left = kernel, error, num_calls
@@ -314,17 +314,17 @@ def test_plain_layers_replace_a_broken_operation_with_one_warning(
     assert [record.name for record in caplog.records] == ["cifar_exp.training.group.pooling"]
 
 
-def test_too_little_memory_is_no_fault_of_the_operation(on_gpu: Callable[[object], None]) -> None:
+def test_out_of_memory_does_not_disable_the_operation(on_gpu: Callable[[object], None]) -> None:
     on_gpu(Raises(None, torch.OutOfMemoryError(), 0))
     with pytest.raises(torch.OutOfMemoryError):
         trained(stack(networks_of("lenet")), images_of())
     assert not pooling._is_right
 
 
-def test_the_operation_is_left_out_where_it_is_not_known_to_be_right(
+def test_the_operation_is_not_used_where_it_was_not_verified(
     on_gpu: Callable[[object], None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """In evaluation, another layout, torch.compile, a capture without a comparison before it."""
+    """In evaluation, another layout, torch.compile, or a capture without a comparison before."""
     on_gpu(Raises(None, AssertionError("it is used"), 0))
     networks: list[nn.Module] = [nn.Sequential(nn.Conv2d(3, 4, 3), nn.MaxPool2d(2), nn.ReLU())] * 2
     images, stacked = images_of().float(), stack(networks)

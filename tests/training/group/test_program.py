@@ -1,4 +1,4 @@
-"""Networks that one program trains against each of them alone."""
+"""Networks trained by one program, against each of them alone."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from cifar_exp.training.group.program import Program, in_order
 from tests.components.optimizers.test_optimizers import OTHER_SETTINGS
 
 STEPS, BATCH_SIZE = 50, 4
-# Small, as adaptive steps amplify rounding: a gradient of almost zero has a sign at random.
+# Small, as adaptive steps amplify rounding: a gradient of almost zero has a random sign.
 LR = {"sgd": 0.01, "asgd": 0.01, "adadelta": 0.01, "rmsprop": 1e-5, "rprop": 1e-5}
 # Muon orthogonalizes in bfloat16: another order of summation changes the last of eight bits.
 BOUNDS = {"muon": 1e-3}
@@ -54,7 +54,7 @@ def config(loss: str, optimizer: str, **changes: Any) -> TrialConfig:
 
 @pytest.fixture(scope="module")
 def digits(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
-    """Some digits at 16 x 16 pixels: 25 batches an epoch."""
+    """Some digits at 16 x 16 pixels: 25 batches per epoch."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("CIFAR_EXP_CACHE", str(tmp_path_factory.mktemp("cache")))
         data = datasets.load(datasets.Digits())
@@ -94,7 +94,7 @@ def check(configs: Sequence[TrialConfig], data: Dataset) -> None:
             assert found == pytest.approx(expected, rel=bound), (one.loss, one.optimizer)
 
 
-def test_every_loss_with_every_optimizer_is_that_of_a_network_alone(digits: Dataset) -> None:
+def test_every_loss_with_every_optimizer_equals_a_network_alone(digits: Dataset) -> None:
     check([config(loss, optimizer) for loss, optimizer in ALL_PAIRS], digits)
 
 
@@ -118,7 +118,7 @@ def test_every_loss_with_every_optimizer_in_seed_cnn_relu(digits: Dataset) -> No
 
 
 def test_batch_normalisation_trains_as_it_does_alone(digits: Dataset) -> None:
-    # Noise, as normalisation amplifies the rounding of channels that hardly vary.
+    # Noise images, as normalisation amplifies the rounding errors of channels that hardly vary.
     random = torch.Generator().manual_seed(0)
     noise = torch.randint(256, (24, 3, 16, 16), generator=random).to(torch.uint8)
     noise = noise.contiguous(memory_format=torch.channels_last)
@@ -129,7 +129,7 @@ def test_batch_normalisation_trains_as_it_does_alone(digits: Dataset) -> None:
 
 
 @pytest.mark.parametrize("augment", list(AUGMENTATIONS))
-def test_every_augmentation_is_that_of_a_network_alone(augment: str, digits: Dataset) -> None:
+def test_every_augmentation_equals_that_of_a_network_alone(augment: str, digits: Dataset) -> None:
     check([config(loss, "sgd", augment=augment) for loss in ("cross_entropy", "mse")], digits)
 
 
@@ -146,7 +146,7 @@ def test_dropout_draws_the_masks_of_a_network_alone(
 
 
 @pytest.mark.parametrize("precision", ["fp32", "bf16"])
-def test_a_network_that_diverges_changes_no_bit_of_the_others(
+def test_a_network_that_diverges_does_not_change_the_others(
     precision: str, digits: Dataset
 ) -> None:
     sound = [
@@ -166,7 +166,7 @@ def test_a_network_that_diverges_changes_no_bit_of_the_others(
     assert all(map(torch.equal, *weights))
 
 
-def test_a_state_continues_to_the_same_bits(digits: Dataset) -> None:
+def test_a_state_continues_bitwise_identically(digits: Dataset) -> None:
     configs = ordered([config(loss, optimizer) for loss, optimizer in EACH_ONCE])
     program = program_of(configs, digits)
     program.train_epoch(1)
@@ -179,7 +179,7 @@ def test_a_state_continues_to_the_same_bits(digits: Dataset) -> None:
 
 
 class Recorded(TorchDispatchMode):
-    """Records the names of all operations."""
+    """Records the names of all operations of torch."""
 
     def __init__(self) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
@@ -193,7 +193,7 @@ class Recorded(TorchDispatchMode):
 READS_A_VALUE = {
     *("_local_scalar_dense", "item", "is_nonzero", "equal"),
     *("nonzero", "masked_select", "unique", "_unique2", "repeat_interleave", "bincount"),
-    # A tensor made of a number of Python is copied to the GPU.
+    # A tensor created from a Python number is copied to the GPU.
     *("lift_fresh", "lift", "scalar_tensor"),
 }
 
@@ -208,7 +208,7 @@ def recorded() -> Iterator[set[str]]:
 def test_a_step_reads_no_value_so_that_a_graph_can_capture_it(
     augment: str, digits: Dataset, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Every loss, optimizer and augmentation; the first step may set up what later ones use."""
+    """With every loss, optimizer and augmentation; the first step may initialize buffers."""
     few = replace(digits, train=digits.train.first(2 * BATCH_SIZE))
     configs = [config(loss, optimizer, augment=augment) for loss, optimizer in EACH_ONCE]
     for name, same, (ours, _) in OTHER_SETTINGS:
