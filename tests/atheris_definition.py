@@ -1,10 +1,10 @@
-"""Coverage-guided fuzzing of the reading of definitions; atheris is installed by hand.
+"""Coverage-guided fuzzing of reading definitions; atheris has to be installed separately.
 
     pip install atheris
     python -m tests.atheris_definition -max_total_time=600 -max_len=4096 NEW_FOLDER experiments
 
-It ends with a file `crash-...` where a definition is neither read nor refused in the one way that
-there is, or where reading it opens, imports or runs something.
+It ends with a file `crash-...` if a definition is neither read nor rejected with the documented
+error, or if reading it opens, imports or runs something.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from tests.reading import SOURCE, nothing_touched, read_or_refused
 
 def one_input(given: bytes) -> None:
     text = given.decode("utf-8", errors="ignore")
-    if "torchvision" in text:  # imports it, as it must
+    if "torchvision" in text:  # the import is expected
         return
     with nothing_touched():
         read_or_refused(lambda: read(text, SOURCE))
@@ -32,6 +32,6 @@ def one_input(given: bytes) -> None:
 
 if __name__ == "__main__":
     for path in SHIPPED:
-        read(path.read_text(encoding="utf-8"))  # what is imported late is there from now on
+        read(path.read_text(encoding="utf-8"))  # loads all lazy imports
     atheris.Setup(sys.argv, one_input)
     atheris.Fuzz()

@@ -1,4 +1,4 @@
-"""Sweeps in a pair of stores, and what they leave there."""
+"""Sweeps with a pair of stores, and the content of these stores."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ CLI = [sys.executable, "-c", "from cifar_exp.cli import main; main()"]
 
 
 class Stores:
-    """A pair of stores, and what they hold of an experiment."""
+    """A pair of stores, and the runs of an experiment in them."""
 
     def __init__(self, tracking_uri: str, storage_url: str) -> None:
         self.tracking_uri = tracking_uri
@@ -36,7 +36,7 @@ class Stores:
         return connect(self.tracking_uri)
 
     def records(self, *kinds: str, name: str = "tiny") -> list[RunRecord]:
-        """The runs of these kinds, or of any."""
+        """Return the runs of these kinds; by default of all kinds."""
         found = read_records(self.client, name)
         return [record for record in found if not kinds or record.kind in kinds]
 
@@ -47,12 +47,12 @@ class Stores:
         return [record for record in self.records() if record.status == "RUNNING"]
 
     def results(self) -> dict[str, Any]:
-        """All that the trainings are known by, without times and ids."""
+        """Return the stored data of the trainings, without times and ids."""
         return content.results(self.client, self.trainings())
 
 
 class Bench(Stores):
-    """Runs sweeps in one pair of stores, in this process."""
+    """Runs sweeps with one pair of stores, in this process."""
 
     def __init__(self, tracking_uri: str, storage_url: str) -> None:
         super().__init__(tracking_uri, storage_url)
@@ -68,10 +68,10 @@ class Bench(Stores):
         inline: bool = True,
         watch: Callable[[Event], object] = lambda _: None,
     ) -> Ranking:
-        """Run a sweep whose trainers are in this process, or processes of their own."""
+        """Run a sweep with trainers in this process or in separate processes."""
         experiment = read(definition)
         self.events, self.looks = [], []
-        asked = sweep.Sweep(
+        request = sweep.Sweep(
             experiment=experiment,
             definition=definition,
             tracking_uri=self.tracking_uri,
@@ -83,18 +83,18 @@ class Bench(Stores):
         executor = inline_executor if inline else sweep.local_executor
         data = prepare.prepare(experiment)
 
-        def told(event: Event | Look) -> None:
+        def receive(event: Event | Look) -> None:
             if isinstance(event, Look):
                 self.looks.append(event)
             else:
                 self.events.append(event)
                 watch(event)
 
-        ranking, self.page = sweep.run(asked, data, told, executor)
+        ranking, self.page = sweep.run(request, data, receive, executor)
         return ranking
 
     def ranking(self) -> Ranking:
-        """What the store's latest sweep ranks as, read anew."""
+        """Return the ranking of the latest sweep, read from the store."""
         return Results(self.client, self.records()).ranking()
 
 
@@ -108,7 +108,7 @@ def studies(bench: Stores) -> list[optuna.Study]:
 
 
 def trained(bench: Stores, number: int) -> Callable[[], bool]:
-    """Whether a number of trainings are done and another one is under way."""
+    """Return a condition: this many trainings have ended, and another one is running."""
 
     def look() -> bool:
         trainings = bench.trainings()

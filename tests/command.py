@@ -1,4 +1,4 @@
-"""What a command of the command line has shown, as a test sees it."""
+"""The output and the exit code of a command."""
 
 from __future__ import annotations
 

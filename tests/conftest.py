@@ -1,4 +1,4 @@
-"""Fixtures that all tests share: no test writes to the user's own folders or stores."""
+"""Fixtures of all tests: no test writes to the user's own folders or stores."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ os.environ["OMP_NUM_THREADS"] = "1"
 
 @pytest.fixture(scope="session", autouse=True)
 def _own_environment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """Keep the suite's cache apart, and MLflow's variables of the caller out of it."""
+    """Use a separate cache for the tests, without MLflow's variables of the caller."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("CIFAR_EXP_CACHE", str(tmp_path_factory.mktemp("cache")))
         patch.setenv("CIFAR_EXP_OUTBOX", str(tmp_path_factory.mktemp("outbox")))
@@ -43,9 +43,9 @@ def _own_environment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]
 
 @pytest.fixture(scope="module", autouse=True)
 def _frozen() -> None:
-    """Take what is loaded out of garbage collections: each would look at all of torch and MLflow.
+    """Exclude loaded modules from garbage collection, which would traverse torch and MLflow.
 
-    Once they are loaded, that takes half a second.
+    With these modules, each collection takes half a second.
     """
     gc.collect()
     gc.freeze()
@@ -53,7 +53,7 @@ def _frozen() -> None:
 
 @pytest.fixture(autouse=True)
 def _one_thread() -> Iterator[None]:
-    """Undo what a test has done to the number of threads: with more, tiny trainings crawl."""
+    """Restore the number of threads after a test: with more, tiny trainings are slow."""
     yield
     if "torch" in sys.modules:
         sys.modules["torch"].set_num_threads(1)
@@ -61,21 +61,21 @@ def _one_thread() -> Iterator[None]:
 
 @pytest.fixture(scope="session")
 def store_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """An empty MLflow database: to copy one takes no time, to make one takes a second."""
+    """An empty MLflow database: copying one is fast, creating one takes a second."""
     import mlflow
 
     def fill(folder: Path) -> None:
         path = folder / "mlflow.db"
-        with chdir(folder):  # where the files of its default experiment go
+        with chdir(folder):  # the folder of artifacts of its default experiment
             mlflow.MlflowClient(f"sqlite:///{path}").search_experiments(max_results=1)
-        sqlite3.connect(path).execute("PRAGMA wal_checkpoint(TRUNCATE)")  # all in the one file
+        sqlite3.connect(path).execute("PRAGMA wal_checkpoint(TRUNCATE)")  # everything in one file
 
     return once(tmp_path_factory, "template", fill) / "mlflow.db"
 
 
 @pytest.fixture
 def tracking_uri(tmp_path: Path, store_template: Path, monkeypatch: pytest.MonkeyPatch) -> str:
-    """An MLflow store of the test's own, in the current folder, where its artifacts go too."""
+    """An MLflow store for one test, in the current folder, together with its artifacts."""
     monkeypatch.chdir(tmp_path)
     shutil.copy(store_template, tmp_path / "mlflow.db")
     uri = f"sqlite:///{tmp_path / 'mlflow.db'}"
@@ -85,7 +85,7 @@ def tracking_uri(tmp_path: Path, store_template: Path, monkeypatch: pytest.Monke
 
 @pytest.fixture
 def tracker(tracking_uri: str) -> Tracker:
-    """The runs of the experiment `tiny` in a store of the test's own."""
+    """The runs of the experiment `tiny` in a store for one test."""
     from cifar_exp.tracking import Tracker, connect, mlflow_experiment
 
     client = connect(tracking_uri)
@@ -94,7 +94,7 @@ def tracker(tracking_uri: str) -> Tracker:
 
 @pytest.fixture
 def storage_url(tmp_path: Path) -> str:
-    """An Optuna storage of the test's own."""
+    """An Optuna storage for one test."""
     return f"sqlite:///{tmp_path / 'optuna.db'}"
 
 
@@ -111,7 +111,7 @@ def data(images: Path, _own_environment: None) -> Dataset:
 
 
 def leave_out_pictures(patch: pytest.MonkeyPatch) -> None:
-    """Write reports without figures: to draw them takes as long as a tiny sweep's trainings."""
+    """Write reports without figures: drawing them takes as long as training a tiny sweep."""
     from cifar_exp.report import files
 
     patch.setattr(files, "store", lambda *_: "")
@@ -126,9 +126,9 @@ def no_pictures(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture
 def bench(tracking_uri: str, storage_url: str, data: Dataset, no_pictures: None) -> Bench:
     """A pair of stores, for sweeps in this process."""
-    from tests.bench import Bench  # it loads all there is
+    from tests.bench import Bench  # it imports all modules
 
-    del data, no_pictures  # decoded once for all; not drawn at all
+    del data, no_pictures  # decoded only once; no figures
     return Bench(tracking_uri, storage_url)
 
 
@@ -136,7 +136,7 @@ def bench(tracking_uri: str, storage_url: str, data: Dataset, no_pictures: None)
 def finished_sweep(
     tmp_path_factory: pytest.TempPathFactory, store_template: Path, images: Path, data: Dataset
 ) -> Path:
-    """The folder of a finished sweep of `tiny.definition`, made once for all tests."""
+    """The folder of a finished sweep of `tiny.definition`, created once for all tests."""
     from tests.bench import Bench
 
     def fill(folder: Path) -> None:
@@ -148,13 +148,13 @@ def finished_sweep(
         for name in ("mlflow.db", "optuna.db"):
             sqlite3.connect(folder / name).execute("PRAGMA wal_checkpoint(TRUNCATE)")
 
-    del data  # decoded once for all
+    del data  # decoded only once
     return once(tmp_path_factory, "finished", fill)
 
 
 @pytest.fixture
 def swept(bench: Bench, finished_sweep: Path, tmp_path: Path) -> None:
-    """Let the stores of the bench hold a finished sweep of `tiny.definition`."""
+    """Copy a finished sweep of `tiny.definition` to the stores of the bench."""
     del bench  # its empty stores are replaced
     shutil.copytree(finished_sweep, tmp_path, dirs_exist_ok=True)
     columns = {
@@ -182,7 +182,7 @@ def other_bench(tmp_path: Path, store_template: Path, bench: Bench) -> Bench:
 
 @pytest.fixture
 def cli(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Iterator[Cli]:
-    """Run a command as a user would, in this process."""
+    """Run a command like a user, but in this process."""
     handler = signal.getsignal(signal.SIGTERM)
 
     def run(*arguments: object) -> Shown:

@@ -1,4 +1,4 @@
-"""What an MLflow store holds, without what differs from store to store: ids and addresses."""
+"""The content of an MLflow store, without ids and addresses, which differ between stores."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ OF_THE_COPY = {"outbox_run_id", "server_run_id"}
 
 
 def content(uri: str, *, timed: bool = False) -> list[dict[str, Any]]:
-    """Describe every active run of a store, in an order that ids play no part in.
+    """Describe every active run of a store, in an order that does not depend on ids.
 
     Args:
         uri: The store.
-        timed: Whether to include times and what is measured with a clock.
+        timed: Whether to include times and measured durations.
     """
     client = mlflow.MlflowClient(uri)
     runs = _runs(client)
@@ -29,9 +29,9 @@ def content(uri: str, *, timed: bool = False) -> list[dict[str, Any]]:
 
 
 def results(client: mlflow.MlflowClient, trainings: Iterable[RunRecord]) -> dict[str, Any]:
-    """Describe each training by what no interruption may change, so without what a clock measures.
+    """Describe each training by the data that no interruption may change, without measured times.
 
-    The description is the same when it was written as JSON and read again.
+    The description is unchanged when it is written as JSON and read again.
     """
     return {
         record.name: {
@@ -67,7 +67,7 @@ def _run(
         "params": dict(run.data.params),
         "tags": tags,
         "points": {
-            name: _points(client, run.info.run_id, name, _told_of_a_point(name, timed))
+            name: _points(client, run.info.run_id, name, _fields_of_a_point(name, timed))
             for name in run.data.metrics
         },
         "datasets": [d.dataset.to_dictionary() for d in inputs],
@@ -77,7 +77,7 @@ def _run(
     }
 
 
-def _told_of_a_point(metric: str, timed: bool) -> list[str]:
+def _fields_of_a_point(metric: str, timed: bool) -> list[str]:
     if timed:
         return ["step", "value", "timestamp"]
     return ["step"] if _is_by_clock(metric) else ["step", "value"]
@@ -88,10 +88,10 @@ def _is_by_clock(metric: str) -> bool:
 
 
 def _points(
-    client: mlflow.MlflowClient, run_id: str, metric: str, told: list[str]
+    client: mlflow.MlflowClient, run_id: str, metric: str, fields: list[str]
 ) -> list[list[float]]:
     points = client.get_metric_history(run_id, metric)
-    return sorted([getattr(point, each) for each in told] for point in points)
+    return sorted([getattr(point, each) for each in fields] for point in points)
 
 
 def _artifacts(client: mlflow.MlflowClient, run_id: str, path: str = "") -> Iterator[str]:
@@ -104,7 +104,7 @@ def _artifacts(client: mlflow.MlflowClient, run_id: str, path: str = "") -> Iter
 
 
 def _models(client: mlflow.MlflowClient, run: mlflow.entities.Run) -> list[tuple[str, str, bool]]:
-    """Name the models of a run, and say of each whether the run holds it as its output."""
+    """Return the models of a run, and whether each one is an output of the run."""
     found_outputs = run.outputs.model_outputs if run.outputs else []
     outputs = {output.model_id for output in found_outputs}
     found = client.search_logged_models(

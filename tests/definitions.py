@@ -1,4 +1,4 @@
-"""Definitions for tests: the shipped ones, a small one to change, and a table of wrong ones."""
+"""Definitions for tests: the shipped ones, a small one to modify, and a table of wrong ones."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import pytest
 
 SHIPPED = sorted((Path(__file__).parents[1] / "experiments").glob("*.toml"))
 MISSING = object()
-"""Stands for a key that is to be taken out."""
+"""The value of a key that is to be removed."""
 RANGE = {"low": 1e-3, "high": 1.0}
 SMALL: dict[str, Any] = {
     "name": "small",
@@ -42,12 +42,12 @@ def changed(changes: Mapping[str, Any]) -> dict[str, Any]:
 
 @dataclass(frozen=True)
 class Wrong:
-    """Changes that make the small definition wrong, and what is said about it."""
+    """Changes that make the small definition wrong, and the expected message."""
 
     changes: Mapping[str, Any]
     says: tuple[str, ...]
     schema_sees: bool = True
-    """Whether a JSON Schema can tell."""
+    """Whether a JSON Schema can detect it."""
 
 
 NUMBER = "should be a number"
@@ -65,7 +65,7 @@ def _sizes(value: Any, *says: str, schema_sees: bool = True) -> Wrong:
 
 
 WRONG: dict[str, Wrong] = {
-    # names and keys that nobody knows, or that mean something else
+    # unknown or reserved names and keys
     "name of single trainings": Wrong(
         {"name": "train"}, ('name: "train" is reserved for single trainings',), schema_sees=False
     ),
@@ -115,7 +115,7 @@ WRONG: dict[str, Wrong] = {
     "unknown augmentation": Wrong(
         {"augment": "flop"}, ('augment: unknown augmentation "flop"; did you mean "flip"?',)
     ),
-    # what is missing
+    # missing keys
     **{
         f"no {key}": Wrong({key: MISSING}, (f"{key}: is missing",))
         for key in ("name", "dataset", "model", "epochs", "losses", "optimizers")
@@ -226,7 +226,7 @@ WRONG: dict[str, Wrong] = {
     "no batch size": _sizes([], "at least one"),
     "batch size without a list": _sizes(32, "should be a list"),
     "table for batch sizes": _sizes({"low": 16}, "should be a list"),
-    # names that would not do as part of a path, an address or a ranking's row
+    # names that cannot be part of a path, an address or a row of a ranking
     **{
         f"experiment named {name[:9]!r}": Wrong({"name": name}, ("name: should",))
         for name in ("", "a/b", "..", "a+b", "-a", "a b", "\N{BUG}", "é", "x" * 300, "a\0")

@@ -1,8 +1,8 @@
-"""The first losses of every loss with every optimizer, as they were when the file was written.
+"""The first training losses of every loss with every optimizer, stored for comparison.
 
-`python -m tests.golden` adds to `golden.json` the pairs that it lacks. Where a formula is meant to
-change, delete its lines there first, and say in the change why. All is float64 but for a part of
-muon, so that processors differ by less than the bound.
+`python -m tests.golden` adds missing pairs to `golden.json`. To change a formula intentionally,
+first delete its lines there, and give the reason in the commit. All computations are in float64
+except a part of muon, so that processors differ by less than the bound.
 """
 
 from __future__ import annotations
@@ -37,11 +37,11 @@ def losses_of(loss: str, optimizer: str) -> list[float]:
 
 
 def pairs() -> list[str]:
-    """Name every combination of the tables."""
+    """Return the names of all pairs of a loss and an optimizer."""
     return [f"{loss}+{optimizer}" for loss in LOSSES for optimizer in OPTIMIZERS]
 
 
 if __name__ == "__main__":
-    held = json.loads(FILE.read_text())
-    golden = {pair: held.get(pair) or losses_of(*pair.split("+")) for pair in pairs()}
+    stored = json.loads(FILE.read_text())
+    golden = {pair: stored.get(pair) or losses_of(*pair.split("+")) for pair in pairs()}
     FILE.write_text(json.dumps(golden, indent=0) + "\n")

@@ -1,4 +1,4 @@
-"""Trainers within the test's own process: what is patched here holds for them, too."""
+"""Trainers in the process of the test, so that monkeypatches apply to them as well."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class InlineTrainer:
 
 
 class InlineExecutor:
-    """Gives trainers that take their steps by turns."""
+    """Provides trainers that run their steps in turn."""
 
     def __init__(self, num_trainers: int) -> None:
         self._num_trainers = num_trainers

@@ -1,4 +1,4 @@
-"""What the processes of one test session share: the first that asks for it makes it."""
+"""Files shared by the processes of one test session; the first one that needs them creates them."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from filelock import FileLock
 
 
 def once(factory: pytest.TempPathFactory, name: str, fill: Callable[[Path], object]) -> Path:
-    """Return a folder that `fill` has filled, here or in another process of the session."""
+    """Return a folder filled by `fill`, in this or another process of the session."""
     own = factory.getbasetemp()
     session = own.parent if "PYTEST_XDIST_WORKER" in os.environ else own
     folder, done = session / name, session / f"{name}.done"
     with FileLock(session / f"{name}.lock"):
         if not done.exists():
-            shutil.rmtree(folder, ignore_errors=True)  # another process has failed at it
+            shutil.rmtree(folder, ignore_errors=True)  # another process has failed to fill it
             folder.mkdir()
             fill(folder)
             done.touch()

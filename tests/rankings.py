@@ -1,4 +1,4 @@
-"""Made-up rankings for tests of what shows them."""
+"""Artificial rankings for tests of reports and tables."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def row(rank: int | None, combination: str, **changes: Any) -> Row:
 
 
 def ranking(*rows: Row) -> Ranking:
-    """Return the ranking of an experiment named `small`, its rows compared."""
-    told, inference = infer(rows, Method())
+    """Return the ranking of an experiment named `small`, with statistical comparison."""
+    compared, inference = infer(rows, Method())
     found = {field.name: getattr(inference, field.name) for field in fields(inference)}
-    return Ranking(experiment="small", combinations=tuple(told), **found)
+    return Ranking(experiment="small", combinations=tuple(compared), **found)

@@ -1,4 +1,4 @@
-"""What must hold whenever anything at all is read as a definition."""
+"""Conditions for reading any input as a definition."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ WATCHED = (
     "subprocess.",
     "tempfile.",
 )
-"""Audit events, or their beginnings, that tell of code, files, processes or the network."""
+"""Audit events, or prefixes of them, about code, files, processes or the network."""
 
 _seen: list[str] | None = None
 
 
 def read_or_refused(reading: Callable[[], Experiment]) -> str | None:
-    """Return the refusal of a definition, None if it was read; any other end is an error."""
+    """Return the error message about a definition, or None if it was read; no other outcome."""
     try:
         assert isinstance(reading(), Experiment)
     except DefinitionError as error:
@@ -46,8 +46,8 @@ def read_or_refused(reading: Callable[[], Experiment]) -> str | None:
 
 @contextmanager
 def nothing_touched() -> Iterator[None]:
-    """Check that nothing is opened, imported, run or connected to within the context."""
-    global _seen  # noqa: PLW0603 - an audit hook stays for ever, so there is one for all
+    """Check that nothing is opened, imported, executed or connected to within the context."""
+    global _seen  # noqa: PLW0603 - audit hooks cannot be removed, so there is only one
     if _seen is None:
         sys.addaudithook(_note)
     found: list[str] = []

@@ -1,4 +1,4 @@
-"""One training in this process, recorded in a run as a sweep does it."""
+"""One training in this process, recorded in a run like in a sweep."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def train_recorded(
     keep_model: bool = True,
     checkpoint: str | None = None,
 ) -> Outcome:
-    """Train and record; `stop` says after which epoch the training is pruned."""
+    """Train and record; `stop` decides after which epoch the training is pruned."""
     name = str(run.info.run_name)
     training = Training(name=name, config=config, checkpoint=checkpoint, test=test)
     run.log_dataset(data)

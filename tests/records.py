@@ -1,4 +1,4 @@
-"""Made-up records of runs, as MLflow would give them."""
+"""Artificial records of runs, as read from MLflow."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def combination(name: str, parent: str = "s") -> RunRecord:
 
 
 def trial(name: str, number: int, accuracy: float | None, **changes: Any) -> RunRecord:
-    """Return a trial of 10 seconds: complete, or failed if it has no accuracy."""
+    """Return a trial of 10 seconds; it is complete, or failed if it has no accuracy."""
     metrics = {"seconds": 10.0} | ({} if accuracy is None else {"val_accuracy": accuracy})
     values: dict[str, Any] = {
         "run_id": f"{name} #{number}",

@@ -1,4 +1,4 @@
-"""How torch is set to round float32 products on a GPU; the settings exist without a GPU, too."""
+"""Torch's settings for rounding float32 products on a GPU; they also exist without a GPU."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ cudnn: Any = torch.backends.cudnn
 
 @dataclass(frozen=True)
 class Rounding:
-    """The settings in both of torch's APIs; to read the older one fails where they differ."""
+    """The settings in both of torch's APIs; reading the older one fails if they differ."""
 
     matrices: str
     convolutions: str
@@ -39,13 +39,13 @@ class Rounding:
 IEEE = Rounding("ieee", "ieee", "ieee", False, False)
 TF32 = Rounding("tf32", "tf32", "tf32", True, True)
 DEFAULT = Rounding("none", "tf32", "tf32", False, True)
-"""Of torch: convolutions are rounded, products of matrices are not."""
+"""Torch's default: convolutions are rounded, matrix products are not."""
 EXPECTED: dict[Precision, Rounding] = {"fp32": IEEE, "bf16": IEEE, "tf32": TF32}
-"""Of each precision."""
+"""The settings of each precision."""
 
 
 def reset() -> None:
-    """Set the default of torch."""
+    """Restore torch's default."""
     every_operation.fp32_precision = "none"
     matrices.allow_tf32, cudnn.allow_tf32 = False, True
     matrices.fp32_precision = "none"

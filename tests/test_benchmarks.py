@@ -1,4 +1,4 @@
-"""The benchmarks run and measure what they say, at tiny sizes; how fast they are is not asked."""
+"""The benchmarks run and measure the documented figures, at tiny sizes; speed is not tested."""
 
 from __future__ import annotations
 
@@ -54,9 +54,9 @@ linux = pytest.mark.skipif(not Path("/proc").exists(), reason="only Linux has sm
 
 
 def run_sweep(definition: str, folder: Path, data: Dataset) -> str:
-    """Run a sweep on stores of its own in a folder; return its tracking URI."""
+    """Run a sweep with new stores in a folder; return its tracking URI."""
     folder.mkdir()
-    asked = Sweep(
+    requested = Sweep(
         experiment=experiment.read(definition),
         definition=definition,
         tracking_uri=f"sqlite:///{folder / 'mlflow.db'}",
@@ -64,9 +64,9 @@ def run_sweep(definition: str, folder: Path, data: Dataset) -> str:
         workers=1,
         threads=1,
     )
-    with chdir(folder):  # where MLflow puts its files
-        sweep.run(asked, data, lambda _: None)
-    return asked.tracking_uri
+    with chdir(folder):  # MLflow writes its files there
+        sweep.run(requested, data, lambda _: None)
+    return requested.tracking_uri
 
 
 def test_a_ratio_that_breaks_its_bound_counts_and_a_time_does_not() -> None:
@@ -75,7 +75,7 @@ def test_a_ratio_that_breaks_its_bound_counts_and_a_time_does_not() -> None:
         assert (figure.kept, figure.counts) == (False, counts)
 
 
-def test_a_folder_of_its_own_leaves_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_temporary_folder_is_removed(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CIFAR_EXP_CACHE", "before")
     here = Path.cwd()
     with own_folder() as folder:
@@ -89,7 +89,7 @@ def fail_on(uri: str) -> None:
     raise ZeroDivisionError(uri)
 
 
-def test_epochs_count_by_whether_they_lie_in_an_outage() -> None:
+def test_epochs_are_divided_into_those_within_and_between_outages() -> None:
     outages = [(10.0, 20.0), (30.0, 40.0)]
     within, between = [(11.0, 12.0), (12.0, 15.0), (31.0, 33.0)], [(21.0, 22.0), (22.0, 26.0)]
     neither = [(0.0, 9.0), (9.5, 10.5), (19.0, 21.0), (41.0, 49.0)]
@@ -99,7 +99,7 @@ def test_epochs_count_by_whether_they_lie_in_an_outage() -> None:
 
 
 @pytest.mark.chaos
-def test_the_overhead_on_a_server_that_is_stopped_even_after_a_failure(
+def test_the_overhead_with_a_server_that_is_stopped_even_after_a_failure(
     data: Dataset, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(prepare, "prepare", lambda _: data)  # fewer images than the digits
@@ -139,7 +139,7 @@ def test_a_comparison_of_a_large_store(first: Path, monkeypatch: pytest.MonkeyPa
     assert 0 < growth.value < 10
 
 
-def test_a_large_store_holds_whole_combinations(first: Path, tmp_path: Path) -> None:
+def test_a_large_store_has_complete_combinations(first: Path, tmp_path: Path) -> None:
     store = tmp_path / "mlflow.db"
     shutil.copy(first, store)
     client = tracking.connect(f"sqlite:///{store}")
@@ -188,7 +188,7 @@ input()
 
 @linux
 def test_resident_memory_counts_what_is_allocated_as_private() -> None:
-    """In a process that maps little else: what others stop sharing becomes private too."""
+    """In a new process that maps little else, as pages that others unmap become private too."""
     command, pipe = [sys.executable, "-c", ALLOCATE], subprocess.PIPE
     with subprocess.Popen(command, stdin=pipe, stdout=pipe, text=True) as process:
         assert process.stdin is not None
@@ -215,7 +215,7 @@ def test_the_memory_of_the_trainers_of_a_sweep() -> None:
     assert trainer.shared > 0
 
 
-def test_the_recorder_is_measured_by_all_that_it_has_written() -> None:
+def test_the_recorder_is_measured_by_the_number_of_written_epochs() -> None:
     [figure] = recording.measure(trials=3, epochs=4)
     assert (figure.unit, figure.at_least) == ("x", 500.0)
     assert figure.detail.startswith("16 epochs of 4 trainings, 64 side by side")
@@ -231,8 +231,8 @@ def test_the_share_of_an_augmentation() -> None:
         assert figure.at_most == (15 if figure.name.startswith("crop_flip") else None)
 
 
-def test_a_share_is_of_the_augmented_epoch() -> None:
-    """100 images in 1.25 s against 1 s: a fifth of the 1.25 s."""
+def test_a_share_is_relative_to_the_augmented_epoch() -> None:
+    """100 images in 1.25 s instead of 1 s: a fifth of the 1.25 s."""
     assert augmentation.shares([80.0, 100.0], [100.0, 100.0]) == pytest.approx([20, 0])
 
 
@@ -280,11 +280,11 @@ LEVEL = [[0.4, 0.5, 0.6, 0.7]] * 5
 
 
 def test_the_median_pruner_replayed_by_hand() -> None:
-    """Five trials start it, and it asks from the second epoch on.
+    """It prunes after five trials, from the second epoch on.
 
-    It compares a trial's best value so far with the median of that epoch. The sixth trial's 0.9
-    carries it to the end. The seventh has 0.55 after its second epoch, above the median 0.5, and
-    ends after its third, below 0.6; it would have been the best one.
+    It compares a trial's best value so far with the median of that epoch. The sixth trial has 0.9,
+    so it is never pruned. The seventh has 0.55 after its second epoch, above the median 0.5, and
+    is pruned after its third, below 0.6; it would have been the best one.
     """
     swept = made_up({"a": [*LEVEL, [0.9, 0.3, 0.2, 0.1], [0.1, 0.55, 0.5, 0.9]]}, epochs=4)
     [none] = pruning.replay_all(swept, "none")
@@ -298,7 +298,7 @@ def test_the_median_pruner_replayed_by_hand() -> None:
     assert "open, as a+sgd would confirm another trial" in pruning.winner([none], [median])
 
 
-def test_a_diverged_trial_is_replayed_as_far_as_it_came() -> None:
+def test_a_diverged_trial_is_replayed_up_to_its_last_epoch() -> None:
     swept = made_up({"a": [*LEVEL, [0.5], [0.1, 0.2, 0.3, 0.4]]}, epochs=4)
     [none], [median] = (pruning.replay_all(swept, pruner) for pruner in ("none", "median"))
     assert (none.epochs, none.pruned) == (25, ())
@@ -328,7 +328,7 @@ def long_definition(images: Path, pruner: str) -> str:
 
 @pytest.mark.chaos
 @pytest.mark.parametrize("pruner", pruning.PRUNERS)
-def test_a_replay_prunes_what_a_sweep_with_that_pruner_does(
+def test_a_replay_prunes_the_same_trials_as_a_sweep_with_that_pruner(
     unpruned: str, images: Path, data: Dataset, tmp_path: Path, pruner: str
 ) -> None:
     uri = run_sweep(long_definition(images, pruner), tmp_path / pruner, data)
@@ -336,14 +336,14 @@ def test_a_replay_prunes_what_a_sweep_with_that_pruner_does(
     [replayed] = pruning.replay_all(pruning.read(unpruned, "tiny"), pruner)
     assert replayed.pruned == tuple(r.number for r in records if r.state == "PRUNED")
     assert replayed.epochs == sum(r.metrics["epochs_trained"] for r in records)
-    assert replayed.pruned  # or else nothing was tested
+    assert replayed.pruned  # else nothing was tested
 
 
 @pytest.mark.parametrize(("sampler", "pruner"), [("tpe", "none"), ("qmc", "median")])
-def test_what_depends_on_pruning_cannot_be_replayed(sampler: str, pruner: str) -> None:
-    held = replace(trial("a+sgd", 0, [0.5], 1), params={"sampler": sampler, "pruner": pruner})
+def test_a_sweep_that_depends_on_pruning_cannot_be_replayed(sampler: str, pruner: str) -> None:
+    swept_run = replace(trial("a+sgd", 0, [0.5], 1), params={"sampler": sampler, "pruner": pruner})
     with pytest.raises(ValueError, match=f"ran with sampler '{sampler}' and pruner '{pruner}'"):
-        pruning.check(held)
+        pruning.check(swept_run)
 
 
 def test_a_precision_is_judged_by_the_paired_interval() -> None:
@@ -402,7 +402,7 @@ def size(tmp_path: Path) -> Size:
     )
 
 
-def test_without_a_gpu_one_sentence_is_said(
+def test_without_a_gpu_one_sentence_is_printed(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
@@ -417,7 +417,7 @@ def test_the_parts_of_an_epoch_of_a_group(size: Size) -> None:
     assert 0 < figure.value < 100
 
 
-def test_a_group_computes_what_single_networks_do(size: Size) -> None:
+def test_a_group_computes_the_same_as_single_networks(size: Size) -> None:
     rows = [row for section in equality.sections(size) for row in section.rows(1)]
     for row in rows:
         assert isinstance(row, Figure)
@@ -435,7 +435,7 @@ def test_the_widths_of_groups(size: Size) -> None:
         assert row.value > 0
 
 
-def test_without_lightning_the_own_speeds_remain(
+def test_without_lightning_the_other_speeds_are_measured(
     size: Size, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def raced(contestants: dict[str, object], *_: object, **__: object) -> dict[str, list[float]]:
@@ -455,7 +455,7 @@ def test_without_lightning_the_own_speeds_remain(
         assert (total.value, total.kept, total.aim_reached) == (800_000, True, False)
 
 
-def test_rows_that_cannot_be_measured_say_why(
+def test_rows_that_cannot_be_measured_have_a_reason(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     path = tmp_path / "out.json"

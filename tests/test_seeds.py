@@ -1,4 +1,4 @@
-"""Derived seeds depend on their purpose alone."""
+"""Derived seeds depend on their purpose only."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ purposes = st.lists(st.integers() | st.text(), max_size=4)
         (("order", 0, 1), 0xC0DCF2CD),
     ],
 )
-def test_is_the_head_of_a_sha256(purpose: tuple[int | str, ...], seed: int) -> None:
+def test_is_the_beginning_of_a_sha256(purpose: tuple[int | str, ...], seed: int) -> None:
     assert derive(*purpose) == seed
 
 

@@ -36,7 +36,7 @@ def dataset(root: Path) -> Dataset:
 
 
 def definition(root: Path, **changes: str) -> str:
-    """Write the definition of a tiny sweep; `changes` replace whole parts of it."""
+    """Return the definition of a tiny sweep; `changes` replace whole parts of it."""
     parts = {
         "name": "tiny",
         "epochs": "2",
@@ -78,5 +78,5 @@ def trial_config(
 
 
 def scores(**changes: float) -> Scores:
-    """Return scores that no training has reached."""
+    """Return artificial scores."""
     return Scores({**dict.fromkeys(METRICS, 0.5), **changes})

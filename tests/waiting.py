@@ -1,4 +1,4 @@
-"""Waiting for what other processes do."""
+"""Waiting for other processes."""
 
 from __future__ import annotations
 
@@ -7,16 +7,16 @@ from collections.abc import Callable
 
 SECONDS_BETWEEN_LOOKS = 0.02
 SHARE_OF_TIME = 0.2
-"""To look takes at most this share of a core, which those that are waited for need."""
+"""The largest share of a core for checking, as the other processes need the cores."""
 
 
 def wait_until(condition: Callable[[], bool], seconds: float = 60) -> None:
-    """Look until a condition holds; fail when it does not within so many seconds."""
+    """Wait until a condition is true; fail if it is not within this number of seconds."""
     deadline = time.monotonic() + seconds
     while True:
         started = time.monotonic()
         if condition():
             return
         now = time.monotonic()
-        assert now < deadline, "it did not come to pass"
+        assert now < deadline, "the condition was not met in time"
         time.sleep(max(SECONDS_BETWEEN_LOOKS, (now - started) * (1 / SHARE_OF_TIME - 1)))

@@ -74,8 +74,8 @@ def test_the_locks_of_a_killed_process_are_free_despite_its_note(
         note.write_text(json.dumps({**json.loads(note.read_text()), "pid": os.getpid()}))
     assert not locks.is_held("run")
     with locks.alone(STORES, "tiny"):
-        written = [json.loads(note.read_text()) for note in tmp_path.rglob("*.note")]
-        assert [note["pid"] for note in written] == [os.getpid()] * 2
+        contents = [json.loads(note.read_text()) for note in tmp_path.rglob("*.note")]
+        assert [note["pid"] for note in contents] == [os.getpid()] * 2
     assert not list(tmp_path.rglob("*.note"))
 
 

@@ -71,7 +71,7 @@ def test_the_exif_orientation_of_a_photo_is_applied(root: Path) -> None:
 def test_an_image_with_damaged_exif_data_is_read(root: Path) -> None:
     before = load(Folder(path=root))
     file = next((root / "test" / CLASSES[0]).iterdir())
-    Image.open(file).convert("RGB").save(file, exif=b"Exif\0\0not a TIFF header")
+    Image.open(file).convert("RGB").save(file, exif=b"Exif\0\0this is no TIFF header")
     with Image.open(file) as image, pytest.raises(SyntaxError):
         image.getexif()
     assert load(Folder(path=root)).fingerprint == before.fingerprint
