@@ -14,7 +14,7 @@ from tests.bench import Bench, scores, studies
 SEARCH = 'trials = 2\nsampler = "{sampler}"\npruner = "none"\nbatch_size = [8, 16]\n'
 DECIDED = 'until = "decided"\nmost = {most}'
 UNEQUAL = 'sgd = { lr = { low = 0.05, high = 0.1 } }\nslow = { type = "sgd", lr = 1e-7 }'
-"""The second one learns nothing, so it is out at the first look."""
+"""The second one learns nothing."""
 
 
 def definition(
@@ -73,19 +73,27 @@ def test_more_studies_add_to_those_that_exist(
 
 
 @pytest.mark.parametrize(("num_studies", "seeds", "unit"), [(2, 1, "studies"), (1, 5, "seeds")])
-def test_only_those_that_may_be_the_best_get_more_replicates(
+def test_more_replicates_are_trained_until_the_best_is_decided(
     images: Path, bench: Bench, num_studies: int, seeds: int, unit: str
 ) -> None:
     text = definition(images, num_studies, seeds, DECIDED.format(most=6))
     ranking = bench.run(text)
-    by_name = {row.combination: len(row.values) for row in ranking.combinations}
-    assert (by_name["mse+slow"], by_name["mse+sgd"]) in [(2, 2), (5, 5)]
-    [look] = bench.looks
-    assert look.more == 0
-    assert look.sentence == f"1 of 2 combinations may be the best: no more {unit} (one left)"
+    replicates = {row.combination: len(row.values) for row in ranking.combinations}
+    least = 2 * (3 * num_studies if num_studies > 1 else 2 + seeds)
     trainings = {r.name for r in bench.trainings()}
+    more = sum(look.more for look in bench.looks)
+    assert len(trainings) == least + more
+    of_each = 3 if num_studies > 1 else 1
+    first = num_studies if num_studies > 1 else seeds
+    assert sum(n - first for n in replicates.values()) * of_each == more
+    last = bench.looks[-1]
+    assert last.more == 0
+    assert f"combinations may be the best: no more {unit} (" in last.sentence
+    assert sum(event.state is not None for event in bench.events) == len(trainings)
     bench.run(text)
     assert {r.name for r in bench.trainings()} == trainings  # nothing is trained again
+    assert [look.more for look in bench.looks] == [more]
+    assert sum(event.kept for event in bench.events) == len(trainings)
 
 
 def test_an_interrupted_decision_is_the_same(
