@@ -75,7 +75,7 @@ def test_more_studies_add_to_those_that_exist(
 
 
 @pytest.mark.parametrize(("num_studies", "seeds", "unit"), [(2, 1, "studies"), (1, 5, "seeds")])
-def test_only_those_that_may_be_the_best_get_more_replicates(
+def test_more_replicates_are_trained_until_the_best_is_decided(
     images: Path, bench: Bench, num_studies: int, seeds: int, unit: str
 ) -> None:
     text = definition(images, num_studies, seeds, DECIDED.format(most=6))
@@ -89,9 +89,17 @@ def test_only_those_that_may_be_the_best_get_more_replicates(
     remaining = f"{len(expected.remaining)} of 2 combinations may be the best"
     sentence = f"{remaining}: no more {unit} ({expected.ended})"
     assert bench.looks[-1] == Look(sentence=sentence, more=0)
+    least = 2 * (3 * num_studies if num_studies > 1 else 2 + seeds)
     trainings = {r.name for r in bench.trainings()}
+    more = sum(look.more for look in bench.looks)
+    assert len(trainings) == least + more
+    of_each = 3 if num_studies > 1 else 1
+    assert sum(n - first for n in expected.needed.values()) * of_each == more
+    assert sum(event.state is not None for event in bench.events) == len(trainings)
     bench.run(text)
     assert {r.name for r in bench.trainings()} == trainings  # nothing is trained again
+    assert [look.more for look in bench.looks] == [more]
+    assert sum(event.kept for event in bench.events) == len(trainings)
 
 
 def test_an_interrupted_decision_is_the_same(
