@@ -72,8 +72,16 @@ class Taken:
 def sections(size: Size) -> list[Section]:
     """Return the section of the command."""
     short, long = (experiment.read(p.read_text()) for p in (size.definition, size.long_definition))
+    long = tuned_once(long)
     names = (WHOLE.format(_words(short)), LONG.format(_words(long)), RECORDING)
     return [Section(names=names, measure=lambda left: _measured(size, short, long, left))]
+
+
+def tuned_once(definition: Experiment) -> Experiment:
+    """Return a definition with one study of 20 trials and 5 confirmations of each combination."""
+    search = definition.search.model_copy(update={"studies": 1, "trials": 20})
+    confirm = definition.confirm.model_copy(update={"seeds": 5, "until": "fixed"})
+    return definition.model_copy(update={"search": search, "confirm": confirm})
 
 
 def _measured(size: Size, short: Experiment, long: Experiment, seconds_left: float) -> list[Row]:
@@ -162,8 +170,8 @@ def _extrapolated(short: Experiment, long: Experiment, taken: Taken) -> Row:
         name=LONG.format(_words(long)),
         value=seconds / 60,
         unit="min",
-        at_most=65,
-        aim=26,
+        at_most=25,
+        aim=10,
         detail=f"training of the row above x {epochs:.1f}, recording x {trainings:.1f}; its "
         "sampler, pruner and batch sizes are not considered",
     )
