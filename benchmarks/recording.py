@@ -11,7 +11,7 @@ from multiprocessing.connection import Connection
 from benchmarks.asked import sweep_of
 from benchmarks.figure import Figure, show
 from benchmarks.folder import own_folder
-from cifar_exp.components.metrics.metrics import METRICS
+from cifar_exp.components.metrics.metrics import AS_TRAINED
 from cifar_exp.components.metrics.scores import Scores
 from cifar_exp.sweep import prepare, sweep
 from cifar_exp.sweep.executors import Begun, Executor, Message
@@ -31,7 +31,7 @@ confirm = {{ seeds = 1 }}
 losses = {{ cross_entropy = {{}} }}
 optimizers = {{ sgd = {{ lr = {{ low = 1e-3, high = 1e-2 }} }} }}
 """
-SCORES = Scores(dict.fromkeys(METRICS, 0.5))
+SCORES = Scores(dict.fromkeys(AS_TRAINED, 0.5))
 
 
 class SimulatedTrainer:

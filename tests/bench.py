@@ -20,6 +20,7 @@ from tests import content
 from tests.inline import inline_executor
 
 SCORES = {"accuracy", "nll", "brier", "ece", "ece_adaptive", "macro_f1"}  # of three classes
+SCALED = {f"{name}_scaled" for name in ("nll", "brier", "ece", "ece_adaptive")}
 SCORES_BY_EPOCH = sorted(f"val/{name}" for name in SCORES)
 CLI = [sys.executable, "-c", "from cifar_exp.cli import main; main()"]
 

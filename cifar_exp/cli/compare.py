@@ -124,7 +124,7 @@ def compare_several(
         StoreError: The store cannot be used.
     """
     uri = tracking.resolve_uri(tracking_uri)
-    rankings = _by_one_yardstick([read_results(name, uri) for name in names], method)
+    rankings = by_one_yardstick([read_results(name, uri) for name in names], method)
     comparison = across(rankings)
     if form == "table":
         console.print_across(console.stdout(), comparison)
@@ -135,7 +135,7 @@ def compare_several(
     return rankings
 
 
-def _by_one_yardstick(results: Sequence[Results], method: Method | None) -> list[Ranking]:
+def by_one_yardstick(results: Sequence[Results], method: Method | None) -> list[Ranking]:
     """Rank every experiment by the same yardstick: the raw one if some have no scaled values."""
     rankings = [result.ranking(method) for result in results]
     yardsticks = {ranking.yardstick for ranking in rankings}

@@ -166,6 +166,8 @@ def test_compare_with_another_yardstick(cli: Cli, definition: Path) -> None:
     means = [row["metric_means"]["test_nll"] for row in content["combinations"]]
     assert means == sorted(means)
     assert "test NLL" in cli("compare", "tiny", *options).out
+    scaled = json.loads(cli("compare", "tiny", "--format", "json", "--yardstick", "nll").out)
+    assert scaled["yardstick"] == "test_nll_scaled"
 
 
 @pytest.mark.usefixtures("swept")
@@ -437,7 +439,7 @@ def test_version_and_help(cli: Cli) -> None:
         ("plan", "missing.toml"),
         ("compare", "nothing"),
         ("compare", "x", "--format", "pdf"),
-        ("compare", "x", "--yardstick", "accuracy"),
+        ("compare", "x", "--yardstick", "acc"),
         ("compare", "x", "--alpha", "1.5"),
         ("compare", "x", "--rope", "-1"),
         ("list", "planets"),

@@ -698,6 +698,19 @@ def test_a_diverged_trial_saves_no_time() -> None:
     assert points(axes.lines[0]) == [pytest.approx((62, 52))]
 
 
+def test_the_reliability_after_scaling_is_dotted() -> None:
+    scaled = replace(SURE, confidence_scaled=np.array([0.7, 0.5], dtype=np.float32))
+    means = {"test_ece": 0.2, "test_ece_scaled": 0.1}
+    given = ranking(row(1, "mse+sgd", metric_means=means), row(2, "l1+adam"))
+    evidence = Evidence(predictions={"mse+sgd": [scaled, scaled], "l1+adam": [scaled, SURE]})
+    first, second = drawn(reliability_diagrams(given, evidence, palette(given)))[:2]
+    *_, dotted = first.lines
+    assert points(dotted) == [pytest.approx((50, 0)), pytest.approx((70, 100))]
+    assert dotted.get_linestyle() == ":"
+    assert first.get_title() == "mse+sgd\nECE 0.200 → 0.100"
+    assert len(second.lines) == 3  # one confirmation is of an older version
+
+
 def test_the_figures_of_tuning_show_rates_trials_and_cost() -> None:
     colours = palette(MEASURED)
     adam, sgd = drawn(lr_response(MEASURED, colours))

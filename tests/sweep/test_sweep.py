@@ -33,7 +33,7 @@ from cifar_exp.tracking import connect, read_predictions
 from cifar_exp.training import checkpoint, loop
 from cifar_exp.training.loop import EpochMetrics
 from tests import tiny
-from tests.bench import SCORES, SCORES_BY_EPOCH, Bench, scores, studies, tiny_search
+from tests.bench import SCALED, SCORES, SCORES_BY_EPOCH, Bench, scores, studies, tiny_search
 from tests.command import Cli
 from tests.components.metrics import one_network
 
@@ -98,7 +98,7 @@ def test_the_conditions_of_a_real_sweep_are_the_same_for_all(bench: Bench, image
 def test_only_confirmations_use_the_test_set_with_fresh_seeds(bench: Bench) -> None:
     trials, confirmations = bench.records("trial"), bench.records("confirmation")
     assert not [r for r in trials if any(name.startswith("test") for name in r.metrics)]
-    scores = {f"test_{name}" for name in SCORES}
+    scores = {"temperature"} | {f"test_{name}" for name in SCORES | SCALED}
     assert all(scores | set(SCORES_BY_EPOCH) <= set(r.metrics) for r in confirmations)
     assert {r.params["seed"] for r in trials} == {"0"}
     assert {r.params["seed"] for r in confirmations} == {"1", "2"}
@@ -116,6 +116,9 @@ def test_the_predictions_of_a_confirmation_give_its_scores(bench: Bench) -> None
         assert record.metrics["test_accuracy"] == accuracy_score(label, predicted)
         assert record.metrics["test_ece"] == one_network.ece(predictions)
         assert record.metrics["test_ece_adaptive"] == one_network.ece_adaptive(predictions)
+        after = predictions.after_scaling()
+        assert after is not None
+        assert record.metrics["test_ece_scaled"] == one_network.ece(after)
         assert record.metrics["test_macro_f1"] == pytest.approx(
             f1_score(label, predicted, average="macro")
         )

@@ -227,8 +227,11 @@ def test_predictions_are_read_back_unchanged(
         confidence=np.array([1 / 3, 1], dtype=np.float32),
     )
     run.log_predictions(written)
+    assert read_predictions(tracker.client, run.run_id).confidence_scaled is None
+    written = replace(written, confidence_scaled=np.array([0.5, 1], dtype=np.float32))
+    run.log_predictions(written)
     read = read_predictions(tracker.client, run.run_id)
-    for name in ("label", "predicted", "confidence"):
+    for name in ("label", "predicted", "confidence", "confidence_scaled"):
         one, other = getattr(written, name), getattr(read, name)
         assert other.dtype == one.dtype
         assert np.array_equal(one, other)

@@ -57,8 +57,9 @@ def test_the_returned_network_is_the_scored_one(
     training = Training(name="it", config=config, checkpoint="it", test=True)
     all_metrics, outcome = finished(training, data, tmp_path, [True] * 3)
     network = network_of(outcome)
-    scored = loop.evaluate(network, config.loss_settings, data.test, precision)
     assert outcome.tested is not None
+    temperature = outcome.tested.temperature
+    scored = loop.evaluate(network, config.loss_settings, data.test, precision, temperature)
     assert outcome.tested.scores == scored.scores
     assert (outcome.state, outcome.epochs, outcome.reason) == ("COMPLETE", 3, None)
     assert outcome.val_accuracy == all_metrics[-1].val.accuracy
@@ -121,6 +122,33 @@ def test_tf32_without_such_a_gpu_is_no_result(
     assert (all_metrics, outcome.state, outcome.network) == ([], "FAIL", None)
     assert outcome.reason is not None
     assert outcome.reason.startswith("Unavailable: precision tf32 needs a GPU")
+
+
+@pytest.mark.parametrize("num_networks", [1, 3])
+def test_the_temperature_is_fitted_on_the_validation_split(
+    config: TrialConfig, data: Dataset, tmp_path: Path, num_networks: int
+) -> None:
+    """Alone and in a group."""
+    trainings = tuple(
+        Training(name=str(n), config=config.model_copy(update={"lr": 0.05 / (n + 1)}), test=True)
+        for n in range(num_networks)
+    )
+    steps = train_group(Group(trainings=trainings, data_path=data.path, folder=tmp_path), data)
+    answers: Any = None
+    step = Step(epochs={}, outcomes={})
+    while not step.outcomes:
+        step = steps.send(answers)
+        answers = dict.fromkeys(step.epochs, True)
+    for index, training in enumerate(trainings):
+        model = loop.build_model(training.config, data)
+        list(loop.train(model, training.config, data))
+        loss = training.config.loss_settings
+        expected = loop.fit_temperature(model, loss, data.val)
+        tested = step.outcomes[index].tested
+        assert tested is not None
+        assert tested.temperature == pytest.approx(expected, rel=1e-4)
+        scaled = loop.evaluate(model, loss, data.test, temperature=expected).scores.values
+        assert tested.scores.values == pytest.approx(dict(scaled), rel=1e-4)
 
 
 def failing(calls: Iterator[bool], evaluate: Any) -> Any:

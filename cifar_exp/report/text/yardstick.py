@@ -12,8 +12,8 @@ SCALED_OF = {raw: scaled for scaled, raw in RAW_OF.items()}
 def scaling(ranking: Ranking) -> str:
     """Return a sentence on temperature scaling; empty if it does not change the yardstick."""
     scaled = SCALED_OF.get(ranking.yardstick)
-    measured = [row.metric_means for row in ranking.combinations if row.metric_means]
-    if all(scaled in names for names in measured):
+    confirmed = [each.metrics for row in ranking.combinations for each in row.confirmation_results]
+    if all(scaled in metrics for metrics in confirmed if metrics):
         return _sentence(ranking.yardstick, f" (--yardstick {scaled} ranks after scaling)")
     return _sentence(
         ranking.yardstick, "; some confirmations, of an older version, have no value after scaling"

@@ -215,7 +215,8 @@ def test_the_test_split_is_evaluated_once_for_scores_and_predictions(
     build_model = loop.build_model
     monkeypatch.setattr(loop, "build_model", watched)
     train_recorded(config, data, open_run(config), test=True, keep_model=False)
-    assert sum(passed) == config.epochs * len(data.val) + len(data.test)
+    num_validations = config.epochs + 1  # the last one for the temperature
+    assert sum(passed) == num_validations * len(data.val) + len(data.test)
     record = only(tracker)
     predictions = read_predictions(tracker.client, record.run_id)
     assert predictions.label.tolist() == data.test.labels.tolist()
