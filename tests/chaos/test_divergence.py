@@ -121,7 +121,7 @@ def test_a_loss_that_is_not_finite_is_detected_within_the_epoch(
     assert loss._steps == loop.STEPS_BETWEEN_CHECKS
 
 
-@pytest.mark.parametrize(("name", "lr"), [("endless", 1e4), ("steep", 0.1)])
+@pytest.mark.parametrize(("name", "lr"), [("unbounded", 1e4), ("steep", 0.1)])
 def test_a_loss_without_a_minimum_or_a_finite_gradient_diverges(
     images: Path, data: Dataset, tracker: Tracker, name: str, lr: float
 ) -> None:

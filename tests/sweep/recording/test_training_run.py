@@ -221,7 +221,10 @@ def test_the_test_split_is_evaluated_once_for_scores_and_predictions(
     predictions = read_predictions(tracker.client, record.run_id)
     assert predictions.label.tolist() == data.test.labels.tolist()
     assert record.metrics["test_accuracy"] == predictions.correct.mean()
-    names = {"accuracy", "nll", "brier", "ece", "ece_adaptive", "macro_f1"}
+    of_probabilities = {"nll", "brier", "ece", "ece_adaptive"}
+    scaled = {f"{name}_scaled" for name in of_probabilities}
+    names = {"accuracy", "macro_f1"} | of_probabilities | scaled
+    assert record.metrics["temperature"] > 0
     assert {name for name in record.metrics if name.startswith("test")} == {
         f"test_{name}" for name in names
     }
