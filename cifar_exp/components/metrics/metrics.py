@@ -203,7 +203,8 @@ def _after_scaling(metric: Metric) -> Metric:
         metric,
         compute=lambda o: None if o.scaled is None else metric.compute(o.scaled),
         label=f"{metric.label} (scaled)",
-        description=f"{metric.label} after temperature scaling, in confirmations only.",
+        description=f"{metric.label} after temperature scaling, in confirmations only; "
+        f"{'smaller' if metric.smaller_is_better else 'larger'} is better.",
     )
 
 

@@ -2,6 +2,8 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
+import sys
 import warnings
 from multiprocessing import resource_tracker
 from typing import Any
@@ -27,3 +29,24 @@ def test_a_killed_resource_tracker_is_started_again_without_a_warning() -> None:
         fork_server._start_resource_tracker()
     assert tracker._check_alive()
     assert tracker._pid != killed
+
+
+@pytest.mark.skipif(fork_server.METHOD != "forkserver", reason="there is no fork server")
+@pytest.mark.parametrize("sent", [b"", b"\x80\x04\x95\x10"])
+def test_a_parent_that_ends_while_it_starts_a_process_leaves_no_traceback(sent: bytes) -> None:
+    program = f"""
+import os
+from multiprocessing import forkserver
+from cifar_exp.sweep.executors import fork_server
+fork_server.load()
+sentinel, data = forkserver.connect_to_new_process([])
+os.write(data, {sent!r})
+os.close(data)
+forkserver.read_signed(sentinel)  # the process id
+exit_code = forkserver.read_signed(sentinel)
+print(exit_code)
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=False
+    )
+    assert (done.stdout, done.stderr) == ("1\n", "")

@@ -38,6 +38,7 @@ from cifar_exp.training.checkpoint import Checkpoint, CheckpointFile, key_of
 from cifar_exp.training.loop import EpochMetrics
 from cifar_exp.training.messages import Outcome
 from tests import tiny
+from tests.bench import SCALED, SCORES
 from tests.recorded import train_recorded
 
 
@@ -68,7 +69,7 @@ def only(tracker: Tracker) -> RunRecord:
 
 
 def stored(tracker: Tracker) -> list[str]:
-    """The ids of the models stored by the run."""
+    """The ids of the models that the run has stored."""
     outputs = tracker.client.get_run(only(tracker).run_id).outputs
     assert outputs is not None
     return [output.model_id for output in outputs.model_outputs]
@@ -88,7 +89,7 @@ def test_a_complete_training_is_recorded(
         read_predictions(tracker.client, record.run_id)
 
 
-def test_seconds_exclude_one_time_work_of_a_process(
+def test_seconds_are_without_what_a_process_does_once(
     config: TrialConfig,
     data: Dataset,
     tracker: Tracker,
@@ -134,7 +135,7 @@ def test_every_epoch_is_one_point_of_every_metric(
     assert "val/top5" not in only(tracker).metrics  # three classes
 
 
-def test_params_include_everything_the_training_depends_on(
+def test_params_name_all_that_the_training_depends_on(
     config: TrialConfig, tracker: Tracker, open_run: Open
 ) -> None:
     open_run(config.model_copy(update={"augment": "flip", "compile": True}))
@@ -161,7 +162,7 @@ def test_params_include_everything_the_training_depends_on(
     }
 
 
-def test_a_pruned_training_ends_at_the_requested_epoch(
+def test_a_pruned_training_ends_where_it_is_told_to(
     config: TrialConfig, data: Dataset, tracker: Tracker, open_run: Open
 ) -> None:
     run = open_run(config)
@@ -185,7 +186,7 @@ def test_a_diverged_training_is_an_outcome_without_infinite_metrics(
     assert all(abs(value) < 1e300 for value in record.metrics.values())
 
 
-def test_a_training_that_fails_is_recorded_with_its_reason(
+def test_a_training_that_breaks_is_recorded_with_its_reason(
     config: TrialConfig, data: Dataset, tracker: Tracker, open_run: Open
 ) -> None:
     broken = replace(data, train=replace(data.train, labels=data.train.labels + 100))
@@ -196,7 +197,7 @@ def test_a_training_that_fails_is_recorded_with_its_reason(
     assert record.tags["reason"].startswith("IndexError: ")
 
 
-def test_the_test_split_is_evaluated_once_for_scores_and_predictions(
+def test_the_test_split_is_passed_once_and_gives_scores_and_predictions(
     config: TrialConfig,
     data: Dataset,
     tracker: Tracker,
@@ -221,16 +222,12 @@ def test_the_test_split_is_evaluated_once_for_scores_and_predictions(
     predictions = read_predictions(tracker.client, record.run_id)
     assert predictions.label.tolist() == data.test.labels.tolist()
     assert record.metrics["test_accuracy"] == predictions.correct.mean()
-    of_probabilities = {"nll", "brier", "ece", "ece_adaptive"}
-    scaled = {f"{name}_scaled" for name in of_probabilities}
-    names = {"accuracy", "macro_f1"} | of_probabilities | scaled
-    assert record.metrics["temperature"] > 0
     assert {name for name in record.metrics if name.startswith("test")} == {
-        f"test_{name}" for name in names
+        f"test_{name}" for name in SCORES | SCALED
     }
 
 
-def test_six_classes_have_a_top_five_accuracy(
+def test_six_classes_have_a_top_five(
     config: TrialConfig, data: Dataset, tracker: Tracker, open_run: Open
 ) -> None:
     six = replace(data, classes=tuple("abcdef"))
@@ -240,14 +237,14 @@ def test_six_classes_have_a_top_five_accuracy(
     assert metrics["test_accuracy"] <= metrics["test_top5"] <= 1
 
 
-def test_an_outcome_that_was_partly_written_is_recorded_once(
+def test_an_outcome_that_was_half_written_is_there_once(
     config: TrialConfig,
     data: Dataset,
     tracker: Tracker,
     open_run: Open,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """MLflow's store writes the metrics of a request before its tags, in another transaction."""
+    """MLflow's store writes the metrics of a request before its tags, on their own."""
     set_tags: Any = SqlAlchemyStore._set_tags
 
     def killed(store: SqlAlchemyStore, run_id: str, tags: list[RunTag]) -> None:
@@ -268,13 +265,13 @@ def test_an_outcome_that_was_partly_written_is_recorded_once(
     record = only(tracker)
     assert record.finished
     taken_up = tracker.client.get_run(record.run_id)
-    assert len(stored_models(tracker.client, taken_up)) == 1  # that of the first attempt is deleted
+    assert len(stored_models(tracker.client, taken_up)) == 1  # the first attempt's is deleted
     for name in record.metrics.keys() - {"seconds", "epoch_seconds", "images_per_second"}:
         points = tracker.client.get_metric_history(record.run_id, name)
         assert len({point.step for point in points}) == len(points), name
 
 
-def test_predictions_are_written_before_the_state(
+def test_predictions_are_there_before_the_state_is(
     config: TrialConfig,
     data: Dataset,
     tracker: Tracker,
@@ -300,7 +297,7 @@ def test_predictions_are_written_before_the_state(
         assert np.array_equal(values, asdict(second)[name])
 
 
-def test_an_error_in_storing_predictions_is_no_outcome_of_the_training(
+def test_predictions_that_cannot_be_stored_are_no_outcome_of_the_training(
     config: TrialConfig,
     data: Dataset,
     tracker: Tracker,
@@ -339,7 +336,7 @@ def test_a_test_split_that_diverges_fails_the_training(
 
 
 @pytest.mark.parametrize("kept", [True, False])
-def test_the_file_of_a_network_is_removed_whether_stored_or_not(
+def test_the_file_of_a_network_is_stored_or_not_and_then_removed(
     config: TrialConfig,
     data: Dataset,
     open_run: Open,
@@ -395,7 +392,7 @@ def test_stored_models_reproduce_their_validation_accuracy_in_a_fresh_process(
     assert [json.loads(line) for line in shown.stdout.splitlines()] == [*accuracies.values()]
 
 
-def test_the_stored_model_has_a_signature_and_requirements(
+def test_the_stored_model_says_what_it_takes_and_needs(
     config: TrialConfig, data: Dataset, tracker: Tracker, open_run: Open
 ) -> None:
     import mlflow
@@ -408,7 +405,7 @@ def test_the_stored_model_has_a_signature_and_requirements(
     assert (logits.type, logits.shape) == ("float32", (-1, 3))
 
 
-def test_the_data_set_is_an_input_of_the_run(
+def test_the_data_set_is_the_runs_input(
     config: TrialConfig, data: Dataset, tracker: Tracker, open_run: Open
 ) -> None:
     train_recorded(config, data, open_run(config))
@@ -432,8 +429,8 @@ def every_epoch_kept(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("CIFAR_EXP_CACHE", str(tmp_path / "kept"))
 
 
-class Interrupted(Exception):  # noqa: N818 - an action of a test, not an error
-    """The training is interrupted."""
+class Interrupted(Exception):  # noqa: N818 - what a test does to a training
+    """A training is left where it is."""
 
 
 def interrupt_after(epoch: int) -> Callable[[EpochMetrics], bool]:
@@ -447,10 +444,10 @@ def interrupt_after(epoch: int) -> Callable[[EpochMetrics], bool]:
 
 @pytest.mark.usefixtures("every_epoch_kept")
 @pytest.mark.parametrize("recorded", [1, 2, 3])
-def test_a_training_resumes_from_its_checkpoint_and_is_recorded_once(
+def test_a_training_goes_on_from_its_checkpoint_and_is_recorded_once(
     config: TrialConfig, data: Dataset, tracker: Tracker, open_run: Open, recorded: int
 ) -> None:
-    """Interrupted after a checkpoint of two epochs; MLflow may have fewer of them, or one more."""
+    """Interrupted after two epochs were kept, of which MLflow may hold less, or one more."""
     four = config.model_copy(update={"epochs": 4})
     expected = list(loop.train(loop.build_model(four, data), four, data))
     with pytest.raises(Interrupted):
@@ -461,11 +458,11 @@ def test_a_training_resumes_from_its_checkpoint_and_is_recorded_once(
     trained: list[int] = []
     again = Run(tracker.client, run.info, logged_epochs=recorded)
 
-    def prune(metrics: EpochMetrics) -> bool:
+    def told(metrics: EpochMetrics) -> bool:
         trained.append(metrics.epoch)
         return False
 
-    outcome = train_recorded(four, data, again, checkpoint="it", stop=prune)
+    outcome = train_recorded(four, data, again, checkpoint="it", stop=told)
     assert (outcome.state, outcome.epochs) == ("COMPLETE", 4)
     assert trained == [1, 2, 3, 4]  # the first two of them from the checkpoint
     history = tracker.client.get_metric_history(run.run_id, "train/loss")
@@ -475,7 +472,7 @@ def test_a_training_resumes_from_its_checkpoint_and_is_recorded_once(
 
 
 @pytest.mark.usefixtures("every_epoch_kept")
-def test_no_epoch_of_a_checkpoint_is_trained_again(
+def test_no_epoch_that_is_kept_is_trained_again(
     config: TrialConfig, data: Dataset, open_run: Open, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     begun: list[int] = []
@@ -509,7 +506,7 @@ def test_the_time_of_earlier_attempts_counts(
 
 
 @pytest.mark.usefixtures("every_epoch_kept")
-def test_a_checkpoint_of_another_network_is_ignored(
+def test_a_checkpoint_of_another_network_costs_its_epochs_alone(
     config: TrialConfig,
     data: Dataset,
     tracker: Tracker,
@@ -532,7 +529,7 @@ def test_a_checkpoint_of_another_network_is_ignored(
 
 
 def tiny_32(data: Dataset) -> Dataset:
-    """The data set at the size that some networks need; only its shape is relevant."""
+    """The data set at the size that some networks need; only its shape matters."""
     large = torch.zeros(1, 3, 32, 32, dtype=torch.uint8)
     return replace(data, train=replace(data.train, images=large, labels=data.train.labels[:1]))
 
@@ -547,7 +544,7 @@ def tiny_32(data: Dataset) -> Dataset:
         (RuntimeError("one\ntwo"), "RuntimeError: one"),
     ],
 )
-def test_any_error_in_a_training_is_its_outcome(
+def test_whatever_breaks_a_training_is_its_outcome(
     config: TrialConfig,
     data: Dataset,
     tracker: Tracker,
@@ -566,7 +563,7 @@ def test_any_error_in_a_training_is_its_outcome(
     assert (record.status, record.tags["reason"]) == ("FAILED", reason)
 
 
-def test_a_training_that_fails_later_keeps_the_epochs_before(
+def test_a_training_that_breaks_later_has_trained_the_epochs_before(
     config: TrialConfig,
     data: Dataset,
     tracker: Tracker,
@@ -580,14 +577,14 @@ def test_a_training_that_fails_later_keeps_the_epochs_before(
             raise MemoryError
         return evaluate(*given)
 
-    loop.warm_up(config, data)  # which also validates
+    loop.warm_up(config, data)  # which validates, too
     monkeypatch.setattr(loop, "evaluate", breaking)
     outcome = train_recorded(config, data, open_run(config))
     assert (outcome.state, outcome.epochs) == ("FAIL", 1)
     assert only(tracker).metrics["epochs_trained"] == 1
 
 
-def test_an_error_of_the_torch_allocator_is_out_of_memory(
+def test_torchs_own_allocator_is_out_of_memory(
     config: TrialConfig,
     data: Dataset,
     tracker: Tracker,
@@ -600,7 +597,7 @@ def test_an_error_of_the_torch_allocator_is_out_of_memory(
 
 
 @pytest.mark.parametrize("error", [KeyboardInterrupt(), Terminated()])
-def test_an_interruption_by_the_user_is_no_outcome(
+def test_what_the_user_ends_is_no_outcome(
     config: TrialConfig,
     data: Dataset,
     tracker: Tracker,
@@ -618,7 +615,7 @@ def test_an_interruption_by_the_user_is_no_outcome(
 
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf"), float("-inf")])
-def test_outputs_not_finite_in_validation_only_are_divergence(
+def test_what_is_not_finite_in_validation_alone_is_divergence(
     config: TrialConfig,
     data: Dataset,
     tracker: Tracker,
@@ -637,7 +634,7 @@ def test_outputs_not_finite_in_validation_only_are_divergence(
     assert "val_accuracy" not in record.metrics
 
 
-def test_divergence_ends_a_training_at_once_and_keeps_finite_metrics(
+def test_divergence_ends_a_training_at_once_and_keeps_what_was_finite(
     config: TrialConfig,
     data: Dataset,
     tracker: Tracker,
@@ -652,11 +649,11 @@ def test_divergence_ends_a_training_at_once_and_keeps_finite_metrics(
         steps += 1
         return plain(self, logits, labels) * (1 if steps <= 7 else float("-inf"))
 
-    long = config.model_copy(update={"epochs": 5})  # 7 steps per epoch
+    long = config.model_copy(update={"epochs": 5})  # 7 steps an epoch
     loop.warm_up(long, data)
     monkeypatch.setattr(CrossEntropy, "__call__", falling)
     outcome = train_recorded(long, data, open_run(long))
     assert outcome.diverged
-    assert steps <= 14  # no further epoch
+    assert steps <= 14  # not one epoch more
     history = tracker.client.get_metric_history(only(tracker).run_id, "train/loss")
     assert [point.step for point in history] == [1]
