@@ -87,7 +87,8 @@ def evaluations_of(
     known = [None] * len(losses) if temperatures is None else temperatures
     on_device = None
     if temperatures is not None:
-        on_device = torch.tensor(temperatures, dtype=torch.float64).to(logits.device)
+        on_host = torch.tensor(temperatures, dtype=torch.float64)
+        on_device = on_host.to(logits.device, non_blocking=True)
     measured, predictions = [], []
     for outputs in outputs_of(logits, labels, losses, on_device):
         measured.append(measure(outputs))
