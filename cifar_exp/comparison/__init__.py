@@ -1,12 +1,8 @@
 """The ranking of an experiment's combinations: pure functions on the records of its runs."""
 
+from cifar_exp.comparison.counted import counted_trainings
 from cifar_exp.comparison.method import Method
-from cifar_exp.comparison.ranking import (
-    Ranking,
-    confirmed_curves,
-    counted_trainings,
-    rank,
-)
+from cifar_exp.comparison.ranking import Ranking, confirmed_curves, rank
 from cifar_exp.comparison.replicates import (
     best_trial,
     best_trials,

@@ -3,16 +3,23 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
+from cifar_exp.comparison.counted import (
+    counted,
+    first_replicates,
+    members_of,
+    name_of,
+    scored_metrics,
+    sweep_of,
+)
 from cifar_exp.comparison.fairness import Condition, conditions
 from cifar_exp.comparison.inference import RANK_LEVEL, Inference, infer
 from cifar_exp.comparison.method import Method
-from cifar_exp.comparison.replicates import DECIDED_BY, decide_on, replicates
+from cifar_exp.comparison.replicates import DECIDED_BY
 from cifar_exp.comparison.row import Row
 from cifar_exp.comparison.rows import row as row_of
-from cifar_exp.comparison.rows import trainings_of
 from cifar_exp.comparison.statistics.anova import Source
 from cifar_exp.comparison.statistics.looks import Decision
 from cifar_exp.comparison.time_to_target import Curve, Curves, timed
@@ -94,13 +101,13 @@ def rank(
         BadInput: No confirmation has the yardstick.
     """
     method = method or Method()
-    sweep = _sweep(records, sweep_run_id)
+    sweep = sweep_of(records, sweep_run_id)
     curve, design = budget_curve(sweep.params), Design.of(sweep.params)
-    trainings, decision = _counted(records, sweep)
-    method = method.resolved(_scored(trainings.values()))
+    trainings, decision = counted(records, sweep)
+    method = method.resolved(scored_metrics(trainings.values()))
     rows = [
-        row_of(r, trainings[_name(r)], design, curve, method.yardstick)
-        for r in _members(records, sweep)
+        row_of(r, trainings[name_of(r)], design, curve, method.yardstick)
+        for r in members_of(records, sweep)
     ]
     _check_yardstick(rows, method.yardstick)
     ordered = sorted(rows, key=lambda row: _order(row, method))
@@ -108,7 +115,7 @@ def rank(
     if decision and method.yardstick == DECIDED_BY:
         inferred = [_decided(row, decision) for row in inferred]
     timed_rows, target = timed(inferred, confirmed_curves(trainings, curves or {}), method.target)
-    fairness = conditions(_first_replicates(trainings, design))
+    fairness = conditions(first_replicates(trainings, design))
     return replace(
         _ranking(sweep, timed_rows, method, inference, fairness, target),
         replicates=design.unit,
@@ -123,59 +130,6 @@ def _decided(row: Row, decision: Decision) -> Row:
         may_be_best=row.combination in decision.remaining,
         p_may_be_best=decision.p_values.get(row.combination),
     )
-
-
-def _first_replicates(
-    trainings: Mapping[str, Sequence[RunRecord]], design: Design
-) -> dict[str, list[RunRecord]]:
-    """Return the trainings of the replicates that every combination has, in order of the names."""
-    studies, seeds = design.numbers(design.replicates[0])
-    return {
-        name: [
-            r
-            for r in trainings[name]
-            if r.study in studies and (r.kind == "trial" or r.number in seeds)
-        ]
-        for name in sorted(trainings)
-    }
-
-
-def counted_trainings(
-    records: Sequence[RunRecord], sweep_run_id: str | None = None
-) -> dict[str, list[RunRecord]]:
-    """Return the finished trainings of each combination that a sweep's ranking uses, by its name.
-
-    Raises:
-        ValueError: The records have no such sweep.
-    """
-    trainings, _ = _counted(records, _sweep(records, sweep_run_id))
-    return trainings
-
-
-def _counted(
-    records: Sequence[RunRecord], sweep: RunRecord
-) -> tuple[dict[str, list[RunRecord]], Decision | None]:
-    """Return the trainings that are counted, and the decision on the number of replicates."""
-    members, design = _members(records, sweep), Design.of(sweep.params)
-    least, most = design.replicates
-    existing = {_name(r): trainings_of(r, records, design, most) for r in members}
-    samples = {name: replicates(trainings, design) for name, trainings in existing.items()}
-    decision = decide_on(samples, design, _num_test_images(records))
-    needed = decision.needed if decision else dict.fromkeys(existing, least)
-    counted = {_name(r): trainings_of(r, records, design, needed[_name(r)]) for r in members}
-    return counted, decision
-
-
-def _num_test_images(records: Sequence[RunRecord]) -> int | None:
-    return next((r.test_images for r in records if r.test_images), None)
-
-
-def _members(records: Sequence[RunRecord], sweep: RunRecord) -> list[RunRecord]:
-    return [r for r in records if r.kind == "combination" and r.parent == sweep.run_id]
-
-
-def _name(combination: RunRecord) -> str:
-    return combination.combination or combination.name
 
 
 def confirmed_curves(
@@ -219,19 +173,6 @@ def _ranking(
         fairness=fairness,
         definition=dict(sweep.params),
     )
-
-
-def _sweep(records: Sequence[RunRecord], run_id: str | None) -> RunRecord:
-    sweeps = [r for r in records if r.kind == "sweep" and run_id in (None, r.run_id)]
-    if not sweeps:
-        raise ValueError("there is no such sweep among these runs")
-    return max(sweeps, key=lambda r: r.start_time)
-
-
-def _scored(trainings: Iterable[Sequence[RunRecord]]) -> list[Mapping[str, float]]:
-    """Return the metrics of the complete confirmations."""
-    runs = (r for of_combination in trainings for r in of_combination)
-    return [r.metrics for r in runs if r.kind == "confirmation" and r.state == "COMPLETE"]
 
 
 def _check_yardstick(rows: Sequence[Row], yardstick: str) -> None:
