@@ -16,6 +16,7 @@ MAX_TRAININGS = 10_000
 
 KEY_OF: Mapping[str, tuple[int | str, ...]] = {
     "trials": ("search", "trials"),
+    "studies": ("search", "studies"),
     "epochs": ("epochs",),
     "seeds": ("confirm", "seeds"),
     "precision": ("precision",),
@@ -57,10 +58,11 @@ def check_size(definition: Experiment, path: Path) -> None:
     Raises:
         BadInput: The experiment has more than MAX_TRAININGS trainings.
     """
-    number = definition.num_trainings
+    number = definition.at_most().num_trainings
     if number > MAX_TRAININGS:
+        up_to = "up to " if number > definition.num_trainings else ""
         raise BadInput(
-            f"{path}: {number} trainings, and more than {MAX_TRAININGS} need --yes; "
+            f"{path}: {up_to}{number} trainings, and more than {MAX_TRAININGS} need --yes; "
             "`cifar-exp plan` estimates their time and disk space"
         )
 

@@ -89,9 +89,10 @@ def definition_options(command: Command) -> Command:
     """Add the parameters of `run` and `plan`: a definition, its overrides, workers and threads."""
     options = [
         click.argument("experiment", metavar="EXPERIMENT.toml", type=click.Path(path_type=Path)),
-        click.option("--trials", type=Whole(), help="Trials per combination, in total."),
+        click.option("--trials", type=Whole(), help="Trials of each study, in total."),
+        click.option("--studies", type=Whole(), help="Independent studies of each combination."),
         click.option("--epochs", type=Whole(), help="Epochs per training."),
-        click.option("--seeds", type=Whole(), help="Confirmations per combination."),
+        click.option("--seeds", type=Whole(), help="Confirmations of each study."),
         click.option("--precision", help="fp32, tf32, bf16 or auto."),
         click.option("--dataset", help="Data set to use instead of the definition's."),
         data_dir_option,

@@ -276,6 +276,8 @@ def test_options_change_the_stored_definition(
         1,
         "--trials",
         1,
+        "--studies",
+        2,
         "--precision",
         "bf16",
         "--workers",
@@ -285,12 +287,8 @@ def test_options_change_the_stored_definition(
     client = connect(tracking_uri)
     [sweep] = [r for r in read_records(client, "tiny") if r.kind == "sweep"]
     params = sweep.params
-    assert [params[name] for name in ("epochs", "seeds", "trials", "precision")] == [
-        "1",
-        "1",
-        "1",
-        "bf16",
-    ]
+    names = ("epochs", "seeds", "trials", "studies", "precision")
+    assert [params[name] for name in names] == ["1", "1", "1", "2", "bf16"]
     kept = Path(client.download_artifacts(sweep.run_id, "experiment.toml", str(tmp_path)))
     assert "seeds = 1" in kept.read_text()
 
@@ -688,6 +686,17 @@ def test_up_to_ten_thousand_trainings_start_without_yes(
     assert shown.code == code
     message = f"{file}: 10004 trainings, and more than 10000 need --yes; "
     assert shown.last.startswith(message) is (code == 2)
+
+
+def test_the_most_trainings_count_where_results_decide(cli: Cli, here: Path) -> None:
+    """Four combinations, each with 2 to 25 studies of 100 trials and a confirmation."""
+    file = here / "large.toml"
+    confirm = {"confirm/until": "decided", "confirm/most": 25}
+    document = changed({"search/trials": 100, "search/studies": 2, **confirm})
+    file.write_text(tomli_w.dumps(document), encoding="utf-8")
+    shown = cli("run", file, "--storage", "sqlite:////proc/none/optuna.db")
+    assert shown.code == 2
+    assert shown.last.startswith(f"{file}: up to 10100 trainings, and more than 10000 need --yes")
 
 
 def test_debug_shows_the_traceback_before_the_sentence(cli: Cli, here: Path) -> None:
