@@ -6,7 +6,7 @@ from dataclasses import fields
 from typing import Any
 
 from cifar_exp.comparison import Method, Ranking, Row
-from cifar_exp.comparison.inference import infer
+from cifar_exp.comparison.inference import infer, replicates_to_decide
 
 
 def row(rank: int | None, combination: str, **changes: Any) -> Row:
@@ -47,4 +47,9 @@ def ranking(*rows: Row) -> Ranking:
     """Return the ranking of an experiment named `small`, with statistical comparison."""
     compared, inference = infer(rows, Method())
     found = {field.name: getattr(inference, field.name) for field in fields(inference)}
-    return Ranking(experiment="small", combinations=tuple(compared), **found)
+    return Ranking(
+        experiment="small",
+        combinations=tuple(compared),
+        replicates_to_decide=replicates_to_decide(compared, Method()),
+        **found,
+    )

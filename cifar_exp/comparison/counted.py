@@ -31,19 +31,25 @@ def counted(
     least, most = design.replicates
     existing = {name_of(r): trainings_of(r, records, design, most) for r in members}
     samples = {name: replicates(trainings, design) for name, trainings in existing.items()}
-    decision = decide_on(samples, design, _num_test_images(records))
+    decision = decide_on(samples, design, _num_test_images(existing.values()))
     needed = decision.needed if decision else dict.fromkeys(existing, least)
     found = {name_of(r): trainings_of(r, records, design, needed[name_of(r)]) for r in members}
     return found, decision
 
 
-def _num_test_images(records: Sequence[RunRecord]) -> int | None:
-    return next((r.test_images for r in records if r.test_images), None)
+def _num_test_images(trainings: Iterable[Sequence[RunRecord]]) -> int | None:
+    runs = (r for of_combination in trainings for r in of_combination)
+    return next((r.test_images for r in runs if r.test_images), None)
 
 
 def members_of(records: Sequence[RunRecord], sweep: RunRecord) -> list[RunRecord]:
-    """Return the runs of the combinations of a sweep."""
-    return [r for r in records if r.kind == "combination" and r.parent == sweep.run_id]
+    """Return the run of each combination of a sweep: the newest one of its name.
+
+    A new version whose results differ leaves the run of the older version in place.
+    """
+    runs = (r for r in records if r.kind == "combination" and r.parent == sweep.run_id)
+    by_age = sorted(runs, key=lambda r: r.start_time)
+    return list({name_of(r): r for r in by_age}.values())
 
 
 def name_of(combination: RunRecord) -> str:

@@ -41,9 +41,6 @@ class Inference:
     spread_pooled: bool | None = None
     spread_p: float | None = None
     minimum_detectable_difference: float | None = None
-    replicates_to_decide: int | None = None
-    """Replicates of each combination that would probably tell the first from the others that may
-    be the best and differ by more than `rope`; None if there are none, or too many are needed."""
     two_way: tuple[Source, ...] = ()
     pairwise: tuple[tuple[float | None, ...], ...] = ()
     pairwise_seeds: tuple[tuple[int, ...], ...] = ()
@@ -62,8 +59,7 @@ def infer(rows: Sequence[Row], method: Method) -> tuple[list[Row], Inference]:
     sign = -1.0 if method.measure.smaller_is_better else 1.0
     groups = [[sign * value for value in row.values] for row in compared]
     estimates = estimate(groups)
-    judged = _may_be_best(_inferred(compared, estimates, method), groups, method)
-    inferred = iter(judged)
+    inferred = iter(_may_be_best(_inferred(compared, estimates, method), groups, method))
     compared_names = {row.combination for row in compared}
     return (
         [next(inferred) if row.combination in compared_names else row for row in rows],
@@ -72,7 +68,6 @@ def infer(rows: Sequence[Row], method: Method) -> tuple[list[Row], Inference]:
             spread_pooled=estimates.pooled if estimates.known else None,
             spread_p=estimates.p_equal,
             minimum_detectable_difference=minimum_detectable_difference(estimates, method.alpha),
-            replicates_to_decide=_replicates_to_decide(judged, groups, method),
             two_way=_two_way(compared, estimates, method),
             **pairs,
         ),
@@ -122,26 +117,38 @@ def _may_be_best(
     ]
 
 
-def _replicates_to_decide(
-    rows: Sequence[Row], groups: Sequence[Sequence[float]], method: Method
-) -> int | None:
-    """Return the field `replicates_to_decide`; the level is divided by the number of differences.
+def replicates_to_decide(rows: Sequence[Row], method: Method) -> int | None:
+    """Return how many replicates would probably tell the first of the best from the others.
+
+    The level is divided by the number of compared combinations minus one, as at least one of so
+    many differences may be false.
 
     Args:
-        rows: The compared rows in rank order.
-        groups: The values of each, with the larger as the better.
+        rows: The rows in rank order, with `may_be_best`.
         method: The level and the region of practical equivalence.
+
+    Returns:
+        More than the group has now; None if it is too large, or if fewer than two may be the best.
     """
-    variances = own_estimates(groups, _num_examples_of(rows, method)).variances.tolist()
-    differences = [row.difference_to_best or 0.0 for row in rows]
-    others = [k for k, row in enumerate(rows) if k > 0 and row.may_be_best]
+    compared = _compared(rows)
+    group = [row for row in compared if row.may_be_best]
+    if len(group) < 2:
+        return None
+    sign = -1.0 if method.measure.smaller_is_better else 1.0
+    values = [[sign * value for value in row.values] for row in group]
+    estimates = own_estimates(values, _num_examples_of(group, method))
+    differences, variances = estimates.means[0] - estimates.means, estimates.variances
     needed = [
-        replicates_to_tell(differences[k], (variances[0], variances[k]), method.alpha / len(others))
-        for k in others
-        if differences[k] > method.rope / 100
+        replicates_to_tell(
+            float(difference), (variances[0], variance), method.alpha / (len(compared) - 1)
+        )
+        for difference, variance in zip(differences[1:], variances[1:], strict=True)
+        if difference > method.rope / 100
     ]
     known = [number for number in needed if number is not None]
-    return max(known, default=None) if len(known) == len(needed) else None
+    if not needed or len(known) < len(needed):
+        return None
+    return max(*known, 1 + max(len(of_row) for of_row in values))
 
 
 def _num_examples_of(rows: Sequence[Row], method: Method) -> int | None:

@@ -15,9 +15,9 @@ from cifar_exp.comparison.counted import (
     sweep_of,
 )
 from cifar_exp.comparison.fairness import Condition, conditions
-from cifar_exp.comparison.inference import RANK_LEVEL, Inference, infer
+from cifar_exp.comparison.inference import RANK_LEVEL, Inference, infer, replicates_to_decide
 from cifar_exp.comparison.method import Method
-from cifar_exp.comparison.replicates import DECIDED_BY
+from cifar_exp.comparison.replicates import ALPHA, DECIDED_BY
 from cifar_exp.comparison.row import Row
 from cifar_exp.comparison.rows import row as row_of
 from cifar_exp.comparison.statistics.anova import Source
@@ -64,6 +64,8 @@ class Ranking:
     budget_curve: str = ""
     """Description of `expected_best` of the rows."""
     fairness: tuple[Condition, ...] = ()
+    group_alpha: float = 0.05
+    """Level of `may_be_best`: `alpha` or, if results decided on replicates, that of the sweep."""
     replicates: str = "seeds"
     """What is repeated: "seeds" of one study of each combination, or "studies"."""
     ended: str | None = None
@@ -112,23 +114,31 @@ def rank(
     _check_yardstick(rows, method.yardstick)
     ordered = sorted(rows, key=lambda row: _order(row, method))
     inferred, inference = infer(ordered, method)
-    if decision and method.yardstick == DECIDED_BY:
+    is_decided = decision is not None and method.yardstick == DECIDED_BY
+    if decision and is_decided:
         inferred = [_decided(row, decision) for row in inferred]
     timed_rows, target = timed(inferred, confirmed_curves(trainings, curves or {}), method.target)
     fairness = conditions(first_replicates(trainings, design))
     return replace(
         _ranking(sweep, timed_rows, method, inference, fairness, target),
+        group_alpha=ALPHA if is_decided else method.alpha,
+        replicates_to_decide=replicates_to_decide(inferred, method),
         replicates=design.unit,
         ended=decision.ended if decision else None,
     )
 
 
 def _decided(row: Row, decision: Decision) -> Row:
-    """Replace the test of a single look by that of all looks, at the level of the sweep."""
+    """Replace the test of a single look by that of all looks, at the level of the sweep.
+
+    Both fields are None for a combination that is not compared, or if no look has compared it.
+    """
+    name = row.combination
+    p_value = decision.p_values.get(name) if row.in_best_group is not None else None
     return replace(
         row,
-        may_be_best=row.combination in decision.remaining,
-        p_may_be_best=decision.p_values.get(row.combination),
+        may_be_best=None if p_value is None else name in decision.remaining,
+        p_may_be_best=p_value,
     )
 
 
@@ -164,7 +174,6 @@ def _ranking(
         spread_pooled=inference.spread_pooled,
         spread_p=inference.spread_p,
         minimum_detectable_difference=inference.minimum_detectable_difference,
-        replicates_to_decide=inference.replicates_to_decide,
         two_way=inference.two_way,
         pairwise=inference.pairwise,
         pairwise_seeds=inference.pairwise_seeds,

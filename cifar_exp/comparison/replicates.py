@@ -28,7 +28,8 @@ def decide_on(
     if design.most is None:
         return None
     sizes = looks(*design.replicates)
-    return decide(samples, sizes, ALPHA, design.indifferent / 100, num_test_images)
+    in_order = {name: samples[name] for name in sorted(samples)}  # the draws depend on the order
+    return decide(in_order, sizes, ALPHA, design.indifferent / 100, num_test_images)
 
 
 def best_trial(records: Iterable[RunRecord]) -> RunRecord | None:

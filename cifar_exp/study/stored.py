@@ -5,7 +5,6 @@ from __future__ import annotations
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
 
 import optuna
 from optuna.distributions import BaseDistribution
@@ -69,18 +68,14 @@ class StoredStudy:
         self._name = name
         self._space = dict(space)
         self._waiting: dict[int, tuple[TrialResult, str]] = {}
-
-    @cached_property
-    def _study(self) -> optuna.Study:
-        return self._open()
-
-    @cached_property
-    def _states(self) -> list[str]:
-        return [trial.state.name for trial in self._study.get_trials(deepcopy=False)]
+        self._study: optuna.Study | None = None
+        self._states: list[str] = []
 
     def follow(self, results: Sequence[TrialResult], run_ids: Mapping[int | None, str]) -> None:
         """Add the trials in MLflow; if the study differs from them, create it again first."""
         recorded = {result.number: result.state for result in results}
+        self._study = self._open()
+        self._states = [trial.state.name for trial in self._study.get_trials(deepcopy=False)]
         if self._states != [recorded.get(number) for number in range(len(self._states))]:
             optuna.delete_study(study_name=self._name, storage=self._storage)
             self._study, self._states = self._open(), []
@@ -88,13 +83,18 @@ class StoredStudy:
             self.add(result, run_ids[result.number])
 
     def add(self, result: TrialResult, run_id: str) -> None:
-        """Add a trial that has ended, and the later trials that waited for it."""
-        self._waiting[result.number] = result, run_id
-        while (number := len(self._states)) in self._waiting:
-            self._append(*self._waiting.pop(number))
+        """Add a trial that has ended, and the later trials that waited for it.
 
-    def _append(self, result: TrialResult, run_id: str) -> None:
-        self._study.add_trial(
+        If no trial was in MLflow before, trials of a study with the same name are removed first.
+        """
+        if self._study is None:
+            self.follow((), {})
+        self._waiting[result.number] = result, run_id
+        while self._study is not None and (number := len(self._states)) in self._waiting:
+            self._append(self._study, *self._waiting.pop(number))
+
+    def _append(self, study: optuna.Study, result: TrialResult, run_id: str) -> None:
+        study.add_trial(
             optuna.trial.create_trial(
                 state=TrialState[result.state],
                 value=result.val_accuracy,

@@ -319,7 +319,8 @@ def test_csv_has_a_line_for_every_seed_and_trial() -> None:
 
 
 def test_latex_has_the_cells_of_the_table_with_escaped_characters() -> None:
-    assert escape("1-4 e-3 -0.5") == "1--4 e-3 $-$0.5"
+    assert escape("1-4 -0.5") == "1--4 $-$0.5"
+    assert escape("cifar10-2") == "cifar10-2"
     text = to_latex(ranking(row(1, "a_b#1&{c}+50%"), row(2, "mse+sgd")))
     _, _, table = text.partition("\\begin{tabular}{rlrrrrrrr}\n\\toprule\n")
     assert table.count("\\\\\n") == 3

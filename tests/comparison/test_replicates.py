@@ -8,9 +8,18 @@ from typing import Any
 
 import pytest
 
-from cifar_exp.comparison import Row, counted_trainings, rank, replicates
+from cifar_exp.comparison import (
+    Method,
+    Ranking,
+    Row,
+    counted_trainings,
+    decide_on,
+    rank,
+    replicates,
+)
 from cifar_exp.experiment import Design
 from cifar_exp.records import RunRecord
+from cifar_exp.report.text.sentences import verdict
 from tests import records
 
 NAME = "mse+sgd"
@@ -131,3 +140,61 @@ def test_a_design_is_read_from_its_params() -> None:
 
 def test_the_params_of_older_sweeps_are_unchanged() -> None:
     assert SEEDS.params() == {"trials": 1, "seeds": 3}
+
+
+# Rankings of sweeps whose results decide on the number of replicates.
+
+DECIDED = replace(SEEDS, most=6)
+
+
+def decided(*values: tuple[str, list[float | None]], **changes: Any) -> Ranking:
+    """Rank combinations with the accuracies of their confirmations."""
+    params = {key: str(value) for key, value in DECIDED.params().items()}
+    held = [replace(records.sweep(), params=params)]
+    for name, accuracies in values:
+        confirmed = [
+            records.confirmation(name, number, value, test_images=1000)
+            for number, value in enumerate(accuracies, start=1)
+        ]
+        held += [records.combination(name), records.trial(name, 0, 0.5), *confirmed]
+    return rank(held, **changes)
+
+
+HIGH: list[float | None] = [0.9, 0.901, 0.902]
+LOW: list[float | None] = [0.2, 0.201, 0.202]
+
+
+def test_the_group_of_all_looks_has_the_level_of_the_sweep() -> None:
+    ranking = decided(("a+x", HIGH), ("b+x", LOW), method=Method(alpha=0.5))
+    assert [row.may_be_best for row in ranking.combinations] == [True, False]
+    assert (ranking.ended, ranking.alpha, ranking.group_alpha) == ("one left", 0.5, 0.05)
+    expected = "a+x is the best of 2, with 95 % confidence. No more seeds are trained"
+    assert verdict(ranking).startswith(expected)
+
+
+def test_before_the_first_look_nothing_is_said_of_the_best() -> None:
+    ranking = decided(("a+x", HIGH), ("b+x", LOW[:2]))
+    assert [row.may_be_best for row in ranking.combinations] == [None, None]
+    assert verdict(ranking).endswith("cannot be tested: the first seeds of each are not complete.")
+
+
+def test_a_combination_that_is_not_compared_has_neither_yes_nor_no() -> None:
+    ranking = decided(("a+x", HIGH), ("b+x", LOW), ("c+x", [0.9, None, 0.9]))
+    assert [row.may_be_best for row in ranking.combinations] == [True, False, None]
+
+
+def test_a_decision_does_not_depend_on_the_order_of_the_combinations() -> None:
+    samples = {"a": (0.5, 0.6, 0.7), "b": (0.45, 0.5, 0.6), "c": (0.4, 0.41, 0.5)}
+    backwards = dict(reversed(samples.items()))
+    one, other = (decide_on(given, DECIDED, 1000) for given in (samples, backwards))
+    assert one is not None
+    assert other is not None
+    assert dict(one.p_values) == dict(other.p_values)
+
+
+def test_of_two_runs_of_a_combination_the_newest_counts() -> None:
+    """A version with other results leaves the run of the older version in place."""
+    older = replace(records.combination(NAME), run_id="older", start_time=0)
+    held = [records.sweep(), older, records.combination(NAME), *study(1, 0.5, 0.6)]
+    [row] = rank(held).combinations
+    assert row.seeds == 2

@@ -32,9 +32,9 @@ def test_the_number_that_would_decide() -> None:
     given = ranking(*FAR)
     assert given.replicates_to_decide == 14
     assert next_step(given) == (
-        "To do next: 11 more seeds of 2 combinations would probably decide (with 80 % probability, "
-        'if differences and spreads are as observed): `confirm.until = "decided"`, `confirm.most = '
-        "14` in the definition, then `cifar-exp run FILE` again."
+        "To do next: 11 more seeds of 2 combinations would probably decide (each with 80 % "
+        'probability, if differences and spreads are as observed): `confirm.until = "decided"`, '
+        "`confirm.most = 14` in the definition, then `cifar-exp run FILE` again."
     )
     assert next_step(given) in sentences(given)
 
@@ -50,7 +50,6 @@ def test_those_that_do_not_matter_are_left_out() -> None:
     [
         (ranking(FAR[0], NEAR), "nothing; the means of those that may be the best differ by at"),
         (studies(ranking(*FAR), replicates_to_decide=4), ": 1 more study of 2 combinations"),
-        (studies(ranking(*FAR), replicates_to_decide=2), ": 1 more study of 2 combinations"),
         (replace(ranking(*FAR), replicates_to_decide=None), "more than 1000 seeds would be"),
         (replace(ranking(*FAR), yardstick="test_nll"), "observed): `confirm.seeds = 14` in"),
         (

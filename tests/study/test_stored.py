@@ -83,3 +83,12 @@ def test_the_states_of_an_experiments_studies_are_read(storage_url: str) -> None
     StoredStudy(connect(storage_url), "tiny2/mse+sgd id", SPACE).follow([], {})
     expected = StudyState(name=NAME, states=("COMPLETE", "FAIL"))
     assert read_states(storage_url, "tiny") == [expected]
+
+
+def test_a_study_that_is_first_used_replaces_trials_that_are_not_in_mlflow(
+    storage_url: str,
+) -> None:
+    open_study(storage_url).follow([result(0), result(1, "FAIL")], {0: "old", 1: "old"})
+    open_study(storage_url).add(result(0, "FAIL"), "new")
+    [state] = read_states(storage_url, "tiny")
+    assert state.states == ("FAIL",)

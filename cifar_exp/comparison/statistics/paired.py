@@ -58,7 +58,8 @@ def paired_difference(
     differences = np.subtract(first, second)
     mean, size = float(differences.mean()), len(differences)
     error = float(differences.std(ddof=1)) / size**0.5 if size > 1 else 0.0
-    if error <= 0:
+    rounding = 1e-12 * max(1.0, float(np.abs([*first, *second]).max()))
+    if error <= rounding:
         return PairedDifference(mean=mean, low=None, high=None, p=None, size=size)
     half = float(stats.t.isf(alpha / 2, size - 1)) * error
     p = 2 * float(stats.t.sf(abs(mean) / error, size - 1))

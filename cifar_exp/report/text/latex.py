@@ -17,8 +17,13 @@ ESCAPED = {
 
 
 def escape(text: str) -> str:
-    """Return text as LaTeX that prints it, with the dashes of ranges and negative numbers."""
+    """Return text as LaTeX that prints it, with the dashes of ranges and negative numbers.
+
+    Only a cell without letters is a number or a range; a name keeps its hyphens.
+    """
     escaped = "".join(ESCAPED.get(letter, letter) for letter in text)
+    if any(letter.isalpha() for letter in text):
+        return escaped
     ranges = re.sub(r"(?<=\d)-(?=\d)", "--", escaped)
     return re.sub(r"(?<![\w-])-(?=\d)", "$-$", ranges)
 

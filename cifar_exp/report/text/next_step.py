@@ -23,6 +23,8 @@ def next_step(ranking: Ranking) -> str:
         return ""
     if "most" in ranking.definition and ranking.ended is None:
         return "To do next: more replicates are still to be trained: `cifar-exp run FILE` again."
+    if any(row.may_be_best is False for row in compared) and not group:
+        return ""
     if not group:
         return f"To do next: `{FIXED[ranking.replicates]} = {ENOUGH}` {AGAIN}, to know the spread."
     if len(group) == 1:
@@ -41,11 +43,13 @@ def _after_decision(ranking: Ranking) -> str:
 
 def _more_replicates(ranking: Ranking, group: Sequence[Row]) -> str:
     unit, needed = ranking.replicates, ranking.replicates_to_decide
+    by_accuracy = ranking.yardstick == DECIDED_BY
     near = [row for row in group if (row.difference_to_best or 0.0) <= ranking.rope / 100]
     rope = ranking.method.measure.difference(ranking.rope / 100)
-    if len(near) == len(group):
+    if len(near) == len(group) or (ranking.ended == "indifferent" and by_accuracy):
+        most = f"at most {rope}" if len(near) == len(group) else "less than matters"
         return (
-            f"To do next: nothing; the means of those that may be the best differ by at most {rope}"
+            f"To do next: nothing; the means of those that may be the best differ by {most}"
             ", so choose by cost."
         )
     if needed is None:
@@ -56,7 +60,7 @@ def _more_replicates(ranking: Ranking, group: Sequence[Row]) -> str:
     more = max(1, needed - min(len(row.values) for row in group))
     names = f"{len(group)} combinations"
     told = f"{counted(more, f'more {unit}')} of {names} would probably decide"
-    chance = f"with {100 * POWER:g} % probability, if differences and spreads are as observed"
+    chance = f"each with {100 * POWER:g} % probability, if differences and spreads are as observed"
     alike = f"; differences up to {rope} to the first are left out" if len(near) > 1 else ""
     return f"To do next: {told} ({chance}{alike}): {_keys(ranking, needed, len(near) > 1)} {AGAIN}."
 

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 
 from cifar_exp.comparison.fairness import Condition
 from cifar_exp.comparison.ranking import Ranking
+from cifar_exp.comparison.replicates import DECIDED_BY
 from cifar_exp.comparison.row import Row
 from cifar_exp.report.text.next_step import next_step
 from cifar_exp.report.text.variance import shares
@@ -61,10 +62,11 @@ def verdict(ranking: Ranking) -> str:
     if not others:
         return f"{first.combination} is the only combination that can be compared."
     group = [row.combination for row in compared if row.may_be_best]
-    ended = f" {_ended(ranking)}" if ranking.ended else ""
+    ended = f" {_ended(ranking)}" if ranking.ended and ranking.yardstick == DECIDED_BY else ""
+    if not group:
+        return f"All that may be the best have lost {ranking.replicates}, so none is named.{ended}"
     if len(group) == 1:
-        best = f"{first.combination} is the best of {len(compared)}"
-        return f"{best}, with {_confidence(ranking)}.{ended}"
+        return f"{group[0]} is the best of {len(compared)}, with {_confidence(ranking)}.{ended}"
     return (
         f"{len(group)} of {len(compared)} may be the best, with {_confidence(ranking)}: "
         f"{_listed(group)}.{ended}"
@@ -84,7 +86,7 @@ def _ended(ranking: Ranking) -> str:
 
 def explanation(ranking: Ranking) -> str:
     """Return what the column `may be best` says and does not say, in three sentences."""
-    return MAY_BE_BEST.format(confidence=_percent(1 - ranking.alpha))
+    return MAY_BE_BEST.format(confidence=_percent(1 - ranking.group_alpha))
 
 
 def warnings(ranking: Ranking) -> list[str]:
@@ -124,7 +126,7 @@ def _differences(ranking: Ranking) -> str:
     rows = [row for row in _compared(ranking)[1:] if row.difference_high is not None]
     if not rows:
         return ""
-    worse = sum(row.in_best_group is False for row in rows)
+    worse = sum(row.in_best_group is False and not row.may_be_best for row in rows)
     listed = _listed(_difference_text(ranking, row) for row in rows)
     return (
         f"How much worse than the first, with {_percent(1 - ranking.alpha)} intervals that hold "
@@ -221,6 +223,8 @@ def _diverged(ranking: Ranking) -> str:
 
 
 def _why_no_interval(ranking: Ranking, rows: Sequence[Row]) -> str:
+    if "most" in ranking.definition and ranking.ended is None:
+        return f"the first {ranking.replicates} of each are not complete"
     if max(len(row.values) for row in rows) < 2:
         return "one seed each gives no estimate of the spread"
     return f"the {ranking.replicates} of each combination have equal values"
@@ -236,7 +240,7 @@ def _compared(ranking: Ranking) -> list[Row]:
 
 
 def _confidence(ranking: Ranking) -> str:
-    return f"{_percent(1 - ranking.alpha)} confidence"
+    return f"{_percent(1 - ranking.group_alpha)} confidence"
 
 
 def _percent(share: float) -> str:

@@ -96,8 +96,9 @@ class Scheduler:
         return self._replication.update()
 
     def kept(self) -> list[Event]:
-        """Return an event for each finished training that was not needed before."""
-        return [event for work in self._works.values() for event in work.kept()]
+        """Return an event for each training that has become needed and is not left to train."""
+        works = self._works.values()
+        return [event for w in works for event in (*w.kept(), *w.not_to_be_confirmed())]
 
     def work_of(self, task: Task) -> Work:
         """Return the work that a training belongs to."""

@@ -59,8 +59,10 @@ class Work:
         }
         """The trials that have ended, by number."""
         self._confirmations = [r for r in finished if r.kind == "confirmation"]
-        self._untold = {r.run_id for r in finished}
+        self._unreported = {r.run_id for r in finished}
         """Trainings of earlier executions for which `kept` has not yielded an event."""
+        self._num_not_confirmed = 0
+        """How many confirmations were reported as not possible."""
         self._begun: set[Key] = set()
         self._tasks: dict[Key, Task] = {}
 
@@ -109,9 +111,9 @@ class Work:
             return
         confirmed = self.confirmed.values() if self.tuned else ()  # the best may still change
         for record in (*self.trials.values(), *confirmed):
-            if record.run_id not in self._untold:
+            if record.run_id not in self._unreported:
                 continue
-            self._untold.remove(record.run_id)
+            self._unreported.remove(record.run_id)
             yield self._event(
                 "trial" if record.kind == "trial" else "confirmation",
                 record.number or 0,
@@ -124,9 +126,13 @@ class Work:
             )
 
     def not_to_be_confirmed(self) -> Iterator[Event]:
-        """Yield an event for each confirmation if all trials have ended without a result."""
+        """Yield an event for each confirmation if all trials have ended without a result.
+
+        Later calls yield those that have become needed since.
+        """
         if self.tuned and self.best is None:
-            for number in self._seed_numbers:
+            for number in self._seed_numbers[self._num_not_confirmed :]:
+                self._num_not_confirmed = number
                 yield self._event(
                     "confirmation", number, 0, state="FAIL", reason="no trial has a result"
                 )
