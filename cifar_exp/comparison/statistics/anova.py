@@ -20,6 +20,10 @@ INTERACTION = "loss:optimizer"
 RESIDUAL = "residual"
 
 
+LARGEST_F = 1e6
+"""Above it no bound is computed, as scipy cannot; it is shown for small F values only."""
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Source:
     """One row of an analysis of variance; a source that cannot be tested has no `f` and no `p`.
@@ -153,14 +157,12 @@ def _f_tested(source: Source, error: Source | None, total: float, alpha: float) 
         return source
     noise = error.mean_square
     f = source.mean_square / noise
+    tested = replace(source, f=f, p=float(stats.f.sf(f, source.dof, error.dof)))
+    if f > LARGEST_F:
+        return tested
     effect = noise * noncentrality_bound(f, source.dof, error.dof, alpha)
     rest = total - source.sum_of_squares + (source.dof + 1) * noise
-    return replace(
-        source,
-        f=f,
-        p=float(stats.f.sf(f, source.dof, error.dof)),
-        at_most=effect / (rest + effect),
-    )
+    return replace(tested, at_most=effect / (rest + effect))
 
 
 def _own_spread_tests(y: Floats, cells: Sequence[tuple[str, str]]) -> Mapping[str, float | None]:

@@ -221,3 +221,21 @@ def test_unequal_spreads_of_repeated_tunings_keep_the_level() -> None:
     spreads = np.array([6.0] + [1.0] * 8)
     level = effect_rate(0.0, 60, studies=True, against=True, spreads=spreads)
     assert stats.binomtest(round(60 * level), 60, 0.05).pvalue > 1e-4
+
+
+def test_effects_far_above_the_error_are_tested() -> None:
+    """Their noncentral distributions are beyond what scipy can compute."""
+    cells = [(str(x), str(y)) for x in range(3) for y in range(3) for _ in range(5)]
+    values = [
+        0.1 * int(x) + 0.2 * int(y) + 1e-7 * ((7 * n + 3 * int(x)) % 5)
+        for n, (x, y) in enumerate(cells)
+    ]
+    losses, optimizers = zip(*cells, strict=True)
+    sources = two_way(
+        values, losses, optimizers, list(range(5)) * 9,
+        tuned_once=False, equal_spreads=True, alpha=0.05,
+    )  # fmt: skip
+    found = {source.source: source for source in sources}
+    for name in ("loss", "optimizer"):
+        assert (found[name].f or 0.0) > 1e9
+        assert found[name].at_most is None
