@@ -16,7 +16,7 @@ from rich.table import Table
 from cifar_exp.cli.rerun import train_command
 from cifar_exp.components import components_of
 from cifar_exp.experiment import Design, Experiment
-from cifar_exp.system.formatting import duration, size
+from cifar_exp.system.formatting import counted, duration, size
 from cifar_exp.system.urls import without_credentials
 
 if TYPE_CHECKING:
@@ -107,26 +107,23 @@ def print_size(console: Console, experiment: Experiment) -> None:
     combinations = len(experiment.losses) * len(experiment.optimizers)
     design = experiment.design
     studies = f" x {design.studies} studies" if design.repeats_studies else ""
-    per_study = f"({_counted(design.trials, 'trial')} + {_counted(design.seeds, 'seed')})"
-    trainings = _counted(experiment.num_trainings, "training")
+    per_study = f"({counted(design.trials, 'trial')} + {counted(design.seeds, 'seed')})"
+    trainings = counted(experiment.num_trainings, "training")
     at_most = experiment.at_most().num_trainings
-    more = "" if design.most is None else f", at most {at_most} for up to {_replicates(design)}"
+    more = (
+        "" if design.most is None else f", at most {at_most} for up to {design.most} {design.unit}"
+    )
     _print_line(
         console,
-        f"{trainings}: {_counted(combinations, 'combination')}{studies} x {per_study}{more}",
+        f"{trainings}: {counted(combinations, 'combination')}{studies} x {per_study}{more}",
     )
-
-
-def _replicates(design: Design) -> str:
-    """Return the most replicates in words."""
-    return f"{design.replicates[1]} {design.unit}"
 
 
 def print_workers(console: Console, workers: int, threads: int, width: int = 1) -> None:
     """Print the number of workers, and the threads and networks of each."""
     together = "" if width == 1 else f", up to {width} networks together"
-    of_each = f"{_counted(threads, 'thread')}{together}"
-    _print_line(console, f"{_counted(workers, 'worker')} of {of_each}")
+    of_each = f"{counted(threads, 'thread')}{together}"
+    _print_line(console, f"{counted(workers, 'worker')} of {of_each}")
 
 
 def print_alone(console: Console, names: Sequence[str]) -> None:
@@ -195,7 +192,7 @@ def print_plan(console: Console, experiment: Experiment, plan: Plan, workers: in
             f"training speed at batch size {batch_size}: {speed:.0f} images/s per worker"
             for batch_size, speed in plan.images_per_second.items()
         ),
-        f"time with {_counted(workers, 'worker')}: about "
+        f"time with {counted(workers, 'worker')}: about "
         + _range(plan, lambda cost: duration(cost.seconds)),
         f"disk: about {_range(plan, lambda cost: size(cost.disk_bytes))}",
     ]
@@ -229,14 +226,14 @@ def print_findings(
             _print_line(console, f"{name}: {sentence}")
     num_findings = sum(map(len, findings.values()))
     done = "; nothing was changed" if dry_run else ""
-    checked = _counted(len(findings), "experiment")
-    _print_line(console, f"{checked} examined, {_counted(num_findings, 'finding')}{done}")
+    checked = counted(len(findings), "experiment")
+    _print_line(console, f"{checked} examined, {counted(num_findings, 'finding')}{done}")
 
 
 def print_collected(console: Console, name: str, collected: Collected, *, dry_run: bool) -> None:
     """Print how many models and bytes were deleted, or would be."""
-    models = _counted(collected.models, "stored model")
-    runs = _counted(collected.runs, "deleted run")
+    models = counted(collected.models, "stored model")
+    runs = counted(collected.runs, "deleted run")
     done = "would be deleted" if dry_run else "deleted"
     text = f"{models} and the files of {runs}, {collected.num_bytes:,} bytes, {done}"
     _print_line(console, f"{name}: {text}")
@@ -266,10 +263,6 @@ def _setting_lines(component: Any) -> list[str]:
         f"{'  ' + field.description if field.description else ''}"
         for name, field in fields.items()
     ]
-
-
-def _counted(number: int, noun: str) -> str:
-    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
 
 
 def _table(title: str) -> Table:

@@ -109,7 +109,7 @@ def _may_be_best(
     rows: Sequence[Row], groups: Sequence[Sequence[float]], method: Method
 ) -> list[Row]:
     """Add whether each row may be the best, given its values with the larger as the better."""
-    estimates = own_estimates(groups, _num_examples_of(rows, method))
+    estimates = own_estimates(groups, _num_examples(rows, method))
     p_values = map(_finite, p_may_be_best(estimates))
     return [
         replace(row, p_may_be_best=p, may_be_best=None if p is None else p > method.alpha)
@@ -136,7 +136,7 @@ def replicates_to_decide(rows: Sequence[Row], method: Method) -> int | None:
         return None
     sign = -1.0 if method.measure.smaller_is_better else 1.0
     values = [[sign * value for value in row.values] for row in group]
-    estimates = own_estimates(values, _num_examples_of(group, method))
+    estimates = own_estimates(values, _num_examples(group, method))
     differences, variances = estimates.means[0] - estimates.means, estimates.variances
     needed = [
         replicates_to_tell(
@@ -151,12 +151,13 @@ def replicates_to_decide(rows: Sequence[Row], method: Method) -> int | None:
     return max(*known, 1 + max(len(of_row) for of_row in values))
 
 
-def _num_examples_of(rows: Sequence[Row], method: Method) -> int | None:
-    return _num_examples(rows) if method.measure.of_examples else None
+def _num_examples(rows: Sequence[Row], method: Method) -> int | None:
+    """Return the number of test images, the smallest if it differs.
 
-
-def _num_examples(rows: Sequence[Row]) -> int | None:
-    """Return the number of test images, the smallest if it differs; None if a row has none."""
+    None if a row has none, or if the yardstick is not a fraction of the images.
+    """
+    if not method.measure.of_examples:
+        return None
     known = [row.test_images for row in rows if row.test_images]
     return min(known) if len(known) == len(rows) else None
 

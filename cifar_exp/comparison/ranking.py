@@ -114,14 +114,14 @@ def rank(
     _check_yardstick(rows, method.yardstick)
     ordered = sorted(rows, key=lambda row: _order(row, method))
     inferred, inference = infer(ordered, method)
-    is_decided = decision is not None and method.yardstick == DECIDED_BY
-    if decision and is_decided:
-        inferred = [_decided(row, decision) for row in inferred]
+    of_looks = decision if method.yardstick == DECIDED_BY else None
+    if of_looks:
+        inferred = [_decided(row, of_looks) for row in inferred]
     timed_rows, target = timed(inferred, confirmed_curves(trainings, curves or {}), method.target)
     fairness = conditions(first_replicates(trainings, design))
     return replace(
         _ranking(sweep, timed_rows, method, inference, fairness, target),
-        group_alpha=ALPHA if is_decided else method.alpha,
+        group_alpha=ALPHA if of_looks else method.alpha,
         replicates_to_decide=replicates_to_decide(inferred, method),
         replicates=design.unit,
         ended=decision.ended if decision else None,

@@ -51,7 +51,7 @@ def row(
     replicated = _by_replicate(counted, design)
     accuracies = _means(replicated, "test_accuracy")
     lr = float(best.params["lr"]) if best else None
-    confirmed_accuracy = _val_accuracies(scored).get(best.study) if best else None
+    confirmed_accuracy = _means_of_studies(scored, "val_accuracy").get(best.study) if best else None
     return Row(
         rank=None,
         combination=combination.combination or combination.name,
@@ -123,6 +123,7 @@ def _means(replicates: Replicates, name: str) -> tuple[float, ...]:
 
 def _study_results(trainings: Sequence[RunRecord]) -> tuple[StudyResult, ...]:
     scored = [r for r in trainings if r.kind == "confirmation" and r.state == "COMPLETE"]
+    accuracies = _means_of_studies(scored, "test_accuracy")
     return tuple(
         StudyResult(
             number=number,
@@ -130,7 +131,7 @@ def _study_results(trainings: Sequence[RunRecord]) -> tuple[StudyResult, ...]:
             batch_size=int(best.params["batch_size"]),
             settings=best.settings,
             val_accuracy=best.metrics["val_accuracy"],
-            test_accuracy=_mean(_metric([r for r in scored if r.study == number], "test_accuracy")),
+            test_accuracy=accuracies.get(number),
         )
         for number, best in best_trials(trainings).items()
     )
@@ -162,7 +163,7 @@ def _test_metrics(replicates: Replicates) -> dict[str, Any]:
 
 def _winners_curse(trials: Sequence[RunRecord], scored: Sequence[RunRecord]) -> dict[str, Any]:
     """Return the accuracy of the best settings on fresh seeds, and the gap, over all studies."""
-    confirmed = _val_accuracies(scored)
+    confirmed = _means_of_studies(scored, "val_accuracy")
     best = best_trials(trials)
     gaps = [best[study].metrics["val_accuracy"] - mean for study, mean in confirmed.items()]
     return {
@@ -171,9 +172,9 @@ def _winners_curse(trials: Sequence[RunRecord], scored: Sequence[RunRecord]) -> 
     }
 
 
-def _val_accuracies(scored: Sequence[RunRecord]) -> dict[int, float]:
-    """Return the mean validation accuracy of the confirmations of each study."""
-    values = {n: _metric(study, "val_accuracy") for n, study in studies_of(scored).items()}
+def _means_of_studies(scored: Sequence[RunRecord], name: str) -> dict[int, float]:
+    """Return the mean of a metric over the confirmations of each study that has it."""
+    values = {number: _metric(study, name) for number, study in studies_of(scored).items()}
     return {study: statistics.fmean(numbers) for study, numbers in values.items() if numbers}
 
 

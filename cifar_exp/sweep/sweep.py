@@ -178,7 +178,7 @@ def _train_all(
     if look := replication.update():
         watch(look)
     for work in works:
-        for event in (*work.kept(), *work.not_to_be_confirmed()):
+        for event in work.not_left():
             watch(event)
     retention = model_retention(experiment, works, tracker)
     ready = [task for work in works for task in work.ready()]

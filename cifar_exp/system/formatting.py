@@ -1,4 +1,4 @@
-"""Formatting of times, sizes and errors for messages."""
+"""Formatting of times, sizes, numbers of things and errors for messages."""
 
 
 def duration(seconds: float) -> str:
@@ -11,6 +11,12 @@ def duration(seconds: float) -> str:
 def size(num_bytes: float) -> str:
     """Format a number of bytes: `40 MB`, `3.5 GB`."""
     return f"{num_bytes / 1e6:.0f} MB" if num_bytes < 1e9 else f"{num_bytes / 1e9:.1f} GB"
+
+
+def counted(number: int, noun: str) -> str:
+    """Return a number with its noun, in the plural if needed: `1 seed`, `2 seeds`, `3 studies`."""
+    plural = f"{noun[:-1]}ies" if noun.endswith("y") else f"{noun}s"
+    return f"{number} {noun if number == 1 else plural}"
 
 
 def first_line(error: BaseException) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Self
 
@@ -36,3 +37,12 @@ class Predictions:
         if self.confidence_scaled is None:
             return None
         return replace(self, confidence=self.confidence_scaled, confidence_scaled=None)
+
+
+def pooled(predictions: Sequence[Predictions]) -> Predictions:
+    """Return the predictions of several networks as those of one, without scaled confidences."""
+    return Predictions(
+        label=np.concatenate([of_network.label for of_network in predictions]),
+        predicted=np.concatenate([of_network.predicted for of_network in predictions]),
+        confidence=np.concatenate([of_network.confidence for of_network in predictions]),
+    )

@@ -9,7 +9,7 @@ from matplotlib.ticker import MaxNLocator
 
 from cifar_exp.comparison import Ranking
 from cifar_exp.comparison.statistics.estimate import Floats
-from cifar_exp.components.metrics.predictions import Predictions
+from cifar_exp.components.metrics.predictions import Predictions, pooled
 from cifar_exp.report.figures.picture import Picture, blank
 
 MOST_WRITTEN = 20
@@ -51,10 +51,8 @@ def confusion_matrix(
 
 def confusion(predictions: Sequence[Predictions]) -> Floats:
     """Return the fraction of each class (rows) that is predicted as each class (columns), C x C."""
-    label, predicted = (
-        np.concatenate([getattr(p, name) for p in predictions]).astype(np.int64)
-        for name in ("label", "predicted")
-    )
+    of_all = pooled(predictions)
+    label, predicted = of_all.label.astype(np.int64), of_all.predicted.astype(np.int64)
     num_classes = 1 + int(max(label.max(), predicted.max()))
     counts = np.bincount(label * num_classes + predicted, minlength=num_classes**2)
     table = counts.reshape(num_classes, num_classes).astype(np.float64)

@@ -12,7 +12,7 @@ from matplotlib.ticker import MaxNLocator
 from cifar_exp.comparison import Curve, Curves, Ranking, Row
 from cifar_exp.components.metrics.calibration import NUM_BINS, reliability
 from cifar_exp.components.metrics.metrics import SCALED
-from cifar_exp.components.metrics.predictions import Predictions
+from cifar_exp.components.metrics.predictions import Predictions, pooled
 from cifar_exp.report.figures.colours import Palette
 from cifar_exp.report.figures.evidence import Evidence
 from cifar_exp.report.figures.picture import Picture, blank, within
@@ -107,7 +107,7 @@ def _curve(axes: Axes, name: str, curves: Sequence[Curve], palette: Palette) -> 
 def _reliability(
     axes: Axes, row: Row, predictions: Sequence[Predictions], palette: Palette
 ) -> None:
-    share, confidence, accuracy = reliability(_pooled(predictions))
+    share, confidence, accuracy = reliability(pooled(predictions))
     centres = (np.arange(NUM_BINS) + 0.5) / NUM_BINS
     colour, num_images = palette.colours[row.combination], sum(len(p.label) for p in predictions)
     axes.bar(100 * centres, 100 * share, width=90 / NUM_BINS, color="#dddddd")
@@ -132,19 +132,10 @@ def _draw_scaled(axes: Axes, predictions: Sequence[Predictions], colour: str) ->
     scaled = [of_seed.after_scaling() for of_seed in predictions]
     known = [of_seed for of_seed in scaled if of_seed is not None]
     if len(known) == len(scaled):
-        share, confidence, accuracy = reliability(_pooled(known))
+        share, confidence, accuracy = reliability(pooled(known))
         seen = share > 0
         ends = (100 * confidence[seen], 100 * accuracy[seen])
         axes.plot(*ends, color=colour, linestyle=":", linewidth=1.2)
-
-
-def _pooled(predictions: Sequence[Predictions]) -> Predictions:
-    """Return the predictions of all confirmations as those of one."""
-    return Predictions(
-        label=np.concatenate([of_seed.label for of_seed in predictions]),
-        predicted=np.concatenate([of_seed.predicted for of_seed in predictions]),
-        confidence=np.concatenate([of_seed.confidence for of_seed in predictions]),
-    )
 
 
 def _ece(row: Row) -> str:

@@ -14,9 +14,10 @@ from markupsafe import Markup, escape
 from cifar_exp.comparison import Ranking
 from cifar_exp.report.figures.colours import Palette
 from cifar_exp.report.html.tables import Table, fairness_table, made_table, ranking_table
-from cifar_exp.report.text.next_step import counted, next_step
+from cifar_exp.report.text.next_step import ONE, next_step
 from cifar_exp.report.text.sentences import explanation, fairness, sentences, verdict, warnings
 from cifar_exp.report.text.table import mean_text
+from cifar_exp.system.formatting import counted
 
 TEMPLATE = Path(__file__).with_name("page.html.jinja")
 
@@ -80,13 +81,12 @@ def _summary(ranking: Ranking) -> str:
     confirmed = sum(row.seeds + row.seeds_failed for row in ranking.combinations)
     subject = [definition[name] for name in ("dataset", "model") if name in definition]
     epochs = [f"{definition['epochs']} epochs"] if "epochs" in definition else []
-    count = len(ranking.combinations)
-    counted = [
-        f"{count} combination{'' if count == 1 else 's'} of loss and optimizer",
+    size = [
+        f"{counted(len(ranking.combinations), 'combination')} of loss and optimizer",
         f"{trials} trials",
         f"{confirmed} confirmations",
     ]
-    return ", ".join([*subject, *epochs, *counted]) + "."
+    return ", ".join([*subject, *epochs, *size]) + "."
 
 
 def _place_and_time(ranking: Ranking, trained: tuple[date, date] | None) -> str:
@@ -105,7 +105,7 @@ def _verdict(ranking: Ranking) -> str:
     sentence = verdict(ranking) or "No combination has a result yet, so there is nothing to rank."
     first = [
         f"The first has a mean {ranking.method.measure.label} of {mean_text(ranking, row)} over "
-        f"{counted(len(row.values), ranking.replicates)}."
+        f"{counted(len(row.values), ONE[ranking.replicates])}."
         for row in ranking.combinations[:1]
         if row.mean is not None
     ]

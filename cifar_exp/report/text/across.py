@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import csv
 import io
-import json
 from collections.abc import Iterable
-from dataclasses import asdict
 
 from cifar_exp.comparison.across import ENOUGH_EXPERIMENTS, Across, AcrossRow, Place
+from cifar_exp.report.text.document import json_document
 from cifar_exp.report.text.latex import latex_table
 from cifar_exp.report.text.markdown import markdown_table
 from cifar_exp.report.text.table import LEFT
@@ -41,8 +40,7 @@ def across_sentences(across: Across) -> list[str]:
 
 def across_json(across: Across) -> str:
     """Format a comparison as JSON, with the sentences below its table."""
-    document = {**asdict(across), "sentences": across_sentences(across)}
-    return json.dumps(document, indent=2, allow_nan=False) + "\n"
+    return json_document(across, across_sentences(across))
 
 
 def across_csv(across: Across) -> str:

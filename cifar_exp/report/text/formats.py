@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import json
-from dataclasses import asdict
-
 from cifar_exp.comparison.ranking import Ranking
+from cifar_exp.report.text.document import json_document
 from cifar_exp.report.text.latex import latex_table
 from cifar_exp.report.text.markdown import markdown_table
 from cifar_exp.report.text.sentences import sentences
@@ -14,8 +12,7 @@ from cifar_exp.report.text.table import cells, headers
 
 def to_json(ranking: Ranking) -> str:
     """Format a ranking as JSON, with the sentences below its table."""
-    document = {**asdict(ranking), "sentences": sentences(ranking)}
-    return json.dumps(document, indent=2, allow_nan=False) + "\n"
+    return json_document(ranking, sentences(ranking))
 
 
 def to_markdown(ranking: Ranking) -> str:

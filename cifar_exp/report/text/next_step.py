@@ -8,11 +8,13 @@ from cifar_exp.comparison.ranking import Ranking
 from cifar_exp.comparison.replicates import DECIDED_BY
 from cifar_exp.comparison.row import Row
 from cifar_exp.comparison.statistics.power import MOST_REPLICATES, POWER
+from cifar_exp.system.formatting import counted
 
 AGAIN = "in the definition, then `cifar-exp run FILE` again"
 ENOUGH = 5
 FIXED = {"seeds": "confirm.seeds", "studies": "search.studies"}
 """The key of the definition for the number of replicates."""
+ONE = {"seeds": "seed", "studies": "study"}
 
 
 def next_step(ranking: Ranking) -> str:
@@ -59,7 +61,7 @@ def _more_replicates(ranking: Ranking, group: Sequence[Row]) -> str:
         )
     more = max(1, needed - min(len(row.values) for row in group))
     names = f"{len(group)} combinations"
-    told = f"{counted(more, f'more {unit}')} of {names} would probably decide"
+    told = f"{counted(more, f'more {ONE[unit]}')} of {names} would probably decide"
     chance = f"each with {100 * POWER:g} % probability, if differences and spreads are as observed"
     alike = f"; differences up to {rope} to the first are left out" if len(near) > 1 else ""
     return f"To do next: {told} ({chance}{alike}): {_keys(ranking, needed, len(near) > 1)} {AGAIN}."
@@ -73,9 +75,3 @@ def _keys(ranking: Ranking, needed: int, indifferent: bool) -> str:
     until = [] if known else ['`confirm.until = "decided"`']
     within = [f"`confirm.indifferent = {ranking.rope:g}`"] if indifferent else []
     return ", ".join([*until, *within, f"`confirm.most = {needed}`"])
-
-
-def counted(number: int, unit: str) -> str:
-    """Return a number of replicates in words."""
-    one = unit.removesuffix("studies") + "study" if unit.endswith("studies") else unit[:-1]
-    return f"{number} {one if number == 1 else unit}"

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import csv
 import io
-import json
-from dataclasses import asdict
 
 from cifar_exp.comparison.method import YARDSTICKS
 from cifar_exp.comparison.pair import Pair
 from cifar_exp.comparison.statistics.paired import PairedDifference
+from cifar_exp.report.text.document import json_document
 from cifar_exp.report.text.latex import latex_table
 from cifar_exp.report.text.markdown import markdown_table
 
@@ -37,8 +36,7 @@ def pair_sentences(pair: Pair) -> list[str]:
 
 def pair_json(pair: Pair) -> str:
     """Format a difference as JSON, with its sentences."""
-    document = {**asdict(pair), "sentences": pair_sentences(pair)}
-    return json.dumps(document, indent=2, allow_nan=False) + "\n"
+    return json_document(pair, pair_sentences(pair))
 
 
 def pair_csv(pair: Pair) -> str:

@@ -176,11 +176,11 @@ class Recorder:
             reason=outcome.reason,
         )
         if result is not None:
-            for event in (*work.kept(), *work.not_to_be_confirmed()):
+            for event in work.not_left():
                 self._watch(event)
         if look := self._scheduler.look():
             self._watch(look)
-            for event in self._scheduler.kept():
+            for event in self._scheduler.not_left():
                 self._watch(event)
 
     def _record(self, task: Task, outcome: Outcome, result: TrialResult | None) -> None:

@@ -95,10 +95,9 @@ class Scheduler:
         """Decide on more replicates if all that are needed now have ended; return the result."""
         return self._replication.update()
 
-    def kept(self) -> list[Event]:
+    def not_left(self) -> list[Event]:
         """Return an event for each training that has become needed and is not left to train."""
-        works = self._works.values()
-        return [event for w in works for event in (*w.kept(), *w.not_to_be_confirmed())]
+        return [event for work in self._works.values() for event in work.not_left()]
 
     def work_of(self, task: Task) -> Work:
         """Return the work that a training belongs to."""

@@ -102,6 +102,11 @@ class Work:
         tasks = self._confirmation_tasks() if self.tuned else self._trial_tasks()
         return islice((task for task in tasks if task.key not in self._begun), MAX_READY)
 
+    def not_left(self) -> Iterator[Event]:
+        """Yield an event for each training that is needed but not left to train."""
+        yield from self.kept()
+        yield from self.not_to_be_confirmed()
+
     def kept(self) -> Iterator[Event]:
         """Yield an event for each training that an earlier execution has finished, if it is needed.
 
