@@ -37,6 +37,8 @@ class Place:
     rank_low: int | None
     rank_high: int | None
     in_best_group: bool | None
+    may_be_best: bool | None
+    """Whether it may be the best in the experiment; None without a spread."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -49,6 +51,8 @@ class AcrossRow:
     mean_rank: float
     best_groups: int
     """Number of experiments in which it is in the best group."""
+    may_be_best: int
+    """Number of experiments in which it may be the best."""
     holds_place: bool | None
     """Whether some rank lies in its rank intervals of all experiments; None without intervals."""
     places: tuple[Place, ...]
@@ -132,6 +136,7 @@ def _places(ranking: Ranking, rows: Sequence[Row]) -> Mapping[str, Place]:
             rank_low=row.rank_low,
             rank_high=row.rank_high,
             in_best_group=row.in_best_group if row.rank_low is not None else None,
+            may_be_best=row.may_be_best,
         )
         for row, rank in zip(inferred, ranks, strict=True)
     }
@@ -144,6 +149,7 @@ def _row(row: Row, places: Sequence[Place]) -> AcrossRow:
         optimizer=row.optimizer,
         mean_rank=sum(position.rank for position in places) / len(places),
         best_groups=sum(position.in_best_group is True for position in places),
+        may_be_best=sum(position.may_be_best is True for position in places),
         holds_place=_holds(places),
         places=tuple(places),
     )

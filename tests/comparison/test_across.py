@@ -68,7 +68,7 @@ def test_a_rank_is_kept_if_the_rank_intervals_overlap() -> None:
 
 def test_the_sentences_about_two_experiments() -> None:
     assert across_sentences(across(TURNED)) == [
-        "a+sgd has the best mean rank, 1.50 of 3, and is in the best group of 1 of 2 experiments.",
+        "a+sgd has the best mean rank, 1.50 of 3, and may be the best in 1 of 2 experiments.",
         "Agreement of the orders: Kendall's W 0.75 (1 is full agreement); rank correlation tau-b "
         "one and two +0.33.",
         "Keep their rank (one rank lies in the 90 % intervals of all experiments): c+sgd. "
@@ -147,11 +147,11 @@ def test_csv_has_a_line_for_every_combination_and_experiment() -> None:
     rows = list(csv.reader(io.StringIO(across_csv(across([TURNED[0], noisy])))))
     assert rows[0] == [
         *("combination", "loss", "optimizer", "mean_rank", "experiment"),
-        *("rank", "mean", "rank_low", "rank_high", "in_best_group"),
+        *("rank", "mean", "rank_low", "rank_high", "in_best_group", "may_be_best"),
     ]
     assert rows[1:3] == [
-        ["a+sgd", "a", "sgd", "1.5", "one", "1.0", "0.9", "1", "1", "True"],
-        ["a+sgd", "a", "sgd", "1.5", "two", "2.0", "0.8", "1", "3", "True"],
+        ["a+sgd", "a", "sgd", "1.5", "one", "1.0", "0.9", "1", "1", "True", "True"],
+        ["a+sgd", "a", "sgd", "1.5", "two", "2.0", "0.8", "1", "3", "True", "True"],
     ]
     assert [row[0] for row in rows[1:]] == [name for name in NAMES for _ in range(2)]
 
@@ -159,7 +159,7 @@ def test_csv_has_a_line_for_every_combination_and_experiment() -> None:
 def test_markdown_of_two_experiments() -> None:
     table, _, sentences = across_markdown(across(TURNED)).partition("\n\n")
     assert table.splitlines() == [
-        "| mean rank | combination | one | two | best | holds |",
+        "| mean rank | combination | one | two | may be best | holds |",
         "| ---: | --- | ---: | ---: | ---: | ---: |",
         "| 1.50 | a+sgd | 1 (90.00 %) | 2 (80.00 %) | 1 of 2 | no |",
         "| 1.50 | b+sgd | 2 (80.00 %) | 1 (90.00 %) | 1 of 2 | no |",

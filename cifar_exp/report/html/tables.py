@@ -75,7 +75,8 @@ def variance_table(ranking: Ranking) -> Table | None:
         return None
     return Table(
         name="table-variance",
-        caption=f"Analysis of variance of the {ranking.method.measure.label} of all confirmations: "
+        caption=f"Analysis of variance of the {ranking.method.measure.label} of all "
+        f"{'confirmations' if ranking.replicates == 'seeds' else 'studies'}: "
         "the share of the variance (omega squared) of each source or, if it is not significant at "
         f"level {ranking.alpha:g}, the most that it may be; and the test. loss:optimizer is their "
         "interaction; residual is noise. error: the source that F compares with. Without F, the "

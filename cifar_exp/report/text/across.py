@@ -18,7 +18,7 @@ NOT_KNOWN = "-"
 
 def across_headers(across: Across) -> tuple[str, ...]:
     """Return the column headers of `across_cells`."""
-    return ("mean rank", LEFT, *across.experiments, "best", "holds")
+    return ("mean rank", LEFT, *across.experiments, "may be best", "holds")
 
 
 def across_cells(across: Across, row: AcrossRow) -> tuple[str, ...]:
@@ -27,7 +27,7 @@ def across_cells(across: Across, row: AcrossRow) -> tuple[str, ...]:
         f"{row.mean_rank:.2f}",
         row.combination,
         *(_place(across, position) for position in row.places),
-        f"{row.best_groups} of {len(row.places)}",
+        f"{row.may_be_best} of {len(row.places)}",
         {True: "yes", False: "no", None: NOT_KNOWN}[row.holds_place],
     )
 
@@ -47,7 +47,7 @@ def across_csv(across: Across) -> str:
     """Format a comparison as CSV, with one line per combination and experiment."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
-    fields = ("rank", "mean", "rank_low", "rank_high", "in_best_group")
+    fields = ("rank", "mean", "rank_low", "rank_high", "in_best_group", "may_be_best")
     writer.writerow(("combination", "loss", "optimizer", "mean_rank", "experiment", *fields))
     for row in across.combinations:
         known = (row.combination, row.loss, row.optimizer, row.mean_rank)
@@ -77,7 +77,7 @@ def _first(across: Across) -> str:
     count = len(across.experiments)
     return (
         f"{first.combination} has the best mean rank, {first.mean_rank:.2f} of "
-        f"{len(across.combinations)}, and is in the best group of {first.best_groups} of "
+        f"{len(across.combinations)}, and may be the best in {first.may_be_best} of "
         f"{count} experiments."
     )
 
