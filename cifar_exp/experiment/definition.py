@@ -19,7 +19,7 @@ from cifar_exp.components.settings import Settings
 from cifar_exp.components.validation import Problem, check_known, validation_error
 from cifar_exp.experiment.design import Design
 from cifar_exp.experiment.search import Confirm, Count, Search, Seed
-from cifar_exp.experiment.space import Choices, Range, Space, parse
+from cifar_exp.experiment.space import Choices, Range, Space, num_settings, parse
 from cifar_exp.experiment.variant import (
     DatasetVariant,
     Name,
@@ -159,8 +159,21 @@ class Experiment(Settings):
     @property
     def num_trainings(self) -> int:
         """The number of trials and confirmations of all combinations, at least."""
-        least, _ = self.design.replicates
-        return len(self.combinations()) * sum(self.design.num_trainings(least))
+        return self.num_trials + self.num_confirmations
+
+    @property
+    def num_trials(self) -> int:
+        """The number of trials of all combinations, at least."""
+        return self.search.studies * sum(map(self.trials_of, self.combinations()))
+
+    @property
+    def num_confirmations(self) -> int:
+        """The number of confirmations of all combinations, at least."""
+        return len(self.combinations()) * self.search.studies * self.confirm.seeds
+
+    def trials_of(self, combination: Combination) -> int:
+        """Return the number of trials of a study: at most one for each setting of its space."""
+        return int(min(self.search.trials, num_settings(self.space(combination))))
 
     def at_most(self) -> Experiment:
         """Return the definition with the most replicates for every combination."""

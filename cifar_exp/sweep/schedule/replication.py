@@ -52,13 +52,17 @@ class Replication:
 
     def _num_needed(self) -> int:
         """Return the number of trainings that are needed now, finished or not."""
-        return sum(self._design.trials + w.num_seeds for w in self.works if w.num_seeds)
+        return sum(w.num_trials + w.num_seeds for w in self.works if w.num_seeds)
 
     def _samples(self) -> dict[str, tuple[float | None, ...]]:
         results: dict[str, list[RunRecord]] = {}
         for work in self.works:
             results.setdefault(work.combination.name, []).extend(work.results)
-        return {name: replicates(records, self._design) for name, records in results.items()}
+        sizes = {work.combination.name: work.space_size for work in self.works}
+        return {
+            name: replicates(records, self._design, sizes[name])
+            for name, records in results.items()
+        }
 
 
 def _sentence(decision: Decision, design: Design, more: int) -> str:

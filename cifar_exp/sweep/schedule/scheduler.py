@@ -21,8 +21,8 @@ from cifar_exp.sweep.schedule.work import Work
 
 def num_side_by_side(experiment: Experiment) -> int:
     """Return how many trials of an experiment can be trained at the same time."""
-    num_studies = len(experiment.combinations()) * experiment.search.studies
-    return num_studies * trials_per_block(experiment)
+    of_each = (trials_per_block(experiment, c) for c in experiment.combinations())
+    return experiment.search.studies * sum(of_each)
 
 
 def max_workers(experiment: Experiment) -> int:
@@ -30,8 +30,7 @@ def max_workers(experiment: Experiment) -> int:
 
     More workers would have nothing to do, at least not before more replicates are needed.
     """
-    num_studies = len(experiment.combinations()) * experiment.search.studies
-    return max(num_side_by_side(experiment), num_studies * experiment.confirm.seeds)
+    return max(num_side_by_side(experiment), experiment.num_confirmations)
 
 
 class Scheduler:
