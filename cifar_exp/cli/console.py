@@ -111,7 +111,7 @@ def print_size(console: Console, experiment: Experiment) -> None:
     trainings = counted(experiment.num_trainings, "training")
     at_most = experiment.at_most().num_trainings
     more = (
-        "" if design.most is None else f", at most {at_most} for up to {design.most} {design.unit}"
+        "" if design.most is None else f", at most {at_most} for up to {counted(design.most, design.replicate)}"
     )
     _print_line(
         console,
@@ -183,7 +183,7 @@ def print_next_steps(
 def print_plan(console: Console, experiment: Experiment, plan: Plan, workers: int) -> None:
     """Print the size, time and disk space of a sweep."""
     lines = [
-        f"{experiment.name}: {plan.combinations} combinations",
+        f"{experiment.name}: {counted(plan.combinations, 'combination')}",
         *_trainings(experiment.design, plan),
         f"epochs in total: {_range(plan, lambda cost: str(cost.epochs))} "
         "(fewer where trials are pruned)",
@@ -206,7 +206,8 @@ def _trainings(design: Design, plan: Plan) -> list[str]:
     counts += f"confirmations: {_range(plan, lambda cost: str(cost.confirmations))}"
     least, most = design.replicates
     if design.most is not None:
-        until = f"{least} to {most} {design.unit} of each combination, until the best is decided"
+        each = f"{counted(most, design.replicate)} of each combination"
+        until = f"{least} to {each}, until the best is decided"
         return [counts, until]
     return [counts, *([f"studies of each combination: {least}"] if design.repeats_studies else [])]
 

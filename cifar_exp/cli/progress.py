@@ -19,7 +19,7 @@ from rich.progress import (
 
 from cifar_exp.components.datasets import Progress as DataProgress
 from cifar_exp.sweep.events import Event, Look, Watch
-from cifar_exp.system.formatting import duration
+from cifar_exp.system.formatting import counted, duration
 
 WARMED_UP = 2  # epochs per worker, after the first, before the time left is estimated
 
@@ -62,7 +62,7 @@ def _sweep_display(console: Console, count: Count) -> Iterator[Callable[[Event],
 
 def _print_kept(console: Console, count: Count) -> None:
     if count.kept:
-        text = f"{count.kept} of {count.num_trainings} trainings already finished"
+        text = f"{count.kept} of {counted(count.num_trainings, 'training')} already finished"
         console.print(text, markup=False, highlight=False)
 
 

@@ -59,6 +59,11 @@ class Design:
         return "studies" if self.repeats_studies else "seeds"
 
     @property
+    def replicate(self) -> str:
+        """The word for one replicate."""
+        return "study" if self.repeats_studies else "seed"
+
+    @property
     def replicates(self) -> tuple[int, int]:
         """The least and the most replicates of a combination."""
         least = self.studies if self.repeats_studies else self.seeds

@@ -15,8 +15,14 @@ def size(num_bytes: float) -> str:
 
 def counted(number: int, noun: str) -> str:
     """Return a number with its noun, in the plural if needed: `1 seed`, `2 seeds`, `3 studies`."""
-    plural = f"{noun[:-1]}ies" if noun.endswith("y") else f"{noun}s"
-    return f"{number} {noun if number == 1 else plural}"
+    return f"{number} {noun if number == 1 else plural(noun)}"
+
+
+def plural(noun: str) -> str:
+    """Return the plural of a noun: `seeds`, `studies`, `classes`, `batches`."""
+    if noun.endswith("y"):
+        return f"{noun[:-1]}ies"
+    return f"{noun}es" if noun.endswith(("s", "ch")) else f"{noun}s"
 
 
 def first_line(error: BaseException) -> str:

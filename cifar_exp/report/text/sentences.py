@@ -8,9 +8,10 @@ from cifar_exp.comparison.fairness import Condition
 from cifar_exp.comparison.ranking import Ranking
 from cifar_exp.comparison.replicates import DECIDED_BY
 from cifar_exp.comparison.row import Row
-from cifar_exp.report.text.next_step import next_step
+from cifar_exp.report.text.next_step import ONE, next_step
 from cifar_exp.report.text.variance import shares
 from cifar_exp.report.text.yardstick import scaling
+from cifar_exp.system.formatting import counted
 
 ENOUGH_SEEDS = 5
 LONGEST_LIST = 8
@@ -107,7 +108,7 @@ def warnings(ranking: Ranking) -> list[str]:
     found = [f"{text}: {_listed(names)}." for text, names in texts.items() if names]
     if sizes and min(sizes) < ENOUGH_SEEDS and ranking.spread_pooled is not None:
         found.append(
-            f"With {min(sizes)} {ranking.replicates} for some combinations, unequal spreads may "
+            f"With {counted(min(sizes), ONE[ranking.replicates])} for some combinations, unequal spreads may "
             "stay undetected and differences to the first are less reliable: use at least "
             f"{ENOUGH_SEEDS} {ranking.replicates}."
         )

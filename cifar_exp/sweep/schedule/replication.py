@@ -8,6 +8,7 @@ from cifar_exp.experiment import Design
 from cifar_exp.records import RunRecord
 from cifar_exp.sweep.events import Look
 from cifar_exp.sweep.schedule.work import Work
+from cifar_exp.system.formatting import counted
 
 
 class Replication:
@@ -68,8 +69,9 @@ class Replication:
 def _sentence(decision: Decision, design: Design, more: int) -> str:
     """Return the result of the last look."""
     remaining = len(decision.remaining)
-    compared = f"{remaining} of {len(decision.needed)} combinations may be the best"
+    combinations = counted(len(decision.needed), "combination")
+    compared = f"{remaining} of {combinations} may be the best"
     if decision.ended is None:
         size = max(decision.needed.values())
-        return f"{compared}: they get up to {size} {design.unit}, {more} more trainings"
+        return f"{compared}: they get up to {size} {design.unit}, {counted(more, 'more training')}"
     return f"{compared}: no more {design.unit} ({decision.ended})"
