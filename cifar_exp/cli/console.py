@@ -14,6 +14,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from cifar_exp.cli.rerun import train_command
+from cifar_exp.cli.search_space import num_trials, small_spaces
 from cifar_exp.components import components_of
 from cifar_exp.experiment import Design, Experiment
 from cifar_exp.system.formatting import counted, duration, size
@@ -107,16 +108,20 @@ def print_size(console: Console, experiment: Experiment) -> None:
     combinations = len(experiment.losses) * len(experiment.optimizers)
     design = experiment.design
     studies = f" x {design.studies} studies" if design.repeats_studies else ""
-    per_study = f"({counted(design.trials, 'trial')} + {counted(design.seeds, 'seed')})"
+    per_study = f"({num_trials(experiment)} + {counted(design.seeds, 'seed')})"
     trainings = counted(experiment.num_trainings, "training")
     at_most = experiment.at_most().num_trainings
     more = (
-        "" if design.most is None else f", at most {at_most} for up to {counted(design.most, design.replicate)}"
+        ""
+        if design.most is None
+        else f", at most {at_most} for up to {counted(design.most, design.replicate)}"
     )
     _print_line(
         console,
         f"{trainings}: {counted(combinations, 'combination')}{studies} x {per_study}{more}",
     )
+    for line in small_spaces(experiment):
+        _print_line(console, line)
 
 
 def print_workers(console: Console, workers: int, threads: int, width: int = 1) -> None:
@@ -185,6 +190,7 @@ def print_plan(console: Console, experiment: Experiment, plan: Plan, workers: in
     lines = [
         f"{experiment.name}: {counted(plan.combinations, 'combination')}",
         *_trainings(experiment.design, plan),
+        *small_spaces(experiment),
         f"epochs in total: {_range(plan, lambda cost: str(cost.epochs))} "
         "(fewer where trials are pruned)",
         *([] if plan.together == 1 else [f"networks trained together: about {plan.together}"]),

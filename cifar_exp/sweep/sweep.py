@@ -175,8 +175,9 @@ def _train_all(
     works = works_of(experiment, data, records, ended)
     replication = Replication(experiment.design, works, len(data.test))
     studies = stored_studies(sweep.storage_url, works, ended, records)
-    if look := replication.update():
-        watch(look)
+    for notice in (replication.repeated(), replication.update()):
+        if notice:
+            watch(notice)
     for work in works:
         for event in work.not_left():
             watch(event)

@@ -6,7 +6,7 @@ from cifar_exp.comparison import decide_on, replicates
 from cifar_exp.comparison.statistics.looks import Decision
 from cifar_exp.experiment import Design
 from cifar_exp.records import RunRecord
-from cifar_exp.sweep.events import Look
+from cifar_exp.sweep.events import Notice
 from cifar_exp.sweep.schedule.work import Work
 from cifar_exp.system.formatting import counted
 
@@ -30,7 +30,7 @@ class Replication:
         for work in works:
             self._set_needed(work, design.replicates[0])
 
-    def update(self) -> Look | None:
+    def update(self) -> Notice | None:
         """Compare the combinations once all that is needed now has ended.
 
         Returns:
@@ -45,7 +45,17 @@ class Replication:
         for work in self.works:
             self._set_needed(work, decision.needed[work.combination.name])
         more = self._num_needed() - before
-        return Look(sentence=_sentence(decision, self._design, more), more=more)
+        return Notice(sentence=_sentence(decision, self._design, more), more=more)
+
+    def repeated(self) -> Notice | None:
+        """Return how many trials of older versions try a setting again; None if there are none."""
+        number = sum(work.num_repeated for work in self.works if work.num_seeds)
+        if not number:
+            return None
+        trials = counted(number, "trial")
+        repeat = "repeats" if number == 1 else "repeat"
+        sentence = f"{trials} of an older version {repeat} a setting: they stay in the results"
+        return Notice(sentence=sentence, more=number)
 
     def _set_needed(self, work: Work, num_replicates: int) -> None:
         studies, seeds = self._design.numbers(num_replicates)

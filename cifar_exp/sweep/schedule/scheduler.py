@@ -13,7 +13,7 @@ from collections.abc import Hashable, Sequence, Set
 
 from cifar_exp.experiment import Experiment
 from cifar_exp.study import trials_per_block
-from cifar_exp.sweep.events import Event, Look
+from cifar_exp.sweep.events import Event, Notice
 from cifar_exp.sweep.schedule.replication import Replication
 from cifar_exp.sweep.schedule.task import Key, Task
 from cifar_exp.sweep.schedule.work import Work
@@ -90,7 +90,7 @@ class Scheduler:
         for task in group:
             self.again(task)
 
-    def look(self) -> Look | None:
+    def look(self) -> Notice | None:
         """Decide on more replicates if all that are needed now have ended; return the result."""
         return self._replication.update()
 

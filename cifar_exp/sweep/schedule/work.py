@@ -63,6 +63,8 @@ class Work:
         """Number of settings in the search space."""
         self.num_trials = num_trials(self.trials.values(), experiment.design, self.space_size)
         """Number of trials of the study, those that have ended included."""
+        self.num_repeated = self.num_trials - experiment.trials_of(combination)
+        """How many of them an older version trained in addition, with a setting tried before."""
         self._confirmations = [r for r in finished if r.kind == "confirmation"]
         self._unreported = {r.run_id for r in finished}
         """Trainings of earlier executions for which `kept` has not yielded an event."""
