@@ -36,7 +36,10 @@ def repeated(ranking: Ranking) -> str:
     ]
     if not rows:
         return ""
-    return f"Trials of an older version that try a setting again, with the same result: {listed(rows)}."
+    return (
+        "Trials of an older version that try a setting again, with the same result: "
+        f"{listed(rows)}."
+    )
 
 
 def _num_repeated(row: Row) -> int:

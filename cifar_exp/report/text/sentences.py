@@ -109,8 +109,8 @@ def warnings(ranking: Ranking) -> list[str]:
     if sizes and min(sizes) < ENOUGH_SEEDS and ranking.spread_pooled is not None:
         found.append(
             f"With {counted(min(sizes), ONE[ranking.replicates])} for some combinations, unequal "
-            "spreads may stay undetected and differences to the first are less reliable: use at least "
-            f"{ENOUGH_SEEDS} {ranking.replicates}."
+            "spreads may stay undetected and differences to the first are less reliable: use at "
+            f"least {ENOUGH_SEEDS} {ranking.replicates}."
         )
     return found
 
