@@ -18,6 +18,7 @@ from cifar_exp.components.datasets import Dataset
 from cifar_exp.experiment import Experiment
 from cifar_exp.maintenance import doctor
 from cifar_exp.sweep import disk_space
+from cifar_exp.sweep.earlier_results import not_counted
 from cifar_exp.sweep.events import Watch
 from cifar_exp.sweep.executors import Executor
 from cifar_exp.sweep.executors.local import LocalExecutor
@@ -110,6 +111,8 @@ def _run(
     tracker, inherited = _connect(sweep)
     temporary.remove_abandoned()
     _check_room(sweep, data, tracker)
+    for notice in not_counted(sweep.experiment, data, tracker):
+        watch(notice)
     try:
         run_ = runs.open_sweep(sweep.experiment, sweep.definition, data, tracker, inherited)
         parents = runs.open_combinations(sweep.experiment, data, tracker, run_)
