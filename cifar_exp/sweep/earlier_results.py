@@ -15,7 +15,7 @@ from cifar_exp.experiment.identity import hash_of, identity_settings
 from cifar_exp.records import DIGEST_LENGTH, TRAININGS, RunRecord
 from cifar_exp.sweep.events import Notice
 from cifar_exp.system.formatting import listed
-from cifar_exp.tracking import StoreError, Tracker
+from cifar_exp.tracking import Client, StoreError
 
 NOT_KNOWN = "their definition is not stored, or this version cannot read it"
 OTHER_DATA = "the images, their labels or the split have changed"
@@ -23,20 +23,30 @@ OTHER_VERSION = "another version of this program trained them, with other result
 OTHER_ORDER = " (in another order, other settings are drawn)"
 
 
-def not_counted(experiment: Experiment, data: Dataset, tracker: Tracker) -> list[Notice]:
+def not_counted(
+    experiment: Experiment, data: Dataset, client: Client, records: Sequence[RunRecord]
+) -> list[Notice]:
     """Return why earlier results do not count, for combinations that have no results yet.
 
     Combinations with the same reason share a notice.
+
+    Args:
+        experiment: The definition of the sweep that starts.
+        data: Its data set.
+        client: The MLflow store.
+        records: The runs of the experiment in it.
     """
-    records = tracker.records()
-    definition = cache(lambda run_id: _definition(tracker, run_id))
+    definition = cache(lambda run_id: _definition(client, run_id))
+    with_results = {r.combination_id for r in records if r.kind in TRAININGS and r.finished}
+    former = [r for r in records if r.kind == "combination" and r.combination_id in with_results]
     names: dict[str, list[str]] = {}
     for combination in experiment.combinations():
-        identity = experiment.identity(combination, data.fingerprint)
-        earlier = _earlier(combination.name, identity, records)
-        if earlier is not None:
-            before = definition(earlier.parent)
-            reason = _reason(experiment, before, combination, data, earlier, records)
+        if experiment.identity(combination, data.fingerprint) in with_results:
+            continue
+        if earlier := [r for r in former if r.combination == combination.name]:
+            newest = max(earlier, key=lambda run: run.start_time)
+            before = definition(newest.parent)
+            reason = _reason(experiment, before, combination, data, newest, records)
             names.setdefault(reason, []).append(combination.name)
     return [
         Notice(sentence=f"earlier results of {listed(of_reason)} do not count: {reason}")
@@ -44,20 +54,10 @@ def not_counted(experiment: Experiment, data: Dataset, tracker: Tracker) -> list
     ]
 
 
-def _earlier(name: str, identity: str, records: Sequence[RunRecord]) -> RunRecord | None:
-    """Return the newest run of a combination with results; None if this identity has some."""
-    with_results = {r.combination_id for r in records if r.kind in TRAININGS and r.finished}
-    if identity in with_results:
-        return None
-    runs = [r for r in records if r.kind == "combination" and r.combination == name]
-    earlier = [r for r in runs if r.combination_id in with_results]
-    return max(earlier, key=lambda run: run.start_time, default=None)
-
-
-def _definition(tracker: Tracker, sweep_run_id: str | None) -> Experiment | None:
+def _definition(client: Client, sweep_run_id: str | None) -> Experiment | None:
     """Return the definition of an earlier sweep, if it is stored and this version can read it."""
     try:
-        return read(tracking.read_definition(tracker.client, sweep_run_id or ""))
+        return read(tracking.read_definition(client, sweep_run_id or ""))
     except (StoreError, DefinitionError):
         return None
 

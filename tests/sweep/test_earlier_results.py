@@ -17,7 +17,6 @@ from cifar_exp.sweep.earlier_results import (
     OTHER_VERSION,
     not_counted,
 )
-from cifar_exp.tracking import Tracker, mlflow_experiment
 from tests import tiny
 from tests.bench import Bench
 
@@ -28,8 +27,8 @@ RANGE = "{ low = 0.01, high = 1.0, log = true }"
 
 
 def said(bench: Bench, data: Dataset, definition: str) -> list[str]:
-    tracker = Tracker(bench.client, "tiny", mlflow_experiment(bench.client, "tiny"))
-    return [notice.sentence for notice in not_counted(read(definition), data, tracker)]
+    found = not_counted(read(definition), data, bench.client, bench.records())
+    return [notice.sentence for notice in found]
 
 
 @pytest.mark.usefixtures("swept")
