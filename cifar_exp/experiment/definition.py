@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Mapping
 from typing import Any, Literal, Self
 
@@ -18,6 +16,7 @@ from cifar_exp.components.precision import Precision, PrecisionChoice, resolve
 from cifar_exp.components.settings import Settings
 from cifar_exp.components.validation import Problem, check_known, validation_error
 from cifar_exp.experiment.design import Design
+from cifar_exp.experiment.identity import hash_of, identity_settings
 from cifar_exp.experiment.search import Confirm, Count, Search, Seed
 from cifar_exp.experiment.space import Choices, Range, Space, num_settings, parse
 from cifar_exp.experiment.variant import (
@@ -233,21 +232,7 @@ class Experiment(Settings):
 
         The numbers of trials, studies and seeds are excluded, as more of them only add results.
         """
-        settings = {
-            "data": fingerprint,
-            "search": self.search.model_dump(
-                mode="json",
-                exclude={"trials", "studies", *self.search.uncounted(dict(self.search))},
-            ),
-            "combination": {
-                "loss": _counted(LOSSES, combination.loss),
-                "optimizer": _counted(OPTIMIZERS, combination.optimizer),
-            },
-            "precision": self.arithmetic,
-            "augment": AUGMENTATIONS[self.augment].identity(),
-            **self.model_dump(include={"model", "epochs", "seed", "compile"}),
-        }
-        return hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()[:16]
+        return hash_of(identity_settings(self, combination, fingerprint))
 
     def study_seed(self, study: int) -> int:
         """Return the seed of the sampling and of the trials of a study, numbered from 1."""
@@ -256,16 +241,6 @@ class Experiment(Settings):
     def confirmation_seed(self, number: int, study: int = 1) -> int:
         """Return the seed of a confirmation, numbered from 1; no trial of its study uses it."""
         return self.study_seed(study) + number
-
-
-def _counted(table: Mapping[str, type[Settings]], variant: Variant) -> dict[str, Any]:
-    """Return a loss or optimizer as it enters the identity."""
-    component = table[variant.type]
-    dumped = variant.model_dump(mode="json")
-    uncounted = component.uncounted(variant.settings)
-    kept = {name: value for name, value in dumped["settings"].items() if name not in uncounted}
-    version = component.results_version(variant.settings)
-    return {**dumped, "settings": kept, **({} if version == 1 else {"version": version})}
 
 
 def _build(

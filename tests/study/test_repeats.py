@@ -59,7 +59,9 @@ def tune(tuning: Tuning, numbers: range, state: TrialState = "COMPLETE") -> list
 
 
 @pytest.mark.parametrize("at_once", [1, 2])
-@pytest.mark.parametrize(("sampler", "pruner"), itertools.product(SAMPLERS, ("none", "median")))
+@pytest.mark.parametrize(
+    ("sampler", "pruner"), list(itertools.product(SAMPLERS, ("none", "median")))
+)
 def test_each_of_six_settings_is_tried_once(
     images: Path, sampler: str, pruner: str, at_once: int
 ) -> None:

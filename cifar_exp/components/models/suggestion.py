@@ -29,10 +29,10 @@ def unknown_model(name: str, known: list[str]) -> str:
 
     Networks of all sources are compared by the name after their prefix, if they have one.
     """
-    full_names = {bare: f"{TORCHVISION}{bare}" for bare in TORCHVISION_NAMES}
-    full_names |= {own: own for own in MODELS}
-    if name.startswith(TORCHVISION):  # its own networks first
-        full_names |= {bare: f"{TORCHVISION}{bare}" for bare in TORCHVISION_NAMES}
+    own = {bare: bare for bare in MODELS}
+    of_torchvision = {bare: f"{TORCHVISION}{bare}" for bare in TORCHVISION_NAMES}
+    prefixed = name.startswith(TORCHVISION)
+    full_names = {**own, **of_torchvision} if prefixed else {**of_torchvision, **own}
     match = nearest(name.rpartition(":")[2], full_names)
     if match is None:
         return unknown("model", name, known)
