@@ -15,7 +15,7 @@ from benchmarks.folder import own_folder
 from cifar_exp.components import datasets
 from cifar_exp.components.datasets import Dataset
 from cifar_exp.sweep import sweep
-from cifar_exp.sweep.events import Event, Look
+from cifar_exp.sweep.events import Event, Notice
 
 BOUND = 60.0
 WORKERS = 2
@@ -94,7 +94,7 @@ class FirstEpochs:
     trained: set[str] = field(default_factory=set)
     seen: list[Memory] = field(default_factory=list)
 
-    def __call__(self, event: Event | Look) -> None:
+    def __call__(self, event: Event | Notice) -> None:
         """Handle an event; a training without an epoch has not loaded much yet."""
         if isinstance(event, Event) and event.epoch:
             self.trained.add(event.study)

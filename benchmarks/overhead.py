@@ -17,7 +17,7 @@ from benchmarks.folder import own_folder
 from benchmarks.server import tracking_server
 from cifar_exp import tracking
 from cifar_exp.sweep import prepare, sweep
-from cifar_exp.sweep.events import Event, Look
+from cifar_exp.sweep.events import Event, Notice
 from cifar_exp.sweep.recording.recorder import Recorder
 
 TRAINER_BOUND = 0.05
@@ -90,7 +90,7 @@ def _sweep(name: str, folder: Path, uri: str, trials: int) -> tuple[list[float],
     request = sweep_of(DEFINITION.format(name=name, trials=trials), uri, folder)
     ends: list[float] = []
 
-    def watch(event: Event | Look) -> None:
+    def watch(event: Event | Notice) -> None:
         if isinstance(event, Event) and event.state is not None and event.kind == "trial":
             ends.append(time.perf_counter())
 

@@ -12,6 +12,8 @@ TRAININGS: tuple[Kind, ...] = ("trial", "confirmation")
 """The kinds of runs that are trainings of a combination."""
 STATE = "trial_state"
 """The tag with the state of a training; it is written after everything else."""
+DIGEST_LENGTH = 8
+"""Hex digits of a data set's fingerprint that a training records."""
 
 
 def study_label(combination: str, study: int) -> str:

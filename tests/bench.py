@@ -13,7 +13,7 @@ from cifar_exp.comparison import Ranking
 from cifar_exp.experiment import read
 from cifar_exp.records import RunRecord
 from cifar_exp.sweep import prepare, sweep
-from cifar_exp.sweep.events import Event, Look
+from cifar_exp.sweep.events import Event, Notice
 from cifar_exp.sweep.results import Results
 from cifar_exp.tracking import Client, connect, read_records
 from tests import content
@@ -58,7 +58,7 @@ class Bench(Stores):
     def __init__(self, tracking_uri: str, storage_url: str) -> None:
         super().__init__(tracking_uri, storage_url)
         self.events: list[Event] = []
-        self.looks: list[Look] = []
+        self.looks: list[Notice] = []
 
     def run(
         self,
@@ -84,8 +84,8 @@ class Bench(Stores):
         executor = inline_executor if inline else sweep.local_executor
         data = prepare.prepare(experiment)
 
-        def receive(event: Event | Look) -> None:
-            if isinstance(event, Look):
+        def receive(event: Event | Notice) -> None:
+            if isinstance(event, Notice):
                 self.looks.append(event)
             else:
                 self.events.append(event)

@@ -171,5 +171,11 @@ def _write(write: Callable[[Path], Iterable[Path]], folder: Path) -> None:
     except OSError as error:
         kind = Unavailable if error.errno in FULL else BadInput
         raise kind(f"--output {folder}: cannot be written: {error.strerror}") from error
-    names = ", ".join(str(path.relative_to(folder)) for path in files if path.parent == folder)
-    print(f"written to {folder}: {names}", file=sys.stderr)
+    names = dict.fromkeys(_entry(path.relative_to(folder)) for path in files)
+    print(f"written to {folder}: {', '.join(sorted(names))}", file=sys.stderr)
+
+
+def _entry(path: Path) -> str:
+    """Return the name of a file, or of its folder with a slash."""
+    first, *rest = path.parts
+    return f"{first}/" if rest else first

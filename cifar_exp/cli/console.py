@@ -14,6 +14,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from cifar_exp.cli.rerun import train_command
+from cifar_exp.cli.search_space import num_trials, small_spaces
 from cifar_exp.components import components_of
 from cifar_exp.experiment import Design, Experiment
 from cifar_exp.system.formatting import counted, duration, size
@@ -107,16 +108,20 @@ def print_size(console: Console, experiment: Experiment) -> None:
     combinations = len(experiment.losses) * len(experiment.optimizers)
     design = experiment.design
     studies = f" x {design.studies} studies" if design.repeats_studies else ""
-    per_study = f"({counted(design.trials, 'trial')} + {counted(design.seeds, 'seed')})"
+    per_study = f"({num_trials(experiment)} + {counted(design.seeds, 'seed')})"
     trainings = counted(experiment.num_trainings, "training")
     at_most = experiment.at_most().num_trainings
     more = (
-        "" if design.most is None else f", at most {at_most} for up to {design.most} {design.unit}"
+        ""
+        if design.most is None
+        else f", at most {at_most} for up to {counted(design.most, design.replicate)}"
     )
     _print_line(
         console,
         f"{trainings}: {counted(combinations, 'combination')}{studies} x {per_study}{more}",
     )
+    for line in small_spaces(experiment):
+        _print_line(console, line)
 
 
 def print_workers(console: Console, workers: int, threads: int, width: int = 1) -> None:
@@ -183,8 +188,9 @@ def print_next_steps(
 def print_plan(console: Console, experiment: Experiment, plan: Plan, workers: int) -> None:
     """Print the size, time and disk space of a sweep."""
     lines = [
-        f"{experiment.name}: {plan.combinations} combinations",
+        f"{experiment.name}: {counted(plan.combinations, 'combination')}",
         *_trainings(experiment.design, plan),
+        *small_spaces(experiment),
         f"epochs in total: {_range(plan, lambda cost: str(cost.epochs))} "
         "(fewer where trials are pruned)",
         *([] if plan.together == 1 else [f"networks trained together: about {plan.together}"]),
@@ -206,7 +212,8 @@ def _trainings(design: Design, plan: Plan) -> list[str]:
     counts += f"confirmations: {_range(plan, lambda cost: str(cost.confirmations))}"
     least, most = design.replicates
     if design.most is not None:
-        until = f"{least} to {most} {design.unit} of each combination, until the best is decided"
+        each = f"{counted(most, design.replicate)} of each combination"
+        until = f"{least} to {each}, until the best is decided"
         return [counts, until]
     return [counts, *([f"studies of each combination: {least}"] if design.repeats_studies else [])]
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from cifar_exp import tracking
 from cifar_exp.errors import BadInput
+from cifar_exp.system.formatting import counted
 from cifar_exp.system.urls import without_credentials
 from cifar_exp.tracking import Outbox, StoreError
 
@@ -41,16 +42,13 @@ def _outboxes(tracking_uri: str | None) -> list[Outbox]:
 def _send(outbox: Outbox) -> str:
     sent = tracking.deliver(outbox)
     if sent.left:
-        raise StoreError(f"{outbox.server} refuses {_runs(sent.left)}: {sent.problem}")
-    return f"{outbox.server}: {_runs(sent.runs)} and {sent.points} points sent, nothing is left"
-
-
-def _runs(number: int) -> str:
-    return "1 run" if number == 1 else f"{number} runs"
+        raise StoreError(f"{outbox.server} refuses {counted(sent.left, 'run')}: {sent.problem}")
+    runs, points = counted(sent.runs, "run"), counted(sent.points, "point")
+    return f"{outbox.server}: {runs} and {points} sent, nothing is left"
 
 
 def undelivered(num_runs: int, uri: str) -> str:
     """Return the message that runs are not delivered, with the command that sends them."""
-    runs = "1 run is" if num_runs == 1 else f"{num_runs} runs are"
+    runs = f"{counted(num_runs, 'run')} {'is' if num_runs == 1 else 'are'}"
     sends = "it" if num_runs == 1 else "them"
     return f"{runs} not delivered to {without_credentials(uri)}: `cifar-exp deliver` sends {sends}"

@@ -44,7 +44,8 @@ def doctor(
 def gc(name: str, tracking_uri: str | None, *, dry_run: bool) -> None:
     """Delete the stored models of experiment NAME that no ranking uses.
 
-    Params and metrics are kept.
+    Params and metrics are kept, and models in MLflow's registry. Single trainings have the NAME
+    train; no ranking uses them.
     """
     from cifar_exp import tracking
     from cifar_exp.cli import console

@@ -18,8 +18,8 @@ from rich.progress import (
 )
 
 from cifar_exp.components.datasets import Progress as DataProgress
-from cifar_exp.sweep.events import Event, Look, Watch
-from cifar_exp.system.formatting import duration
+from cifar_exp.sweep.events import Event, Notice, Watch
+from cifar_exp.system.formatting import counted, duration
 
 WARMED_UP = 2  # epochs per worker, after the first, before the time left is estimated
 
@@ -33,8 +33,8 @@ def sweep_progress(console: Console, num_trainings: int, num_workers: int) -> It
     count = Count(num_trainings, num_workers)
     with _sweep_display(console, count) as show:
 
-        def watch(event: Event | Look) -> None:
-            if isinstance(event, Look):
+        def watch(event: Event | Notice) -> None:
+            if isinstance(event, Notice):
                 count.num_trainings += event.more
                 console.print(event.sentence, markup=False, highlight=False)
             else:
@@ -62,7 +62,7 @@ def _sweep_display(console: Console, count: Count) -> Iterator[Callable[[Event],
 
 def _print_kept(console: Console, count: Count) -> None:
     if count.kept:
-        text = f"{count.kept} of {count.num_trainings} trainings already finished"
+        text = f"{count.kept} of {counted(count.num_trainings, 'training')} already finished"
         console.print(text, markup=False, highlight=False)
 
 

@@ -8,6 +8,7 @@ from cifar_exp.comparison.replicates import (
     best_trials,
     confirmations,
     decide_on,
+    num_trials,
     replicates,
 )
 from cifar_exp.comparison.row import Row
@@ -25,6 +26,7 @@ __all__ = [
     "confirmed_curves",
     "counted_trainings",
     "decide_on",
+    "num_trials",
     "rank",
     "replicates",
 ]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 
-from cifar_exp.comparison.replicates import decide_on, replicates
+from cifar_exp.comparison.replicates import decide_on, replicates, space_size
 from cifar_exp.comparison.rows import trainings_of
 from cifar_exp.comparison.statistics.looks import Decision
 from cifar_exp.experiment import Design
@@ -30,7 +30,7 @@ def counted(
     members, design = members_of(records, sweep), Design.of(sweep.params)
     least, most = design.replicates
     existing = {name_of(r): trainings_of(r, records, design, most) for r in members}
-    samples = {name: replicates(trainings, design) for name, trainings in existing.items()}
+    samples = {name_of(r): replicates(existing[name_of(r)], design, space_size(r)) for r in members}
     decision = decide_on(samples, design, _num_test_images(existing.values()))
     needed = decision.needed if decision else dict.fromkeys(existing, least)
     found = {name_of(r): trainings_of(r, records, design, needed[name_of(r)]) for r in members}

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from statistics import fmean
+from typing import Any
 
 from cifar_exp.comparison.statistics.looks import Decision, decide, looks
 from cifar_exp.experiment import Design
@@ -69,7 +71,44 @@ def confirmations(records: Sequence[RunRecord]) -> list[RunRecord]:
     ]
 
 
-def replicates(records: Sequence[RunRecord], design: Design) -> tuple[float | None, ...]:
+def space_size(combination: RunRecord) -> float:
+    """Return how many settings the search space of a combination has, by its run.
+
+    Infinity for ranges of real numbers, and for runs of older versions, which did not record it.
+    """
+    return float(combination.params.get("space_size", math.inf))
+
+
+def num_trials(trials: Iterable[RunRecord], design: Design, space_size: float) -> int:
+    """Return how many trials a study has at its end.
+
+    Every setting of the search space is tried at most once. Older versions could try a setting
+    again; such trials count in addition.
+
+    Args:
+        trials: The trials of the study that have ended.
+        design: What is repeated.
+        space_size: Number of settings in the search space.
+    """
+    settings = [_setting(trial) for trial in trials]
+    repeats = len(settings) - len(set(settings))
+    return int(min(design.trials, space_size + repeats))
+
+
+def _setting(trial: RunRecord) -> tuple[Any, ...]:
+    sampled = (trial.params.get(name) for name in ("lr", "batch_size"))
+    return (*sampled, *trial.settings.items())
+
+
+def is_tuned(study: Iterable[RunRecord], design: Design, space_size: float) -> bool:
+    """Return whether all trials of a study have ended."""
+    trials = [record for record in study if record.kind == "trial"]
+    return len(trials) >= num_trials(trials, design, space_size)
+
+
+def replicates(
+    records: Sequence[RunRecord], design: Design, space_size: float = math.inf
+) -> tuple[float | None, ...]:
     """Return the test accuracy of each replicate of a combination, up to the first unfinished one.
 
     A replicate that has failed is None: a confirmation without a score; with several studies, a
@@ -79,25 +118,22 @@ def replicates(records: Sequence[RunRecord], design: Design) -> tuple[float | No
         records: The finished runs of the combination, without confirmations of settings that are
             no longer the best.
         design: What is repeated.
+        space_size: Number of settings in the search space of the combination.
     """
     studies = studies_of(records)
     values: list[float | None] = []
     for number in range(1, design.replicates[1] + 1):
         study = studies.get(number if design.repeats_studies else 1, [])
         seeds = range(1, design.seeds + 1) if design.repeats_studies else [number]
-        accuracies = _accuracies(study, seeds, design.trials)
+        accuracies = _accuracies(study, seeds) if is_tuned(study, design, space_size) else None
         if accuracies is None:
             break
         values.append(_mean(accuracies))
     return tuple(values)
 
 
-def _accuracies(
-    study: Sequence[RunRecord], seeds: Iterable[int], num_trials: int
-) -> list[float | None] | None:
+def _accuracies(study: Sequence[RunRecord], seeds: Iterable[int]) -> list[float | None] | None:
     """Return the accuracy of some confirmations, None for failed ones; None if one is missing."""
-    if sum(r.kind == "trial" for r in study) < num_trials:
-        return None
     if best_trial(study) is None:
         return [None]
     ended = {r.number: r.metrics.get(DECIDED_BY) for r in study if r.kind == "confirmation"}

@@ -77,6 +77,9 @@ class Row:
     lr: float | None
     batch_size: int | None
     trials: int
+    space_size: int | None = None
+    """Number of settings in the search space; None if it has a range of real numbers. Each study
+    tries each setting once, so it may have fewer trials than the definition asks for."""
     diverged: int
     seconds: float
     val_accuracy: float | None

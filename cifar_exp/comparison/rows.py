@@ -7,7 +7,14 @@ import statistics
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from cifar_exp.comparison.replicates import best_trial, best_trials, confirmations, studies_of
+from cifar_exp.comparison.replicates import (
+    best_trial,
+    best_trials,
+    confirmations,
+    is_tuned,
+    space_size,
+    studies_of,
+)
 from cifar_exp.comparison.row import ConfirmationResult, Row, StudyResult
 from cifar_exp.comparison.tuning_cost import BudgetCurve, tuning_fields
 from cifar_exp.experiment import Design
@@ -45,7 +52,8 @@ def row(
     scored = [r for r in confirmed if r.state == "COMPLETE"]
     failed = [r for r in trials if r.state == "FAIL"]
     best = best_trial(trials)
-    without_result = _studies_without_result(trainings, design)
+    num_settings = space_size(combination)
+    without_result = _studies_without_result(trainings, design, num_settings)
     lost = without_result | {_replicate(r, design) for r in confirmed if r.state != "COMPLETE"}
     counted = [r for r in scored if _replicate(r, design) not in lost]
     replicated = _by_replicate(counted, design)
@@ -63,6 +71,7 @@ def row(
         lr=lr,
         batch_size=int(best.params["batch_size"]) if best else None,
         trials=len(trials),
+        space_size=int(num_settings) if math.isfinite(num_settings) else None,
         diverged=sum(r.diverged for r in failed),
         seconds=math.fsum(r.metrics["seconds"] for r in trials),
         val_accuracy=best.metrics["val_accuracy"] if best else None,
@@ -100,7 +109,9 @@ def _by_replicate(scored: Sequence[RunRecord], design: Design) -> Replicates:
     return replicates
 
 
-def _studies_without_result(trainings: Sequence[RunRecord], design: Design) -> set[int]:
+def _studies_without_result(
+    trainings: Sequence[RunRecord], design: Design, num_settings: float
+) -> set[int]:
     """Return the studies that ended without a complete trial, if there are several.
 
     None for a single study, as its combination has no result at all.
@@ -110,7 +121,7 @@ def _studies_without_result(trainings: Sequence[RunRecord], design: Design) -> s
     ended = [
         number
         for number, study in studies_of(trainings).items()
-        if sum(r.kind == "trial" for r in study) == design.trials
+        if is_tuned(study, design, num_settings)
     ]
     return set(ended) - set(best_trials(trainings))
 

@@ -160,8 +160,10 @@ class Problems:
 
 
 def nearest(text: str, known: Iterable[str]) -> str | None:
-    """Return the most similar known name, if one is similar enough."""
-    return next(iter(difflib.get_close_matches(text, sorted(known), n=1)), None)
+    """Return the most similar known name, if one is similar enough; case does not matter."""
+    names = {name.casefold(): name for name in sorted(known)}
+    matches = difflib.get_close_matches(text.casefold(), names, n=1)
+    return names[matches[0]] if matches else None
 
 
 def suggestion(text: str, known: Iterable[str]) -> str:

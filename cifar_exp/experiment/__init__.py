@@ -7,7 +7,7 @@ problems are reported at once. `Experiment.combinations()` crosses its losses an
 from cifar_exp.experiment.definition import Combination, Experiment, TrialConfig
 from cifar_exp.experiment.design import Design
 from cifar_exp.experiment.file import definition_text, load, read, read_document, single_definition
-from cifar_exp.experiment.space import Choices, Range, Space
+from cifar_exp.experiment.space import Choices, Range, Space, num_settings
 from cifar_exp.experiment.variant import (
     LEARNING_RATE,
     DatasetVariant,
@@ -31,6 +31,7 @@ __all__ = [
     "Variant",
     "definition_text",
     "load",
+    "num_settings",
     "read",
     "read_document",
     "single_definition",

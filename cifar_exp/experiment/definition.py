@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Mapping
 from typing import Any, Literal, Self
 
@@ -18,8 +16,9 @@ from cifar_exp.components.precision import Precision, PrecisionChoice, resolve
 from cifar_exp.components.settings import Settings
 from cifar_exp.components.validation import Problem, check_known, validation_error
 from cifar_exp.experiment.design import Design
+from cifar_exp.experiment.identity import hash_of, identity_settings
 from cifar_exp.experiment.search import Confirm, Count, Search, Seed
-from cifar_exp.experiment.space import Choices, Range, Space, parse
+from cifar_exp.experiment.space import Choices, Range, Space, num_settings, parse
 from cifar_exp.experiment.variant import (
     DatasetVariant,
     Name,
@@ -159,8 +158,21 @@ class Experiment(Settings):
     @property
     def num_trainings(self) -> int:
         """The number of trials and confirmations of all combinations, at least."""
-        least, _ = self.design.replicates
-        return len(self.combinations()) * sum(self.design.num_trainings(least))
+        return self.num_trials + self.num_confirmations
+
+    @property
+    def num_trials(self) -> int:
+        """The number of trials of all combinations, at least."""
+        return self.search.studies * sum(map(self.trials_of, self.combinations()))
+
+    @property
+    def num_confirmations(self) -> int:
+        """The number of confirmations of all combinations, at least."""
+        return len(self.combinations()) * self.search.studies * self.confirm.seeds
+
+    def trials_of(self, combination: Combination) -> int:
+        """Return the number of trials of a study: at most one for each setting of its space."""
+        return int(min(self.search.trials, num_settings(self.space(combination))))
 
     def at_most(self) -> Experiment:
         """Return the definition with the most replicates for every combination."""
@@ -220,21 +232,7 @@ class Experiment(Settings):
 
         The numbers of trials, studies and seeds are excluded, as more of them only add results.
         """
-        settings = {
-            "data": fingerprint,
-            "search": self.search.model_dump(
-                mode="json",
-                exclude={"trials", "studies", *self.search.uncounted(dict(self.search))},
-            ),
-            "combination": {
-                "loss": _counted(LOSSES, combination.loss),
-                "optimizer": _counted(OPTIMIZERS, combination.optimizer),
-            },
-            "precision": self.arithmetic,
-            "augment": AUGMENTATIONS[self.augment].identity(),
-            **self.model_dump(include={"model", "epochs", "seed", "compile"}),
-        }
-        return hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()[:16]
+        return hash_of(identity_settings(self, combination, fingerprint))
 
     def study_seed(self, study: int) -> int:
         """Return the seed of the sampling and of the trials of a study, numbered from 1."""
@@ -243,16 +241,6 @@ class Experiment(Settings):
     def confirmation_seed(self, number: int, study: int = 1) -> int:
         """Return the seed of a confirmation, numbered from 1; no trial of its study uses it."""
         return self.study_seed(study) + number
-
-
-def _counted(table: Mapping[str, type[Settings]], variant: Variant) -> dict[str, Any]:
-    """Return a loss or optimizer as it enters the identity."""
-    component = table[variant.type]
-    dumped = variant.model_dump(mode="json")
-    uncounted = component.uncounted(variant.settings)
-    kept = {name: value for name, value in dumped["settings"].items() if name not in uncounted}
-    version = component.results_version(variant.settings)
-    return {**dumped, "settings": kept, **({} if version == 1 else {"version": version})}
 
 
 def _build(

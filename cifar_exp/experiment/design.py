@@ -14,7 +14,7 @@ class Design:
     """
 
     trials: int
-    """Trials of each study."""
+    """Trials of each study; fewer if its search space has fewer settings, see `num_trials`."""
     studies: int
     """Studies of each combination, at least."""
     seeds: int
@@ -59,6 +59,11 @@ class Design:
         return "studies" if self.repeats_studies else "seeds"
 
     @property
+    def replicate(self) -> str:
+        """The word for one replicate."""
+        return "study" if self.repeats_studies else "seed"
+
+    @property
     def replicates(self) -> tuple[int, int]:
         """The least and the most replicates of a combination."""
         least = self.studies if self.repeats_studies else self.seeds
@@ -74,8 +79,3 @@ class Design:
     def all_studies(self) -> range:
         """The numbers of the studies that a combination may have."""
         return self.numbers(self.replicates[1])[0]
-
-    def num_trainings(self, replicates: int) -> tuple[int, int]:
-        """Return the number of trials and of confirmations of a combination."""
-        studies, seeds = map(len, self.numbers(replicates))
-        return studies * self.trials, studies * seeds

@@ -1,12 +1,21 @@
-"""The hash of a definition."""
+"""What the results of a combination and a sweep depend on, and its hash: the identity."""
 
 from __future__ import annotations
 
 import hashlib
-from typing import Any
+import json
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
 
-from cifar_exp.components.datasets import Dataset
-from cifar_exp.experiment.definition import Experiment
+from cifar_exp.components.augmentations import AUGMENTATIONS
+from cifar_exp.components.losses import LOSSES
+from cifar_exp.components.optimizers import OPTIMIZERS
+from cifar_exp.components.settings import Settings
+from cifar_exp.experiment.variant import Variant
+
+if TYPE_CHECKING:
+    from cifar_exp.components.datasets import Dataset
+    from cifar_exp.experiment.definition import Combination, Experiment
 
 
 def definition_hash(experiment: Experiment, data: Dataset) -> str:
@@ -19,5 +28,46 @@ def definition_hash(experiment: Experiment, data: Dataset) -> str:
         "confirm": confirm.uncounted(dict(confirm)),
     }
     definition = experiment.model_dump_json(exclude=left_out)
-    text = f"{data.fingerprint} {experiment.arithmetic} {definition}"
+    return _hash(f"{data.fingerprint} {experiment.arithmetic} {definition}")
+
+
+def identity_settings(
+    experiment: Experiment, combination: Combination, fingerprint: str
+) -> dict[str, Any]:
+    """Return all that the results of a combination depend on; `fingerprint` is that of the data.
+
+    The numbers of trials, studies and seeds are excluded, as more of them only add results.
+    """
+    search = experiment.search
+    return {
+        "data": fingerprint,
+        "search": search.model_dump(
+            mode="json", exclude={"trials", "studies", *search.uncounted(dict(search))}
+        ),
+        "combination": {
+            "loss": _counted(LOSSES, combination.loss),
+            "optimizer": _counted(OPTIMIZERS, combination.optimizer),
+        },
+        "precision": experiment.arithmetic,
+        "augment": AUGMENTATIONS[experiment.augment].identity(),
+        **experiment.model_dump(include={"model", "epochs", "seed", "compile"}),
+    }
+
+
+def hash_of(settings: Mapping[str, Any]) -> str:
+    """Return the hash of `identity_settings`; it does not depend on the order of keys."""
+    return _hash(json.dumps(settings, sort_keys=True))
+
+
+def _hash(text: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def _counted(table: Mapping[str, type[Settings]], variant: Variant) -> dict[str, Any]:
+    """Return a loss or optimizer as it enters the identity."""
+    component = table[variant.type]
+    dumped = variant.model_dump(mode="json")
+    uncounted = component.uncounted(variant.settings)
+    kept = {name: value for name, value in dumped["settings"].items() if name not in uncounted}
+    version = component.results_version(variant.settings)
+    return {**dumped, "settings": kept, **({} if version == 1 else {"version": version})}

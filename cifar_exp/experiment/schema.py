@@ -14,8 +14,8 @@ from pydantic.json_schema import GenerateJsonSchema
 
 from cifar_exp.components.datasets import DATASETS, DatasetChoice
 from cifar_exp.components.losses import LOSSES
-from cifar_exp.components.models.build import TORCHVISION
 from cifar_exp.components.models.networks import MODELS
+from cifar_exp.components.models.suggestion import TORCHVISION
 from cifar_exp.components.optimizers import OPTIMIZERS
 from cifar_exp.components.settings import Settings
 from cifar_exp.experiment import (

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from typing import Annotated, Any, Self
 
@@ -65,6 +66,20 @@ def parse(space: Space, texts: Mapping[str, str]) -> dict[str, int | float]:
         name: int(texts[name]) if _is_whole(values) else float(texts[name])
         for name, values in space.items()
     }
+
+
+def num_settings(space: Space) -> float:
+    """Return how many settings a space has; infinity if it has a range of real numbers."""
+    return math.prod(map(_num_values, space.values()))
+
+
+def _num_values(values: Range | Choices) -> float:
+    match values:
+        case Choices(values=choices):
+            return len(choices)
+        case Range(low=int() as low, high=int() as high):
+            return high - low + 1
+    return math.inf
 
 
 def _is_whole(values: Range | Choices) -> bool:

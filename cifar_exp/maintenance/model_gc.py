@@ -1,6 +1,7 @@
 """Garbage collection of stored files: models that no ranking uses, and files of deleted runs.
 
-Metrics, params and records are not changed, so the ranking stays the same.
+Metrics, params and records are not changed, so the ranking stays the same. No ranking uses a single
+training, so its model is collected unless it is in MLflow's registry.
 """
 
 from __future__ import annotations
@@ -39,7 +40,7 @@ def collect(name: str, tracking_uri: str, *, dry_run: bool) -> Collected:
         dry_run: Whether to count only and delete nothing.
 
     Raises:
-        BadInput: The store has no sweep of that name.
+        BadInput: The store has no sweep of that name, and no single training.
         InUse: A process is running a sweep of the experiment.
         StoreError: The store cannot be used.
     """
@@ -48,7 +49,7 @@ def collect(name: str, tracking_uri: str, *, dry_run: bool) -> Collected:
     client = tracking.connect(tracking_uri)
     with locks.alone((tracking_uri,), name):
         records = tracking.read_records(client, name)
-        if not any(record.kind == "sweep" for record in records):
+        if not any(record.kind in ("sweep", "train") for record in records):
             store = without_credentials(tracking_uri)
             raise BadInput(f"the MLflow store {store} holds no sweep of experiment {name!r}")
         return _collect(client, name, records, dry_run=dry_run)
@@ -57,6 +58,8 @@ def collect(name: str, tracking_uri: str, *, dry_run: bool) -> Collected:
 def used(records: Sequence[RunRecord]) -> set[str]:
     """Return the ids of the runs whose models the ranking of the newest sweep uses."""
     runs: set[str] = set()
+    if not any(record.kind == "sweep" for record in records):
+        return runs
     for trainings in counted_trainings(records).values():
         runs |= {r.run_id for r in best_trials(trainings).values()}
         runs |= {r.run_id for r in trainings if r.kind == "confirmation"}
@@ -79,11 +82,17 @@ def _collect(
     return Collected(models=len(models), runs=len(deleted_runs), num_bytes=num_bytes)
 
 
+def _is_ended_single(record: RunRecord) -> bool:
+    """Return whether a run is a single training that no process is writing to."""
+    return record.kind == "train" and record.status != "RUNNING"
+
+
 def _unused_models(
     client: Client, name: str, records: Sequence[RunRecord], kept: Set[str]
 ) -> Iterator[StoredModel]:
     for record in records:
-        if record.kind in TRAININGS and record.run_id not in kept:
+        unused = record.kind in TRAININGS and record.run_id not in kept
+        if unused or _is_ended_single(record):
             yield from tracking.stored_models(client, client.get_run(record.run_id))
     for run in tracking.deleted_runs(client, name):
         yield from tracking.stored_models(client, run)

@@ -9,17 +9,13 @@ from __future__ import annotations
 from typing import Any, cast
 
 import optuna
-from optuna.distributions import (
-    BaseDistribution,
-    CategoricalDistribution,
-    FloatDistribution,
-    IntDistribution,
-)
+from optuna.distributions import BaseDistribution
 from optuna.samplers import BaseSampler
-from scipy.stats import loguniform, qmc, uniform
+from scipy.stats import qmc
 
 from cifar_exp import seeds
 from cifar_exp.components.samplers import Sampler
+from cifar_exp.study.distributions import quantile
 
 
 class SobolSampler(BaseSampler):
@@ -49,7 +45,7 @@ class SobolSampler(BaseSampler):
             points.fast_forward(self.number)
         point = points.random(1)[0]
         return {
-            name: _quantile(distribution, float(probability))
+            name: quantile(distribution, float(probability))
             for (name, distribution), probability in zip(self.space.items(), point, strict=True)
         }
 
@@ -57,22 +53,6 @@ class SobolSampler(BaseSampler):
         """Raise KeyError: all settings are sampled together."""
         del trial
         raise KeyError(f"{param_name} is not in the search space of {study.study_name}")
-
-
-def _quantile(distribution: BaseDistribution, probability: float) -> Any:
-    """Return the quantile of a distribution at a probability."""
-    match distribution:
-        case FloatDistribution(low=low, high=high, log=True):
-            return float(loguniform(low, high).ppf(probability))
-        case FloatDistribution(low=low, high=high):
-            return float(uniform(low, high - low).ppf(probability))
-        case IntDistribution(low=low, high=high, log=True):
-            return min(high, int(loguniform(low, high + 1).ppf(probability)))
-        case IntDistribution(low=low, high=high):
-            return min(high, low + int(probability * (high - low + 1)))
-        case CategoricalDistribution(choices=choices):
-            return choices[int(probability * len(choices))]
-    raise TypeError(f"no quantile of {distribution!r}")
 
 
 def make(

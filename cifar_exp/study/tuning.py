@@ -4,6 +4,9 @@ The tuning is kept in memory, so that no trainer waits for a database. It depend
 definition and the results of the trials. Trials are asked in blocks: sampler and pruner know the
 results of earlier blocks, and the settings of earlier trials in the same block. So what is trained
 does not depend on the number of trainers or on which trial ends first.
+
+A study tries no setting twice, as the same training has the same result: a setting that was tried
+is replaced by a random one that was not.
 """
 
 from __future__ import annotations
@@ -11,22 +14,17 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
 
+import numpy as np
 import optuna
-from optuna.distributions import (
-    BaseDistribution,
-    CategoricalDistribution,
-    FloatDistribution,
-    IntDistribution,
-)
 from optuna.trial import FrozenTrial, Trial, TrialState
 
-from cifar_exp import records
+from cifar_exp import records, seeds
 from cifar_exp.components.pruners import PRUNERS
 from cifar_exp.components.samplers import SAMPLERS
-from cifar_exp.experiment import Choices, Combination, Experiment, Range, Value
+from cifar_exp.experiment import Combination, Experiment, Value, num_settings
 from cifar_exp.study import pruners, samplers
+from cifar_exp.study.distributions import distributions, draw, quantile
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -63,21 +61,63 @@ class Tuning:
         self._pruner = PRUNERS[experiment.search.pruner]
         self._epochs = experiment.epochs
         self._seed = (seed, combination.name)
+        self._is_finite = math.isfinite(num_settings(experiment.space(combination)))
+        self._settings: dict[int, tuple[Value, ...]] = {}
+        """The setting of each trial that was asked or told."""
+        self._num_known = 0
+        """All trials before this number have a known setting."""
+        self._tried: set[tuple[Value, ...]] = set()
         self._begun: dict[int, tuple[optuna.Study, Trial]] = {}
         self._ended: dict[int, FrozenTrial] = {}
 
     def ask(self, number: int) -> dict[str, Value]:
         """Return the settings of a trial; requires the results of all earlier blocks.
 
-        Repeated calls return the same settings.
+        Repeated calls return the same settings. There must be settings left that were not tried.
         """
-        if number not in self._begun:
+        if number not in self._settings:
+            self._ask_earlier(number)
             study = self._study(number)
             trial = study.ask()
             for name, distribution in self.space.items():
-                _draw(trial, name, distribution)
-            self._begun[number] = study, trial
-        return dict(self._begun[number][1].params)
+                draw(trial, name, distribution)
+            if self._was_tried(trial.params):
+                study, trial = self._with_trial(number, self._not_tried(number))
+            self._begin(number, study, trial)
+        return dict(zip(self.space, self._settings[number], strict=True))
+
+    def _ask_earlier(self, number: int) -> None:
+        """Ask the earlier trials whose settings are not known, as this one must differ."""
+        while self._num_known in self._settings:
+            self._num_known += 1
+        for earlier in range(self._num_known, number):
+            if earlier not in self._settings:
+                self.ask(earlier)
+
+    def _begin(self, number: int, study: optuna.Study, trial: Trial) -> None:
+        self._begun[number] = study, trial
+        self._note(number, trial.params)
+
+    def _note(self, number: int, params: Mapping[str, Value]) -> None:
+        self._settings[number] = self._setting(params)
+        self._tried.add(self._settings[number])
+
+    def _setting(self, params: Mapping[str, Value]) -> tuple[Value, ...]:
+        return tuple(params[name] for name in self.space)
+
+    def _was_tried(self, params: Mapping[str, Value]) -> bool:
+        return self._setting(params) in self._tried
+
+    def _not_tried(self, number: int) -> dict[str, Value]:
+        """Return a random setting that was not tried; it depends on the trial's number."""
+        random = np.random.default_rng(seeds.derive(*self._seed, number, "not tried"))
+        while True:
+            params = {
+                name: quantile(distribution, random.random())
+                for name, distribution in self.space.items()
+            }
+            if not (self._is_finite and self._was_tried(params)):
+                return params
 
     def is_to_be_pruned(self, number: int, epoch: int, accuracy: float) -> bool:
         """Report an epoch of a trial; return whether to prune the trial."""
@@ -92,16 +132,7 @@ class Tuning:
         """
         number = result.number
         if number not in self._begun:
-            study = self._study(number)
-            study.add_trial(
-                optuna.trial.create_trial(
-                    state=TrialState.RUNNING,
-                    params=dict(result.params),
-                    distributions=dict(self.space),
-                )
-            )
-            trial = Trial(study, study.get_trials(deepcopy=False)[-1]._trial_id)
-            self._begun[number] = study, trial
+            self._begin(number, *self._with_trial(number, result.params))
             for epoch, accuracy in sorted(result.accuracies.items()):
                 self.is_to_be_pruned(number, epoch, accuracy)
         study, trial = self._begun[number]
@@ -110,10 +141,12 @@ class Tuning:
         self._forget_earlier_blocks(number)
 
     def tell_all(self, results: Iterable[TrialResult]) -> None:
-        """Record trials that ended earlier, unless the trials are independent."""
+        """Record trials that ended earlier; of independent trials, only the settings."""
         for result in results:
             if math.isfinite(self.block_size):
                 self.tell(result)
+            else:
+                self._note(result.number, result.params)
 
     def _study(self, number: int) -> optuna.Study:
         """Return an in-memory study with the trials that this trial may depend on."""
@@ -126,6 +159,16 @@ class Tuning:
         if math.isfinite(self.block_size):
             study.add_trials(self._known(number))
         return study
+
+    def _with_trial(self, number: int, params: Mapping[str, Value]) -> tuple[optuna.Study, Trial]:
+        """Return an in-memory study in which this trial is running with these settings."""
+        study = self._study(number)
+        study.add_trial(
+            optuna.trial.create_trial(
+                state=TrialState.RUNNING, params=dict(params), distributions=dict(self.space)
+            )
+        )
+        return study, Trial(study, study.get_trials(deepcopy=False)[-1]._trial_id)
 
     def _known(self, number: int) -> Iterator[FrozenTrial]:
         """Yield the earlier trials; those of the same block as running, without results."""
@@ -154,15 +197,9 @@ def block_size(experiment: Experiment) -> float:
     return math.inf if independent else search.at_once
 
 
-def trials_per_block(experiment: Experiment) -> int:
-    """Return how many trials of a combination can be trained at the same time."""
-    return int(min(experiment.search.trials, block_size(experiment)))
-
-
-def distributions(experiment: Experiment, combination: Combination) -> dict[str, BaseDistribution]:
-    """Return the search space of a combination as Optuna distributions."""
-    space = experiment.space(combination)
-    return {name: _distribution(values) for name, values in space.items()}
+def trials_per_block(experiment: Experiment, combination: Combination) -> int:
+    """Return how many trials of a study can be trained at the same time."""
+    return int(min(experiment.trials_of(combination), block_size(experiment)))
 
 
 def study_name(experiment: str, label: str, identity: str) -> str:
@@ -174,27 +211,6 @@ def study_name(experiment: str, label: str, identity: str) -> str:
         identity: The identity of its combination.
     """
     return f"{experiment}/{label} {identity}"
-
-
-def _distribution(values: Range | Choices) -> BaseDistribution:
-    match values:
-        case Choices(values=choices):
-            return CategoricalDistribution(choices)
-        case Range(low=int() as low, high=int() as high, log=log):
-            return IntDistribution(low, high, log=log)
-        case Range(low=low, high=high, log=log):
-            return FloatDistribution(low, high, log=log)
-
-
-def _draw(trial: Trial, name: str, distribution: BaseDistribution) -> Any:
-    match distribution:
-        case FloatDistribution(low=low, high=high, log=log):
-            return trial.suggest_float(name, low, high, log=log)
-        case IntDistribution(low=low, high=high, log=log):
-            return trial.suggest_int(name, low, high, log=log)
-        case CategoricalDistribution(choices=choices):
-            return trial.suggest_categorical(name, choices)
-    raise TypeError(f"{distribution!r} is not searched here")
 
 
 def _value(result: TrialResult) -> float | None:

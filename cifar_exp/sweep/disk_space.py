@@ -5,13 +5,14 @@ from __future__ import annotations
 import errno
 import shutil
 import sqlite3
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from cifar_exp.comparison import num_trials
 from cifar_exp.errors import Unavailable
-from cifar_exp.experiment import Experiment
+from cifar_exp.experiment import Experiment, num_settings
 from cifar_exp.records import RunRecord
 from cifar_exp.system.formatting import size
 
@@ -48,13 +49,12 @@ def need(
         test_images: How many predictions a confirmation stores.
         records: The existing runs of the experiment's combinations.
     """
-    combinations, design = len(experiment.combinations()), experiment.design
-    least, _ = design.replicates
-    num_trials, num_seeds = design.num_trainings(least)
-    studies, seeds = design.numbers(least)
-    trials = combinations * num_trials - _finished(records, "trial", studies, range(design.trials))
-    confirmations = combinations * num_seeds - _finished(records, "confirmation", studies, seeds)
-    tuned = min(trials, combinations * len(studies))  # each can still store one new best model
+    studies, seeds = experiment.design.numbers(experiment.design.replicates[0])
+    combinations = experiment.combinations()
+    trials = _trials_left(experiment, studies, records)
+    confirmed = _finished(records, "confirmation", studies, seeds)
+    confirmations = experiment.num_confirmations - len(confirmed)
+    tuned = min(trials, len(combinations) * len(studies))  # each can store one new best model
     models = (trials if experiment.keep_models == "all" else tuned) + confirmations
     predictions = confirmations * test_images * BYTES_PER_PREDICTION
     return Need(
@@ -107,13 +107,31 @@ def told_when_full() -> Iterator[None]:
         ) from error
 
 
-def _finished(records: Sequence[RunRecord], kind: str, studies: range, numbers: range) -> int:
+def _trials_left(experiment: Experiment, studies: range, records: Sequence[RunRecord]) -> int:
+    """Return how many trials of these studies are left to train."""
+    design = experiment.design
+    ended: dict[tuple[str | None, int], list[RunRecord]] = {}
+    for trial in _finished(records, "trial", studies, range(design.trials)):
+        ended.setdefault((trial.combination, trial.study), []).append(trial)
+    left = 0
+    for combination in experiment.combinations():
+        size = num_settings(experiment.space(combination))
+        for number in studies:
+            trials = ended.get((combination.name, number), [])
+            left += num_trials(trials, design, size) - len(trials)
+    return left
+
+
+def _finished(
+    records: Sequence[RunRecord], kind: str, studies: range, numbers: range
+) -> Collection[RunRecord]:
+    """Return the finished trainings of a kind with these numbers, without duplicate runs."""
     found = {
-        (r.combination_id, r.study, r.number)
+        (r.combination_id, r.study, r.number): r
         for r in records
         if r.kind == kind and r.finished and r.study in studies and r.number in numbers
     }
-    return len(found)
+    return found.values()
 
 
 def _existing_parent(folder: Path) -> Path:

@@ -1,4 +1,4 @@
-"""Progress events of a sweep: of its trainings, and of its decisions on more replicates."""
+"""Progress events of a sweep: of its trainings, and notices such as on more replicates."""
 
 from __future__ import annotations
 
@@ -47,13 +47,12 @@ class Event:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Look:
-    """The combinations have been compared, to decide which ones get more replicates."""
+class Notice:
+    """What the user should know during a sweep, such as which combinations get more replicates."""
 
     sentence: str
-    """The result, for the user."""
-    more: int
+    more: int = 0
     """Trainings that are added."""
 
 
-Watch = Callable[[Event | Look], None]
+Watch = Callable[[Event | Notice], None]

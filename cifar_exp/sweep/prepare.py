@@ -13,6 +13,7 @@ from cifar_exp.errors import BadInput
 from cifar_exp.experiment import Experiment
 from cifar_exp.sweep.schedule.scheduler import max_workers
 from cifar_exp.system import sqlite
+from cifar_exp.system.formatting import counted
 from cifar_exp.system.urls import store_name, without_credentials
 from cifar_exp.training.group.stackable import is_stackable
 from cifar_exp.training.loop import device, initial_model
@@ -66,7 +67,8 @@ def check_fit(experiment: Experiment, data: Dataset) -> None:
     available = len(data.train.labels)
     largest = max(experiment.search.batch_size)
     if largest > available:
-        message = f"search.batch_size: {largest} is more than the {available} training images"
+        images = counted(available, "training image")
+        message = f"search.batch_size: {largest} is more than the {images}"
         raise DefinitionError(message)
     try:
         initial_model(experiment.model, data, experiment.seed)

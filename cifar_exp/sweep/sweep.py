@@ -17,7 +17,9 @@ from cifar_exp.comparison import Ranking
 from cifar_exp.components.datasets import Dataset
 from cifar_exp.experiment import Experiment
 from cifar_exp.maintenance import doctor
+from cifar_exp.records import RunRecord
 from cifar_exp.sweep import disk_space
+from cifar_exp.sweep.earlier_results import not_counted
 from cifar_exp.sweep.events import Watch
 from cifar_exp.sweep.executors import Executor
 from cifar_exp.sweep.executors.local import LocalExecutor
@@ -109,7 +111,10 @@ def _run(
     """Run a sweep whose lock this process holds; its store is a local one or an outbox."""
     tracker, inherited = _connect(sweep)
     temporary.remove_abandoned()
-    _check_room(sweep, data, tracker)
+    records = tracker.records()
+    _check_room(sweep, data, tracker, records)
+    for notice in not_counted(sweep.experiment, data, tracker.client, records):
+        watch(notice)
     try:
         run_ = runs.open_sweep(sweep.experiment, sweep.definition, data, tracker, inherited)
         parents = runs.open_combinations(sweep.experiment, data, tracker, run_)
@@ -139,13 +144,15 @@ def _connect(sweep: Sweep) -> tuple[Tracker, str | None]:
     return tracker, inherited.info.run_id if inherited else None
 
 
-def _check_room(sweep: Sweep, data: Dataset, tracker: Tracker) -> None:
+def _check_room(
+    sweep: Sweep, data: Dataset, tracker: Tracker, records: Sequence[RunRecord]
+) -> None:
     """Check that the local disks have enough space for the rest of the sweep."""
     experiment = sweep.experiment
     identities = {experiment.identity(c, data.fingerprint) for c in experiment.combinations()}
-    records = [r for r in tracker.records() if r.combination_id in identities]
+    existing = [r for r in records if r.combination_id in identities]
     model = model_bytes(experiment, data)
-    need = disk_space.need(experiment, model, len(data.test), records)
+    need = disk_space.need(experiment, model, len(data.test), existing)
     files = tracking.artifact_folder(tracker.client, tracker.mlflow_experiment_id)
     databases = {file.parent for file in map(sqlite.file, sweep.stores) if file is not None}
     active = 0  # a finished sweep trains nothing
@@ -175,8 +182,9 @@ def _train_all(
     works = works_of(experiment, data, records, ended)
     replication = Replication(experiment.design, works, len(data.test))
     studies = stored_studies(sweep.storage_url, works, ended, records)
-    if look := replication.update():
-        watch(look)
+    for notice in (replication.repeated(), replication.update()):
+        if notice:
+            watch(notice)
     for work in works:
         for event in work.not_left():
             watch(event)

@@ -1,5 +1,9 @@
 """Formatting of times, sizes, numbers of things and errors for messages."""
 
+from collections.abc import Iterable
+
+LONGEST_LIST = 8
+
 
 def duration(seconds: float) -> str:
     """Format a time: `40 s`, `12 min`, `3.5 h`."""
@@ -15,8 +19,21 @@ def size(num_bytes: float) -> str:
 
 def counted(number: int, noun: str) -> str:
     """Return a number with its noun, in the plural if needed: `1 seed`, `2 seeds`, `3 studies`."""
-    plural = f"{noun[:-1]}ies" if noun.endswith("y") else f"{noun}s"
-    return f"{number} {noun if number == 1 else plural}"
+    return f"{number} {noun if number == 1 else plural(noun)}"
+
+
+def plural(noun: str) -> str:
+    """Return the plural of a noun: `seeds`, `studies`, `classes`, `batches`."""
+    if noun.endswith("y"):
+        return f"{noun[:-1]}ies"
+    return f"{noun}es" if noun.endswith(("s", "ch")) else f"{noun}s"
+
+
+def listed(names: Iterable[str]) -> str:
+    """Join names with commas, the first ones and the number of the others if there are many."""
+    names = list(names)
+    more = len(names) - LONGEST_LIST
+    return ", ".join(names[:LONGEST_LIST]) + (f" and {more} more" if more > 0 else "")
 
 
 def first_line(error: BaseException) -> str:

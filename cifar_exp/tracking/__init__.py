@@ -1,5 +1,6 @@
 """Everything that uses MLflow: the store, the runs written to it, and the records read from it."""
 
+from cifar_exp.tracking.artifacts.definition import read_definition
 from cifar_exp.tracking.artifacts.predictions import read_predictions
 from cifar_exp.tracking.experiment_runs import ExperimentRuns
 from cifar_exp.tracking.outbox.outbox import Outbox, every_outbox, outbox_of, store_of
@@ -49,6 +50,7 @@ __all__ = [
     "outbox_of",
     "read_accuracies",
     "read_curves",
+    "read_definition",
     "read_predictions",
     "read_records",
     "record_of",

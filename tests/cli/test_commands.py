@@ -14,6 +14,7 @@ import pytest
 import tomli_w
 import torch
 
+from cifar_exp.cli.compare import _write
 from cifar_exp.components.datasets import DATASETS
 from cifar_exp.components.losses import LOSSES
 from cifar_exp.components.metrics.metrics import METRICS
@@ -168,6 +169,15 @@ def test_compare_with_another_yardstick(cli: Cli, definition: Path) -> None:
     assert "test NLL" in cli("compare", "tiny", *options).out
     scaled = json.loads(cli("compare", "tiny", "--format", "json", "--yardstick", "nll").out)
     assert scaled["yardstick"] == "test_nll_scaled"
+
+
+def test_every_file_and_folder_that_is_written_is_named(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    names = ("ranking.csv", "figures/a.png", "figures/a.svg", "report.html")
+    _write(lambda folder: [folder / name for name in names], tmp_path)
+    written = f"written to {tmp_path}: figures/, ranking.csv, report.html\n"
+    assert capsys.readouterr().err == written
 
 
 @pytest.mark.usefixtures("swept")

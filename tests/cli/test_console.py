@@ -26,7 +26,7 @@ from cifar_exp.report.text.table import headers
 from cifar_exp.sweep.plan import Cost, Plan
 from cifar_exp.training.loop import EpochMetrics
 from tests import tiny
-from tests.definitions import changed, every_shipped_one
+from tests.definitions import MISSING, changed, every_shipped_one
 from tests.rankings import ranking, row
 
 TABLES: Mapping[str, Mapping[str, Any]] = {
@@ -300,6 +300,22 @@ def test_a_sweep_says_first_how_large_it_is(screen: Console) -> None:
     ]
 
 
+def test_a_sweep_says_where_there_are_fewer_settings_than_trials(screen: Console) -> None:
+    """sgd has a range, and adamw 2 settings: 2 losses x (9 + 2 + 2 x 1) trainings."""
+    search = {"search/trials": 9, "search/batch_size": [8, 16], "confirm/seeds": 1}
+    console.print_size(screen, read_document(changed(search), "a.toml"))
+    assert printed(screen).splitlines() == [
+        "26 trainings: 4 combinations x (up to 9 trials + 1 seed)",
+        "2 trials instead of 9 for mse+adamw, focal+adamw: there are no other settings to try",
+    ]
+
+
+def test_one_combination_is_one(screen: Console) -> None:
+    definition = read_document(changed({"losses": {"mse": {}}, "optimizers/sgd": MISSING}), "a")
+    console.print_plan(screen, definition, replace(PLAN, combinations=1), workers=1)
+    assert "small: 1 combination\n" in printed(screen)
+
+
 def test_one_worker_is_one(screen: Console) -> None:
     console.print_plan(screen, read_document(changed({}), "a.toml"), PLAN, workers=1)
     assert "time with 1 worker: about" in printed(screen)
@@ -311,6 +327,7 @@ def test_a_plan_is_printed_line_by_line(screen: Console) -> None:
     assert printed(screen).splitlines() == [
         "small: 4 combinations",
         "trials: 24, confirmations: 12",
+        "4 trials instead of 20 for mse+adamw, focal+adamw: there are no other settings to try",
         "epochs in total: 181 (fewer where trials are pruned)",
         "training speed at batch size 32: 1234 images/s per worker",
         "training speed at batch size 64: 2000 images/s per worker",

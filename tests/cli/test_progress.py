@@ -15,7 +15,7 @@ from rich.console import Console
 from cifar_exp.cli import progress
 from cifar_exp.cli.progress import Count, data_progress, sweep_progress
 from cifar_exp.records import TrialState
-from cifar_exp.sweep.events import Event, Look
+from cifar_exp.sweep.events import Event, Notice
 
 
 class Clock:
@@ -244,7 +244,7 @@ def test_a_look_adds_trainings_and_is_told_in_a_sentence(make: Callable[[], Cons
     with sweep_progress(screen, 2, 1) as show:
         show(end(name="trial 0"))
         show(end(name="seed 1"))
-        show(Look(sentence="2 of [3] combinations may be the best: 2 more trainings", more=2))
+        show(Notice(sentence="2 of [3] combinations may be the best: 2 more trainings", more=2))
         show(end(name="seed 2", kept=True))
         show(end(name="seed 3"))
     shown = printed(screen)
@@ -259,7 +259,7 @@ def test_the_live_display_grows_with_a_look() -> None:
     screen = terminal()
     with sweep_progress(screen, 2, 1) as show:
         show(begin("trial 0"))
-        show(Look(sentence="more", more=5))
+        show(Notice(sentence="more", more=5))
         show(end(name="trial 0"))
     assert "1/7" in printed(screen)
 

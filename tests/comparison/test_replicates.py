@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import statistics
 from dataclasses import replace
 from typing import Any
@@ -14,15 +15,18 @@ from cifar_exp.comparison import (
     Row,
     counted_trainings,
     decide_on,
+    num_trials,
     rank,
     replicates,
 )
 from cifar_exp.experiment import Design
 from cifar_exp.records import RunRecord
+from cifar_exp.report.text.search_space import repeated, small_spaces
 from cifar_exp.report.text.sentences import verdict
 from tests import records
 
 NAME = "mse+sgd"
+COMBINED = {"loss": "mse", "optimizer": "sgd"}
 STUDIES = Design(trials=2, studies=3, seeds=2)
 SEEDS = Design(trials=1, studies=1, seeds=3)
 
@@ -198,3 +202,75 @@ def test_of_two_runs_of_a_combination_the_newest_counts() -> None:
     held = [records.sweep(), older, records.combination(NAME), *study(1, 0.5, 0.6)]
     [row] = rank(held).combinations
     assert row.seeds == 2
+
+
+def with_settings(*settings: str) -> list[RunRecord]:
+    """Return trials of one study, named by their batch sizes."""
+    return [
+        records.trial(NAME, number, 0.5, params={"lr": "0.1", "batch_size": size})
+        for number, size in enumerate(settings)
+    ]
+
+
+@pytest.mark.parametrize(
+    ("settings", "space_size", "number"),
+    [
+        ("", math.inf, 6),
+        ("", 1, 1),
+        ("", 4, 4),
+        ("", 9, 6),
+        ("a", 1, 1),
+        ("ab", 4, 4),
+        # trials of an older version, which may repeat a setting
+        ("aaaaaa", 1, 6),
+        ("aa", 1, 2),
+        ("abaa", 4, 6),  # c and d are left
+        ("abab", 2, 4),
+        ("aab", 7, 6),
+        ("aabbcc", 7, 6),
+    ],
+)
+def test_how_many_trials_a_study_has_by_hand(settings: str, space_size: float, number: int) -> None:
+    assert (
+        num_trials(with_settings(*settings), Design(trials=6, studies=1, seeds=1), space_size)
+        == number
+    )
+
+
+def test_settings_of_losses_and_optimizers_are_part_of_a_setting() -> None:
+    params = {"lr": "0.1", "batch_size": "8"}
+    trials = [
+        records.trial(NAME, number, 0.5, params={**params, name: value})
+        for number, (name, value) in enumerate(
+            [("loss.gamma", "1.0"), ("loss.gamma", "2.0"), ("optimizer.momentum", "1.0")]
+        )
+    ]
+    assert num_trials(trials, Design(trials=6, studies=1, seeds=1), 3) == 3
+
+
+def test_a_study_that_has_tried_every_setting_has_ended() -> None:
+    """Two settings, two trials, of four; without the size of the space, two are left."""
+    design = Design(trials=4, studies=1, seeds=1)
+    runs = [*with_settings("a", "b"), records.confirmation(NAME, 1, 0.7)]
+    assert replicates(runs, design) == ()
+    assert replicates(runs, design, 2) == (0.7,)
+    assert replicates(runs[1:], design, 2) == ()
+
+
+def test_the_ranking_tells_that_a_space_has_few_settings() -> None:
+    sized = replace(records.combination(NAME), params={**COMBINED, "space_size": "2"})
+    runs = [*with_settings("a", "b", "a"), records.confirmation(NAME, 1, 0.7)]
+    sweep = records.sweep(trials=4, seeds=1)
+    ranking = rank([sweep, sized, *runs])
+    [row] = ranking.combinations
+    assert (row.trials, row.space_size) == (3, 2)
+    assert small_spaces(ranking) == (
+        "Fewer trials than the 4 of the definition, as each setting of the search space is tried "
+        f"once in a study: {NAME} (2 settings)."
+    )
+    assert repeated(ranking) == (
+        f"Trials of an older version that try a setting again, with the same result: {NAME} 1 of 3."
+    )
+    unknown = rank([sweep, records.combination(NAME), *runs[:2], runs[-1]])
+    assert unknown.combinations[0].space_size is None
+    assert small_spaces(unknown) == repeated(unknown) == ""

@@ -26,12 +26,14 @@ from cifar_exp.experiment import (
     Range,
     definition_text,
     load,
+    num_settings,
     read,
     read_document,
     single_definition,
 )
 from tests.definitions import (
     MISSING,
+    RANGE,
     SHIPPED,
     SMALL,
     Wrong,
@@ -392,7 +394,8 @@ def test_the_seeds_of_confirmations_follow_that_of_the_trials() -> None:
 
 
 def test_trainings_are_the_trials_and_confirmations_of_every_combination() -> None:
-    assert experiment(search__trials=7, confirm__seeds=3).num_trainings == 2 * 2 * (7 + 3)
+    definition = experiment(search__trials=7, confirm__seeds=3, optimizers__adamw__lr=RANGE)
+    assert definition.num_trainings == 2 * 2 * (7 + 3)
 
 
 # One training.
@@ -653,7 +656,7 @@ def test_each_study_has_its_own_seeds() -> None:
 def test_the_smallest_and_the_largest_number_of_trainings(
     changes: dict[str, Any], least: tuple[int, int], most: tuple[int, int]
 ) -> None:
-    definition = experiment(search__trials=8, **changes)
+    definition = experiment(search__trials=8, optimizers__adamw__lr=RANGE, **changes)
     num_combinations = len(definition.combinations())
     assert definition.num_trainings == num_combinations * sum(least)
     assert definition.at_most().num_trainings == num_combinations * sum(most)
@@ -671,3 +674,37 @@ def test_the_maximum_of_replicates_is_not_below_the_minimum(
 ) -> None:
     with pytest.raises(DefinitionError, match=f"confirm.most: should be at least {named}"):
         experiment(confirm__until="decided", **changes)
+
+
+@pytest.mark.parametrize(
+    ("space", "number"),
+    [
+        ({}, 1),
+        ({"batch_size": Choices(values=(8,))}, 1),
+        ({"batch_size": Choices(values=(8, 16, 32))}, 3),
+        ({"batch_size": Choices(values=(8, 16)), "n": Range(low=2, high=6)}, 10),
+        ({"batch_size": Choices(values=(8,)), "n": Range(low=1, high=100, log=True)}, 100),
+        ({"batch_size": Choices(values=(8,)), "lr": Range(low=0.1, high=0.2)}, math.inf),
+    ],
+)
+def test_the_number_of_settings_by_hand(space: dict[str, Range | Choices], number: float) -> None:
+    assert num_settings(space) == number
+
+
+def test_a_combination_has_at_most_one_trial_for_each_setting() -> None:
+    """Two losses; momentum is searched over 2 batch sizes, sgd has 2 settings, muon 2 x 3."""
+    definition = experiment(
+        search__trials=7,
+        search__studies=3,
+        search__batch_size=[8, 16],
+        confirm__seeds=2,
+        optimizers={
+            "sgd": {"lr": 0.1},
+            "muon": {"lr": 0.1, "ns_steps": {"low": 2, "high": 4}},
+            "adam": {"lr": {"low": 0.1, "high": 0.2}},
+        },
+    )
+    assert [definition.trials_of(c) for c in definition.combinations()] == [2, 6, 7] * 2
+    assert definition.num_trials == 3 * 2 * (2 + 6 + 7)
+    assert definition.num_confirmations == 3 * 2 * 3 * 2
+    assert definition.num_trainings == 90 + 36

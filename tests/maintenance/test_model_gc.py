@@ -6,11 +6,13 @@ from pathlib import Path
 import mlflow
 import pytest
 
+from cifar_exp.components.datasets import Dataset
 from cifar_exp.errors import BadInput
 from cifar_exp.maintenance import model_gc
 from cifar_exp.maintenance.model_gc import Collected
 from cifar_exp.records import RunRecord
 from cifar_exp.report.text.formats import to_json
+from cifar_exp.sweep import single
 from cifar_exp.sweep.results import Results
 from cifar_exp.system import locks
 from cifar_exp.tracking import connect, read_records, stored_models
@@ -107,6 +109,34 @@ def test_a_model_in_the_registry_is_kept(bench: Bench, images: Path) -> None:
     mlflow.register_model(f"models:/{outputs.model_outputs[0].model_id}", "chosen")
     assert model_gc.collect("tiny", bench.tracking_uri, dry_run=False).models == 1  # the other one
     assert mlflow.pytorch.load_model("models:/chosen/1") is not None
+
+
+def test_models_of_single_trainings_are_deleted_once_they_have_ended(
+    bench: Bench, data: Dataset, images: Path
+) -> None:
+    request = single.Single(
+        experiment=tiny.experiment(
+            images,
+            epochs="1",
+            losses="mse = {}",
+            optimizers="sgd = { lr = 0.1 }",
+            search="trials = 1\nbatch_size = [8]",
+        ),
+        tracking_uri=bench.tracking_uri,
+        mlflow_experiment="by hand",
+        threads=1,
+    )
+    single.run(request, data, lambda _: None)
+    [record] = bench.records()
+    assert with_models(bench) == {record.run_id}
+    bench.client.update_run(record.run_id, status="RUNNING")
+    assert model_gc.collect("tiny", bench.tracking_uri, dry_run=False).models == 0
+    bench.client.update_run(record.run_id, status="FINISHED")
+    assert model_gc.collect("tiny", bench.tracking_uri, dry_run=True).models == 1
+    assert with_models(bench) == {record.run_id}
+    assert model_gc.collect("tiny", bench.tracking_uri, dry_run=False).models == 1
+    assert with_models(bench) == set()
+    assert bench.records()[0].metrics == record.metrics
 
 
 def test_nothing_is_deleted_while_a_sweep_runs_or_if_there_is_none(

@@ -517,8 +517,8 @@ def test_the_share_of_the_test_images_in_a_difference_is_told() -> None:
     assert picture is not None
     # Differences 0, 0, 1, 1: a third over 4; of half of that size, a quarter.
     assert picture.caption.endswith(
-        "The 4 test images are a sample too: they give a difference in accuracy a standard error "
-        "of 14.43 to 28.87 points, which the intervals do not contain."
+        "The test set of 4 images is a sample too: it gives a difference in accuracy a standard "
+        "error of 14.43 to 28.87 points, which the intervals do not contain."
     )
     unknown = differences(given, {"l1+sgd": [half]})
     assert unknown is not None

@@ -21,8 +21,8 @@ from optuna.trial import TrialState
 from cifar_exp.components.pruners import PRUNERS
 from cifar_exp.components.samplers import SAMPLERS
 from cifar_exp.study import StudyError, TrialResult, Tuning, block_size, connect, pruners
+from cifar_exp.study.distributions import distributions
 from cifar_exp.study.samplers import make
-from cifar_exp.study.tuning import distributions
 from tests import tiny
 
 SPACE = {

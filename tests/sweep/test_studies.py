@@ -8,7 +8,7 @@ import pytest
 
 from cifar_exp.comparison.statistics.looks import decide, looks
 from cifar_exp.records import RunRecord
-from cifar_exp.sweep.events import Event, Look
+from cifar_exp.sweep.events import Event, Notice
 from tests import tiny
 from tests.bench import Bench, scores, studies
 
@@ -88,7 +88,7 @@ def test_more_replicates_are_trained_until_the_best_is_decided(
     assert [row.may_be_best for row in rows] == [name in expected.remaining for name in samples]
     remaining = f"{len(expected.remaining)} of 2 combinations may be the best"
     sentence = f"{remaining}: no more {unit} ({expected.ended})"
-    assert bench.looks[-1] == Look(sentence=sentence, more=0)
+    assert bench.looks[-1] == Notice(sentence=sentence, more=0)
     least = 2 * (3 * num_studies if num_studies > 1 else 2 + seeds)
     trainings = {r.name for r in bench.trainings()}
     more = sum(look.more for look in bench.looks)

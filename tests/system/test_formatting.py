@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from cifar_exp.system.formatting import duration, first_line, size
+from cifar_exp.system.formatting import counted, duration, first_line, listed, size
 
 
 @pytest.mark.parametrize(
@@ -39,3 +39,29 @@ def test_size(num_bytes: float, text: str) -> None:
 )
 def test_the_first_line_of_an_error(said: str, line: str) -> None:
     assert first_line(ValueError(said)) == line
+
+
+@pytest.mark.parametrize(
+    ("number", "noun", "text"),
+    [
+        (0, "trial", "0 trials"),
+        (1, "trial", "1 trial"),
+        (2, "trial", "2 trials"),
+        (1, "study", "1 study"),
+        (3, "study", "3 studies"),
+        (1, "loss", "1 loss"),
+        (2, "loss", "2 losses"),
+        (2, "class", "2 classes"),
+        (2, "batch", "2 batches"),
+        (1, "more seed", "1 more seed"),
+        (2, "more seed", "2 more seeds"),
+    ],
+)
+def test_a_number_with_its_noun(number: int, noun: str, text: str) -> None:
+    assert counted(number, noun) == text
+
+
+def test_a_long_list_ends_with_the_number_of_the_others() -> None:
+    assert listed("abc") == "a, b, c"
+    assert listed("abcdefgh") == "a, b, c, d, e, f, g, h"
+    assert listed("abcdefghij") == "a, b, c, d, e, f, g, h and 2 more"

@@ -7,10 +7,8 @@ from collections.abc import Callable, Sequence
 from typing import cast
 
 from cifar_exp.components.models.networks import MODELS
-from cifar_exp.components.validation import unknown
+from cifar_exp.components.models.suggestion import TORCHVISION, unknown_model
 from cifar_exp.system.lazy_import import torch, torchvision
-
-TORCHVISION = "torchvision:"
 
 
 def check_name(name: str) -> None:
@@ -18,7 +16,7 @@ def check_name(name: str) -> None:
     prefixed = name.startswith(TORCHVISION)
     known = _torchvision_names() if prefixed else [*MODELS, f"{TORCHVISION}NAME"]
     if name not in known:
-        raise ValueError(unknown("model", name, known))
+        raise ValueError(unknown_model(name, known))
 
 
 def build(

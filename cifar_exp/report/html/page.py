@@ -80,11 +80,11 @@ def _summary(ranking: Ranking) -> str:
     trials = sum(row.trials for row in ranking.combinations)
     confirmed = sum(row.seeds + row.seeds_failed for row in ranking.combinations)
     subject = [definition[name] for name in ("dataset", "model") if name in definition]
-    epochs = [f"{definition['epochs']} epochs"] if "epochs" in definition else []
+    epochs = [counted(int(definition["epochs"]), "epoch")] if "epochs" in definition else []
     size = [
         f"{counted(len(ranking.combinations), 'combination')} of loss and optimizer",
-        f"{trials} trials",
-        f"{confirmed} confirmations",
+        counted(trials, "trial"),
+        counted(confirmed, "confirmation"),
     ]
     return ", ".join([*subject, *epochs, *size]) + "."
 

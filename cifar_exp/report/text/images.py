@@ -10,6 +10,7 @@ from cifar_exp.comparison.ranking import Ranking
 from cifar_exp.comparison.statistics.estimate import Floats
 from cifar_exp.comparison.statistics.images import hit_rates, image_error
 from cifar_exp.components.metrics.predictions import Predictions
+from cifar_exp.system.formatting import counted
 
 
 def image_error_text(ranking: Ranking, predictions: Mapping[str, Sequence[Predictions]]) -> str:
@@ -24,8 +25,8 @@ def image_error_text(ranking: Ranking, predictions: Mapping[str, Sequence[Predic
     errors = sorted(100 * image_error(first, other) for other in alike)
     span = " to ".join(dict.fromkeys(f"{error:.2f}" for error in (errors[0], errors[-1])))
     return (
-        f" The {len(first)} test images are a sample too: they give a difference in accuracy a "
-        f"standard error of {span} points, which the intervals do not contain."
+        f" The test set of {counted(len(first), 'image')} is a sample too: it gives a difference "
+        f"in accuracy a standard error of {span} points, which the intervals do not contain."
     )
 
 

@@ -11,6 +11,7 @@ from cifar_exp.comparison.statistics.paired import PairedDifference
 from cifar_exp.report.text.document import json_document
 from cifar_exp.report.text.latex import latex_table
 from cifar_exp.report.text.markdown import markdown_table
+from cifar_exp.system.formatting import counted
 
 METRIC = "metric"
 HEADERS = (METRIC, "difference", "interval", "p", "replicates")
@@ -79,7 +80,7 @@ def _images(pair: Pair) -> list[str]:
     test = "exact McNemar test of these two networks"
     tested = "" if found.p is None else f" ({test}: p = {found.p:.2g})"
     return [
-        f"Of {found.num_images} test images, only {pair.first} is right on "
+        f"Of {counted(found.num_images, 'test image')}, only {pair.first} is right on "
         f"{100 * found.only_first:.2f} % and only {pair.second} on {100 * found.only_second:.2f} %"
         f", as means over their networks{tested}."
     ]

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
 from cifar_exp.comparison.fairness import Condition
 from cifar_exp.comparison.ranking import Ranking
 from cifar_exp.comparison.replicates import DECIDED_BY
 from cifar_exp.comparison.row import Row
-from cifar_exp.report.text.next_step import next_step
+from cifar_exp.report.text.next_step import ONE, next_step
+from cifar_exp.report.text.search_space import repeated, small_spaces
 from cifar_exp.report.text.variance import shares
 from cifar_exp.report.text.yardstick import scaling
+from cifar_exp.system.formatting import counted, listed
 
 ENOUGH_SEEDS = 5
-LONGEST_LIST = 8
 SHORT_COMMIT = 10
 MAY_BE_BEST = (
     "may be best: yes, unless the replicates show that another combination is at least as good. If "
@@ -27,7 +28,7 @@ def sentences(ranking: Ranking) -> list[str]:
     """Return all sentences: verdict, method, further results, warnings and conditions."""
     writers = (
         *(scope, verdict, next_step, scaling, _differences, _group_method, _method),
-        *(_detectable, _equivalent, shares, _curse, _diverged),
+        *(_detectable, _equivalent, shares, _curse, _diverged, small_spaces, repeated),
     )
     found = [write(ranking) for write in writers]
     return [text for text in (*found, *warnings(ranking), *fairness(ranking)) if text]
@@ -69,7 +70,7 @@ def verdict(ranking: Ranking) -> str:
         return f"{group[0]} is the best of {len(compared)}, with {_confidence(ranking)}.{ended}"
     return (
         f"{len(group)} of {len(compared)} may be the best, with {_confidence(ranking)}: "
-        f"{_listed(group)}.{ended}"
+        f"{listed(group)}.{ended}"
     )
 
 
@@ -104,12 +105,12 @@ def warnings(ranking: Ranking) -> list[str]:
         "Best learning rate at the edge of its range or of those tried, so a better one may lie "
         "outside": edges,
     }
-    found = [f"{text}: {_listed(names)}." for text, names in texts.items() if names]
+    found = [f"{text}: {listed(names)}." for text, names in texts.items() if names]
     if sizes and min(sizes) < ENOUGH_SEEDS and ranking.spread_pooled is not None:
         found.append(
-            f"With {min(sizes)} {ranking.replicates} for some combinations, unequal spreads may "
-            "stay undetected and differences to the first are less reliable: use at least "
-            f"{ENOUGH_SEEDS} {ranking.replicates}."
+            f"With {counted(min(sizes), ONE[ranking.replicates])} for some combinations, unequal "
+            "spreads may stay undetected and differences to the first are less reliable: use at "
+            f"least {ENOUGH_SEEDS} {ranking.replicates}."
         )
     return found
 
@@ -127,10 +128,10 @@ def _differences(ranking: Ranking) -> str:
     if not rows:
         return ""
     worse = sum(row.in_best_group is False and not row.may_be_best for row in rows)
-    listed = _listed(_difference_text(ranking, row) for row in rows)
+    differences = listed(_difference_text(ranking, row) for row in rows)
     return (
         f"How much worse than the first, with {_percent(1 - ranking.alpha)} intervals that hold "
-        f"for all together: {listed}. Shown to be worse: {worse} of {len(rows)}."
+        f"for all together: {differences}. Shown to be worse: {worse} of {len(rows)}."
     )
 
 
@@ -193,7 +194,7 @@ def _equivalent(ranking: Ranking) -> str:
     if not names:
         return ""
     rope = ranking.method.measure.difference(ranking.rope / 100)
-    return f"As good as the first in practice (within {rope}): {_listed(names)}."
+    return f"As good as the first in practice (within {rope}): {listed(names)}."
 
 
 def _curse(ranking: Ranking) -> str:
@@ -205,7 +206,7 @@ def _curse(ranking: Ranking) -> str:
         for row in rows
         if row.seeds_failed
     ]
-    left_out = f" Without those that lost seeds: {_listed(lost)}." if lost else ""
+    left_out = f" Without those that lost seeds: {listed(lost)}." if lost else ""
     if not gaps:
         return ""
     largest, name = max(gaps)
@@ -219,7 +220,7 @@ def _curse(ranking: Ranking) -> str:
 def _diverged(ranking: Ranking) -> str:
     rows = [row for row in ranking.combinations if row.diverged]
     names = [f"{row.combination} {row.diverged} of {row.trials}" for row in rows]
-    return f"Diverged trials: {_listed(names)}." if names else ""
+    return f"Diverged trials: {listed(names)}." if names else ""
 
 
 def _why_no_interval(ranking: Ranking, rows: Sequence[Row]) -> str:
@@ -232,7 +233,7 @@ def _why_no_interval(ranking: Ranking, rows: Sequence[Row]) -> str:
 
 def _difference(condition: Condition) -> str:
     others = [f"{_short(value)} for {name}" for name, value in condition.different.items()]
-    return f"Not the same: {condition.name} {_short(condition.value)}, but {_listed(others)}."
+    return f"Not the same: {condition.name} {_short(condition.value)}, but {listed(others)}."
 
 
 def _compared(ranking: Ranking) -> list[Row]:
@@ -250,9 +251,3 @@ def _percent(share: float) -> str:
 def _short(value: str) -> str:
     """Shorten a value that looks like a hash."""
     return value[:SHORT_COMMIT] if len(value) >= 40 and " " not in value else value
-
-
-def _listed(names: Iterable[str]) -> str:
-    names = list(names)
-    more = len(names) - LONGEST_LIST
-    return ", ".join(names[:LONGEST_LIST]) + (f" and {more} more" if more > 0 else "")

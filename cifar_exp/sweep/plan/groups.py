@@ -10,7 +10,6 @@ from statistics import fmean
 
 from cifar_exp.components.datasets import Dataset
 from cifar_exp.experiment import Experiment
-from cifar_exp.study import trials_per_block
 from cifar_exp.sweep.plan.speed import MAX_STEPS, low_config
 from cifar_exp.sweep.schedule.scheduler import num_side_by_side
 from cifar_exp.training import loop
@@ -69,7 +68,7 @@ def measure_groups(
     }
     trial_round = _round_seconds(experiment, data, trials, speeds[trials.together])
     seed_round = _round_seconds(experiment, data, confirmations, speeds[confirmations.together])
-    num_rounds = math.ceil(search.trials / trials_per_block(experiment))
+    num_rounds = math.ceil(experiment.num_trials / search.studies / num_trials)
     return Groups(
         study_seconds=num_rounds * trial_round / workers,
         seed_seconds=seed_round / workers,

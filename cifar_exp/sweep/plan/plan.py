@@ -121,16 +121,18 @@ def _chains(
 ) -> list[list[Block]]:
     """Return the blocks of each study, from the seconds of a training of each combination."""
     return [
-        _chain(experiment, seconds, seconds + test_seconds)
-        for seconds in training_seconds
+        _chain(experiment, combination, seconds, seconds + test_seconds)
+        for combination, seconds in zip(experiment.combinations(), training_seconds, strict=True)
         for _ in range(experiment.search.studies)
     ]
 
 
-def _chain(experiment: Experiment, trial: float, confirmation: float) -> list[Block]:
+def _chain(
+    experiment: Experiment, combination: Combination, trial: float, confirmation: float
+) -> list[Block]:
     """Return the blocks of a study, from the seconds of its trials and confirmations."""
-    trials = experiment.search.trials
-    size = trials_per_block(experiment)
+    trials = experiment.trials_of(combination)
+    size = trials_per_block(experiment, combination)
     rest = [Block(trials % size, trial)] if trials % size else []
     return [
         Block(size, trial, trials // size),
@@ -141,12 +143,10 @@ def _chain(experiment: Experiment, trial: float, confirmation: float) -> list[Bl
 
 def _cost(experiment: Experiment, data: Dataset, seconds: float) -> Cost:
     """Return the cost with the fewest replicates; `seconds` is the time of the trainings."""
-    design, num_combinations = experiment.design, len(experiment.combinations())
-    trials, confirmations = design.num_trainings(design.replicates[0])
     stored = need(experiment, model_bytes(experiment, data), len(data.test))
     return Cost(
-        trials=num_combinations * trials,
-        confirmations=num_combinations * confirmations,
+        trials=experiment.num_trials,
+        confirmations=experiment.num_confirmations,
         epochs=experiment.num_trainings * experiment.epochs,
         seconds=SECONDS_PER_SWEEP + seconds,
         disk_bytes=stored.files + stored.rows,

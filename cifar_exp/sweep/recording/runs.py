@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -9,7 +10,7 @@ from pathlib import Path
 from cifar_exp import report, tracking
 from cifar_exp.comparison import Ranking, Row
 from cifar_exp.components.datasets import Dataset
-from cifar_exp.experiment import Experiment, Range
+from cifar_exp.experiment import Experiment, Range, Space, num_settings
 from cifar_exp.experiment.identity import definition_hash
 from cifar_exp.report.text.formats import to_markdown
 from cifar_exp.sweep.results import Results
@@ -51,6 +52,7 @@ def open_combinations(
             params={"loss": combination.loss.name, "optimizer": combination.optimizer.name},
         )
         run_.log_params(_lr_range(combination.optimizer.lr))  # older versions did not
+        run_.log_params(_space_size(experiment.space(combination)))
         parents[combination.name] = run_.run_id
     return parents
 
@@ -58,6 +60,12 @@ def open_combinations(
 def _lr_range(lr: float | Range) -> dict[str, float]:
     """Return the ends of the searched range of a learning rate; empty if it is fixed."""
     return {"lr_low": lr.low, "lr_high": lr.high} if isinstance(lr, Range) else {}
+
+
+def _space_size(space: Space) -> dict[str, int]:
+    """Return the number of settings in a search space; empty if it is infinite."""
+    size = num_settings(space)
+    return {"space_size": int(size)} if math.isfinite(size) else {}
 
 
 def _params(experiment: Experiment, data: Dataset) -> dict[str, object]:

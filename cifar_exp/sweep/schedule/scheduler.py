@@ -13,7 +13,7 @@ from collections.abc import Hashable, Sequence, Set
 
 from cifar_exp.experiment import Experiment
 from cifar_exp.study import trials_per_block
-from cifar_exp.sweep.events import Event, Look
+from cifar_exp.sweep.events import Event, Notice
 from cifar_exp.sweep.schedule.replication import Replication
 from cifar_exp.sweep.schedule.task import Key, Task
 from cifar_exp.sweep.schedule.work import Work
@@ -21,8 +21,8 @@ from cifar_exp.sweep.schedule.work import Work
 
 def num_side_by_side(experiment: Experiment) -> int:
     """Return how many trials of an experiment can be trained at the same time."""
-    num_studies = len(experiment.combinations()) * experiment.search.studies
-    return num_studies * trials_per_block(experiment)
+    of_each = (trials_per_block(experiment, c) for c in experiment.combinations())
+    return experiment.search.studies * sum(of_each)
 
 
 def max_workers(experiment: Experiment) -> int:
@@ -30,8 +30,7 @@ def max_workers(experiment: Experiment) -> int:
 
     More workers would have nothing to do, at least not before more replicates are needed.
     """
-    num_studies = len(experiment.combinations()) * experiment.search.studies
-    return max(num_side_by_side(experiment), num_studies * experiment.confirm.seeds)
+    return max(num_side_by_side(experiment), experiment.num_confirmations)
 
 
 class Scheduler:
@@ -91,7 +90,7 @@ class Scheduler:
         for task in group:
             self.again(task)
 
-    def look(self) -> Look | None:
+    def look(self) -> Notice | None:
         """Decide on more replicates if all that are needed now have ended; return the result."""
         return self._replication.update()
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Iterable, Iterator, Mapping
 from itertools import islice
 from typing import Any
 
-from cifar_exp.comparison import best_trials, confirmations
-from cifar_exp.experiment import Combination, Experiment, TrialConfig, Value
+from cifar_exp.comparison import best_trials, confirmations, num_trials
+from cifar_exp.experiment import Combination, Experiment, TrialConfig, Value, num_settings
 from cifar_exp.records import RunRecord, study_label
 from cifar_exp.study import TrialResult, Tuning
 from cifar_exp.sweep.events import Event, TrainingKind
@@ -58,6 +59,12 @@ class Work:
             if r.kind == "trial" and r.number is not None and r.number in numbers
         }
         """The trials that have ended, by number."""
+        self.space_size = num_settings(experiment.space(combination))
+        """Number of settings in the search space."""
+        self.num_trials = num_trials(self.trials.values(), experiment.design, self.space_size)
+        """Number of trials of the study, those that have ended included."""
+        self.num_repeated = self.num_trials - experiment.trials_of(combination)
+        """How many of them an older version trained in addition, with a setting tried before."""
         self._confirmations = [r for r in finished if r.kind == "confirmation"]
         self._unreported = {r.run_id for r in finished}
         """Trainings of earlier executions for which `kept` has not yielded an event."""
@@ -74,7 +81,7 @@ class Work:
     @property
     def tuned(self) -> bool:
         """Whether all trials have ended."""
-        return len(self.trials) == self._experiment.search.trials
+        return len(self.trials) == self.num_trials
 
     @property
     def is_unfinished(self) -> bool:
@@ -150,7 +157,7 @@ class Work:
         if task.kind == "confirmation":
             return 0
         size = self.tuning.block_size
-        num_blocks = max(1, math.ceil(self._experiment.search.trials / size))
+        num_blocks = max(1, math.ceil(self.num_trials / size))
         return num_blocks - int(task.number // size)
 
     def begin(self, task: Task) -> None:
@@ -193,7 +200,8 @@ class Work:
         return range(1, self.num_seeds + 1)
 
     def _trial_tasks(self) -> Iterator[Task]:
-        remaining = [n for n in range(self._experiment.search.trials) if n not in self.trials]
+        without_result = (n for n in itertools.count() if n not in self.trials)
+        remaining = list(islice(without_result, self.num_trials - len(self.trials)))
         size = self.tuning.block_size
         for number in remaining:
             if number // size == remaining[0] // size:

@@ -17,6 +17,7 @@ from mlflow.store.artifact.artifact_repository_registry import get_artifact_repo
 from mlflow.types import Schema, TensorSpec
 
 from cifar_exp.components.datasets import Dataset
+from cifar_exp.records import DIGEST_LENGTH
 from cifar_exp.tracking.artifacts.flavor import flavor
 
 logging.getLogger("mlflow.pytorch").setLevel(logging.ERROR)  # it warns about pickle at every call
@@ -56,7 +57,7 @@ def dataset_input(data: Dataset) -> entities.DatasetInput:
     }
     dataset = entities.Dataset(
         name=data.name,
-        digest=data.fingerprint[:8],
+        digest=data.fingerprint[:DIGEST_LENGTH],
         source_type="local",
         source=json.dumps({"uri": str(data.path)}),
         profile=json.dumps(profile),

@@ -12,6 +12,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from cifar_exp.components.models import build as building
 from cifar_exp.components.models import networks
 from cifar_exp.components.models.standardize import Standardize
+from cifar_exp.components.models.suggestion import TORCHVISION_NAMES
 
 PAGE = Path(__file__).parents[3] / "docs" / "components.md"
 
@@ -248,6 +249,16 @@ def test_a_check_does_not_change_the_model(training: bool) -> None:
     [
         ("seed_cn", "seed_cnn"),
         ("resnet-18", "resnet18"),
+        ("resnet50", "torchvision:resnet50"),
+        ("ResNet50", "torchvision:resnet50"),
+        ("resnet-50", "torchvision:resnet50"),
+        ("vgg16", "torchvision:vgg16"),
+        ("efficientnet-b0", "torchvision:efficientnet_b0"),
+        ("torchvison:resnet50", "torchvision:resnet50"),
+        ("timm:resnet50", "torchvision:resnet50"),
+        ("timm:resnet18", "resnet18"),
+        ("torchvision:seed_cnn", "seed_cnn"),
+        ("SEED_CNN", "seed_cnn"),
         ("torchvision:resnet81", "torchvision:resnet18"),
         ("torchvision:mobilenetv3_small", "torchvision:mobilenet_v3_small"),
     ],
@@ -255,6 +266,10 @@ def test_a_check_does_not_change_the_model(training: bool) -> None:
 def test_unknown_names_are_answered_with_the_most_similar(name: str, meant: str) -> None:
     with pytest.raises(ValueError, match=f'unknown model "{name}"; did you mean "{meant}"?'):
         building.check_name(name)
+
+
+def test_the_suggested_networks_of_torchvision_are_all_that_it_has() -> None:
+    assert [f"torchvision:{name}" for name in TORCHVISION_NAMES] == building._torchvision_names()
 
 
 def test_unknown_names_without_a_similar_one_are_answered_with_all() -> None:

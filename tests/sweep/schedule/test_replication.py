@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from cifar_exp.records import RunRecord
-from cifar_exp.sweep.events import Look
+from cifar_exp.sweep.events import Notice
 from cifar_exp.sweep.schedule.replication import Replication
 from cifar_exp.sweep.schedule.task import Progress
 from cifar_exp.training.messages import Outcome
@@ -122,7 +122,7 @@ def test_those_that_may_be_the_best_get_twice_as_many(
 ) -> None:
     runs = (studies if repeats_studies else seeds)({"x": ABOVE, "y": CLOSE, "z": BELOW})
     found = replication(images, runs, repeats_studies=repeats_studies, confirm=decided(12))
-    assert found.update() == Look(
+    assert found.update() == Notice(
         sentence=f"2 of 3 combinations may be the best: they get up to 6 {unit}, "
         f"{more} more trainings",
         more=more,
@@ -161,7 +161,7 @@ def test_why_no_more_are_needed(
 ) -> None:
     found = replication(images, studies(results), confirm=confirm)
     sentence = f"{ended} combinations may be the best: no more studies ({expected})"
-    assert found.update() == Look(sentence=sentence, more=0)
+    assert found.update() == Notice(sentence=sentence, more=0)
     assert needed(found) == {"x": 3, "y": 3, "z": 3}
     assert left(found) == []
 
@@ -179,7 +179,7 @@ def test_without_any_result_nothing_more_is_trained(images: Path) -> None:
     held = [run for name in "xyz" for n in (1, 2, 3) for run in trials(f"mse+{name}", n, None)]
     found = replication(images, held, confirm=decided(12))
     sentence = "0 of 3 combinations may be the best: no more studies (none left)"
-    assert found.update() == Look(sentence=sentence, more=0)
+    assert found.update() == Notice(sentence=sentence, more=0)
 
 
 def test_finished_trainings_are_told_once_they_are_needed(images: Path) -> None:

@@ -138,3 +138,54 @@ def test_results_in_mlflow_are_reported_to_the_study(images: Path) -> None:
     ]
     assert [dict(r.accuracies) for r in found] == [{1: 0.2, 2: 0.4}, {1: 0.3}, {}]
     assert found[0].params == {"lr": 0.01, "batch_size": 8}
+
+
+FIXED = "sgd = { lr = 0.1 }"
+
+
+def in_a_small_space(images: Path, trials: int, *existing: RunRecord, sizes: str = "[8]") -> Work:
+    search = f'trials = {trials}\nsampler = "random"\npruner = "none"\nbatch_size = {sizes}'
+    experiment = tiny.experiment(
+        images, losses="mse = {}", search=search, optimizers=FIXED, seeds="1"
+    )
+    [work] = works_of(experiment, existing)
+    work.tuning.tell_all(results_of(experiment, work.combination, existing, {}))
+    return work
+
+
+def of_size(number: int, size: int, accuracy: float | None = 0.5) -> RunRecord:
+    params = {"lr": "0.1", "batch_size": str(size)}
+    return records.trial(NAME, number, accuracy, params=params)
+
+
+def test_a_space_with_one_setting_has_one_trial(images: Path) -> None:
+    assert ready(in_a_small_space(images, 6)) == ["mse+sgd #0"]
+    for trials in (6, 20):
+        work = in_a_small_space(images, trials, of_size(0, 8))
+        assert (ready(work), work.is_unfinished) == (["mse+sgd seed 1"], True)
+
+
+def test_a_failed_trial_of_the_only_setting_is_the_only_one(images: Path) -> None:
+    work = in_a_small_space(images, 6, of_size(0, 8, None))
+    assert (ready(work), work.is_unfinished) == ([], False)
+    assert [event.reason for event in work.not_to_be_confirmed()] == ["no trial has a result"]
+
+
+@pytest.mark.parametrize(
+    ("existing", "left"),
+    [
+        ([(0, 8), (1, 8), (2, 8)], {3: 16}),
+        ([(0, 8), (2, 8)], {1: 16}),
+        ([(0, 8), (1, 8), (2, 16)], {}),
+        ([(n, 8) for n in range(6)], {}),
+    ],
+)
+def test_trials_of_an_older_version_count_and_are_not_repeated(
+    images: Path, existing: list[tuple[int, int]], left: dict[int, int]
+) -> None:
+    runs = [of_size(number, size) for number, size in existing]
+    work = in_a_small_space(images, 6, *runs, sizes="[8, 16]")
+    trials = [task for task in work.ready() if task.kind == "trial"]
+    assert {task.number: task.config.batch_size for task in trials} == left
+    assert len(work.results) == len(runs)
+    assert work.num_repeated == len(runs) + len(left) - 2
