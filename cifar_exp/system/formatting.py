@@ -1,5 +1,7 @@
 """Formatting of times, sizes, numbers of things and errors for messages."""
 
+from collections.abc import Sequence
+
 
 def duration(seconds: float) -> str:
     """Format a time: `40 s`, `12 min`, `3.5 h`."""
@@ -14,9 +16,23 @@ def size(num_bytes: float) -> str:
 
 
 def counted(number: int, noun: str) -> str:
-    """Return a number with its noun, in the plural if needed: `1 seed`, `2 seeds`, `3 studies`."""
-    plural = f"{noun[:-1]}ies" if noun.endswith("y") else f"{noun}s"
-    return f"{number} {noun if number == 1 else plural}"
+    """Return a number with its noun, in the plural if needed: `1 seed`, `2 seeds`, `0 classes`."""
+    if number == 1:
+        return f"1 {noun}"
+    if noun.endswith("y"):
+        return f"{number} {noun[:-1]}ies"
+    return f"{number} {noun}{'es' if noun.endswith('s') else 's'}"
+
+
+def listed(names: Sequence[str], most: int = 20) -> str:
+    """Join names with commas; of a long list, the first ones and how many more there are."""
+    more = len(names) - most
+    return ", ".join(names[:most]) + (f" and {more} more" if more > 0 else "")
+
+
+def printable(text: str) -> str:
+    """Escape what is not printable: line breaks, control characters, bytes that are not UTF-8."""
+    return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
 
 
 def first_line(error: BaseException) -> str:

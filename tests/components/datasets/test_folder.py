@@ -86,14 +86,6 @@ def test_every_format_is_read(root: Path, suffix: str) -> None:
     assert torch.equal(image, torch.from_numpy(expected).permute(2, 0, 1))
 
 
-def test_gray_and_transparent_images_become_rgb(root: Path) -> None:
-    gray = np.arange(64, dtype=np.uint8).reshape(8, 8)
-    write_image(root / "test" / "ant" / "zz1.png", gray)
-    write_image(root / "test" / "ant" / "zz2.png", np.stack([gray] * 4, axis=-1))
-    images = load(Folder(path=root)).test.images[3:5]
-    assert torch.equal(images, torch.from_numpy(gray).expand(2, 3, 8, 8))
-
-
 def test_changed_files_are_decoded_again(root: Path) -> None:
     file = root / "test" / "ant" / "000.bmp"
     write_image(file, noise(1, 8, 9)[0])
