@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from cifar_exp.system.formatting import duration, first_line, size
+from cifar_exp.system.formatting import counted, duration, first_line, listed, printable, size
 
 
 @pytest.mark.parametrize(
@@ -39,3 +39,30 @@ def test_size(num_bytes: float, text: str) -> None:
 )
 def test_the_first_line_of_an_error(said: str, line: str) -> None:
     assert first_line(ValueError(said)) == line
+
+
+@pytest.mark.parametrize(
+    ("number", "noun", "text"),
+    [
+        (1, "class", "1 class"),
+        (0, "class", "0 classes"),
+        (2, "study", "2 studies"),
+        (1, "study", "1 study"),
+        (3, "seed", "3 seeds"),
+    ],
+)
+def test_a_number_with_its_noun(number: int, noun: str, text: str) -> None:
+    assert counted(number, noun) == text
+
+
+def test_a_long_list_is_shortened() -> None:
+    assert listed([]) == ""
+    assert listed(["a", "b", "c"], 3) == "a, b, c"
+    assert listed(["a", "b", "c", "d", "e"], 3) == "a, b, c and 2 more"
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"), [("ü a", "ü a"), ("a\nb\x1b", "a\\nb\\x1b"), ("\udce9", "\\udce9")]
+)
+def test_what_cannot_be_printed_is_escaped(text: str, shown: str) -> None:
+    assert printable(text) == shown

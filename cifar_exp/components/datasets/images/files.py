@@ -110,8 +110,10 @@ def _check_images(found: SplitFiles) -> None:
 def _others(folders: Sequence[str], left_out: Sequence[str]) -> str:
     prefixes = tuple(folder + os.sep for folder in folders)
     inside = [path for path in left_out if path.startswith(prefixes)]
-    number = counted(len(inside), "other file")
-    return f", but {number} that are not read, such as {inside[0]}" if inside else ""
+    number = counted(len(inside), "file")
+    return (
+        f", only {number} in sub-folders or of other kinds, such as {inside[0]}" if inside else ""
+    )
 
 
 def _entries(folder: Path | str, hint: str) -> list[os.DirEntry[str]]:
