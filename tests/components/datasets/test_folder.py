@@ -183,7 +183,7 @@ def test_images_that_are_not_square_need_a_size(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "content", [b"", b"hello", b"P6 8 8 255 " + b"x" * 192, "truncated"], ids=range(4)
+    "content", [b"", b"hello", b"%PDF-1.4 " + b"x" * 192, "truncated"], ids=range(4)
 )
 def test_an_unreadable_image_is_named(root: Path, content: bytes | str) -> None:
     path = root / "train" / "bee" / "001.png"

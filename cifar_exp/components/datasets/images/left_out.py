@@ -23,13 +23,15 @@ def left_out_files(split: SplitFiles) -> list[str]:
     """Return a sentence with number, kinds and an example of the files of a split left out."""
     if not split.left_out:
         return []
-    kinds = Counter(_kind(split.folder, path) for path in split.left_out).most_common()
+    kind_of = {path: _kind(split.folder, path) for path in split.left_out}
+    kinds = Counter(kind_of.values()).most_common()
+    example = next(path for path, kind in kind_of.items() if kind == kinds[0][0])
     read = sum(map(len, split.images.values()))
     number = len(split.left_out)
     return [
         f"{number} of the {counted(number + read, 'file')} in {split.folder} are not read: "
         f"{listed([f'{count} {kind}' for kind, count in kinds], MAX_KINDS)}; for example "
-        f"{printable(split.left_out[0])} (images are read directly in the folder of their class, "
+        f"{printable(example)} (images are read directly in the folder of their class, "
         f"from files that end in {' '.join(SUFFIXES)})"
     ]
 
