@@ -21,6 +21,7 @@ from cifar_exp.components.datasets.images.files import ImageFile, SplitFiles, sp
 from cifar_exp.components.datasets.images.left_out import left_out_files, left_out_splits
 from cifar_exp.components.datasets.source import Contents, DataError, DatasetChoice, Place, Source
 from cifar_exp.components.datasets.split import official_order
+from cifar_exp.system.formatting import listed
 from cifar_exp.system.lazy_import import np
 
 if TYPE_CHECKING:
@@ -174,9 +175,10 @@ def _check_classes(
 ) -> None:
     if len(train) < 2:
         raise DataError(f"{root / 'train'} has only the class {min(train)!r}: add a second one.")
-    for name in sorted(test.keys() - train.keys()):
+    untrained = [repr(name) for name in test if name not in train]
+    if untrained:
         raise DataError(
-            f"Class {name!r} is in {root / 'test'} but not in {root / 'train'}: "
+            f"Class {listed(untrained)} is in {root / 'test'} but not in {root / 'train'}: "
             "add training images of it or remove it from test."
         )
 

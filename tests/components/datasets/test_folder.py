@@ -259,9 +259,12 @@ def test_all_classes_without_images_are_named(root: Path) -> None:
     refused(root, "test/ant, .*test/bee contain no images .*: add some or remove the folders")
 
 
-def test_a_class_only_in_test_is_refused(root: Path) -> None:
+def test_classes_only_in_test_are_refused(root: Path) -> None:
+    shutil.copytree(root / "train" / "cow", root / "train" / "dog")
     shutil.rmtree(root / "train" / "bee")
     refused(root, "Class 'bee' is in .*test but not in .*train")
+    shutil.rmtree(root / "train" / "ant")
+    refused(root, "Class 'ant', 'bee' is in .*test but not in .*train")
 
 
 def test_a_single_class_is_refused(root: Path) -> None:
