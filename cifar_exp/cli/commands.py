@@ -72,6 +72,7 @@ def train(
 
     from cifar_exp import tracking
     from cifar_exp.cli import console, progress
+    from cifar_exp.cli.data import print_data
     from cifar_exp.sweep.prepare import prepare
     from cifar_exp.sweep.single import Single
     from cifar_exp.sweep.single import run as run_single
@@ -86,6 +87,7 @@ def train(
     screen = console.stdout()
     with progress.data_progress(screen) as watch:
         data = prepare(read, watch)
+    print_data(screen, data)
     outcome, page = run_single(single, data, console.print_epoch(screen, read.epochs))
     store, path = tracking.address(single.tracking_uri, page)
     console.print_locations(screen, store, {"This run": path})

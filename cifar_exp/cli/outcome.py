@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+from cifar_exp.system.formatting import listed
+
 if TYPE_CHECKING:
     from cifar_exp.comparison import Ranking
 
@@ -27,5 +29,5 @@ def exit_if_incomplete(ranking: Ranking) -> None:
     """Exit with code 1 where a combination has no result, and name it on stderr."""
     if not ranking.complete:
         without = [row.combination for row in ranking.combinations if row.rank is None]
-        click.echo(f"no result for {', '.join(without)}", err=True)
+        click.echo(f"no result for {listed(without)}", err=True)
         sys.exit(INCOMPLETE)

@@ -25,7 +25,6 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from cifar_exp.comparison import Ranking
-    from cifar_exp.components.datasets import Dataset
     from cifar_exp.experiment import Experiment
     from cifar_exp.sweep.sweep import Sweep
 
@@ -100,12 +99,13 @@ def _allotment(definition: Experiment, workers: int | None, threads: int | None)
 def _run(request: Sweep, screen: Console, group: int | None) -> tuple[Ranking, str]:
     """Run the pre-flight checks and the sweep; return its ranking and its page in MLflow."""
     from cifar_exp.cli import console, progress
+    from cifar_exp.cli.data import print_data
     from cifar_exp.sweep import prepare, sweep
 
     prepare.check_stores(*request.stores)
     with progress.data_progress(screen) as data_watch:
         data = prepare.prepare(request.experiment, data_watch)
-    _print_warnings(data)
+    print_data(screen, data)
     width = prepare.group_width(request.experiment, data, group)
     request = replace(request, width=width)
     console.print_workers(screen, request.workers, request.threads, width)
@@ -129,23 +129,17 @@ def plan(
     definition = read(text, str(experiment), overrides.words(options))
 
     from cifar_exp.cli import console, progress
+    from cifar_exp.cli.data import print_data
     from cifar_exp.sweep import prepare
     from cifar_exp.sweep.plan import measure
 
     screen = console.stdout()
     with progress.data_progress(screen) as watch:
         data = prepare.prepare(definition, watch)
-    _print_warnings(data)
+    print_data(screen, data)
     workers, threads = _allotment(definition, workers, threads)
     width = prepare.group_width(definition, data, group)
     planned = measure(definition, data, workers, threads, width)
     console.print_plan(screen, definition, planned, workers)
     if (group or width) > 1:
         console.print_alone(screen, prepare.trained_alone(definition, data))
-
-
-def _print_warnings(data: Dataset) -> None:
-    """Print warnings about a data set to stderr."""
-    if data.untested_classes:
-        names = ", ".join(data.untested_classes)
-        click.echo(f"warning: there are no test images of {names}", err=True)

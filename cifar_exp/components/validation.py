@@ -14,6 +14,7 @@ from pydantic import ValidationError
 from pydantic_core import ErrorDetails, InitErrorDetails, PydanticCustomError
 
 from cifar_exp.errors import BadInput
+from cifar_exp.system.formatting import printable
 
 Path = tuple[int | str, ...]
 Options = Mapping[Path, str]
@@ -97,7 +98,7 @@ def quoted(text: str) -> str:
     """
     short = text if len(text) <= MAX_QUOTED else f"{text[:MAX_QUOTED]}..."
     escaped = json.dumps(short, ensure_ascii=False)
-    return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in escaped)
+    return printable(escaped)
 
 
 def problems_of(error: ValidationError) -> list[Problem]:

@@ -29,11 +29,16 @@ def plural(noun: str) -> str:
     return f"{noun}es" if noun.endswith(("s", "ch")) else f"{noun}s"
 
 
-def listed(names: Iterable[str]) -> str:
+def listed(names: Iterable[str], most: int = LONGEST_LIST) -> str:
     """Join names with commas, the first ones and the number of the others if there are many."""
     names = list(names)
-    more = len(names) - LONGEST_LIST
-    return ", ".join(names[:LONGEST_LIST]) + (f" and {more} more" if more > 0 else "")
+    more = len(names) - most
+    return ", ".join(names[:most]) + (f" and {more} more" if more > 0 else "")
+
+
+def printable(text: str) -> str:
+    """Escape what is not printable: line breaks, control characters, bytes that are not UTF-8."""
+    return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
 
 
 def first_line(error: BaseException) -> str:

@@ -267,10 +267,13 @@ def test_run_warns_of_a_class_that_is_not_tested(
     shutil.rmtree(lacking / "test" / "red")
     given = ("--dataset", "folder", "--data-dir", lacking, "--workers", 1)
     warning = "warning: there are no test images of red"
+    sizes = "training images of 3 classes, 6 validation images of 3 classes, "
     planned = cli("plan", definition, *given)
     assert (planned.code, planned.err.strip()) == (0, warning)
+    assert sizes in planned.out
     ran = cli("run", definition, *given, "--trials", 1, "--seeds", 1)
     assert (ran.code, ran.err.strip()) == (0, warning)
+    assert sizes in ran.out
     assert "warning" not in cli("plan", definition).err
 
 

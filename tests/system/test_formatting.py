@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from cifar_exp.system.formatting import counted, duration, first_line, listed, size
+from cifar_exp.system.formatting import counted, duration, first_line, listed, printable, size
 
 
 @pytest.mark.parametrize(
@@ -65,3 +65,12 @@ def test_a_long_list_ends_with_the_number_of_the_others() -> None:
     assert listed("abc") == "a, b, c"
     assert listed("abcdefgh") == "a, b, c, d, e, f, g, h"
     assert listed("abcdefghij") == "a, b, c, d, e, f, g, h and 2 more"
+    assert listed([]) == ""
+    assert listed(["a", "b", "c", "d", "e"], 3) == "a, b, c and 2 more"
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"), [("ü a", "ü a"), ("a\nb\x1b", "a\\nb\\x1b"), ("\udce9", "\\udce9")]
+)
+def test_what_cannot_be_printed_is_escaped(text: str, shown: str) -> None:
+    assert printable(text) == shown

@@ -2,6 +2,7 @@
 
 from cifar_exp.components.datasets.cache import load, open_dataset
 from cifar_exp.components.datasets.cifar import Cifar10, Cifar100
+from cifar_exp.components.datasets.data_warnings import data_warnings
 from cifar_exp.components.datasets.dataset import Dataset, Split
 from cifar_exp.components.datasets.digits import Digits
 from cifar_exp.components.datasets.folder import Folder
@@ -18,6 +19,7 @@ __all__ = [
     "Folder",
     "Progress",
     "Split",
+    "data_warnings",
     "load",
     "no_progress",
     "open_dataset",

@@ -7,6 +7,7 @@ import json
 import os
 import shutil
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -54,14 +55,18 @@ def load(choice: DatasetChoice, progress: Progress = no_progress) -> Dataset:
         DataError: The data is missing, damaged or unsuitable, or the cache cannot be written.
     """
     source = choice.source()
-    folder = paths.cache() / f"{choice.name}-{_digest(source.key)}"
+    return replace(_loaded(choice.name, source, progress), left_out=source.left_out)
+
+
+def _loaded(name: str, source: Source, progress: Progress) -> Dataset:
+    folder = paths.cache() / f"{name}-{_digest(source.key)}"
     try:
         return _verified(folder)
     except DataError as error:
         damage = error
     try:
         with _sole_writer(folder, progress):
-            return _verified_or_none(folder) or _prepared(choice.name, source, folder, progress)
+            return _verified_or_none(folder) or _prepared(name, source, folder, progress)
     except DataError as error:
         if not folder.exists():
             raise

@@ -27,6 +27,11 @@ class Split:
     def __len__(self) -> int:
         return self.labels.shape[0]
 
+    @property
+    def num_classes(self) -> int:
+        """The number of classes that have an image."""
+        return len(set(self.labels.tolist()))
+
     def first(self, num_images: int) -> Split:
         """Return the first `num_images` images, or all if there are fewer."""
         return Split(images=self.images[:num_images], labels=self.labels[:num_images])
@@ -47,6 +52,7 @@ class Dataset:
         std: The population standard deviation of each channel over the training images, in
             0..1, and at least 1/255, so that it can be a divisor.
         path: The cache folder, for `open_dataset` in another process.
+        left_out: Sentences about files of the source that are not read, from `load` only.
     """
 
     name: str
@@ -58,6 +64,7 @@ class Dataset:
     mean: tuple[float, ...]
     std: tuple[float, ...]
     path: Path
+    left_out: tuple[str, ...] = ()
 
     @property
     def num_classes(self) -> int:

@@ -10,9 +10,18 @@ from typing import TYPE_CHECKING, ClassVar
 
 from pydantic import Field
 
-from cifar_exp.components.datasets.image_files import ImageFile, decoded, image_files
+from cifar_exp.components.datasets.images.decoding import (
+    VERSION,
+    UnreadableImage,
+    decoded,
+    pillow_silenced,
+    unreadable,
+)
+from cifar_exp.components.datasets.images.files import ImageFile, SplitFiles, split_files
+from cifar_exp.components.datasets.images.left_out import left_out_files, left_out_splits
 from cifar_exp.components.datasets.source import Contents, DataError, DatasetChoice, Place, Source
 from cifar_exp.components.datasets.split import official_order
+from cifar_exp.system.formatting import listed
 from cifar_exp.system.lazy_import import np
 
 if TYPE_CHECKING:
@@ -28,7 +37,7 @@ FILES_AT_ONCE = 256
 class Folder(DatasetChoice):
     """Your own images, in train/<class>/ and test/<class>/; a tenth of train is for validation.
 
-    Files that end in .png, .jpg, .jpeg, .bmp or .webp are read as RGB; others are ignored.
+    PNG, JPEG, BMP, WebP, TIFF, GIF and PNM files are read as 8-bit RGB, on a white background.
     """
 
     name: ClassVar[str] = "folder"
@@ -52,9 +61,17 @@ class Folder(DatasetChoice):
             DataError: A folder is missing, empty or unreadable, or a class is only in test.
         """
         root = self.path.expanduser().absolute()
-        train, test = image_files(root / "train"), image_files(root / "test")
-        _check_classes(root, train, test)
-        return FolderSource(root=root, size=self.size, train=train, test=test)
+        train, test = split_files(root / "train"), split_files(root / "test")
+        if damaged := train.unreadable + test.unreadable:
+            raise unreadable(damaged)
+        _check_classes(root, train.images, test.images)
+        return FolderSource(
+            root=root,
+            size=self.size,
+            train=train.images,
+            test=test.images,
+            left_out=_left_out(root, train, test),
+        )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,17 +83,19 @@ class FolderSource(Source):
         size: Height and width to resize to, if any.
         train: The training files by class; its keys are all classes.
         test: The test files by class.
+        left_out: Sentences about files that are not read.
     """
 
     root: Path
     size: int | None
     train: dict[str, list[ImageFile]]
     test: dict[str, list[ImageFile]]
+    left_out: tuple[str, ...]
 
     @property
     def key(self) -> str:
-        """A digest of the folder, the names, sizes and times of files, and the image size."""
-        digest = hashlib.sha256(f"folder, upright\0{self.size}\0".encode())
+        """A digest of the folder, the files' names, sizes and times, and how they are decoded."""
+        digest = hashlib.sha256(f"folder, {VERSION}\0{self.size}\0".encode())
         digest.update(bytes(self.root.resolve()))
         start = len(str(self.root))
         for file in _all(self.train) + _all(self.test):
@@ -100,22 +119,40 @@ class FolderSource(Source):
         return Contents(classes=classes, labels=labels, counts=order.counts)
 
     def _decode(self, paths: Sequence[str], allocate: Allocate, progress: Progress) -> None:
-        first = decoded(paths[0], self.size)
-        height, width = first.shape[:2]
-        if height != width:
-            raise DataError(
-                f"{paths[0]} is {width} x {height} pixels, not square: "
-                "set `size` to resize every image."
-            )
-        images = allocate(len(paths), height, 3)
+        damaged: list[UnreadableImage] = []
 
         def fill(start: int) -> int:
             batch = paths[start : start + FILES_AT_ONCE]
             for row, path in enumerate(batch, start):
-                images[row] = self._decoded_with_size(path, images.shape[1], paths[0])
+                try:
+                    images[row] = self._decoded_with_size(path, size, first)
+                except UnreadableImage as image:
+                    damaged.append(image)
             return start + len(batch)
 
-        _run(fill, len(paths), progress)
+        with pillow_silenced():
+            first, size = self._first_with_size(paths)
+            images = allocate(len(paths), size, 3)
+            _run(fill, len(paths), progress)
+        if damaged:
+            raise unreadable(sorted(damaged, key=lambda image: image.path))
+
+    def _first_with_size(self, paths: Sequence[str]) -> tuple[str, int]:
+        """Return the first readable image, and the height and width that all others must have."""
+        damaged = []
+        for path in paths:
+            try:
+                height, width = decoded(path, self.size).shape[:2]
+            except UnreadableImage as image:
+                damaged.append(image)
+                continue
+            if height != width:
+                raise DataError(
+                    f"{path} is {width} x {height} pixels, not square: "
+                    "set `size` to resize every image."
+                )
+            return path, height
+        raise unreadable(damaged)
 
     def _decoded_with_size(self, path: str, size: int, first: str) -> NDArray[np.uint8]:
         image = decoded(path, self.size)
@@ -128,14 +165,20 @@ class FolderSource(Source):
         return image
 
 
+def _left_out(root: Path, train: SplitFiles, test: SplitFiles) -> tuple[str, ...]:
+    splits = left_out_splits(root, ["train", "test"], train.images)
+    return (*left_out_files(train), *left_out_files(test), *splits)
+
+
 def _check_classes(
     root: Path, train: dict[str, list[ImageFile]], test: dict[str, list[ImageFile]]
 ) -> None:
     if len(train) < 2:
         raise DataError(f"{root / 'train'} has only the class {min(train)!r}: add a second one.")
-    for name in sorted(test.keys() - train.keys()):
+    untrained = [repr(name) for name in test if name not in train]
+    if untrained:
         raise DataError(
-            f"Class {name!r} is in {root / 'test'} but not in {root / 'train'}: "
+            f"Class {listed(untrained)} is in {root / 'test'} but not in {root / 'train'}: "
             "add training images of it or remove it from test."
         )
 

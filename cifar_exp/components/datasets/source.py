@@ -50,7 +50,13 @@ class Contents:
 
 
 class Source(ABC):
-    """Images that can be decoded into the cache."""
+    """Images that can be decoded into the cache.
+
+    Attributes:
+        left_out: Sentences about files that are not read.
+    """
+
+    left_out: tuple[str, ...] = ()
 
     @property
     @abstractmethod

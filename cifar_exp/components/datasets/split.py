@@ -6,10 +6,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from cifar_exp.components.datasets.source import DataError
+from cifar_exp.system.formatting import counted, listed
 from cifar_exp.system.lazy_import import np
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from numpy.typing import NDArray
 
@@ -76,23 +77,26 @@ def held_out(
     Raises:
         DataError: A class has fewer than two rows.
     """
+    counts = np.bincount(labels, minlength=len(classes)).tolist()
+    _check_enough(dict(zip(classes, counts, strict=True)))
     # The raw stream of a NumPy bit generator never changes; that of Generator's methods may.
     keys = np.random.PCG64(SPLIT_SEED).random_raw(len(labels))
     marked = np.zeros(len(labels), np.bool_)
-    for label, name in enumerate(classes):
+    for label in range(len(classes)):
         rows = np.flatnonzero(labels == label)
-        count = _num_held_out(len(rows), fraction, name)
+        count = min(len(rows) - 1, max(1, round(len(rows) * fraction)))
         marked[rows[np.argsort(keys[rows], kind="stable")[:count]]] = True
     return marked
 
 
-def _num_held_out(rows: int, fraction: float, name: str) -> int:
-    if rows < 2:
+def _check_enough(counts: Mapping[str, int]) -> None:
+    few = {name: count for name, count in counts.items() if count < 2}
+    if few:
+        found = [f"{name!r} has {counted(count, 'training image')}" for name, count in few.items()]
         raise DataError(
-            f"Class {name!r} has {rows} training image(s), but at least 2 are needed, "
-            "one to train on and one to validate on: add images or remove the class."
+            f"Class {listed(found)}, but at least 2 are needed, one to train on and one to "
+            "validate on: add images or remove the class."
         )
-    return min(rows - 1, max(1, round(rows * fraction)))
 
 
 def _order(parts: NDArray[np.int8]) -> Order:

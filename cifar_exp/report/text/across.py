@@ -12,6 +12,7 @@ from cifar_exp.report.text.latex import latex_table
 from cifar_exp.report.text.markdown import markdown_table
 from cifar_exp.report.text.table import LEFT
 from cifar_exp.report.text.yardstick import scaling_across
+from cifar_exp.system.formatting import listed
 
 NOT_KNOWN = "-"
 
@@ -139,4 +140,4 @@ def _left_out(across: Across) -> str:
 
 
 def _listed(names: Iterable[str]) -> str:
-    return ", ".join(names) or "none"
+    return listed(names) or "none"

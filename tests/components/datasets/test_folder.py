@@ -10,6 +10,7 @@ import torch
 from PIL import Image
 
 from cifar_exp.components.datasets import DataError, Folder, load
+from cifar_exp.components.datasets import folder as folder_module
 
 from .samples import CLASSES, folder, noise, write_image
 
@@ -48,13 +49,60 @@ def test_relative_paths_start_at_the_working_directory(
     assert load(Folder(path=Path("data"))).path == load(Folder(path=root)).path
 
 
-def test_other_and_hidden_files_are_ignored(root: Path) -> None:
+def test_hidden_files_are_ignored(root: Path) -> None:
     before = load(Folder(path=root))
-    for name in ("notes.txt", ".hidden.png", "Thumbs.db"):
-        (root / "train" / "ant" / name).write_text("no image")
+    (root / "train" / "ant" / ".hidden.png").write_text("no image")
     (root / "train" / ".ipynb_checkpoints").mkdir()
-    (root / "train" / "README.md").touch()
-    assert load(Folder(path=root)).path == before.path
+    (root / ".git" / "ant").mkdir(parents=True)
+    after = load(Folder(path=root))
+    assert after.path == before.path
+    assert before.left_out == after.left_out == ()
+
+
+def test_what_is_left_out_is_counted_by_kind_with_an_example(root: Path) -> None:
+    before = load(Folder(path=root))
+    ant = root / "train" / "ant"
+    (ant / "2019" / "may").mkdir(parents=True)
+    images = (ant / "2019" / "1.png", ant / "2019" / "may" / "2.PNG", root / "train" / "a.jpg")
+    for path in (ant / "x.heic", ant / "y.HEIC", ant / "LICENSE", *images):
+        path.touch()
+    after = load(Folder(path=root))  # a cached data set has the warnings too
+    assert after.path == before.path
+    (sentence,) = after.left_out
+    assert sentence.startswith(f"6 of the 39 files in {root / 'train'} are not read: 2 ")
+    for part in (
+        "2 .png in sub-folders of a class",
+        "2 .heic",
+        "1 without a suffix",
+        "1 .jpg outside of a class",
+        f"for example {ant / '2019' / '1.png'} ",
+        ".jfif",
+    ):
+        assert part in sentence
+
+
+def test_an_example_that_is_left_out_is_printed_on_one_line(root: Path) -> None:
+    (root / "test" / "ant" / "a\n\x1b[2J.txt").touch()
+    (sentence,) = load(Folder(path=root)).left_out
+    assert sentence.isprintable()
+
+
+def test_a_split_that_is_not_read_is_named(root: Path) -> None:
+    shutil.copytree(root / "test", root / "val")
+    (root / "notes" / "ant").mkdir(parents=True)
+    (sentence,) = load(Folder(path=root)).left_out
+    assert sentence.startswith(f"{root / 'val'} has folders of the same classes but is not read")
+
+
+def test_a_cache_of_an_earlier_decoding_is_not_used(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as patch:
+        patch.setattr(folder_module, "VERSION", "upright")  # all pixels above 255 became white
+        earlier = load(Folder(path=root))
+    now = load(Folder(path=root))
+    assert now.path != earlier.path
+    assert now.fingerprint == earlier.fingerprint
 
 
 def test_the_exif_orientation_of_a_photo_is_applied(root: Path) -> None:
@@ -77,21 +125,19 @@ def test_an_image_with_damaged_exif_data_is_read(root: Path) -> None:
     assert load(Folder(path=root)).fingerprint == before.fingerprint
 
 
-@pytest.mark.parametrize("suffix", [".PNG", ".jpg", ".JPEG", ".bmp", ".webp"])
+@pytest.mark.parametrize(
+    "suffix",
+    [
+        *(".PNG", ".jpg", ".JPEG", ".jpe", ".jfif", ".bmp", ".webp", ".tif", ".TIFF", ".gif"),
+        *(".ppm", ".pgm", ".pnm"),
+    ],
+)
 def test_every_format_is_read(root: Path, suffix: str) -> None:
     path = root / "test" / "ant" / f"zzz{suffix}"
     write_image(path, noise(1, 8, 5)[0])
     image = load(Folder(path=root)).test.images[3]
     expected = np.array(Image.open(path).convert("RGB"))
     assert torch.equal(image, torch.from_numpy(expected).permute(2, 0, 1))
-
-
-def test_gray_and_transparent_images_become_rgb(root: Path) -> None:
-    gray = np.arange(64, dtype=np.uint8).reshape(8, 8)
-    write_image(root / "test" / "ant" / "zz1.png", gray)
-    write_image(root / "test" / "ant" / "zz2.png", np.stack([gray] * 4, axis=-1))
-    images = load(Folder(path=root)).test.images[3:5]
-    assert torch.equal(images, torch.from_numpy(gray).expand(2, 3, 8, 8))
 
 
 def test_changed_files_are_decoded_again(root: Path) -> None:
@@ -137,12 +183,38 @@ def test_images_that_are_not_square_need_a_size(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "content", [b"", b"hello", b"P6 8 8 255 " + b"x" * 192, "truncated"], ids=range(4)
+    "content", [b"", b"hello", b"%PDF-1.4 " + b"x" * 192, "truncated"], ids=range(4)
 )
 def test_an_unreadable_image_is_named(root: Path, content: bytes | str) -> None:
     path = root / "train" / "bee" / "001.png"
     path.write_bytes(path.read_bytes()[:100] if isinstance(content, str) else content)
     refused(root, r"Cannot read the image .*train/bee/001\.png \(.+\): replace or remove it")
+
+
+def test_the_first_twenty_damaged_images_are_named_and_counted(tmp_path: Path) -> None:
+    root = tmp_path / "data"
+    folder(tmp_path)
+    for name in CLASSES:
+        for path in (root / "train" / name).iterdir():
+            path.write_bytes(path.read_bytes()[:90])
+    with pytest.raises(
+        DataError, match=r"^Cannot read 33 images: .* and 13 more: replace"
+    ) as caught:
+        load(Folder(path=root))
+    named = [path for path in root.rglob("*.png") if str(path) in str(caught.value)]
+    assert len(named) == 20
+
+
+def test_two_damaged_images_are_both_named(root: Path) -> None:
+    for name in ("train/cow/002.png", "test/bee/001.png"):
+        (root / name).write_bytes(b"GIF89a")
+    refused(root, r"Cannot read 2 images: .*test/bee/001\.png \(.+\), .*train/cow/002\.png \(")
+
+
+def test_all_broken_links_are_named(root: Path) -> None:
+    for place in ("train/bee", "test/ant"):
+        (root / place / "link.png").symlink_to(root / "nowhere.png")
+    refused(root, r"Cannot read 2 images: .*train/bee/link\.png .*test/ant/link\.png \(No such")
 
 
 def test_a_broken_link_is_named(root: Path) -> None:
@@ -152,7 +224,7 @@ def test_a_broken_link_is_named(root: Path) -> None:
 
 def test_a_decompression_bomb_is_refused(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 20)
-    refused(root, "Cannot read the image .*decompression bomb")
+    refused(root, "Cannot read 42 images: .*decompression bomb")
 
 
 @pytest.mark.parametrize("gone", ["", "train", "test"])
@@ -174,11 +246,25 @@ def test_classes_without_images_are_refused(root: Path, place: str) -> None:
     shutil.rmtree(root / place)
     (root / place).mkdir()
     refused(root, f"{place} contains no images .*: add some or remove the folder")
+    (root / place / "more").mkdir()
+    (root / place / "more" / "1.png").touch()
+    words = f"only 1 file in sub-folders or of other kinds, such as .*{place}/more/1.png: add"
+    refused(root, f"{place} contains no images .*{words}")
 
 
-def test_a_class_only_in_test_is_refused(root: Path) -> None:
+def test_all_classes_without_images_are_named(root: Path) -> None:
+    for name in ("ant", "bee"):
+        for path in (root / "test" / name).iterdir():
+            path.unlink()
+    refused(root, "test/ant, .*test/bee contain no images .*: add some or remove the folders")
+
+
+def test_classes_only_in_test_are_refused(root: Path) -> None:
+    shutil.copytree(root / "train" / "cow", root / "train" / "dog")
     shutil.rmtree(root / "train" / "bee")
     refused(root, "Class 'bee' is in .*test but not in .*train")
+    shutil.rmtree(root / "train" / "ant")
+    refused(root, "Class 'ant', 'bee' is in .*test but not in .*train")
 
 
 def test_a_single_class_is_refused(root: Path) -> None:

@@ -54,3 +54,9 @@ def test_the_drawn_images_are_in_no_regular_pattern() -> None:
 def test_a_class_of_one_or_none_is_refused(labels: list[int]) -> None:
     with pytest.raises(DataError, match=r"'bee' has .* at least 2"):
         held_out(np.array(labels), 0.1, NAMES)
+
+
+def test_all_classes_with_too_few_images_are_named() -> None:
+    words = "Class 'ant' has 1 training image, 'cow' has 0 training images, but at least 2"
+    with pytest.raises(DataError, match=words):
+        held_out(np.array([0, 1, 1]), 0.1, ("ant", "bee", "cow"))

@@ -1,0 +1,1 @@
+"""Image files of the user: which files of a folder are read, and how they are decoded."""
