@@ -5,6 +5,7 @@ Imports are inside the commands: torch and MLflow take seconds to load, and `--h
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -148,4 +149,4 @@ def _print_warnings(data: Dataset) -> None:
     """Print warnings about a data set to stderr."""
     if data.untested_classes:
         names = ", ".join(data.untested_classes)
-        click.echo(f"warning: there are no test images of {names}", err=True)
+        print(f"warning: there are no test images of {names}", file=sys.stderr)

@@ -117,8 +117,12 @@ class Relay:
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,  # MLflow warns about every failed request
-            text=True,
-            env={**os.environ, "PYTHONPATH": paths},
+            encoding="utf-8",
+            env={
+                **os.environ,
+                "PYTHONPATH": paths,
+                "PYTHONIOENCODING": "utf-8:backslashreplace",
+            },
         )
         assert self._process.stdout is not None
         self._listener = threading.Thread(
