@@ -6,6 +6,7 @@ import atexit
 import gc
 import io
 import os
+import signal
 import sys
 import traceback
 from collections.abc import Mapping, Sequence
@@ -17,7 +18,7 @@ from cifar_exp.cli.parameters import cli
 from cifar_exp.errors import BadInput, Unavailable
 from cifar_exp.system import output
 from cifar_exp.system.formatting import first_line
-from cifar_exp.system.signals import INTERRUPTED, TERMINATED, Terminated, end_in_good_order
+from cifar_exp.system.signals import Terminated, end_in_good_order, exit_code
 from cifar_exp.system.urls import hide, secrets_given
 
 BAD_INPUT, ENVIRONMENT = 2, 3
@@ -80,7 +81,7 @@ def _explain(error: BaseException, advice: str) -> tuple[int, str]:
         case Unavailable():
             return ENVIRONMENT, str(error)
         case click.Abort() | KeyboardInterrupt():
-            return INTERRUPTED, f"interrupted; {advice}"
+            return exit_code(signal.SIGINT), f"interrupted; {advice}"
         case Terminated():
-            return TERMINATED, f"terminated; {advice}"
+            return exit_code(error.number), f"{error}; {advice}"
     return ENVIRONMENT, f"{type(error).__name__}: {first_line(error)} (--debug shows where)"
