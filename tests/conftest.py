@@ -17,6 +17,7 @@ import pytest
 
 from cifar_exp.cli import main
 from cifar_exp.components.datasets import Dataset
+from cifar_exp.system import signals
 from tests import tiny
 from tests.command import Cli, Shown
 from tests.once import once
@@ -183,7 +184,7 @@ def other_bench(tmp_path: Path, store_template: Path, bench: Bench) -> Bench:
 @pytest.fixture
 def cli(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Iterator[Cli]:
     """Run a command like a user, but in this process."""
-    handler = signal.getsignal(signal.SIGTERM)
+    handlers = {number: signal.getsignal(number) for number in signals.ENDING}
 
     def run(*arguments: object) -> Shown:
         monkeypatch.setattr(sys, "argv", ["cifar-exp", *map(str, arguments)])
@@ -193,7 +194,8 @@ def cli(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> 
         return Shown(int(ended.value.code or 0), *capsys.readouterr())
 
     yield run
-    signal.signal(signal.SIGTERM, handler)
+    for number, handler in handlers.items():
+        signal.signal(number, handler)
 
 
 @pytest.fixture

@@ -93,7 +93,7 @@ def train(
     console.print_locations(screen, store, {"This run": path})
     print_undelivered(single.tracking_uri)
     if outcome.state == "FAIL":
-        click.echo(f"no result: {outcome.reason}", err=True)
+        print(f"no result: {outcome.reason}", file=sys.stderr)
         sys.exit(INCOMPLETE)
 
 

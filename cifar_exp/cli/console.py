@@ -3,21 +3,21 @@
 from __future__ import annotations
 
 import shlex
+import shutil
 import sys
 import textwrap
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from rich.box import SIMPLE_HEAD
-from rich.console import Console
-from rich.markup import escape
-from rich.table import Table
+from rich.console import Console, ConsoleDimensions
 
 from cifar_exp.cli.rerun import train_command
 from cifar_exp.cli.search_space import num_trials, small_spaces
+from cifar_exp.cli.table import print_table
 from cifar_exp.components import components_of
 from cifar_exp.experiment import Design, Experiment
 from cifar_exp.system.formatting import counted, duration, size
+from cifar_exp.system.output import spelled
 from cifar_exp.system.urls import without_credentials
 
 if TYPE_CHECKING:
@@ -29,49 +29,41 @@ if TYPE_CHECKING:
     from cifar_exp.training.loop import EpochMetrics
 
 PLAIN_WIDTH = 160
-LONG_NAME = 24  # letters; with a longer name, any column may wrap in a narrow terminal
-UNWRAPPED = (1, 2, 5, 6)  # columns: combination, its mean, ranks, lr
 TEXT_WIDTH = 100
 
 
 def stdout() -> Console:
-    """Return the console of standard output; its width is fixed for a file or a pipe."""
-    return Console() if sys.stdout.isatty() else Console(width=PLAIN_WIDTH)
+    """Return the console of standard output.
+
+    Only in a terminal may a display move the cursor, whatever the environment says about colours.
+    For a file or a pipe, the width is fixed.
+    """
+    if not sys.stdout.isatty():
+        return Console(width=PLAIN_WIDTH, force_interactive=False)
+    console = Console()
+    if console.is_dumb_terminal:  # Rich takes it for one of 80 columns
+        console.size = ConsoleDimensions(*shutil.get_terminal_size())
+    return console
 
 
 def print_ranking(console: Console, ranking: Ranking) -> None:
     """Print the table of a ranking and the sentences that explain it."""
     from cifar_exp.report.text.sentences import sentences
-    from cifar_exp.report.text.table import cells, headers
+    from cifar_exp.report.text.table import LEFT, cells, headers
 
-    longest = max((len(row.combination) for row in ranking.combinations), default=0)
-    names = headers(ranking)
-    table = _table(ranking.experiment)
-    unwrapped = [names[column] for column in UNWRAPPED] if longest <= LONG_NAME else []
-    for header in names:
-        table.add_column(
-            header,
-            justify="left" if header == "combination" else "right",
-            overflow="fold",
-            no_wrap=header in unwrapped,
-        )
-    for row in ranking.combinations:
-        table.add_row(*map(escape, cells(ranking, row)))
-    console.print(table)
+    rows = [cells(ranking, row) for row in ranking.combinations]
+    print_table(console, ranking.experiment, headers(ranking), rows, left=LEFT)
     _print_sentences(console, sentences(ranking))
 
 
 def print_across(console: Console, across: Across) -> None:
     """Print the table that compares several experiments, and the sentences that explain it."""
     from cifar_exp.report.text.across import across_cells, across_headers, across_sentences
+    from cifar_exp.report.text.table import LEFT
 
-    table = _table("rank (mean) in each experiment")
-    for header in across_headers(across):
-        left = header == "combination"
-        table.add_column(escape(header), justify="left" if left else "right", overflow="fold")
-    for row in across.combinations:
-        table.add_row(*map(escape, across_cells(across, row)))
-    console.print(table)
+    title = "rank (mean) in each experiment"
+    rows = [across_cells(across, row) for row in across.combinations]
+    print_table(console, title, across_headers(across), rows, left=LEFT)
     _print_sentences(console, across_sentences(across))
 
 
@@ -79,12 +71,8 @@ def print_pair(console: Console, pair: Pair) -> None:
     """Print how two combinations differ: a table of metrics, and sentences."""
     from cifar_exp.report.text.pair import HEADERS, METRIC, pair_lines, pair_sentences
 
-    table = _table(f"{pair.first} minus {pair.second}")
-    for header in HEADERS:
-        table.add_column(header, justify="left" if header == METRIC else "right")
-    for line in pair_lines(pair):
-        table.add_row(*map(escape, line))
-    console.print(table)
+    title = f"{pair.first} minus {pair.second}"
+    print_table(console, title, HEADERS, pair_lines(pair), left=METRIC)
     _print_sentences(console, pair_sentences(pair))
 
 
@@ -272,13 +260,10 @@ def _setting_lines(component: Any) -> list[str]:
     ]
 
 
-def _table(title: str) -> Table:
-    return Table(title=title, title_justify="left", box=SIMPLE_HEAD, pad_edge=False, padding=0)
-
-
 def _print_sentences(console: Console, texts: Iterable[str]) -> None:
     for text in texts:
-        for line in textwrap.wrap(text, min(console.width, TEXT_WIDTH)):
+        shown = spelled(text, console.encoding)
+        for line in textwrap.wrap(shown, min(console.width, TEXT_WIDTH)):
             _print_line(console, line)
 
 

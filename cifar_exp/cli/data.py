@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-import click
+import sys
+
 from rich.console import Console
 
 from cifar_exp.components.datasets import Dataset, data_warnings
@@ -19,4 +20,4 @@ def print_data(console: Console, data: Dataset) -> None:
     text = f"{data.name}, {data.size} x {data.size}: {', '.join(parts)}"
     console.print(text, markup=False, highlight=False, soft_wrap=True)
     for warning in data_warnings(data):
-        click.echo(f"warning: {warning}", err=True)
+        print(f"warning: {warning}", file=sys.stderr)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+
 import click
 
 from cifar_exp.cli.parameters import cli, storage_option, tracking_option
@@ -32,7 +34,7 @@ def doctor(
     console.print_findings(console.stdout(), findings, dry_run=dry_run)
     if findings and not doctor_.exists(url):
         missing = without_credentials(url).removeprefix("sqlite:///")
-        click.echo(f"there is no {missing}: no studies were examined; set --storage", err=True)
+        print(f"there is no {missing}: no studies were examined; set --storage", file=sys.stderr)
     if tracking.is_server(uri) and not dry_run:
         deliver_outboxes(uri)
 

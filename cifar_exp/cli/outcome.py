@@ -5,8 +5,6 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING
 
-import click
-
 from cifar_exp.system.formatting import listed
 
 if TYPE_CHECKING:
@@ -22,12 +20,12 @@ def print_undelivered(tracking_uri: str) -> None:
     from cifar_exp.cli.deliver import undelivered
 
     if num_runs := tracking.undelivered(tracking_uri):
-        click.echo(undelivered(num_runs, tracking_uri), err=True)
+        print(undelivered(num_runs, tracking_uri), file=sys.stderr)
 
 
 def exit_if_incomplete(ranking: Ranking) -> None:
     """Exit with code 1 where a combination has no result, and name it on stderr."""
     if not ranking.complete:
         without = [row.combination for row in ranking.combinations if row.rank is None]
-        click.echo(f"no result for {listed(without)}", err=True)
+        print(f"no result for {listed(without)}", file=sys.stderr)
         sys.exit(INCOMPLETE)

@@ -6,6 +6,7 @@ import atexit
 import gc
 import io
 import os
+import signal
 import sys
 import traceback
 from collections.abc import Mapping, Sequence
@@ -15,8 +16,9 @@ import click
 
 from cifar_exp.cli.parameters import cli
 from cifar_exp.errors import BadInput, Unavailable
+from cifar_exp.system import output
 from cifar_exp.system.formatting import first_line
-from cifar_exp.system.signals import INTERRUPTED, TERMINATED, Terminated, end_in_good_order
+from cifar_exp.system.signals import Terminated, end_in_good_order, exit_code
 from cifar_exp.system.urls import hide, secrets_given
 
 BAD_INPUT, ENVIRONMENT = 2, 3
@@ -30,7 +32,9 @@ AFTER_INTERRUPTION: Mapping[str, str] = {
 
 def main() -> NoReturn:
     """Run the command line; a failure prints one sentence and sets the exit code."""
-    advice = _after_interruption(sys.argv[1:])
+    output.protect_streams()
+    command = _command(sys.argv[1:])
+    advice = AFTER_INTERRUPTION.get(command, "nothing was recorded")
     end_in_good_order(advice)
     atexit.register(gc.freeze)  # saves a second: no garbage collection at exit
     debug = "--debug" in sys.argv
@@ -47,18 +51,26 @@ def main() -> NoReturn:
         code, message = _explain(error, advice)
         _print_error(f"{traceback.format_exc()}{message}" if debug else message)
         sys.exit(code)
+    _exit_unless_printed(command)
     sys.exit(0)
+
+
+def _exit_unless_printed(command: str) -> None:
+    """Say that output is lost; a command that records nothing has then failed."""
+    if error := output.loss():
+        _print_error(f"standard output is incomplete: {error.strerror}")
+        if command not in AFTER_INTERRUPTION:
+            sys.exit(ENVIRONMENT)
 
 
 def _print_error(text: str) -> None:
     """Print to standard error, with the passwords given to the command hidden."""
-    click.echo(hide(text, secrets_given(sys.argv, os.environ)), err=True)
+    print(hide(text, secrets_given(sys.argv, os.environ)), file=sys.stderr)
 
 
-def _after_interruption(words: Sequence[str]) -> str:
-    """Return what to do after an interruption of the command with these words."""
-    command = next((word for word in words if not word.startswith("-")), "")
-    return AFTER_INTERRUPTION.get(command, "nothing was recorded")
+def _command(words: Sequence[str]) -> str:
+    """Return the name of the command in these words; "" without one."""
+    return next((word for word in words if not word.startswith("-")), "")
 
 
 def _explain(error: BaseException, advice: str) -> tuple[int, str]:
@@ -69,7 +81,7 @@ def _explain(error: BaseException, advice: str) -> tuple[int, str]:
         case Unavailable():
             return ENVIRONMENT, str(error)
         case click.Abort() | KeyboardInterrupt():
-            return INTERRUPTED, f"interrupted; {advice}"
+            return exit_code(signal.SIGINT), f"interrupted; {advice}"
         case Terminated():
-            return TERMINATED, f"terminated; {advice}"
+            return exit_code(error.number), f"{error}; {advice}"
     return ENVIRONMENT, f"{type(error).__name__}: {first_line(error)} (--debug shows where)"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -12,16 +13,19 @@ from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
     Progress,
+    ProgressColumn,
     TaskID,
     TextColumn,
     TimeElapsedColumn,
 )
+from rich.table import Column
 
 from cifar_exp.components.datasets import Progress as DataProgress
 from cifar_exp.sweep.events import Event, Notice, Watch
 from cifar_exp.system.formatting import counted, duration
 
 WARMED_UP = 2  # epochs per worker, after the first, before the time left is estimated
+NARROW = 80  # columns of a terminal
 
 
 @contextmanager
@@ -53,7 +57,7 @@ def sweep_progress(console: Console, num_trainings: int, num_workers: int) -> It
 
 @contextmanager
 def _sweep_display(console: Console, count: Count) -> Iterator[Callable[[Event], None]]:
-    if console.is_terminal:
+    if console.is_interactive:
         with _display(console) as progress:
             yield Live(progress, count).show
     else:
@@ -208,15 +212,23 @@ class Live:
 
 def _display(console: Console) -> Progress:
     return Progress(
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeElapsedColumn(),
-        TextColumn("{task.fields[note]}"),
+        *_columns(console),
         console=console,
         transient=True,
-        disable=not console.is_terminal,
+        redirect_stderr=sys.stderr.isatty(),  # not what goes to a file
+        disable=not console.is_interactive,
     )
+
+
+def _columns(console: Console) -> list[ProgressColumn]:
+    """Return the columns of the display; in a narrow terminal without a bar, and texts may wrap."""
+    narrow = console.width < NARROW
+    name, note = (
+        TextColumn(text, table_column=Column(no_wrap=not narrow, overflow="fold"))
+        for text in ("{task.description}", "{task.fields[note]}")
+    )
+    bar = [] if narrow else [BarColumn()]
+    return [name, *bar, MofNCompleteColumn(), TimeElapsedColumn(), note]
 
 
 def _result(event: Event) -> str:
@@ -244,7 +256,7 @@ def data_progress(console: Console) -> Iterator[DataProgress]:
         def show(step: str, done: int, total: int) -> None:
             if step not in steps:
                 steps[step] = progress.add_task(step, total=total, note="")
-                if not console.is_terminal:
+                if not console.is_interactive:
                     console.print(step, markup=False, highlight=False)
             progress.update(steps[step], completed=done, total=total)
 

@@ -60,7 +60,8 @@ def _run(*command: str) -> str:
         process = subprocess.run(
             command,
             capture_output=True,
-            text=True,
+            encoding="utf-8",
+            errors="replace",
             check=False,
         )
     except OSError:

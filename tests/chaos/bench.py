@@ -64,12 +64,23 @@ class ProcessBench(Stores):
             uri or f"sqlite:///{folder / 'mlflow.db'}", f"sqlite:///{folder / 'optuna.db'}"
         )
 
-    def start(self, *options: str, faults: list[dict[str, Any]] | None = None) -> Program:
+    def start(
+        self,
+        *options: str,
+        faults: list[dict[str, Any]] | None = None,
+        output: int | None = None,
+    ) -> Program:
         """Start the sweep in its own process group, with faults to inject."""
-        return self.command("run", "tiny.toml", "--threads", "1", *options, faults=faults)
+        words = ["run", "tiny.toml", "--threads", "1", *options]
+        return self.command(*words, faults=faults, output=output)
 
-    def command(self, *words: str, faults: list[dict[str, Any]] | None = None) -> Program:
-        """Start a command in the folder."""
+    def command(
+        self,
+        *words: str,
+        faults: list[dict[str, Any]] | None = None,
+        output: int | None = None,
+    ) -> Program:
+        """Start a command in the folder; `output` is a descriptor, see `Program`."""
         marked = [
             {**each, "marks": str(self.folder / f"marks-{number}-{time.monotonic_ns()}")}
             for number, each in enumerate(faults or [])
@@ -77,6 +88,7 @@ class ProcessBench(Stores):
         return Program(
             *words,
             cwd=self.folder,
+            output=output,
             environment={
                 "PYTHONPATH": str(ROOT),
                 "OMP_NUM_THREADS": "1",

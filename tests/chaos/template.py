@@ -30,7 +30,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from cifar_exp.sweep.executors import fork_server
-from cifar_exp.system import fault_injection
+from cifar_exp.system import fault_injection, signals
 
 ROOT = Path(__file__).parents[2]
 NUMBER = struct.Struct("q")
@@ -214,9 +214,7 @@ class Spare:
 
 def _run_once(requests: socket.socket) -> None:
     """Run the program that is received, with its files; without one, end with the command."""
-    signal.pthread_sigmask(
-        signal.SIG_BLOCK, {signal.SIGINT, signal.SIGTERM}
-    )  # as in a new fork server
+    signal.pthread_sigmask(signal.SIG_BLOCK, signals.ENDING)  # as in a new fork server
     request, descriptors, _, _ = socket.recv_fds(requests, MOST_BYTES, 9)
     if request:
         program, numbers = json.loads(request)

@@ -102,6 +102,8 @@ STEPS: list[dict[str, Any]] = [
         ("SIGTERM", "parent", 143, STEPS),
         ("SIGKILL", "parent", -signal.SIGKILL, STEPS),
         ("SIGKILL", "group", -signal.SIGKILL, STEPS),
+        ("SIGHUP", "group", 129, STEPS),
+        ("SIGUSR1", "group", 138, STEPS[1:3]),
         pytest.param("SIGINT", "group", 130, STEPS[1:2], marks=pytest.mark.chaos_short),
     ],
 )
@@ -156,7 +158,10 @@ def test_repeated_ctrl_c_gives_one_sentence(
     assert_as_undisturbed(bench, undisturbed)
 
 
-def test_ctrl_c_while_the_fork_server_loads_gives_one_sentence(new_bench: NewBench) -> None:
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGHUP, 129)])
+def test_a_signal_while_the_fork_server_loads_gives_one_sentence(
+    new_bench: NewBench, number: signal.Signals, code: int
+) -> None:
     bench = new_bench()
     process = subprocess.Popen(
         [*CLI, "run", "tiny.toml", "--workers", "2"],
@@ -168,9 +173,9 @@ def test_ctrl_c_while_the_fork_server_loads_gives_one_sentence(new_bench: NewBen
         start_new_session=True,
     )
     wait_until(lambda: bool(fork_servers_of(process.pid)))
-    os.killpg(process.pid, signal.SIGINT)
+    os.killpg(process.pid, number)
     _, errors = process.communicate(timeout=30)
-    assert process.returncode == 130
+    assert process.returncode == code
     assert "Traceback" not in errors
     assert errors.strip().splitlines()[-1].endswith(GOES_ON)
     wait_until(lambda: not processes_of(process.pid), 15)

@@ -7,6 +7,7 @@ import json
 import os
 import shlex
 import shutil
+import signal
 import socket
 from pathlib import Path
 
@@ -647,6 +648,7 @@ def test_a_storage_that_cannot_be_used_starts_no_sweep(
         (RuntimeError("torn\nsecond line"), 3, "RuntimeError: torn (--debug shows where)"),
         (KeyboardInterrupt(), 130, "interrupted; nothing was recorded"),
         (Terminated(), 143, "terminated; nothing was recorded"),
+        (Terminated(signal.SIGHUP), 129, "terminated by SIGHUP; nothing was recorded"),
     ],
 )
 def test_every_kind_of_end_has_its_exit_code_and_sentence(

@@ -398,6 +398,18 @@ def test_a_divided_group_has_a_bar_for_each_part(live: Shown) -> None:
     assert bars() == ["2 networks: "] * 2
 
 
+@pytest.mark.parametrize("width", [60, 79])
+def test_a_narrow_terminal_shows_every_word_of_the_display(width: int) -> None:
+    screen = Console(file=io.StringIO(), width=width, force_terminal=True, color_system=None)
+    name = "smoothed_cross_entropy+nesterov"
+    with sweep_progress(screen, 4, 1) as show:
+        show(replace(begin("trial 0"), study=name))
+        show(replace(trained(1, "trial 0"), study=name))
+    shown = printed(screen)
+    assert "…" not in shown
+    assert all(word in shown for word in ("sweep", "0/4", "1/4", "trial 0", "25.00%"))
+
+
 def test_lines_do_not_tell_of_groups() -> None:
     screen = plain()
     with sweep_progress(screen, 2, 1) as show:

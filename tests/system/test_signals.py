@@ -3,6 +3,7 @@ from __future__ import annotations
 import signal
 import subprocess
 import sys
+from collections.abc import Iterator
 
 import pytest
 
@@ -34,6 +35,27 @@ signals.end_in_good_order("try again")
 sys.exit(130)
 """
 
+IGNORING = """
+import os, signal
+from cifar_exp.system import signals
+signal.signal(signal.SIGUSR1, lambda *_: print("its own"))
+signals.end_in_good_order("try again")
+for number in (signal.SIGHUP, signal.SIGQUIT, signal.SIGUSR1):
+    os.kill(os.getpid(), number)
+print("goes on")
+"""
+
+KILLING = """
+import os
+from cifar_exp.system import signals
+for number in signals.ENDING:
+    os.kill(os.getpid(), number)
+print("goes on")
+"""
+
+CODES = {"SIGHUP": 129, "SIGQUIT": 131, "SIGUSR1": 138, "SIGUSR2": 140, "SIGALRM": 142}
+CODES |= {"SIGTERM": 143, "SIGXCPU": 152}  # as a shell reports them on Linux
+
 
 def start(to_end: float, to_close: float) -> subprocess.Popen[str]:
     process = subprocess.Popen(
@@ -47,7 +69,7 @@ def start(to_end: float, to_close: float) -> subprocess.Popen[str]:
     return process
 
 
-@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGHUP, 129)])
 def test_a_process_that_does_not_end_in_time_is_ended(number: signal.Signals, code: int) -> None:
     process = start(0.2, 60)
     process.send_signal(number)
@@ -56,20 +78,55 @@ def test_a_process_that_does_not_end_in_time_is_ended(number: signal.Signals, co
     assert errors == "ended before everything was closed; try again\n"
 
 
-def test_a_pending_signal_still_has_a_handler(monkeypatch: pytest.MonkeyPatch) -> None:
-    """With SIG_IGN, Python would print that it was "ignored due to race condition"."""
-    before = [signal.getsignal(each) for each in signals.BOTH]
+@pytest.fixture
+def handling(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Handle the signals in this process, as a command does."""
+    before = {each: signal.getsignal(each) for each in signals.ENDING}
     monkeypatch.setattr(signals, "_exit_now", lambda *_: None)
-    try:
-        signals.end_in_good_order("try again")
-        with pytest.raises(KeyboardInterrupt):
-            signal.raise_signal(signal.SIGINT)
-        assert all(callable(signal.getsignal(each)) for each in signals.BOTH)
-        for each in signals.BOTH:
-            signal.raise_signal(each)
-    finally:
-        for each, handler in zip(signals.BOTH, before, strict=True):
-            signal.signal(each, handler)
+    monkeypatch.setattr("atexit.register", lambda *_: None)
+    for each in signals.ENDING:
+        signal.signal(each, signal.SIG_DFL)
+    signals.end_in_good_order("try again")
+    yield
+    for each, handler in before.items():
+        signal.signal(each, handler)
+
+
+@pytest.mark.usefixtures("handling")
+@pytest.mark.parametrize(("name", "code"), CODES.items())
+def test_every_signal_that_ends_a_process_closes_its_runs_first(name: str, code: int) -> None:
+    number = signal.Signals[name]
+    with pytest.raises(signals.Terminated) as raised:
+        signal.raise_signal(number)
+    assert raised.value.number == number
+    assert signals.exit_code(number) == code
+    assert str(raised.value) == ("terminated" if code == 143 else f"terminated by {name}")
+
+
+@pytest.mark.usefixtures("handling")
+def test_a_pending_signal_still_has_a_handler() -> None:
+    """With SIG_IGN, Python would print that it was "ignored due to race condition"."""
+    with pytest.raises(KeyboardInterrupt):
+        signal.raise_signal(signal.SIGINT)
+    assert all(callable(signal.getsignal(each)) for each in signals.ENDING)
+    for each in signals.ENDING:
+        signal.raise_signal(each)
+
+
+def test_what_was_ignored_at_the_start_stays_ignored_and_a_handler_is_kept() -> None:
+    """The shell ignores SIGHUP as nohup does, and SIGQUIT as it does for background jobs."""
+    words = ["sh", "-c", 'trap \'\' HUP QUIT; exec "$0" -c "$1"', sys.executable, IGNORING]
+    process = subprocess.run(words, capture_output=True, text=True, check=False)
+    assert (process.returncode, process.stdout, process.stderr) == (0, "its own\ngoes on\n", "")
+
+
+def test_processes_leave_signals_to_their_parent() -> None:
+    """A closed terminal sends SIGHUP to all of them; the parent ends the others."""
+    with signals.leaving_to_parent():
+        child = subprocess.Popen([sys.executable, "-c", KILLING], stdout=subprocess.PIPE, text=True)
+    output, _ = child.communicate(timeout=30)
+    assert (child.returncode, output) == (0, "goes on\n")
+    assert not signal.pthread_sigmask(signal.SIG_BLOCK, ()) & set(signals.ENDING)
 
 
 @pytest.mark.parametrize("second", [signal.SIGINT, signal.SIGTERM])

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import multiprocessing
 import os
-import signal
 import sys
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext, suppress
 from multiprocessing import forkserver, resource_tracker
 from typing import TYPE_CHECKING
+
+from cifar_exp.system import signals
 
 if TYPE_CHECKING:
     from multiprocessing.context import ForkServerContext, SpawnContext
@@ -82,22 +83,22 @@ def _start_resource_tracker() -> None:
 
 @contextmanager
 def _isolated() -> Iterator[None]:
-    """Start processes with this process's import path and with SIGINT and SIGTERM blocked.
+    """Start processes with this process's import path, and leave signals to this process.
 
     Python would otherwise search the current folder first, where a file of the user may have the
-    name of a library. Ctrl-C and SIGTERM are handled by the parent.
+    name of a library.
     """
     saved = {name: os.environ.get(name) for name in ("PYTHONPATH", "PYTHONSAFEPATH")}
-    _start_resource_tracker()  # starting it later would reset the mask
-    mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGTERM})
-    os.environ["PYTHONPATH"] = os.pathsep.join(path for path in sys.path if path)
-    os.environ["PYTHONSAFEPATH"] = "1"
-    try:
-        yield
-    finally:
-        for name, value in saved.items():
-            if value is None:
-                del os.environ[name]
-            else:
-                os.environ[name] = value
-        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+    with signals.leaving_to_parent():
+        _start_resource_tracker()
+    with signals.leaving_to_parent():  # again, as that has unblocked SIGINT and SIGTERM
+        os.environ["PYTHONPATH"] = os.pathsep.join(path for path in sys.path if path)
+        os.environ["PYTHONSAFEPATH"] = "1"
+        try:
+            yield
+        finally:
+            for name, value in saved.items():
+                if value is None:
+                    del os.environ[name]
+                else:
+                    os.environ[name] = value

@@ -16,6 +16,7 @@ from typing import Self
 
 from cifar_exp.components.datasets import open_dataset
 from cifar_exp.sweep.executors import Begun, Death, Message, fork_server
+from cifar_exp.system import signals
 from cifar_exp.training.hardware import prepare_process
 from cifar_exp.training.messages import Group, Step
 from cifar_exp.training.trainer import train_group
@@ -172,8 +173,7 @@ def _serve(
     """Train the groups that are received; runs in the trainer process."""
     os.environ.clear()  # the fork server may have an older environment
     os.environ.update(environment)
-    for handled in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(handled, signal.SIG_IGN)  # the parent handles them
+    signals.ignore()  # the parent handles them
     threading.Thread(target=_die_with_parent, daemon=True).start()
     prepare_process(num_threads, number)
     with suppress(EOFError, OSError):  # the parent has died

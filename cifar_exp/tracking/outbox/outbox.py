@@ -41,7 +41,7 @@ class Outbox:
     def open(self) -> None:
         """Create the folder if it is missing, readable by its user only."""
         self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-        (self.folder / ADDRESS).write_text(self.server)
+        (self.folder / ADDRESS).write_text(self.server, encoding="utf-8")
 
     def experiment(self, client: mlflow.MlflowClient, name: str) -> str:
         """Return the id of an MLflow experiment in the outbox; artifacts are stored there too."""
@@ -68,7 +68,7 @@ def store_of(uri: str) -> str:
 def every_outbox() -> Iterator[Outbox]:
     """Yield the outboxes of this user."""
     for address in sorted(outboxes().glob(f"*/{ADDRESS}")):
-        yield Outbox(address.read_text(), address.parent)
+        yield Outbox(address.read_text(encoding="utf-8"), address.parent)
 
 
 def _short(text: str) -> str:

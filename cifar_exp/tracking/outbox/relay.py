@@ -7,7 +7,6 @@ push, and so that it can be killed when the server does not respond.
 from __future__ import annotations
 
 import os
-import signal
 import subprocess
 import sys
 import threading
@@ -20,6 +19,7 @@ import mlflow
 import sqlalchemy.exc
 from mlflow.exceptions import MlflowException
 
+from cifar_exp.system import signals
 from cifar_exp.system.formatting import first_line
 from cifar_exp.tracking.outbox.changes import changes
 from cifar_exp.tracking.outbox.outbox import Outbox, outbox_of
@@ -112,14 +112,19 @@ class Relay:
 
     def __init__(self, outbox: Outbox) -> None:
         paths = os.pathsep.join(path for path in sys.path if path)
-        self._process = subprocess.Popen(
-            [sys.executable, "-P", "-m", __name__, outbox.server],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,  # MLflow warns about every failed request
-            text=True,
-            env={**os.environ, "PYTHONPATH": paths},
-        )
+        with signals.leaving_to_parent():  # it is the last to end
+            self._process = subprocess.Popen(
+                [sys.executable, "-P", "-m", __name__, outbox.server],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.DEVNULL,  # MLflow warns about every failed request
+                encoding="utf-8",
+                env={
+                    **os.environ,
+                    "PYTHONPATH": paths,
+                    "PYTHONIOENCODING": "utf-8:backslashreplace",
+                },
+            )
         assert self._process.stdout is not None
         self._listener = threading.Thread(
             target=_print_warnings, args=[self._process.stdout], daemon=True
@@ -226,7 +231,6 @@ def _print_line(text: str) -> None:
 
 def main() -> None:
     """Deliver the outbox of the server in `sys.argv[1]` until `END` is read from stdin."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the sweep handles Ctrl-C
     _set_http_defaults()
     ending = threading.Event()
     threading.Thread(target=_await_end, args=[ending], daemon=True).start()
