@@ -9,7 +9,9 @@ from typing import Any
 
 import click
 
-Command = Callable[..., None]
+from cifar_exp.system import paths
+
+Callback = Callable[..., None]
 
 MAX_THREADS = 1024
 """Larger than the number of cores, as another machine's results may need its number of threads.
@@ -85,7 +87,7 @@ data_dir_option = click.option(
 )
 
 
-def definition_options(command: Command) -> Command:
+def definition_options(command: Callback) -> Callback:
     """Add the parameters of `run` and `plan`: a definition, its overrides, workers and threads."""
     options = [
         click.argument("experiment", metavar="EXPERIMENT.toml", type=click.Path(path_type=Path)),
@@ -105,7 +107,24 @@ def definition_options(command: Command) -> Command:
     return command
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+class Command(click.Command):
+    """A command that uses the cache or a store, and thus a home folder."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run the command; `--help` does not get here."""
+        paths.require_home()
+        return super().invoke(ctx)
+
+
+class Group(click.Group):
+    """The program, as a group of commands."""
+
+    command_class = Command
+
+
+@click.group(
+    cls=Group, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100}
+)
 @click.version_option(package_name="cifar_exp")
 @click.option(
     "--debug", is_flag=True, expose_value=False, help="Show tracebacks; may follow the command."

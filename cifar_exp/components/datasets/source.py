@@ -77,7 +77,7 @@ def _check_path(path: Path) -> Path:
     try:
         path.expanduser()
     except RuntimeError:
-        raise PydanticCustomError("path", "begins with the name of an unknown user") from None
+        raise PydanticCustomError("path", "begins with ~, an unknown home folder") from None
     return path
 
 

@@ -18,6 +18,7 @@ from mlflow.types import Schema, TensorSpec
 
 from cifar_exp.components.datasets import Dataset
 from cifar_exp.tracking.artifacts.flavor import flavor
+from cifar_exp.tracking.store.artifact_root import local_uri
 
 logging.getLogger("mlflow.pytorch").setLevel(logging.ERROR)  # it warns about pickle at every call
 
@@ -58,7 +59,7 @@ def dataset_input(data: Dataset) -> entities.DatasetInput:
         name=data.name,
         digest=data.fingerprint[:8],
         source_type="local",
-        source=json.dumps({"uri": str(data.path)}),
+        source=json.dumps({"uri": local_uri(data.path)}),
         profile=json.dumps(profile),
     )
     return entities.DatasetInput(dataset, [entities.InputTag("mlflow.data.context", "training")])
