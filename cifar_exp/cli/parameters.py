@@ -10,6 +10,7 @@ from typing import Any
 import click
 
 from cifar_exp.system import paths
+from cifar_exp.system.names import is_utf8, readable
 
 Callback = Callable[..., None]
 
@@ -108,12 +109,22 @@ def definition_options(command: Callback) -> Callback:
 
 
 class Command(click.Command):
-    """A command that uses the cache or a store, and thus a home folder."""
+    """A command that uses the cache or a store, and thus a home folder and texts in UTF-8."""
 
     def invoke(self, ctx: click.Context) -> Any:
         """Run the command; `--help` does not get here."""
+        for param in self.params:
+            if isinstance(param.type, click.types.StringParamType):
+                _check_utf8(ctx, param)
         paths.require_home()
         return super().invoke(ctx)
+
+
+def _check_utf8(ctx: click.Context, param: click.Parameter) -> None:
+    """Reject a text, or texts, that cannot be recorded."""
+    text = "".join(ctx.params[str(param.name)] or ())
+    if not is_utf8(text):
+        raise click.BadParameter(f"{readable(text)} is not UTF-8.", ctx, param)
 
 
 class Group(click.Group):

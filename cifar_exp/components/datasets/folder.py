@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 from pydantic import Field
 
+from cifar_exp.components.datasets.class_names import check_class_names
 from cifar_exp.components.datasets.image_files import ImageFile, decoded, image_files
 from cifar_exp.components.datasets.source import Contents, DataError, DatasetChoice, Place, Source
 from cifar_exp.components.datasets.split import official_order
@@ -49,10 +50,12 @@ class Folder(DatasetChoice):
         """Return the source: the files that exist now.
 
         Raises:
-            DataError: A folder is missing, empty or unreadable, or a class is only in test.
+            DataError: A folder is missing, empty or unreadable, a class is only in test, or
+                the name of a class is unsuitable.
         """
         root = self.path.expanduser().absolute()
         train, test = image_files(root / "train"), image_files(root / "test")
+        check_class_names(root, train.keys() | test.keys())
         _check_classes(root, train, test)
         return FolderSource(root=root, size=self.size, train=train, test=test)
 
