@@ -159,7 +159,7 @@ WRONG: dict[str, Wrong] = {
         for name in ("folder", "cifar10", "cifar100")
         for path, says in (
             ("a\0b", "should be a path without null characters"),
-            ("~nobody-here/images", "begins with the name of an unknown user"),
+            ("~nobody-here/images", "begins with ~, an unknown home folder"),
         )
     },
     "list for dataset type": Wrong({"dataset": {"type": ["digits"]}}, ("dataset.type: unknown",)),

@@ -170,7 +170,7 @@ def compare(
         compare_several(names, form=form, output=output, tracking_uri=tracking_uri, method=method)
 
 
-@cli.command("list")
+@cli.command("list", cls=click.Command)
 @click.argument("kind", type=click.Choice(KINDS))
 def list_(kind: str) -> None:
     """List the components that a definition can name, with settings and defaults."""

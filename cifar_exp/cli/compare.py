@@ -25,6 +25,7 @@ from cifar_exp.report.text.pair import pair_csv, pair_json, pair_latex, pair_mar
 from cifar_exp.report.text.tidy import to_csv
 from cifar_exp.sweep.disk_space import FULL
 from cifar_exp.sweep.results import Results
+from cifar_exp.system import sqlite
 from cifar_exp.system.urls import without_credentials
 
 FORMATS = {"csv": to_csv, "json": to_json, "md": to_markdown, "latex": to_latex}
@@ -147,9 +148,7 @@ def by_one_yardstick(results: Sequence[Results], method: Method | None) -> list[
 
 def read_results(name: str, uri: str) -> Results:
     """Read the results of an experiment's latest sweep from an MLflow store."""
-    if not tracking.exists(uri):
-        file = without_credentials(uri).removeprefix("sqlite:///")
-        raise BadInput(f"there is no {file}; set --tracking-uri")
+    sqlite.require(uri)
     client = tracking.connect(uri)
     records = tracking.read_records(client, name)
     try:

@@ -27,14 +27,14 @@ def doctor(
     from cifar_exp.cli import console
     from cifar_exp.cli.deliver import deliver as deliver_outboxes
     from cifar_exp.maintenance import doctor as doctor_
-    from cifar_exp.system.urls import without_credentials
+    from cifar_exp.system import sqlite
 
     uri, url = tracking.resolve_uri(tracking_uri), storage or study.default_url()
     findings = doctor_.visit(name, uri, url, dry_run=dry_run)
     console.print_findings(console.stdout(), findings, dry_run=dry_run)
     if findings and not doctor_.exists(url):
-        missing = without_credentials(url).removeprefix("sqlite:///")
-        print(f"there is no {missing}: no studies were examined; set --storage", file=sys.stderr)
+        missing = f"there is no {sqlite.file(url)}: no studies were examined; set --storage"
+        print(missing, file=sys.stderr)
     if tracking.is_server(uri) and not dry_run:
         deliver_outboxes(uri)
 

@@ -9,7 +9,10 @@ from typing import Any
 
 import click
 
-Command = Callable[..., None]
+from cifar_exp.system import paths
+from cifar_exp.system.names import is_utf8, readable
+
+Callback = Callable[..., None]
 
 MAX_THREADS = 1024
 """Larger than the number of cores, as another machine's results may need its number of threads.
@@ -85,7 +88,7 @@ data_dir_option = click.option(
 )
 
 
-def definition_options(command: Command) -> Command:
+def definition_options(command: Callback) -> Callback:
     """Add the parameters of `run` and `plan`: a definition, its overrides, workers and threads."""
     options = [
         click.argument("experiment", metavar="EXPERIMENT.toml", type=click.Path(path_type=Path)),
@@ -105,7 +108,34 @@ def definition_options(command: Command) -> Command:
     return command
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+class Command(click.Command):
+    """A command that uses the cache or a store, and thus a home folder and texts in UTF-8."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run the command; `--help` does not get here."""
+        for param in self.params:
+            if isinstance(param.type, click.types.StringParamType):
+                _check_utf8(ctx, param)
+        paths.require_home()
+        return super().invoke(ctx)
+
+
+def _check_utf8(ctx: click.Context, param: click.Parameter) -> None:
+    """Reject a text, or texts, that cannot be recorded."""
+    text = "".join(ctx.params[str(param.name)] or ())
+    if not is_utf8(text):
+        raise click.BadParameter(f"{readable(text)} is not UTF-8.", ctx, param)
+
+
+class Group(click.Group):
+    """The program, as a group of commands."""
+
+    command_class = Command
+
+
+@click.group(
+    cls=Group, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100}
+)
 @click.version_option(package_name="cifar_exp")
 @click.option(
     "--debug", is_flag=True, expose_value=False, help="Show tracebacks; may follow the command."

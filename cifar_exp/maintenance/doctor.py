@@ -73,12 +73,11 @@ def exists(storage_url: str) -> bool:
 def _connect(tracking_uri: str) -> Client:
     """Return a client of the store that this machine writes to; it must exist."""
     store = tracking.store_of(tracking_uri)
-    if tracking.exists(store):
-        return tracking.connect(store)
-    if tracking.is_server(tracking_uri):
+    if tracking.is_server(tracking_uri) and not tracking.exists(store):
         shown = without_credentials(tracking_uri)
         raise BadInput(f"this machine has recorded nothing for {shown}")
-    raise BadInput(f"there is no {tracking_uri.removeprefix('sqlite:///')}; set --tracking-uri")
+    sqlite.require(store)
+    return tracking.connect(store)
 
 
 def _experiments(client: Client, name: str | None, tracking_uri: str) -> list[str]:

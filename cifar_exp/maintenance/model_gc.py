@@ -13,7 +13,7 @@ from cifar_exp import tracking
 from cifar_exp.comparison import best_trials, counted_trainings
 from cifar_exp.errors import BadInput
 from cifar_exp.records import TRAININGS, RunRecord
-from cifar_exp.system import locks
+from cifar_exp.system import locks, sqlite
 from cifar_exp.system.urls import without_credentials
 from cifar_exp.tracking import Client, StoredModel
 
@@ -40,12 +40,11 @@ def collect(name: str, tracking_uri: str, *, dry_run: bool) -> Collected:
         dry_run: Whether to count only and delete nothing.
 
     Raises:
-        BadInput: The store has no sweep of that name, and no single training.
+        BadInput: There is no such store, or it has no sweep of that name and no single training.
         InUse: A process is running a sweep of the experiment.
         StoreError: The store cannot be used.
     """
-    if not tracking.exists(tracking_uri):
-        raise BadInput(f"there is no {tracking_uri.removeprefix('sqlite:///')}; set --tracking-uri")
+    sqlite.require(tracking_uri)
     client = tracking.connect(tracking_uri)
     with locks.alone((tracking_uri,), name):
         records = tracking.read_records(client, name)

@@ -46,7 +46,7 @@ class StudyError(Unavailable):
 
 def default_url() -> str:
     """Return the URL of the database file `optuna.db` in the current folder."""
-    return f"sqlite:///{Path('optuna.db').absolute()}"
+    return sqlite.url_of(Path("optuna.db"))
 
 
 def connect(url: str) -> BaseStorage:

@@ -162,7 +162,7 @@ def _check_room(
         *([] if files is None else [(files, need.files)]),
         *((folder, need.rows) for folder in databases),
         (Path(tempfile.gettempdir()), active * model),
-        (paths.cache(), active * MODELS_PER_CHECKPOINT * model),
+        (paths.checkpoints(), active * MODELS_PER_CHECKPOINT * model),
     ]
     disk_space.check(experiment, needs)
 

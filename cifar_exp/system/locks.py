@@ -63,6 +63,7 @@ def alone(stores: Sequence[str], experiment: str) -> Iterator[None]:
                     f"experiment {experiment!r} is in use by {_note(path) or 'another process'}; "
                     "wait for it"
                 ) from None
+            _note_file(path).unlink(missing_ok=True)  # another user may have been killed
             stack.callback(_note_file(path).unlink, missing_ok=True)
             _note_file(path).write_text(note, encoding="utf-8")
         yield

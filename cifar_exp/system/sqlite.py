@@ -9,10 +9,25 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Engine, event
+from sqlalchemy import URL, Engine, event
 from sqlalchemy.engine import make_url
 
-from cifar_exp.errors import Unavailable
+from cifar_exp.errors import BadInput, Unavailable
+from cifar_exp.system.names import utf8
+
+
+def url_of(path: Path) -> str:
+    """Return the URL of a SQLite database; letters with a meaning in URLs, as `%`, are encoded.
+
+    Raises:
+        BadInput: The path is not UTF-8.
+    """
+    text = utf8(path.absolute())
+    url = URL.create("sqlite", database=text)
+    if url.render_as_string() != f"sqlite:///{text}":
+        # MLflow takes what follows `sqlite:///` for the path, and would create its folder.
+        url = url.set(drivername="sqlite+pysqlite")
+    return url.render_as_string()
 
 
 def file(url: str) -> Path | None:
@@ -25,6 +40,16 @@ def exists(url: str) -> bool:
     """Return whether a database exists; a server is assumed to exist."""
     path = file(url)
     return path is None or path.exists()
+
+
+def require(tracking_uri: str) -> None:
+    """Check that the database of an MLflow store exists.
+
+    Raises:
+        BadInput: There is no such file.
+    """
+    if not exists(tracking_uri):
+        raise BadInput(f"there is no {file(tracking_uri)}; set --tracking-uri")
 
 
 def check_writable(url: str) -> None:

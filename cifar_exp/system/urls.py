@@ -79,6 +79,6 @@ def store_name(url: str) -> str:
     """Return a canonical name of a store without secrets, the same for equivalent addresses."""
     scheme, _, path = url.partition(":///")
     if scheme.startswith("sqlite"):
-        return f"sqlite {Path(path.partition('?')[0]).resolve()}"
+        return f"sqlite {Path(unquote(path.partition('?')[0])).resolve()}"
     driver, separator, rest = without_credentials(url).rstrip("/").partition("://")
     return f"{driver.partition('+')[0]}{separator}{rest}"

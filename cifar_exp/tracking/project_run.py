@@ -8,6 +8,7 @@ import mlflow
 from mlflow.entities import Run
 from mlflow.exceptions import MlflowException
 
+from cifar_exp.tracking.store.artifact_root import check_location
 from cifar_exp.tracking.store.server import StoreError
 
 VARIABLE = "MLFLOW_RUN_ID"
@@ -17,7 +18,8 @@ def inherited_run(client: mlflow.MlflowClient) -> Run | None:
     """Return the run that `mlflow run` created for this process, and hide it from child processes.
 
     Raises:
-        StoreError: The variable names a run that is not in this store or not new.
+        StoreError: The variable names a run that is not in this store or not new, or MLflow would
+            write its files to another folder.
     """
     run_id = os.environ.pop(VARIABLE, None)
     if run_id is None:
@@ -27,6 +29,7 @@ def inherited_run(client: mlflow.MlflowClient) -> Run | None:
     except MlflowException:
         raise StoreError(f"{VARIABLE} names run {run_id}, which this store does not hold") from None
     require_new(run)
+    check_location(client.get_experiment(run.info.experiment_id))
     return run
 
 

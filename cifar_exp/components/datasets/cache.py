@@ -18,6 +18,7 @@ from cifar_exp.components.datasets.normalization import mean_and_std
 from cifar_exp.components.datasets.source import Contents, DataError, Progress, no_progress
 from cifar_exp.system import paths
 from cifar_exp.system.lazy_import import np
+from cifar_exp.system.shared import share, shared_file, shared_folder
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -162,7 +163,7 @@ def _sole_writer(folder: Path, progress: Progress) -> Iterator[None]:
 
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
-        lock = FileLock(folder.with_name(f"{folder.name}.lock"))
+        lock = FileLock(shared_file(folder.with_name(f"{folder.name}.lock")))
         try:
             lock.acquire(timeout=0)
         except Timeout:
@@ -183,11 +184,11 @@ def _prepared(name: str, source: Source, folder: Path, progress: Progress) -> Da
     # This process holds the lock, so an existing partial folder is left from a crash.
     partial = folder.with_name(f"{folder.name}.partial")
     _remove(partial)
-    partial.mkdir()
+    shared_folder(partial)
     try:
         contents = _decoded(source, partial, progress)
         _write_meta(name, contents, partial)
-        _sync(partial)
+        _complete(partial)
         _remove(folder)
         partial.rename(folder)
     finally:
@@ -200,11 +201,12 @@ def _remove(folder: Path) -> None:
         shutil.rmtree(folder)
 
 
-def _sync(folder: Path) -> None:
+def _complete(folder: Path) -> None:
     # Otherwise a power failure could leave a complete folder with incomplete files.
     for file in folder.iterdir():
         with file.open("r+b") as handle:
             os.fsync(handle.fileno())
+        share(file)
 
 
 def _decoded(source: Source, folder: Path, progress: Progress) -> Contents:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from cifar_exp.components.datasets.source import DataError
+from cifar_exp.system.shared import share, shared_file, shared_folder
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -37,12 +38,14 @@ def downloaded(url: str, sha256: str, folder: Path, progress: Progress) -> Path:
 
     pooch.get_logger().setLevel("WARNING")
     file = folder / url.rpartition("/")[2]
-    folder.mkdir(parents=True, exist_ok=True)
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    shared_folder(folder)
     try:
-        with FileLock(f"{file}.lock"):
+        with FileLock(shared_file(folder / f"{file.name}.lock")):
             pooch.retrieve(
                 url, f"sha256:{sha256}", file.name, folder, downloader=_downloader(progress)
             )
+            share(file)
     except RequestException as error:
         raise _failure(url, file, _cause(error)) from error
     except ValueError as error:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 from pydantic import Field
 
+from cifar_exp.components.datasets.class_names import check_class_names
 from cifar_exp.components.datasets.images.decoding import (
     VERSION,
     UnreadableImage,
@@ -58,12 +59,14 @@ class Folder(DatasetChoice):
         """Return the source: the files that exist now.
 
         Raises:
-            DataError: A folder is missing, empty or unreadable, or a class is only in test.
+            DataError: A folder is missing, empty or unreadable, a class is only in test, or
+                the name of a class is unsuitable.
         """
         root = self.path.expanduser().absolute()
         train, test = split_files(root / "train"), split_files(root / "test")
         if damaged := train.unreadable + test.unreadable:
             raise unreadable(damaged)
+        check_class_names(root, train.images.keys() | test.images.keys())
         _check_classes(root, train.images, test.images)
         return FolderSource(
             root=root,

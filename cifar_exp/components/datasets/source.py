@@ -13,6 +13,7 @@ from pydantic_core import PydanticCustomError
 
 from cifar_exp.components.settings import Settings
 from cifar_exp.errors import Unavailable
+from cifar_exp.system.names import is_utf8
 
 if TYPE_CHECKING:
     import numpy as np
@@ -80,10 +81,12 @@ class Source(ABC):
 def _check_path(path: Path) -> Path:
     if "\0" in str(path):
         raise PydanticCustomError("path", "should be a path without null characters")
+    if not is_utf8(str(path)):
+        raise PydanticCustomError("path", "should be a path in UTF-8")
     try:
         path.expanduser()
     except RuntimeError:
-        raise PydanticCustomError("path", "begins with the name of an unknown user") from None
+        raise PydanticCustomError("path", "begins with ~, an unknown home folder") from None
     return path
 
 

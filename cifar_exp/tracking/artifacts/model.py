@@ -19,6 +19,7 @@ from mlflow.types import Schema, TensorSpec
 from cifar_exp.components.datasets import Dataset
 from cifar_exp.records import DIGEST_LENGTH
 from cifar_exp.tracking.artifacts.flavor import flavor
+from cifar_exp.tracking.store.artifact_root import local_uri
 
 logging.getLogger("mlflow.pytorch").setLevel(logging.ERROR)  # it warns about pickle at every call
 
@@ -59,7 +60,7 @@ def dataset_input(data: Dataset) -> entities.DatasetInput:
         name=data.name,
         digest=data.fingerprint[:DIGEST_LENGTH],
         source_type="local",
-        source=json.dumps({"uri": str(data.path)}),
+        source=json.dumps({"uri": local_uri(data.path)}),
         profile=json.dumps(profile),
     )
     return entities.DatasetInput(dataset, [entities.InputTag("mlflow.data.context", "training")])

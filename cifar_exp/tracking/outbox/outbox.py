@@ -10,7 +10,9 @@ from pathlib import Path
 import mlflow
 from filelock import FileLock
 
+from cifar_exp.system import sqlite
 from cifar_exp.system.paths import outboxes
+from cifar_exp.tracking.store.artifact_root import local_uri
 from cifar_exp.tracking.store.server import is_server
 
 ADDRESS = "server.txt"
@@ -27,7 +29,7 @@ class Outbox:
     @property
     def uri(self) -> str:
         """The tracking URI of the store in the outbox."""
-        return f"sqlite:///{self.folder / 'mlflow.db'}"
+        return sqlite.url_of(self.folder / "mlflow.db")
 
     @property
     def sync_state_file(self) -> Path:
@@ -48,7 +50,8 @@ class Outbox:
         found = client.get_experiment_by_name(name)
         if found is not None:
             return str(found.experiment_id)
-        return str(client.create_experiment(name, str(self.folder / "artifacts" / _short(name))))
+        location = local_uri(self.folder / "artifacts" / _short(name))
+        return str(client.create_experiment(name, location))
 
 
 def outbox_of(uri: str) -> Outbox:

@@ -21,6 +21,7 @@ from cifar_exp.system import sqlite
 from cifar_exp.system.formatting import first_line
 from cifar_exp.system.paths import lock_file
 from cifar_exp.system.urls import hide, secrets_in, store_name, without_credentials
+from cifar_exp.tracking.store import artifact_root
 from cifar_exp.tracking.store.server import StoreError, check_server, is_server, move_credentials
 
 QUIET = {
@@ -52,7 +53,7 @@ def resolve_uri(given: str | None) -> str:
             folder.
     """
     uri = given or os.environ.get("MLFLOW_TRACKING_URI")
-    uri = uri or f"sqlite:///{Path('mlflow.db').absolute()}"
+    uri = uri or sqlite.url_of(Path("mlflow.db"))
     return move_credentials(uri) if is_server(uri) else uri
 
 
@@ -66,14 +67,14 @@ def connect(uri: str) -> mlflow.MlflowClient:
         StoreError: The server does not respond, or the database cannot be opened.
     """
     configure()
-    if uri.startswith("sqlite:"):
+    if sqlite.file(uri) is not None:
         _check_file(uri)
     elif uri.startswith(DATABASES):
         _check_database(uri)
     elif is_server(uri):
         check_server(uri)
     try:
-        with FileLock(lock_file(f"tables {store_name(uri)}")):
+        with FileLock(lock_file(f"tables {store_name(uri)}")), artifact_root.in_current_folder():
             client = mlflow.MlflowClient(uri)
             client.search_experiments(max_results=1)
     except UnsupportedModelRegistryStoreURIException:

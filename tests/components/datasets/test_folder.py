@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import unicodedata
 from pathlib import Path
 
 import numpy as np
@@ -284,3 +285,28 @@ def test_a_class_with_one_training_image_is_refused(root: Path) -> None:
 def test_a_class_may_lack_test_images(root: Path) -> None:
     shutil.rmtree(root / "test" / "cow")
     assert load(Folder(path=root)).test.labels.tolist() == [0] * 3 + [1] * 3
+
+
+@pytest.mark.parametrize("part", ["train", "test"])
+def test_a_class_whose_name_is_not_utf8_is_named(root: Path, part: str) -> None:
+    (root / part / "cow").rename(root / part / "vach\udce9")
+    refused(root, r"the class vach\\xe9 .* is not UTF-8")
+
+
+@pytest.mark.parametrize("in_test", [False, True])
+def test_two_classes_that_look_the_same_are_named(root: Path, in_test: bool) -> None:
+    composed, decomposed = (unicodedata.normalize(form, "café") for form in ("NFC", "NFD"))
+    (root / "train" / "ant").rename(root / "train" / composed)
+    (root / "train" / "bee").rename(root / "train" / decomposed)
+    (root / "test" / "ant").rename(root / "test" / decomposed)
+    shutil.rmtree(root / "test" / "bee")
+    if in_test:  # the folders of one class, unpacked by two systems
+        shutil.rmtree(root / "train" / decomposed)
+    refused(root, r"look the same, .* 'cafe\\u0301' and 'caf\\xe9'")
+
+
+def test_a_file_whose_name_is_not_utf8_is_read(root: Path) -> None:
+    before = load(Folder(path=root))
+    first = root / "test" / "ant" / "000.png"
+    first.rename(first.with_name("\udce9.png"))
+    assert len(load(Folder(path=root)).test) == len(before.test)
