@@ -150,7 +150,7 @@ def read_results(name: str, uri: str) -> Results:
     if not tracking.exists(uri):
         file = without_credentials(uri).removeprefix("sqlite:///")
         raise BadInput(f"there is no {file}; set --tracking-uri")
-    client = tracking.connect(uri)
+    client = tracking.connect_to_read(uri)
     records = tracking.read_records(client, name)
     try:
         return Results(client, records)

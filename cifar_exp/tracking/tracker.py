@@ -14,6 +14,7 @@ from cifar_exp.records import Kind, RunRecord
 from cifar_exp.tracking import provenance
 from cifar_exp.tracking.experiment_runs import ExperimentRuns
 from cifar_exp.tracking.run import Run, param_text
+from cifar_exp.tracking.store.connect import relocate
 from cifar_exp.tracking.store.records import record_of
 from cifar_exp.tracking.store.server import StoreError
 from cifar_exp.tracking.store.stored_files import stored_models
@@ -163,7 +164,9 @@ def mlflow_experiment(client: mlflow.MlflowClient, name: str) -> str:
     found = client.get_experiment_by_name(name)
     if found is None:
         try:
-            return str(client.create_experiment(name))
+            created = client.create_experiment(name)  # its files would be in the current folder
+            relocate(client.tracking_uri)
+            return str(created)
         except MlflowException:  # another process has created it, or it cannot be created
             found = client.get_experiment_by_name(name)
             if found is None:
