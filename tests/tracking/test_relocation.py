@@ -10,6 +10,7 @@ from pathlib import Path
 import mlflow
 import pytest
 
+from cifar_exp.errors import Unavailable
 from cifar_exp.maintenance import model_gc
 from cifar_exp.tracking import (
     Client,
@@ -180,9 +181,7 @@ def test_a_database_copied_without_its_files_is_only_read(
     assert all(place.startswith(str(copy)) for place in locations(copy))
 
 
-def test_a_database_copied_beside_older_files_is_only_read(
-    store: Path, tmp_path: Path
-) -> None:
+def test_a_database_copied_beside_older_files_is_only_read(store: Path, tmp_path: Path) -> None:
     copy = tmp_path / "copy"
     shutil.copytree(store, copy)
     add_model(connect(uri(store)))
@@ -326,3 +325,15 @@ def test_a_sweep_and_its_cleaning_in_a_copy_leave_the_original_alone(
         collected = model_gc.collect("tiny", bench.tracking_uri, dry_run=False)
     assert collected.kept == 0
     assert contents(original) == before
+
+
+def test_a_store_that_may_only_be_read(store: Path, tmp_path: Path) -> None:
+    theirs = tmp_path / "theirs"
+    shutil.copytree(store, theirs)
+    (theirs / "mlflow.db").chmod(0o400)
+    theirs.chmod(0o500)
+    with without_root_rights():
+        assert len(connect_to_read(uri(theirs)).search_runs(["1"])) == 1
+        with pytest.raises(Unavailable, match=r"cannot be written: there is no write access"):
+            connect(uri(theirs))
+    theirs.chmod(0o700)
