@@ -71,7 +71,8 @@ def connect(uri: str) -> mlflow.MlflowClient:
         StoreError: The server does not respond, or the database cannot be opened.
         Unavailable: The database cannot be written, or lacks its files.
     """
-    sqlite.check_writable(uri)
+    if sqlite.exists(uri):
+        sqlite.check_writable(uri)
     return _connect(uri, relocate)
 
 
