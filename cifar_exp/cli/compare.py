@@ -149,7 +149,7 @@ def by_one_yardstick(results: Sequence[Results], method: Method | None) -> list[
 def read_results(name: str, uri: str) -> Results:
     """Read the results of an experiment's latest sweep from an MLflow store."""
     sqlite.require(uri)
-    client = tracking.connect(uri)
+    client = tracking.connect_to_read(uri)
     records = tracking.read_records(client, name)
     try:
         return Results(client, records)

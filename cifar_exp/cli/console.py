@@ -232,6 +232,12 @@ def print_collected(console: Console, name: str, collected: Collected, *, dry_ru
     done = "would be deleted" if dry_run else "deleted"
     text = f"{models} and the files of {runs}, {collected.num_bytes:,} bytes, {done}"
     _print_line(console, f"{name}: {text}")
+    if collected.kept:
+        _print_line(
+            console,
+            f"{name}: {collected.kept} more are kept, as their files are outside of the folder of "
+            "the database, or another database in it names them too",
+        )
 
 
 def print_components(console: Console, kind: str) -> None:

@@ -56,7 +56,7 @@ def visit(
         BadInput: There is no such store or experiment.
         StoreError, StudyError: A store cannot be used.
     """
-    client = _connect(tracking_uri)
+    client = _connect(tracking_uri, dry_run=dry_run)
     return {
         experiment: _visit(
             ExperimentRuns(client, experiment), tracking_uri, storage_url, dry_run=dry_run
@@ -70,14 +70,17 @@ def exists(storage_url: str) -> bool:
     return sqlite.exists(storage_url)
 
 
-def _connect(tracking_uri: str) -> Client:
+def _connect(tracking_uri: str, *, dry_run: bool) -> Client:
     """Return a client of the store that this machine writes to; it must exist."""
     store = tracking.store_of(tracking_uri)
     if tracking.is_server(tracking_uri) and not tracking.exists(store):
         shown = without_credentials(tracking_uri)
         raise BadInput(f"this machine has recorded nothing for {shown}")
     sqlite.require(store)
-    return tracking.connect(store)
+    if not dry_run:
+        return tracking.connect(store)
+    tracking.relocate(store, dry_run=True)
+    return tracking.connect_to_read(store)
 
 
 def _experiments(client: Client, name: str | None, tracking_uri: str) -> list[str]:

@@ -26,6 +26,8 @@ class Collected:
     runs: int
     """Deleted runs that still had files."""
     num_bytes: int
+    kept: int = 0
+    """Models and runs whose files do not belong to this store alone; they are not deleted."""
 
 
 def collect(name: str, tracking_uri: str, *, dry_run: bool) -> Collected:
@@ -45,7 +47,7 @@ def collect(name: str, tracking_uri: str, *, dry_run: bool) -> Collected:
         StoreError: The store cannot be used.
     """
     sqlite.require(tracking_uri)
-    client = tracking.connect(tracking_uri)
+    client = (tracking.connect_to_read if dry_run else tracking.connect)(tracking_uri)
     with locks.alone((tracking_uri,), name):
         records = tracking.read_records(client, name)
         if not any(record.kind in ("sweep", "train") for record in records):
@@ -68,9 +70,12 @@ def used(records: Sequence[RunRecord]) -> set[str]:
 def _collect(
     client: Client, name: str, records: Sequence[RunRecord], *, dry_run: bool
 ) -> Collected:
-    runs = list(tracking.files_of_deleted_runs(client, name))
-    deleted_runs = [files for files in runs if files.num_bytes()]
-    models = list(_unused_models(client, name, records, used(records)))
+    found = list(tracking.files_of_deleted_runs(client, name))
+    runs = [files for files in found if files.num_bytes()]
+    unused = list(_unused_models(client, name, records, used(records)))
+    deleted_runs = [files for files in runs if files.may_be_deleted]
+    models = [model for model in unused if model.files.may_be_deleted]
+    kept = len(runs) - len(deleted_runs) + len(unused) - len(models)
     num_bytes = sum(files.num_bytes() for files in deleted_runs)
     num_bytes += sum(model.files.num_bytes() for model in models)
     if not dry_run:
@@ -78,7 +83,7 @@ def _collect(
             files.delete()
         for model in models:
             model.delete()
-    return Collected(models=len(models), runs=len(deleted_runs), num_bytes=num_bytes)
+    return Collected(models=len(models), runs=len(deleted_runs), num_bytes=num_bytes, kept=kept)
 
 
 def _is_ended_single(record: RunRecord) -> bool:

@@ -7,7 +7,14 @@ from cifar_exp.tracking.outbox.outbox import Outbox, every_outbox, outbox_of, st
 from cifar_exp.tracking.outbox.relay import address, deliver, delivering, undelivered
 from cifar_exp.tracking.project_run import inherited_run
 from cifar_exp.tracking.run import STATUS_OF, Point, Run
-from cifar_exp.tracking.store.connect import Client, connect, exists, resolve_uri
+from cifar_exp.tracking.store.connect import (
+    Client,
+    connect,
+    connect_to_read,
+    exists,
+    relocate,
+    resolve_uri,
+)
 from cifar_exp.tracking.store.history import read_accuracies, read_curves
 from cifar_exp.tracking.store.records import (
     deleted_runs,
@@ -36,6 +43,7 @@ __all__ = [
     "check_server",
     "colour_runs",
     "connect",
+    "connect_to_read",
     "deleted_runs",
     "deliver",
     "delivering",
@@ -54,6 +62,7 @@ __all__ = [
     "read_predictions",
     "read_records",
     "record_of",
+    "relocate",
     "resolve_uri",
     "save_views",
     "store_of",

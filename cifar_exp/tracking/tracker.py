@@ -5,7 +5,6 @@ from __future__ import annotations
 import getpass
 import time
 from collections.abc import Iterable, Mapping, Set
-from pathlib import Path
 from typing import Any
 
 import mlflow
@@ -16,6 +15,7 @@ from cifar_exp.system.names import utf8
 from cifar_exp.tracking import provenance
 from cifar_exp.tracking.experiment_runs import ExperimentRuns
 from cifar_exp.tracking.run import Run, param_text
+from cifar_exp.tracking.store import artifact_root
 from cifar_exp.tracking.store.artifact_root import check_location
 from cifar_exp.tracking.store.records import record_of
 from cifar_exp.tracking.store.server import StoreError
@@ -165,7 +165,7 @@ def mlflow_experiment(client: mlflow.MlflowClient, name: str) -> str:
     """Return the id of the MLflow experiment of this name; it is created if it is missing."""
     found = client.get_experiment_by_name(name)
     if found is None:
-        utf8(Path.cwd())  # the files of a new experiment are stored there
+        utf8(artifact_root.folder(client.tracking_uri))
         try:
             return str(client.create_experiment(name))
         except MlflowException:  # another process has created it, or it cannot be created

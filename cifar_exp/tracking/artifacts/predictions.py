@@ -11,8 +11,10 @@ from tempfile import TemporaryDirectory
 import mlflow
 import numpy as np
 from mlflow.exceptions import MlflowException
+from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
 
 from cifar_exp.components.metrics.predictions import Predictions
+from cifar_exp.tracking.store.locations import present_location
 from cifar_exp.tracking.store.server import StoreError
 
 FILE = "predictions.npz"
@@ -37,7 +39,9 @@ def read_predictions(client: mlflow.MlflowClient, run_id: str) -> Predictions:
     """
     with TemporaryDirectory() as folder:
         try:
-            path = client.download_artifacts(run_id, FILE, folder)
+            uri = client.tracking_uri
+            location = present_location(uri, client.get_run(run_id).info.artifact_uri)
+            path = get_artifact_repository(location, uri).download_artifacts(FILE, folder)
         except (MlflowException, OSError) as error:
             raise StoreError(f"run {run_id} holds no {FILE}") from error
         try:

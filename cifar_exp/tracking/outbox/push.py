@@ -64,7 +64,7 @@ class Push:
         self.outbox = outbox
         self.server = server
         self.sync_state = sync_state
-        self._files = FilePush(server, sync_state)
+        self._files = FilePush(outbox, server, sync_state)
         self._points: dict[str, Points] = {}
         self._num_points = 0
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-import shutil
+from contextlib import suppress
 from pathlib import Path
 
 import mlflow
@@ -13,7 +13,7 @@ from mlflow.utils.file_utils import local_file_uri_to_path
 from cifar_exp.tracking.outbox import copy_model
 from cifar_exp.tracking.outbox.changes import Change
 from cifar_exp.tracking.outbox.sync_state import SyncState
-from cifar_exp.tracking.store.stored_files import stored_model
+from cifar_exp.tracking.store.stored_files import Files, stored_model
 
 READY, DELETED = "ready", "deleted"
 
@@ -22,11 +22,15 @@ class FilePush:
     """Sends files that are not delivered, and updates the sync state afterwards.
 
     Args:
+        outbox: A client of the store in the outbox.
         server: A client of the server.
         sync_state: The sync state of the outbox.
     """
 
-    def __init__(self, server: mlflow.MlflowClient, sync_state: SyncState) -> None:
+    def __init__(
+        self, outbox: mlflow.MlflowClient, server: mlflow.MlflowClient, sync_state: SyncState
+    ) -> None:
+        self.outbox = outbox
         self.server = server
         self.sync_state = sync_state
 
@@ -58,7 +62,8 @@ class FilePush:
             self.sync_state.note(model.model_id, copy.model_id)
             copy_model.fill_copy(model, self.server, copy, server_id)
             self.sync_state.mark(model.model_id, READY)
-        shutil.rmtree(copy_model.files(model), ignore_errors=True)
+        with suppress(OSError):
+            Files(self.outbox, model.artifact_location).delete()
 
     def _delete_model(self, model_id: str) -> None:
         copy = self.sync_state.server_id(model_id)

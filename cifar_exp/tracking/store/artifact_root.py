@@ -13,6 +13,7 @@ from mlflow.tracking._tracking_service.utils import _SERVER_ARTIFACT_ROOT_ENV_VA
 from mlflow.utils.file_utils import local_file_uri_to_path, path_to_local_file_uri
 from mlflow.utils.uri import is_local_uri
 
+from cifar_exp.system import sqlite
 from cifar_exp.tracking.store.server import StoreError
 
 
@@ -26,19 +27,24 @@ def local_uri(folder: Path) -> str:
     return path if uri == f"file://{path}" else uri
 
 
-@contextmanager
-def in_current_folder() -> Iterator[None]:
-    """Let a store that MLflow opens create its experiments in the current folder.
+def folder(tracking_uri: str) -> Path:
+    """Return the folder of an SQLite database; of other stores the current folder."""
+    database = sqlite.file(tracking_uri)
+    return Path.cwd() if database is None else database.absolute().parent
 
-    This is MLflow's default, but it pastes the path of the folder into SQL and decodes it later. It
-    has no other setting for the place than the variable of its server.
+
+@contextmanager
+def beside_database(tracking_uri: str) -> Iterator[None]:
+    """Let a store that MLflow opens create its experiments in the folder of its database.
+
+    MLflow's default is the current folder, whose path it pastes into SQL and decodes later. It has
+    no other setting for the place than the variable of its server.
     """
-    root = Path(DEFAULT_LOCAL_FILE_AND_ARTIFACT_PATH).absolute()
-    uri = local_uri(root)
-    if uri == str(root) or _SERVER_ARTIFACT_ROOT_ENV_VAR in os.environ:
+    if _SERVER_ARTIFACT_ROOT_ENV_VAR in os.environ:
         yield
         return
-    os.environ[_SERVER_ARTIFACT_ROOT_ENV_VAR] = uri
+    root = folder(tracking_uri) / DEFAULT_LOCAL_FILE_AND_ARTIFACT_PATH
+    os.environ[_SERVER_ARTIFACT_ROOT_ENV_VAR] = local_uri(root)
     try:
         yield
     finally:

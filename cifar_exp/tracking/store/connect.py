@@ -5,6 +5,8 @@ from __future__ import annotations
 import logging
 import os
 import sqlite3
+import sys
+from collections.abc import Callable
 from contextlib import closing
 from functools import cache
 from pathlib import Path
@@ -21,7 +23,7 @@ from cifar_exp.system import sqlite
 from cifar_exp.system.formatting import first_line
 from cifar_exp.system.paths import lock_file
 from cifar_exp.system.urls import hide, secrets_in, store_name, without_credentials
-from cifar_exp.tracking.store import artifact_root
+from cifar_exp.tracking.store import artifact_root, relocation
 from cifar_exp.tracking.store.server import StoreError, check_server, is_server, move_credentials
 
 QUIET = {
@@ -58,14 +60,32 @@ def resolve_uri(given: str | None) -> str:
 
 
 def connect(uri: str) -> mlflow.MlflowClient:
-    """Return a client of the store at `uri`; a new database is created.
+    """Return a client of the store at `uri` to read and write; a new database is created.
+
+    A database that was copied or moved is made to name its own files first, with a warning.
 
     Several processes may call this at the same time: a lock protects the creation of the tables,
     which MLflow does not protect itself.
 
     Raises:
         StoreError: The server does not respond, or the database cannot be opened.
+        Unavailable: The database cannot be written, or lacks its files.
     """
+    if sqlite.exists(uri):
+        sqlite.check_writable(uri)
+    return _connect(uri, relocate)
+
+
+def connect_to_read(uri: str) -> mlflow.MlflowClient:
+    """Return a client of the store at `uri` that is not changed; the store must exist.
+
+    Raises:
+        StoreError: The server does not respond, or the database cannot be opened.
+    """
+    return _connect(uri, lambda _: None)
+
+
+def _connect(uri: str, prepare: Callable[[str], None]) -> mlflow.MlflowClient:
     configure()
     if sqlite.file(uri) is not None:
         _check_file(uri)
@@ -74,9 +94,10 @@ def connect(uri: str) -> mlflow.MlflowClient:
     elif is_server(uri):
         check_server(uri)
     try:
-        with FileLock(lock_file(f"tables {store_name(uri)}")), artifact_root.in_current_folder():
+        with FileLock(lock_file(f"tables {store_name(uri)}")), artifact_root.beside_database(uri):
             client = mlflow.MlflowClient(uri)
             client.search_experiments(max_results=1)
+            prepare(uri)
     except UnsupportedModelRegistryStoreURIException:
         raise StoreError(
             f"the MLflow store {without_credentials(uri)} cannot be used: unknown kind "
@@ -88,6 +109,24 @@ def connect(uri: str) -> mlflow.MlflowClient:
             f"{hide(first_line(error), secrets_in(uri))}"
         ) from error
     return client
+
+
+def relocate(uri: str, *, dry_run: bool = False) -> None:
+    """Make a store that was copied or moved name its own files, with a warning.
+
+    Raises:
+        Misplaced: It lacks its files; nothing was changed.
+    """
+    database = sqlite.file(uri)
+    if database is not None and database.is_file():
+        for sentence in relocation.relocate(database, dry_run=dry_run):
+            _warn(sentence)
+
+
+@cache
+def _warn(sentence: str) -> None:
+    """Print a warning, once per process."""
+    print(f"warning: {sentence}", file=sys.stderr)
 
 
 @cache
@@ -110,7 +149,9 @@ def exists(uri: str) -> bool:
 def _check_file(uri: str) -> None:
     """Open a database file once, as MLflow itself would retry for more than a minute."""
     try:
-        with closing(_open_file(uri)) as connection:
+        path = make_url(uri).database or ":memory:"
+        with closing(sqlite.connect(Path(path))) as connection:
+            sqlite.prepare(connection)
             connection.execute("PRAGMA schema_version")
     except sqlite3.Error as error:
         raise StoreError(
@@ -129,8 +170,3 @@ def _check_database(uri: str) -> None:
             f"the MLflow store {without_credentials(uri)} cannot be used: "
             f"{hide(first_line(error), secrets_in(uri))}{driver}"
         ) from None
-
-
-def _open_file(uri: str) -> sqlite3.Connection:
-    path = make_url(uri).database or ":memory:"
-    return sqlite3.connect(path, timeout=sqlite.SECONDS_TO_WAIT)

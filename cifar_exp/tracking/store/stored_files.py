@@ -14,22 +14,31 @@ from mlflow.utils.file_utils import local_file_uri_to_path
 from mlflow.utils.mlflow_tags import MLFLOW_MODEL_VERSIONS
 from mlflow.utils.uri import is_local_uri
 
+from cifar_exp.tracking.store.locations import may_be_deleted, present_location
+
 
 class Files:
     """The files of a run or a model, in one folder of the artifact store."""
 
     def __init__(self, client: mlflow.MlflowClient, location: str) -> None:
-        self._repository: ArtifactRepository = get_artifact_repository(
-            location, client.tracking_uri
-        )
+        uri = client.tracking_uri
+        self._location = present_location(uri, location)
+        self._uri = uri
+        self._repository: ArtifactRepository = get_artifact_repository(self._location, uri)
 
     def num_bytes(self) -> int:
         """Return the total size in bytes."""
         return sum(self._sizes(None))
 
+    @property
+    def may_be_deleted(self) -> bool:
+        """Whether the files belong to this store alone."""
+        return may_be_deleted(self._uri, self._location)
+
     def delete(self) -> None:
-        """Delete the files; missing files are ignored."""
-        self._repository.delete_artifacts()
+        """Delete the files if they belong to this store alone; missing files are ignored."""
+        if self.may_be_deleted:
+            self._repository.delete_artifacts()
 
     def _sizes(self, folder: str | None) -> Iterator[int]:
         for entry in self._repository.list_artifacts(folder):
