@@ -8,14 +8,15 @@
 PYTHON ?= python3
 PORT ?= 5000
 VENV := .venv
-BIN := $(CURDIR)/$(VENV)/bin
+BIN := $(VENV)/bin
 INSTALL = $(BIN)/pip install --quiet --constraint constraints.txt --editable
-export MLFLOW_TRACKING_URI ?= sqlite:///$(CURDIR)/mlflow.db
+# It is relative, as the path of this folder may have letters that URLs encode.
+export MLFLOW_TRACKING_URI ?= sqlite:///mlflow.db
 
 .PHONY: run ui test chaos check bench format generate clean
 
 run: $(VENV)/.installed
-	env -u MLFLOW_EXPERIMENT_ID -u MLFLOW_EXPERIMENT_NAME PATH="$(BIN):$$PATH" mlflow run . --env-manager=local --experiment-name quickstart
+	env -u MLFLOW_EXPERIMENT_ID -u MLFLOW_EXPERIMENT_NAME PATH="$(CURDIR)/$(BIN):$$PATH" mlflow run . --env-manager=local --experiment-name quickstart
 	@echo "To view the runs: make ui.  To use the commands above: . $(VENV)/bin/activate"
 
 ui: $(VENV)/.installed

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 import sqlalchemy
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cifar_exp.errors import BadInput
@@ -30,6 +30,7 @@ def test_a_database_is_created_in_the_folder_of_that_name(tmp_path: Path, name: 
     ]
 
 
+@settings(deadline=None)
 @given(name=NAMES)
 def test_the_url_of_a_path_is_read_back_as_that_path(name: str) -> None:
     file = Path("/x", name, "store.db")
