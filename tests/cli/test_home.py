@@ -14,10 +14,12 @@ from tests.command import Cli
 def no_home(monkeypatch: pytest.MonkeyPatch) -> None:
     """A user id without a name, and no HOME, as in a container."""
 
-    def unknown(_: type[Path]) -> Path:
-        raise RuntimeError("Could not determine home directory.")
+    def home(_: type[Path]) -> Path:
+        if "HOME" not in os.environ:
+            raise RuntimeError("Could not determine home directory.")
+        return Path(os.environ["HOME"])
 
-    monkeypatch.setattr(Path, "home", classmethod(unknown))
+    monkeypatch.setattr(Path, "home", classmethod(home))
     monkeypatch.delenv("HOME", raising=False)
 
 
