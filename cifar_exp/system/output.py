@@ -47,10 +47,15 @@ class Stream(io.RawIOBase):
     """Writes to another stream; what cannot be written is lost.
 
     Every write is tried, as a full disk may have space again.
+
+    Args:
+        raw: The other stream.
+        owner: An object that would close `raw` if it was freed.
     """
 
-    def __init__(self, raw: io.RawIOBase) -> None:
+    def __init__(self, raw: io.RawIOBase, owner: object = None) -> None:
         self._raw = raw
+        self._owner = owner
         self.error: OSError | None = None
         """The first error."""
 
@@ -98,9 +103,8 @@ def _protected(stream: TextIO | None) -> TextIO:
     raw = getattr(buffer, "raw", buffer)
     if not isinstance(raw, io.RawIOBase):  # not a file: a notebook or a test
         return stream
-    return io.TextIOWrapper(
-        io.BufferedWriter(Stream(raw)), stream.encoding, ERRORS, line_buffering=True
-    )
+    buffered = io.BufferedWriter(Stream(raw, owner=stream))
+    return io.TextIOWrapper(buffered, stream.encoding, ERRORS, line_buffering=True)
 
 
 def _spell(error: UnicodeError) -> tuple[str, int]:

@@ -71,9 +71,8 @@ def test_colours_that_are_asked_for_move_no_cursor(
     """As in CI, where FORCE_COLOR is set and the output is a pipe."""
     monkeypatch.setenv("FORCE_COLOR", "1")
     monkeypatch.setenv("TERM", "xterm-256color")
-    for name in ("NO_COLOR", "TTY_COMPATIBLE", "TTY_INTERACTIVE"):
+    for name in ("NO_COLOR", "TTY_COMPATIBLE"):
         monkeypatch.delenv(name, raising=False)
-    monkeypatch.setenv("TTY_INTERACTIVE", "1")
     show_progress()
     console.stdout().print("[red]red")
     monkeypatch.setenv("NO_COLOR", "1")
@@ -97,11 +96,14 @@ def show_progress() -> None:
 class Terminal:
     """A terminal, and what was written to it."""
 
-    def __init__(self) -> None:
-        self._ours, self.theirs = os.openpty()
-
-    def resize(self, width: int) -> None:
-        fcntl.ioctl(self.theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 24, width, 0, 0))
+    def __init__(self, patch: pytest.MonkeyPatch, width: int, kind: str) -> None:
+        self._ours, theirs = os.openpty()
+        fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 24, width, 0, 0))
+        redirect(patch, theirs)
+        patch.setattr(sys, "__stdout__", sys.stdout)
+        patch.setenv("TERM", kind)
+        for name in ("COLUMNS", "LINES", "NO_COLOR", "FORCE_COLOR", "TTY_COMPATIBLE"):
+            patch.delenv(name, raising=False)
 
     def close(self) -> None:
         os.close(self._ours)
@@ -111,31 +113,18 @@ class Terminal:
         return os.read(self._ours, 2**16).decode()
 
 
-@pytest.fixture
-def terminal(monkeypatch: pytest.MonkeyPatch) -> Terminal:
-    terminal = Terminal()
-    redirect(monkeypatch, terminal.theirs)
-    monkeypatch.setattr(sys, "__stdout__", sys.stdout)
-    for name in ("COLUMNS", "LINES", "NO_COLOR", "FORCE_COLOR", "TTY_COMPATIBLE"):
-        monkeypatch.delenv(name, raising=False)
-    return terminal
-
-
 def test_a_terminal_without_cursor_movement_gets_lines_of_its_width(
-    terminal: Terminal, monkeypatch: pytest.MonkeyPatch
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    terminal.resize(60)
-    monkeypatch.setenv("TERM", "dumb")
+    terminal = Terminal(monkeypatch, 60, "dumb")
     show_progress()
     assert console.stdout().width == 60
     assert terminal.shown().splitlines() == ["decoding", LINE]
 
 
 @pytest.mark.parametrize("no_color", ["", "1"])
-def test_a_terminal_gets_a_live_display(
-    terminal: Terminal, monkeypatch: pytest.MonkeyPatch, no_color: str
-) -> None:
-    monkeypatch.setenv("TERM", "xterm-256color")
+def test_a_terminal_gets_a_live_display(monkeypatch: pytest.MonkeyPatch, no_color: str) -> None:
+    terminal = Terminal(monkeypatch, 100, "xterm-256color")
     monkeypatch.setenv("NO_COLOR", no_color)
     show_progress()
     shown = terminal.shown()
@@ -144,11 +133,11 @@ def test_a_terminal_gets_a_live_display(
 
 
 def test_a_command_goes_on_after_its_terminal_was_closed(
-    cli: Cli, terminal: Terminal, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    cli: Cli, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     """With nohup or `disown`; every write to the terminal then fails."""
     monkeypatch.setenv("CIFAR_EXP_OUTBOX", str(tmp_path))
-    terminal.close()
+    Terminal(monkeypatch, 100, "xterm-256color").close()
     shown = cli("deliver")
     assert shown.code == 0
     assert shown.last == "standard output is incomplete: Input/output error"
