@@ -66,7 +66,7 @@ def test_an_outbox_is_stored_in_its_folder(
 
 
 def test_an_experiment_whose_files_would_go_to_another_folder_is_refused(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, tracking_uri: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     client = connect(tracking_uri)
     made = client.create_experiment("tiny", str(tmp_path / "My%20Repo"))  # as `mlflow run` does

@@ -322,7 +322,7 @@ def test_a_sweep_and_its_cleaning_in_a_copy_leave_the_original_alone(
         (original / name).write_bytes(content)
     search = 'trials = 4\nsampler = "random"\npruner = "none"\nbatch_size = [8, 16]'
     with chdir(copy):
-        bench.run(tiny.definition(images, search=search + '\nkeep_models = "best"'))
+        bench.run(tiny.definition(images, search=search, top='keep_models = "best"'))
         collected = model_gc.collect("tiny", bench.tracking_uri, dry_run=False)
     assert collected.kept == 0
     assert contents(original) == before
