@@ -16,6 +16,7 @@ import sqlalchemy
 import sqlalchemy.exc
 from filelock import FileLock
 from mlflow.exceptions import MlflowException
+from mlflow.tracking._tracking_service.utils import _artifact_repos_cache
 from mlflow.tracking.registry import UnsupportedModelRegistryStoreURIException
 from sqlalchemy.engine import make_url
 
@@ -120,6 +121,7 @@ def relocate(uri: str, *, dry_run: bool = False) -> None:
     database = sqlite.file(uri)
     if database is not None and database.is_file():
         for sentence in relocation.relocate(database, dry_run=dry_run):
+            _artifact_repos_cache.clear()  # MLflow's, by run: the original has the same runs
             _warn(sentence)
 
 
