@@ -7,6 +7,7 @@ import os
 import struct
 import sys
 import termios
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -110,7 +111,11 @@ class Terminal:
 
     def shown(self) -> str:
         os.set_blocking(self._ours, False)
-        return os.read(self._ours, 2**16).decode()
+        content = b""
+        with suppress(BlockingIOError):  # everything is read
+            while True:
+                content += os.read(self._ours, 2**16)
+        return content.decode()
 
 
 def test_a_terminal_without_cursor_movement_gets_lines_of_its_width(
