@@ -205,10 +205,15 @@ def test_of_two_runs_of_a_combination_the_newest_counts() -> None:
 
 
 def with_settings(*settings: str) -> list[RunRecord]:
-    """Return trials of one study, named by their batch sizes."""
+    """Return trials of one study; a letter stands for a batch size."""
     return [
-        records.trial(NAME, number, 0.5, params={"lr": "0.1", "batch_size": size})
-        for number, size in enumerate(settings)
+        records.trial(
+            NAME,
+            number,
+            0.5,
+            params={"lr": "0.1", "batch_size": str(ord(letter)), "threads": "1"},
+        )
+        for number, letter in enumerate(settings)
     ]
 
 

@@ -9,6 +9,7 @@ from types import SimpleNamespace
 import pytest
 from mlflow.exceptions import MlflowException
 
+from cifar_exp.records import RunRecord
 from cifar_exp.sweep import disk_space
 from cifar_exp.sweep.disk_space import (
     BYTES_PER_MODEL,
@@ -33,8 +34,13 @@ PREDICTIONS = 30 * BYTES_PER_PREDICTION
 def test_the_space_still_needed_by_hand(images: Path) -> None:
     experiment = tiny.experiment(images)  # 2 combinations of 3 trials and 2 confirmations
     best = tiny.experiment(images, top='keep_models = "best"')
-    one = [records.trial("a+b", number, 0.5, combination_id="x") for number in range(5)]
-    both = [*one, *(records.trial("c+d", number, 0.5, combination_id="y") for number in range(3))]
+    one = [
+        records.trial("cross_entropy+sgd", number, 0.5, combination_id="x") for number in range(5)
+    ]
+    both = [
+        *one,
+        *(records.trial("mse+sgd", number, 0.5, combination_id="y") for number in range(3)),
+    ]
     for request, done, models, runs in (
         (experiment, [], 6 + 4, 10),
         (experiment, one, 3 + 4, 7),  # two of its trials exceed the definition
@@ -52,15 +58,30 @@ def test_each_study_is_stored(images: Path) -> None:
     experiment = tiny.experiment(images, search=search)
     best = tiny.experiment(images, search=search, top='keep_models = "best"')
     done = [
-        records.trial("a+b", number, 0.5, combination_id="x", study=study)
+        records.trial("mse+sgd", number, 0.5, combination_id="x", study=study)
         for study in (1, 2, 4)  # one study exceeds the definition
         for number in range(3)
     ]
-    done.append(records.confirmation("a+b", 1, 0.5, combination_id="x", study=2))
+    done.append(records.confirmation("mse+sgd", 1, 0.5, combination_id="x", study=2))
     for request, models in ((experiment, 12 + 11), (best, 2 * 3 + 11)):
         files = models * MODEL + 11 * PREDICTIONS
         expected = Need(files=files, rows=(12 + 11) * BYTES_PER_RUN)
         assert need(request, 1_000_000, 30, done) == expected
+
+
+def test_a_small_search_space_needs_less(images: Path) -> None:
+    """2 combinations of 2 settings, not 6 trials; one has one trial, or 3 of an older version."""
+    search = "trials = 6\nbatch_size = [8, 16]"
+    small = tiny.experiment(images, search=search, optimizers="sgd = { lr = 0.1 }")
+
+    def tried(*sizes: str) -> list[RunRecord]:
+        params = [{"lr": "0.1", "batch_size": size} for size in sizes]
+        return [records.trial("mse+sgd", n, 0.5, params=p) for n, p in enumerate(params)]
+
+    for done, trials in ([], 4), (tried("8"), 3), (tried("8", "8", "8"), 3), (tried("8", "16"), 2):
+        files = (trials + 4) * MODEL + 4 * PREDICTIONS
+        expected = Need(files=files, rows=(trials + 4) * BYTES_PER_RUN)
+        assert need(small, 1_000_000, 30, done) == expected
 
 
 def test_with_more_replicates_until_decided_the_minimum_is_assumed(images: Path) -> None:

@@ -26,8 +26,10 @@ Results = Mapping[str, Sequence[float | None]]
 
 
 def trials(name: str, study: int, accuracy: float | None = 0.5) -> list[RunRecord]:
-    params = {"lr": "0.1", "batch_size": "8"}
-    found = [records.trial(name, number, accuracy, params=params) for number in range(TRIALS)]
+    found = [
+        records.trial(name, number, accuracy, params={"lr": f"0.{number + 1}", "batch_size": "8"})
+        for number in range(TRIALS)
+    ]
     return [replace(r, study=study, run_id=f"{r.run_id} of {study}") for r in found]
 
 
@@ -74,7 +76,9 @@ def replication(
         search=search + f"studies = {3 if repeats_studies else 1}",
         seeds=f"{1 if repeats_studies else 3}\n{confirm}",
         losses="mse = {}",
-        optimizers="\n".join(f'{name} = {{ type = "sgd", lr = 0.1 }}' for name in "xyz"),
+        optimizers="\n".join(
+            f'{name} = {{ type = "sgd", lr = {{ low = 0.01, high = 1.0 }} }}' for name in "xyz"
+        ),
     )
     return replication_of(experiment, held)
 
