@@ -10,8 +10,9 @@ from pathlib import Path
 import mlflow
 import pytest
 
+from cifar_exp.cli.compare import read_results
 from cifar_exp.errors import Unavailable
-from cifar_exp.maintenance import model_gc
+from cifar_exp.maintenance import doctor, model_gc
 from cifar_exp.system import sqlite
 from cifar_exp.tracking import (
     Client,
@@ -301,43 +302,47 @@ def test_names_that_mean_something_in_an_address(tmp_path: Path, store_template:
     assert all(place.startswith(f"{new}/mlruns/") for place in locations(new))
 
 
+@pytest.mark.usefixtures("swept")
 def test_a_sweep_and_its_cleaning_in_a_copy_leave_the_original_alone(
-    finished_sweep: Path, images: Path, tmp_path: Path, no_pictures: None
+    bench: Bench, images: Path, tmp_path: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
-    del no_pictures
-    original, copy = tmp_path / "original", tmp_path / "copy"
-    shutil.copytree(finished_sweep, original)
-    connect(uri(original))
-    before = contents(original)
-    shutil.copytree(original, copy)
+    before = contents(tmp_path)
+    copy = tmp_path_factory.mktemp("copy")
+    shutil.copytree(tmp_path, copy, dirs_exist_ok=True)
     reader = connect_to_read(uri(copy))
-    bench = Bench(uri(copy), uri(copy, "optuna.db"))
-    shutil.rmtree(original)
-    [*_, confirmation] = (
-        run.info.run_id for run in reader.search_runs(["1"], "tags.kind = 'confirmation'")
-    )
+    [*_, confirmation] = (record.run_id for record in bench.records("confirmation"))
+    (tmp_path / "mlruns").rename(tmp_path / "away")
     assert len(read_predictions(reader, confirmation).label)  # of the copy
-    for name, content in before.items():
-        (original / name).parent.mkdir(parents=True, exist_ok=True)
-        (original / name).write_bytes(content)
-    search = 'trials = 4\nsampler = "random"\npruner = "none"\nbatch_size = [8, 16]'
+    (tmp_path / "away").rename(tmp_path / "mlruns")
+    more = 'trials = 4\nsampler = "random"\npruner = "none"\nbatch_size = [8, 16]'
+    changed = tiny.definition(images, losses="mse = {}", search=more, top='keep_models = "best"')
     with chdir(copy):
-        changed = tiny.definition(
-            images, losses="mse = {}", search=search, top='keep_models = "best"'
-        )
-        bench.run(changed)
-        collected = model_gc.collect("tiny", bench.tracking_uri, dry_run=False)
-    assert collected.kept == 0
-    assert contents(original) == before
+        Bench(uri(copy), uri(copy, "optuna.db")).run(changed)
+        collected = model_gc.collect("tiny", uri(copy), dry_run=False)
+    assert (collected.models > 0, collected.kept) == (True, 0)
+    assert contents(tmp_path) == before
 
 
-def test_a_store_that_may_only_be_read(store: Path, tmp_path: Path) -> None:
-    theirs = tmp_path / "theirs"
-    shutil.copytree(store, theirs)
-    (theirs / "mlflow.db").chmod(0o400)
-    theirs.chmod(0o500)
+@pytest.mark.usefixtures("swept")
+def test_a_store_that_may_only_be_read(
+    tmp_path: Path, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    theirs = tmp_path_factory.mktemp("theirs")
+    before = contents(tmp_path)
+    shutil.copytree(tmp_path / "mlruns", theirs / "mlruns")
+    for name in ("mlflow.db", "optuna.db"):
+        shutil.copy(tmp_path / name, theirs)  # without the log of a process that has it open
+    for path in (theirs, *theirs.rglob("*")):
+        path.chmod(0o500 if path.is_dir() else 0o400)
     with without_root_rights():
-        assert len(connect_to_read(uri(theirs)).search_runs(["1"])) == 1
+        results = read_results("tiny", uri(theirs))
+        assert [row.rank for row in results.ranking().combinations] == [1, 2]
+        assert all(results.evidence().predictions.values())
+        assert model_gc.collect("tiny", uri(theirs), dry_run=True).models > 0
+        findings = doctor.visit(None, uri(theirs), uri(theirs, "optuna.db"), dry_run=True)
+        assert findings == {"tiny": []}
         with pytest.raises(Unavailable, match=r"cannot be written: there is no write access"):
             connect(uri(theirs))
-    theirs.chmod(0o700)
+    assert contents(theirs) == {name: before[name] for name in contents(theirs)}
+    for path in (theirs, *theirs.rglob("*")):
+        path.chmod(0o700)
