@@ -104,7 +104,7 @@ def test_a_narrow_terminal_cuts_and_folds_no_cell(width: int, encoding: str) -> 
     file = io.TextIOWrapper(io.BytesIO(), encoding, ERRORS, write_through=True)
     shown = ranking(row(1, "smoothed_cross_entropy+nesterov"), row(None, "mse+sgd"))
     console.print_ranking(Console(file=file, width=width), shown)
-    lines = file.buffer.getvalue().decode(encoding).splitlines()  # type: ignore[attr-defined]
+    lines = file.buffer.getvalue().decode(encoding).splitlines()
     assert max(map(len, lines)) <= width
     words = [word.strip(",:") for line in lines for word in line.replace("|", " ").split()]
     for each in shown.combinations:
