@@ -22,8 +22,9 @@ from cifar_exp.components.losses import LOSSES
 from cifar_exp.components.models.networks import MODELS
 from cifar_exp.components.optimizers import OPTIMIZERS
 from cifar_exp.experiment import Combination, Experiment, TrialConfig, load, read_document
-from cifar_exp.report.text.table import headers
+from cifar_exp.report.text.table import cells, headers
 from cifar_exp.sweep.plan import Cost, Plan
+from cifar_exp.system.output import ERRORS, spelled
 from cifar_exp.training.loop import EpochMetrics
 from tests import tiny
 from tests.definitions import MISSING, changed, every_shipped_one
@@ -97,10 +98,20 @@ def test_what_a_ranking_says_stands_below_its_table(screen: Console) -> None:
     assert "2 of 2 may be the best, with 95 % confidence: mse+sgd, l1+sgd." in text
 
 
-def test_a_narrow_terminal_loses_nothing() -> None:
-    narrow = Console(file=io.StringIO(), width=40)
-    console.print_ranking(narrow, ranking(row(1, "mse+sgd")))
-    assert "…" not in printed(narrow)
+@pytest.mark.parametrize("width", [30, 60, 80, 100])
+@pytest.mark.parametrize("encoding", ["utf-8", "ascii"])
+def test_a_narrow_terminal_cuts_and_folds_no_cell(width: int, encoding: str) -> None:
+    file = io.TextIOWrapper(io.BytesIO(), encoding, ERRORS, write_through=True)
+    shown = ranking(row(1, "smoothed_cross_entropy+nesterov"), row(None, "mse+sgd"))
+    console.print_ranking(Console(file=file, width=width), shown)
+    lines = file.buffer.getvalue().decode(encoding).splitlines()
+    assert max(map(len, lines)) <= width
+    words = [word.strip(",:") for line in lines for word in line.replace("|", " ").split()]
+    for each in shown.combinations:
+        for cell in cells(shown, each):
+            for word in spelled(cell, encoding).split():
+                if len(word) < width:
+                    assert word in words
 
 
 # Next steps.
