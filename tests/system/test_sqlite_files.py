@@ -146,7 +146,7 @@ def test_without_shared_memory_a_rollback_journal_is_used(database: Path, tmp_pa
     new = database.with_name("new.db")
     crash_after_writing(database)
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "LD_PRELOAD": str(library)}
-    command = [sys.executable, "-c", PROGRAM, new, database]
+    command = [sys.executable, "-c", PROGRAM, str(new), str(database)]
     full = 2
     assert subprocess.check_output(command, text=True, env=environment).splitlines() == [
         f"[4] delete {full}",
