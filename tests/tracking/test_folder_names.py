@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Callable
 from contextlib import chdir
 from pathlib import Path
 
@@ -85,10 +86,11 @@ def test_a_current_folder_that_is_not_utf8_is_named(
     here.mkdir()
     monkeypatch.delenv("MLFLOW_TRACKING_URI")
     with chdir(here):
-        for refused in (
+        calls: list[Callable[[], str]] = [
             lambda: resolve_uri(None),
             study.default_url,
             lambda: mlflow_experiment(client, "tiny"),
-        ):
+        ]
+        for refused in calls:
             with pytest.raises(BadInput, match=r"/caf\\xe9(/\S+)? is not UTF-8, .*: rename"):
                 refused()
