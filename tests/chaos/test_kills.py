@@ -102,8 +102,7 @@ STEPS: list[dict[str, Any]] = [
         ("SIGTERM", "parent", 143, STEPS),
         ("SIGKILL", "parent", -signal.SIGKILL, STEPS),
         ("SIGKILL", "group", -signal.SIGKILL, STEPS),
-        ("SIGHUP", "group", 129, STEPS),
-        ("SIGUSR1", "group", 138, STEPS[1:3]),
+        ("SIGHUP", "group", 129, STEPS[1:3]),
         pytest.param("SIGINT", "group", 130, STEPS[1:2], marks=pytest.mark.chaos_short),
     ],
 )
