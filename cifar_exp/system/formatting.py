@@ -26,7 +26,7 @@ def plural(noun: str) -> str:
     """Return the plural of a noun: `seeds`, `studies`, `classes`, `batches`."""
     if noun.endswith("y"):
         return f"{noun[:-1]}ies"
-    return f"{noun}es" if noun.endswith(("s", "ch")) else f"{noun}s"
+    return f"{noun}es" if noun.endswith(("s", "tch")) else f"{noun}s"
 
 
 def listed(names: Iterable[str], most: int = LONGEST_LIST) -> str:

@@ -157,7 +157,8 @@ def test_a_comparison_with_nan(cli: Cli, here: Path, option: str) -> None:
 def many(num_losses: int, num_optimizers: int, trials: int) -> str:
     document = changed({"search/trials": trials})
     document["losses"] = {f"loss{n}": {"type": "mse"} for n in range(num_losses)}
-    document["optimizers"] = {f"opt{n}": {"type": "sgd", "lr": 0.1} for n in range(num_optimizers)}
+    sgd = {"type": "sgd", "lr": {"low": 0.1, "high": 0.2}}
+    document["optimizers"] = {f"opt{n}": sgd for n in range(num_optimizers)}
     return tomli_w.dumps(document)
 
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from cifar_exp import study
+from cifar_exp import study, tracking
 from cifar_exp.errors import Unavailable
 from cifar_exp.records import RunRecord
 from tests import tiny
@@ -28,6 +28,7 @@ def test_an_older_database_is_reported_and_not_changed(
     bench: Bench, images: Path, tmp_path: Path, name: str
 ) -> None:
     study.connect(bench.storage_url)
+    tracking.connect(bench.tracking_uri)  # a copy of a store names its own files from now on
     with closing(sqlite3.connect(tmp_path / name)) as database:
         database.execute(OLDER[name])
         database.commit()

@@ -119,7 +119,8 @@ def test_doctor_and_gc_do_not_change_the_ranking(
         assert (visited.code, visited.out.splitlines(), visited.err) == (0, printed_lines, "")
     without = cli("doctor", "--storage", "sqlite:///no.db")
     assert (without.code, without.out) == (0, "1 experiment examined, 0 findings\n")
-    assert without.err == "there is no no.db: no studies were examined; set --storage\n"
+    missing = Path("no.db").absolute()
+    assert without.err == f"there is no {missing}: no studies were examined; set --storage\n"
     for dry_run, done in ((["--dry-run"], "would be deleted"), ([], "deleted")):
         collected = cli("gc", "tiny", *dry_run)
         assert collected.code == 0

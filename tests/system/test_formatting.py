@@ -53,6 +53,7 @@ def test_the_first_line_of_an_error(said: str, line: str) -> None:
         (2, "loss", "2 losses"),
         (2, "class", "2 classes"),
         (2, "batch", "2 batches"),
+        (2, "epoch", "2 epochs"),
         (1, "more seed", "1 more seed"),
         (2, "more seed", "2 more seeds"),
     ],
