@@ -10,9 +10,10 @@ from typing import Any
 
 import pytest
 
-from cifar_exp import study, tracking
+from cifar_exp import study
 from cifar_exp.errors import Unavailable
 from cifar_exp.records import RunRecord
+from cifar_exp.tracking.store.relocation import relocate
 from tests import tiny
 from tests.bench import Bench, studies
 
@@ -28,7 +29,7 @@ def test_an_older_database_is_reported_and_not_changed(
     bench: Bench, images: Path, tmp_path: Path, name: str
 ) -> None:
     study.connect(bench.storage_url)
-    tracking.connect(bench.tracking_uri)  # a copy of a store names its own files from now on
+    relocate(tmp_path / "mlflow.db")  # it is a copy
     with closing(sqlite3.connect(tmp_path / name)) as database:
         database.execute(OLDER[name])
         database.commit()
