@@ -142,6 +142,7 @@ def test_a_comparison_of_a_large_store(first: Path, monkeypatch: pytest.MonkeyPa
 def test_a_large_store_has_complete_combinations(first: Path, tmp_path: Path) -> None:
     store = tmp_path / "mlflow.db"
     shutil.copy(first, store)
+    (tmp_path / "mlruns" / "1").mkdir(parents=True)  # the copy has no files
     client = tracking.connect(f"sqlite:///{store}")
     before = tracking.read_records(client, large_store.NAME)
     for count in (2, 7):

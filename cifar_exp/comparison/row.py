@@ -77,11 +77,11 @@ class Row:
     lr: float | None
     batch_size: int | None
     trials: int
+    diverged: int
+    seconds: float
     space_size: int | None = None
     """Number of settings in the search space; None if it has a range of real numbers. Each study
     tries each setting once, so it may have fewer trials than the definition asks for."""
-    diverged: int
-    seconds: float
     val_accuracy: float | None
     """Validation accuracy of the best trial."""
     test_accuracies: tuple[float, ...]

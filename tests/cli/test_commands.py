@@ -26,7 +26,7 @@ from cifar_exp.system.signals import Terminated
 from cifar_exp.tracking import connect, mlflow_experiment, read_records
 from tests import tiny
 from tests.command import Cli
-from tests.definitions import changed
+from tests.definitions import RANGE, changed
 
 ROOT = Path(__file__).parents[2]
 QUICKSTART = "experiments/quickstart.toml"
@@ -314,7 +314,12 @@ def test_a_combination_without_a_result_gives_code_1(
 ) -> None:
     wild = tmp_path / "wild.toml"
     wild.write_text(
-        tiny.definition(images, losses="mse = {}", optimizers="sgd = { lr = 1e30 }", epochs="1")
+        tiny.definition(
+            images,
+            losses="mse = {}",
+            optimizers="sgd = { lr = { low = 1e29, high = 1e30 } }",
+            epochs="1",
+        )
     )
     ran = cli("run", wild, "--workers", 1)
     assert ran.code == 1
@@ -697,7 +702,9 @@ def test_up_to_ten_thousand_trainings_start_without_yes(
 ) -> None:
     """Four combinations with 5 seeds each; a sweep that starts fails, as there is no store."""
     file = here / "large.toml"
-    file.write_text(tomli_w.dumps(changed({"confirm/seeds": 5})), encoding="utf-8")
+    file.write_text(
+        tomli_w.dumps(changed({"confirm/seeds": 5, "optimizers/adamw/lr": RANGE})), encoding="utf-8"
+    )
     shown = cli("run", file, "--trials", trials, "--storage", "sqlite:////proc/none/optuna.db")
     assert shown.code == code
     message = f"{file}: 10004 trainings, and more than 10000 need --yes; "
@@ -708,7 +715,8 @@ def test_the_most_trainings_count_where_results_decide(cli: Cli, here: Path) -> 
     """Four combinations, each with 2 to 25 studies of 100 trials and a confirmation."""
     file = here / "large.toml"
     confirm = {"confirm/until": "decided", "confirm/most": 25}
-    document = changed({"search/trials": 100, "search/studies": 2, **confirm})
+    search = {"search/trials": 100, "search/studies": 2, "optimizers/adamw/lr": RANGE}
+    document = changed({**search, **confirm})
     file.write_text(tomli_w.dumps(document), encoding="utf-8")
     shown = cli("run", file, "--storage", "sqlite:////proc/none/optuna.db")
     assert shown.code == 2

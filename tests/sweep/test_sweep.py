@@ -212,7 +212,9 @@ def test_each_training_is_reported_from_its_beginning_to_its_end(
 
 
 def test_confirmations_without_a_trial_to_confirm_are_reported(bench: Bench, images: Path) -> None:
-    wild = tiny.definition(images, losses="mse = {}", optimizers="sgd = { lr = 1e30 }")
+    wild = tiny.definition(
+        images, losses="mse = {}", optimizers="sgd = { lr = { low = 1e29, high = 1e30 } }"
+    )
     for kept in (False, True):
         bench.run(wild)
         ended = [(e.training, e.kept, e.diverged, e.reason) for e in bench.events if e.state]
@@ -382,7 +384,7 @@ def test_sweeps_of_every_loss_and_every_optimizer_succeed(bench: Bench, images: 
 
 
 def test_a_combination_that_only_diverges_is_listed_last(bench: Bench, images: Path) -> None:
-    wild = "sgd = { lr = 0.05 }\nwild = { type = 'sgd', lr = 1e30 }"
+    wild = "sgd = { lr = 0.05 }\nwild = { type = 'sgd', lr = { low = 1e29, high = 1e30 } }"
     ranking = bench.run(tiny.definition(images, losses="cross_entropy = {}", optimizers=wild))
     assert not ranking.complete
     last = ranking.combinations[-1]
