@@ -93,10 +93,17 @@ def _is_allowed(path: Path, mode: int) -> bool:
 
 SECONDS_TO_WAIT = 60
 """How long to wait for a file that is locked by others, such as a backup or a viewer."""
-PRIMARY_CODE = 0xFF
-"""Mask of the kind of an error, without its details."""
-LOG_FAILURES = (sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_PROTOCOL)
-"""Errors of a write-ahead log on a file system without the shared memory that it needs."""
+LOG_FAILURES = (
+    sqlite3.SQLITE_IOERR_SHMOPEN,
+    sqlite3.SQLITE_IOERR_SHMMAP,
+    sqlite3.SQLITE_IOERR_SHMLOCK,
+    sqlite3.SQLITE_CANTOPEN,
+    sqlite3.SQLITE_PROTOCOL,
+)
+"""Errors of a write-ahead log on a file system without the shared memory that it needs.
+
+A full disk has other codes.
+"""
 WAIT = f"PRAGMA busy_timeout = {SECONDS_TO_WAIT * 1000}"
 
 _open: set[sqlite3.Connection] = set()
@@ -212,7 +219,7 @@ def _has_log(path: Path) -> bool:
             connection.execute("SELECT 1 FROM sqlite_master")
             return bool(connection.execute("PRAGMA journal_mode").fetchone()[0] == "wal")
     except sqlite3.OperationalError as error:
-        if error.sqlite_errorcode & PRIMARY_CODE not in LOG_FAILURES:
+        if error.sqlite_errorcode not in LOG_FAILURES:
             raise
         _remove_log(path)
         return False
