@@ -61,7 +61,7 @@ class Tuning:
         self._pruner = PRUNERS[experiment.search.pruner]
         self._epochs = experiment.epochs
         self._seed = (seed, combination.name)
-        self._is_finite = math.isfinite(num_settings(experiment.space(combination)))
+        self._num_settings = num_settings(experiment.space(combination))
         self._settings: dict[int, tuple[Value, ...]] = {}
         """The setting of each trial that was asked or told."""
         self._num_known = 0
@@ -73,7 +73,8 @@ class Tuning:
     def ask(self, number: int) -> dict[str, Value]:
         """Return the settings of a trial; requires the results of all earlier blocks.
 
-        Repeated calls return the same settings. There must be settings left that were not tried.
+        Repeated calls return the same settings. If all settings were tried, some of them again by an
+        older version, one of them is returned.
         """
         if number not in self._settings:
             self._ask_earlier(number)
@@ -81,7 +82,7 @@ class Tuning:
             trial = study.ask()
             for name, distribution in self.space.items():
                 draw(trial, name, distribution)
-            if self._was_tried(trial.params):
+            if self._was_tried(trial.params) and len(self._tried) < self._num_settings:
                 study, trial = self._with_trial(number, self._not_tried(number))
             self._begin(number, study, trial)
         return dict(zip(self.space, self._settings[number], strict=True))
@@ -116,7 +117,7 @@ class Tuning:
                 name: quantile(distribution, random.random())
                 for name, distribution in self.space.items()
             }
-            if not (self._is_finite and self._was_tried(params)):
+            if math.isinf(self._num_settings) or not self._was_tried(params):
                 return params
 
     def is_to_be_pruned(self, number: int, epoch: int, accuracy: float) -> bool:
@@ -141,12 +142,16 @@ class Tuning:
         self._forget_earlier_blocks(number)
 
     def tell_all(self, results: Iterable[TrialResult]) -> None:
-        """Record trials that ended earlier; of independent trials, only the settings."""
-        for result in results:
-            if math.isfinite(self.block_size):
+        """Record trials that ended earlier; of independent trials, only the settings.
+
+        All settings are known before a trial is asked, so that none of them is tried again.
+        """
+        ended = list(results)
+        for result in ended:
+            self._note(result.number, result.params)
+        if math.isfinite(self.block_size):
+            for result in ended:
                 self.tell(result)
-            else:
-                self._note(result.number, result.params)
 
     def _study(self, number: int) -> optuna.Study:
         """Return an in-memory study with the trials that this trial may depend on."""

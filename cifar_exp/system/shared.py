@@ -48,8 +48,8 @@ def share(path: Path) -> None:
     )
     if path.is_file():
         granted &= NOT_EXECUTABLE
-    with suppress(PermissionError):
-        if path.stat().st_gid != around.st_gid:
+    with suppress(OSError):  # not all file systems can set a group
+        if granted & GROUP and path.stat().st_gid != around.st_gid:
             os.chown(path, -1, around.st_gid)
         mode = stat.S_IMODE(path.stat().st_mode)
         if mode | granted != mode:

@@ -18,6 +18,7 @@ ENDING = tuple(signal.Signals[name] for name in _NAMES if hasattr(signal, name))
 ALWAYS = (signal.SIGINT, signal.SIGTERM)
 """Signals that are handled even if they were ignored: a shell's background job ignores SIGINT."""
 SECONDS_TO_END = 8.0
+SECONDS_TO_PRINT = 1.0
 
 
 class Terminated(BaseException):
@@ -106,5 +107,9 @@ def _do_nothing(_number: int, _frame: FrameType | None) -> None:
 
 
 def _exit_now(code: int, advice: str) -> None:
-    print(f"ended before everything was closed; {advice}", file=sys.stderr, flush=True)
+    text = f"ended before everything was closed; {advice}"
+    say = partial(print, text, file=sys.stderr, flush=True)
+    thread = threading.Thread(target=say, daemon=True)  # a full pipe would block it
+    thread.start()
+    thread.join(SECONDS_TO_PRINT)
     os._exit(code)

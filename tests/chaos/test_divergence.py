@@ -186,7 +186,7 @@ def test_a_sweep_shows_diverged_trainings_and_ranks_the_others(
     text = tiny.definition(
         images,
         losses="breaking = { danger = { low = 0.0, high = 1.0 } }\n"
-        'never = { type = "breaking", danger = 1.0 }',
+        'never = { type = "breaking", danger = { low = 0.6, high = 1.0 } }',
         search='trials = 4\nsampler = "qmc"\npruner = "none"\nbatch_size = [8]',
         optimizers="sgd = { lr = 0.05 }",
         seeds="1",

@@ -133,3 +133,17 @@ def test_pruners_decide_about_a_replaced_trial(images: Path) -> None:
         for each in (result(number, tuning.ask(number)) for number in range(6)):
             assert tuning.is_to_be_pruned(each.number, 1, 0.5) in (False, True)
             tuning.tell(each)
+
+
+@pytest.mark.parametrize("ended", [1, 3])
+@pytest.mark.parametrize("size", [8, 16])
+def test_of_a_block_of_an_older_version_the_rest_tries_what_is_left(
+    images: Path, ended: int, size: int
+) -> None:
+    """There are two settings; one trial of the block has ended, and those before it were killed."""
+    experiment = definition(images, "tpe", "none", at_once=4, optimizers="sgd = { lr = 0.05 }")
+    tuning = tuning_of(experiment)
+    tuning.tell_all([result(ended, {"batch_size": size})])
+    first, *others = (tuning.ask(number)["batch_size"] for number in range(ended))
+    assert first == 24 - size
+    assert set(others) <= {8, 16}

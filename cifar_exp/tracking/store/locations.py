@@ -45,7 +45,7 @@ def parse(location: str) -> Location | None:
     if not is_local_uri(location):
         return None
     found = DEFAULT.fullmatch(local_file_uri_to_path(location))
-    return found and Location(Path(found["home"]), found["root"], found["rest"] or "")
+    return found and Location(Path(found["home"] or "/"), found["root"], found["rest"] or "")
 
 
 def present_location(tracking_uri: str, location: str) -> str:

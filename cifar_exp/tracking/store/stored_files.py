@@ -59,10 +59,12 @@ class StoredModel:
     def delete(self) -> None:
         """Delete the files, which MLflow itself would keep until `mlflow gc`, and then the model.
 
-        In this order, a model whose deletion was interrupted can be found again.
+        In this order, a model whose deletion was interrupted can be found again. A model whose
+        files do not belong to this store alone is kept, so that `gc` counts it.
         """
-        self.files.delete()
-        self._client.delete_logged_model(self._id)
+        if self.files.may_be_deleted:
+            self.files.delete()
+            self._client.delete_logged_model(self._id)
 
 
 def stored_model(client: mlflow.MlflowClient, model_id: str) -> StoredModel | None:
