@@ -73,8 +73,8 @@ class Tuning:
     def ask(self, number: int) -> dict[str, Value]:
         """Return the settings of a trial; requires the results of all earlier blocks.
 
-        Repeated calls return the same settings. If all settings were tried, some of them again by an
-        older version, one of them is returned.
+        Repeated calls return the same settings. If all were tried, some of them again by an older
+        version, one of them is returned.
         """
         if number not in self._settings:
             self._ask_earlier(number)
