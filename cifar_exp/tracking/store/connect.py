@@ -88,14 +88,14 @@ def connect_to_read(uri: str) -> mlflow.MlflowClient:
 
 def _connect(uri: str, prepare: Callable[[str], None]) -> mlflow.MlflowClient:
     configure()
-    if sqlite.file(uri) is not None:
-        _check_file(uri)
-    elif uri.startswith(DATABASES):
+    if uri.startswith(DATABASES):
         _check_database(uri)
     elif is_server(uri):
         check_server(uri)
     try:
         with FileLock(lock_file(f"tables {store_name(uri)}")), artifact_root.beside_database(uri):
+            if sqlite.file(uri) is not None:
+                _check_file(uri)  # under the lock: another process may be creating the tables
             client = mlflow.MlflowClient(uri)
             client.search_experiments(max_results=1)
             prepare(uri)
