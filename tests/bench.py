@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable
 from functools import cached_property
+from pathlib import Path
 from typing import Any
 
 import optuna
@@ -15,8 +16,9 @@ from cifar_exp.records import RunRecord
 from cifar_exp.sweep import prepare, sweep
 from cifar_exp.sweep.events import Event, Notice
 from cifar_exp.sweep.results import Results
+from cifar_exp.sweep.single import Single
 from cifar_exp.tracking import Client, connect, read_records
-from tests import content
+from tests import content, tiny
 from tests.inline import inline_executor
 
 SCORES = {"accuracy", "nll", "brier", "ece", "ece_adaptive", "macro_f1"}  # of three classes
@@ -121,3 +123,20 @@ def trained(bench: Stores, number: int) -> Callable[[], bool]:
 
 def tiny_search(sampler: str, pruner: str) -> str:
     return f'trials = 3\nsampler = "{sampler}"\npruner = "{pruner}"\nbatch_size = [8, 16]'
+
+
+def single_training(images: Path, tracking_uri: str, epochs: int) -> Single:
+    """Return the request of a single training on tiny images."""
+    experiment = tiny.experiment(
+        images,
+        epochs=str(epochs),
+        losses="mse = {}",
+        optimizers="sgd = { lr = 0.1 }",
+        search="trials = 1\nbatch_size = [8]",
+    )
+    return Single(
+        experiment=experiment,
+        tracking_uri=tracking_uri,
+        mlflow_experiment="by hand",
+        threads=1,
+    )

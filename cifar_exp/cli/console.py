@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from rich.console import Console, ConsoleDimensions
 
+from cifar_exp.cli.line import print_line
 from cifar_exp.cli.rerun import train_command
 from cifar_exp.cli.search_space import num_trials, small_spaces
 from cifar_exp.cli.table import print_table
@@ -104,25 +105,25 @@ def print_size(console: Console, experiment: Experiment) -> None:
         if design.most is None
         else f", at most {at_most} for up to {counted(design.most, design.replicate)}"
     )
-    _print_line(
+    print_line(
         console,
         f"{trainings}: {counted(combinations, 'combination')}{studies} x {per_study}{more}",
     )
     for line in small_spaces(experiment):
-        _print_line(console, line)
+        print_line(console, line)
 
 
 def print_workers(console: Console, workers: int, threads: int, width: int = 1) -> None:
     """Print the number of workers, and the threads and networks of each."""
     together = "" if width == 1 else f", up to {width} networks together"
     of_each = f"{counted(threads, 'thread')}{together}"
-    _print_line(console, f"{counted(workers, 'worker')} of {of_each}")
+    print_line(console, f"{counted(workers, 'worker')} of {of_each}")
 
 
 def print_alone(console: Console, names: Sequence[str]) -> None:
     """Print which networks or optimizers are not trained in groups, if there are any."""
     if names:
-        _print_line(console, f"trained one by one, without a form for groups: {', '.join(names)}")
+        print_line(console, f"trained one by one, without a form for groups: {', '.join(names)}")
 
 
 def print_locations(console: Console, tracking_uri: str, locations: Mapping[str, str]) -> None:
@@ -137,10 +138,10 @@ def print_locations(console: Console, tracking_uri: str, locations: Mapping[str,
     server = "http://127.0.0.1:5000" if local else without_credentials(tracking_uri).rstrip("/")
     if local:
         store = shlex.quote(without_credentials(tracking_uri))
-        _print_line(console, f"All runs: mlflow ui --workers 1 --backend-store-uri {store}")
+        print_line(console, f"All runs: mlflow ui --workers 1 --backend-store-uri {store}")
     for label, path in locations.items():
         separator = "&" if "?" in path else "?"
-        _print_line(console, f"{label}: {server}/#{path}{separator}workflowType=machine_learning")
+        print_line(console, f"{label}: {server}/#{path}{separator}workflowType=machine_learning")
 
 
 def print_next_steps(
@@ -164,9 +165,9 @@ def print_next_steps(
     best = ranking.combinations[0]
     if best.rank is None:
         return
-    _print_line(console, f"Best setting: {shlex.join(train_command(experiment, best))}")
+    print_line(console, f"Best setting: {shlex.join(train_command(experiment, best))}")
     seed = experiment.study_seed(best.study)
-    _print_line(
+    print_line(
         console,
         f"This repeats the best trial (seed {seed}) and its validation accuracy; "
         "confirmations have other seeds, and only they are scored on the test set",
@@ -191,7 +192,7 @@ def print_plan(console: Console, experiment: Experiment, plan: Plan, workers: in
         f"disk: about {_range(plan, lambda cost: size(cost.disk_bytes))}",
     ]
     for line in lines:
-        _print_line(console, line)
+        print_line(console, line)
 
 
 def _trainings(design: Design, plan: Plan) -> list[str]:
@@ -218,11 +219,11 @@ def print_findings(
     """Print the findings of each experiment, one per line, and their number."""
     for name, sentences in findings.items():
         for sentence in sentences:
-            _print_line(console, f"{name}: {sentence}")
+            print_line(console, f"{name}: {sentence}")
     num_findings = sum(map(len, findings.values()))
     done = "; nothing was changed" if dry_run else ""
     checked = counted(len(findings), "experiment")
-    _print_line(console, f"{checked} examined, {counted(num_findings, 'finding')}{done}")
+    print_line(console, f"{checked} examined, {counted(num_findings, 'finding')}{done}")
 
 
 def print_collected(console: Console, name: str, collected: Collected, *, dry_run: bool) -> None:
@@ -231,9 +232,9 @@ def print_collected(console: Console, name: str, collected: Collected, *, dry_ru
     runs = counted(collected.runs, "deleted run")
     done = "would be deleted" if dry_run else "deleted"
     text = f"{models} and the files of {runs}, {collected.num_bytes:,} bytes, {done}"
-    _print_line(console, f"{name}: {text}")
+    print_line(console, f"{name}: {text}")
     if collected.kept:
-        _print_line(
+        print_line(
             console,
             f"{name}: {collected.kept} more are kept, as their files are outside of the folder of "
             "the database, or another database in it names them too",
@@ -243,11 +244,11 @@ def print_collected(console: Console, name: str, collected: Collected, *, dry_ru
 def print_components(console: Console, kind: str) -> None:
     """Print the components of a kind that a definition can name, with their settings."""
     for name, component in components_of(kind).items():
-        _print_line(console, f"{name}: {_summary(component)}")
+        print_line(console, f"{name}: {_summary(component)}")
         for line in _setting_lines(component):
-            _print_line(console, f"    {line}")
+            print_line(console, f"    {line}")
     if kind == "models":
-        _print_line(console, "torchvision:NAME: any classification network of torchvision.")
+        print_line(console, "torchvision:NAME: any classification network of torchvision.")
 
 
 def _summary(component: Any) -> str:
@@ -270,8 +271,4 @@ def _print_sentences(console: Console, texts: Iterable[str]) -> None:
     for text in texts:
         shown = spelled(text, console.encoding)
         for line in textwrap.wrap(shown, min(console.width, TEXT_WIDTH)):
-            _print_line(console, line)
-
-
-def _print_line(console: Console, text: str) -> None:
-    console.print(text, markup=False, highlight=False, soft_wrap=True)
+            print_line(console, line)

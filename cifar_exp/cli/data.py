@@ -6,18 +6,18 @@ import sys
 
 from rich.console import Console
 
+from cifar_exp.cli.line import print_line
 from cifar_exp.components.datasets import Dataset, data_warnings
 from cifar_exp.system.formatting import counted
 
 
 def print_data(console: Console, data: Dataset) -> None:
     """Print images and classes of each split to standard output, and warnings to stderr."""
-    splits = {"training": data.train, "validation": data.val, "test": data.test}
     parts = [
         f"{counted(len(split), f'{name} image')} of {counted(split.num_classes, 'class')}"
-        for name, split in splits.items()
+        for name, split in data.splits.items()
     ]
     text = f"{data.name}, {data.size} x {data.size}: {', '.join(parts)}"
-    console.print(text, markup=False, highlight=False, soft_wrap=True)
+    print_line(console, text)
     for warning in data_warnings(data):
         print(f"warning: {warning}", file=sys.stderr)

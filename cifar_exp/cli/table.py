@@ -11,6 +11,7 @@ from rich.console import Console, JustifyMethod
 from rich.markup import escape
 from rich.table import Table
 
+from cifar_exp.cli.line import print_line
 from cifar_exp.system.output import spelled
 
 Cells = Sequence[str]
@@ -75,5 +76,5 @@ def _print_paragraphs(
         paragraphs.append(f"{' '.join(row[:num_names])}: {values}")
     for text in (title, *paragraphs):
         for line in textwrap.wrap(text, console.width, subsequent_indent="  "):
-            console.print(line, markup=False, highlight=False, soft_wrap=True)
+            print_line(console, line)
     console.print()

@@ -1,6 +1,6 @@
 """Everything that uses MLflow: the store, the runs written to it, and the records read from it."""
 
-from cifar_exp.tracking.artifacts.definition import read_definition
+from cifar_exp.tracking.artifacts.definition import DEFINITION_FILE, read_definition
 from cifar_exp.tracking.artifacts.predictions import read_predictions
 from cifar_exp.tracking.experiment_runs import ExperimentRuns
 from cifar_exp.tracking.outbox.outbox import Outbox, every_outbox, outbox_of, store_of
@@ -29,6 +29,7 @@ from cifar_exp.tracking.tracker import Tracker, mlflow_experiment
 from cifar_exp.tracking.ui import colour_runs, describe_experiment, save_views
 
 __all__ = [
+    "DEFINITION_FILE",
     "STATUS_OF",
     "Client",
     "ExperimentRuns",

@@ -16,7 +16,6 @@ from cifar_exp.tracking import provenance
 from cifar_exp.tracking.experiment_runs import ExperimentRuns
 from cifar_exp.tracking.run import Run, param_text
 from cifar_exp.tracking.store import artifact_root
-from cifar_exp.tracking.store.artifact_root import check_location
 from cifar_exp.tracking.store.records import record_of
 from cifar_exp.tracking.store.server import StoreError
 from cifar_exp.tracking.store.stored_files import stored_models
@@ -174,7 +173,7 @@ def mlflow_experiment(client: mlflow.MlflowClient, name: str) -> str:
                 raise
     if found.lifecycle_stage == "deleted":
         raise StoreError(f"the MLflow experiment {name!r} is deleted; restore it or choose a name")
-    check_location(found)
+    artifact_root.check_location(found)
     return str(found.experiment_id)
 
 

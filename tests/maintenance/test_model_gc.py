@@ -17,7 +17,7 @@ from cifar_exp.sweep.results import Results
 from cifar_exp.system import locks
 from cifar_exp.tracking import connect, read_records, stored_models
 from tests import records, tiny
-from tests.bench import Bench
+from tests.bench import Bench, single_training
 
 
 def ranking_bytes(bench: Bench) -> str:
@@ -114,18 +114,7 @@ def test_a_model_in_the_registry_is_kept(bench: Bench, images: Path) -> None:
 def test_models_of_single_trainings_are_deleted_once_they_have_ended(
     bench: Bench, data: Dataset, images: Path
 ) -> None:
-    request = single.Single(
-        experiment=tiny.experiment(
-            images,
-            epochs="1",
-            losses="mse = {}",
-            optimizers="sgd = { lr = 0.1 }",
-            search="trials = 1\nbatch_size = [8]",
-        ),
-        tracking_uri=bench.tracking_uri,
-        mlflow_experiment="by hand",
-        threads=1,
-    )
+    request = single_training(images, bench.tracking_uri, epochs=1)
     single.run(request, data, lambda _: None)
     [record] = bench.records()
     assert with_models(bench) == {record.run_id}

@@ -10,7 +10,7 @@ from cifar_exp.components.datasets import Dataset
 from cifar_exp.sweep import single
 from cifar_exp.tracking import connect, read_records
 from cifar_exp.training.loop import EpochMetrics
-from tests import tiny
+from tests.bench import single_training
 
 
 def test_a_training_that_is_interrupted_keeps_its_epochs_and_is_closed_as_killed(
@@ -20,18 +20,7 @@ def test_a_training_that_is_interrupted_keeps_its_epochs_and_is_closed_as_killed
         if metrics.epoch == 2:
             raise KeyboardInterrupt
 
-    request = single.Single(
-        experiment=tiny.experiment(
-            images,
-            epochs="3",
-            losses="mse = {}",
-            optimizers="sgd = { lr = 0.1 }",
-            search="trials = 1\nbatch_size = [8]",
-        ),
-        tracking_uri=tracking_uri,
-        mlflow_experiment="by hand",
-        threads=1,
-    )
+    request = single_training(images, tracking_uri, epochs=3)
     with pytest.raises(KeyboardInterrupt):
         single.run(request, data, interrupt)
     client = connect(tracking_uri)

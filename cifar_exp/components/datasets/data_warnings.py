@@ -27,15 +27,16 @@ def data_warnings(data: Dataset) -> list[str]:
     """
     warnings = list(data.left_out)
     if data.untested_classes:
-        names = listed([printable(name) for name in data.untested_classes])
+        names = listed(map(printable, data.untested_classes))
         warnings.append(f"there are no test images of {names}")
     return warnings + _contrast_warnings(data)
 
 
 def _contrast_warnings(data: Dataset) -> list[str]:
-    splits = {"training": data.train, "validation": data.val, "test": data.test}
-    found = {name: contrast_warning(split.images) for name, split in splits.items()}
-    return [f"the {len(splits[name])} {name} images {text}" for name, text in found.items() if text]
+    found = {name: contrast_warning(split.images) for name, split in data.splits.items()}
+    return [
+        f"the {len(data.splits[name])} {name} images {text}" for name, text in found.items() if text
+    ]
 
 
 def contrast_warning(images: torch.Tensor) -> str | None:

@@ -67,6 +67,11 @@ class Dataset:
     left_out: tuple[str, ...] = ()
 
     @property
+    def splits(self) -> dict[str, Split]:
+        """The splits by their names in sentences."""
+        return {"training": self.train, "validation": self.val, "test": self.test}
+
+    @property
     def num_classes(self) -> int:
         """The number of classes."""
         return len(self.classes)

@@ -35,7 +35,7 @@ def open_sweep(
         run_ = tracker.open_run("sweep", experiment.name, tags=tags, params=params)
     else:
         run_ = tracker.adopt(inherited, experiment.name, {"kind": "sweep", **tags}, params)
-    run_.log_text(definition, "experiment.toml")
+    run_.log_text(definition, tracking.DEFINITION_FILE)
     return run_
 
 

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-from tempfile import TemporaryDirectory
-
 import mlflow
-from mlflow.exceptions import MlflowException
 
+from cifar_exp.tracking.artifacts.download import downloaded
 from cifar_exp.tracking.store.server import StoreError
 
-FILE = "experiment.toml"
+DEFINITION_FILE = "experiment.toml"
 
 
 def read_definition(client: mlflow.MlflowClient, run_id: str) -> str:
@@ -19,9 +16,8 @@ def read_definition(client: mlflow.MlflowClient, run_id: str) -> str:
     Raises:
         StoreError: The run has no definition.
     """
-    with TemporaryDirectory() as folder:
+    with downloaded(client, run_id, DEFINITION_FILE) as path:
         try:
-            path = client.download_artifacts(run_id, FILE, folder)
-            return Path(path).read_text(encoding="utf-8")
-        except (MlflowException, OSError, UnicodeDecodeError) as error:
-            raise StoreError(f"run {run_id} holds no {FILE}") from error
+            return path.read_text(encoding="utf-8")
+        except (OSError, UnicodeDecodeError) as error:
+            raise StoreError(f"run {run_id} holds no {DEFINITION_FILE}") from error

@@ -10,11 +10,9 @@ from tempfile import TemporaryDirectory
 
 import mlflow
 import numpy as np
-from mlflow.exceptions import MlflowException
-from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
 
 from cifar_exp.components.metrics.predictions import Predictions
-from cifar_exp.tracking.store.locations import present_location
+from cifar_exp.tracking.artifacts.download import downloaded
 from cifar_exp.tracking.store.server import StoreError
 
 FILE = "predictions.npz"
@@ -37,13 +35,7 @@ def read_predictions(client: mlflow.MlflowClient, run_id: str) -> Predictions:
     Raises:
         StoreError: The run has no predictions, or the file is damaged.
     """
-    with TemporaryDirectory() as folder:
-        try:
-            uri = client.tracking_uri
-            location = present_location(uri, client.get_run(run_id).info.artifact_uri)
-            path = get_artifact_repository(location, uri).download_artifacts(FILE, folder)
-        except (MlflowException, OSError) as error:
-            raise StoreError(f"run {run_id} holds no {FILE}") from error
+    with downloaded(client, run_id, FILE) as path:
         try:
             with np.load(path, allow_pickle=False) as arrays:
                 return Predictions(**arrays)

@@ -30,7 +30,7 @@ def local_uri(folder: Path) -> str:
 def folder(tracking_uri: str) -> Path:
     """Return the folder of an SQLite database; of other stores the current folder."""
     database = sqlite.file(tracking_uri)
-    return Path.cwd() if database is None else database.absolute().parent
+    return Path.cwd() if database is None else database.parent
 
 
 @contextmanager

@@ -35,10 +35,15 @@ class Files:
         """Whether the files belong to this store alone."""
         return may_be_deleted(self._uri, self._location)
 
-    def delete(self) -> None:
-        """Delete the files if they belong to this store alone; missing files are ignored."""
-        if self.may_be_deleted:
-            self._repository.delete_artifacts()
+    def delete(self) -> bool:
+        """Delete the files if they belong to this store alone; return whether they do.
+
+        Missing files are ignored.
+        """
+        if not self.may_be_deleted:
+            return False
+        self._repository.delete_artifacts()
+        return True
 
     def _sizes(self, folder: str | None) -> Iterator[int]:
         for entry in self._repository.list_artifacts(folder):
@@ -62,8 +67,7 @@ class StoredModel:
         In this order, a model whose deletion was interrupted can be found again. A model whose
         files do not belong to this store alone is kept, so that `gc` counts it.
         """
-        if self.files.may_be_deleted:
-            self.files.delete()
+        if self.files.delete():
             self._client.delete_logged_model(self._id)
 
 

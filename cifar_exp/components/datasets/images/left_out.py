@@ -13,7 +13,6 @@ from cifar_exp.system.formatting import counted, listed, printable
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-MAX_KINDS = 8
 SHARED_CLASSES = 2
 """Classes in common that make a folder look like a split; one may be a coincidence."""
 SUFFIX = re.compile(r"\.[a-z0-9_+-]{1,10}$")
@@ -30,7 +29,7 @@ def left_out_files(split: SplitFiles) -> list[str]:
     number = len(split.left_out)
     return [
         f"{number} of the {counted(number + read, 'file')} in {split.folder} are not read: "
-        f"{listed([f'{count} {kind}' for kind, count in kinds], MAX_KINDS)}; for example "
+        f"{listed(f'{count} {kind}' for kind, count in kinds)}; for example "
         f"{printable(example)} (images are read directly in the folder of their class, "
         f"from files that end in {' '.join(SUFFIXES)})"
     ]
