@@ -12,10 +12,11 @@ from pathlib import Path
 
 import pytest
 
-from cifar_exp.components.datasets import Digits, load
+from cifar_exp.components.datasets import Dataset
 from cifar_exp.errors import Unavailable
 from cifar_exp.system import locks, paths
 from cifar_exp.system.shared import shared_file, shared_folder
+from tests import tiny
 
 FIRST, SECOND, TEAM = 12345, 12346, 12347
 STORES = ("sqlite:////a/mlflow.db",)
@@ -75,15 +76,21 @@ def cache(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
         for folder, owner in (("cache", FIRST), ("own", SECOND)):
             (root / folder).mkdir(mode=0o755)
             os.chown(root / folder, owner, TEAM)
+        tiny.write_images(root / "images")  # not digits: the packages may be in a private folder
         monkeypatch.setenv("CIFAR_EXP_CACHE", str(root / "cache"))
         monkeypatch.setenv("XDG_CACHE_HOME", str(root / "own"))
         yield root / "cache"
 
 
-def lock_and_load() -> Path:
+def load_images(cache: Path) -> Dataset:
+    """Load images that every user can read."""
+    return tiny.dataset(cache.parent / "images")
+
+
+def lock_and_load(cache: Path) -> Path:
     """Use the cache like a sweep; return the folder of the data."""
     with locks.alone(STORES, "tiny"), locks.writing("run"):
-        data = load(Digits()).path
+        data = load_images(cache).path
     (paths.checkpoints() / str(os.getuid())).touch()
     return data
 
@@ -91,32 +98,32 @@ def lock_and_load() -> Path:
 @only_root
 @pytest.mark.parametrize("mode", [0o2775, 0o775, 0o1777])
 def test_users_share_locks_data_and_checkpoints(cache: Path, mode: int) -> None:
-    load(Digits())  # it imports libraries
+    load_images(cache)  # it imports libraries
     shutil.rmtree(cache)
     cache.mkdir()
     os.chown(cache, 0, TEAM)
     cache.chmod(mode)
     for number in (FIRST, SECOND, FIRST):
         with user(number):
-            data = lock_and_load()
+            data = lock_and_load(cache)
             assert paths.lock_file("x").parent == cache / "locks"
             if mode == 0o1777:  # only their owner may replace the data
                 continue
             shutil.rmtree(data)
-            lock_and_load()
+            lock_and_load(cache)
     assert {path.name for path in paths.checkpoints().iterdir()} == {str(FIRST), str(SECOND)}
 
 
 @only_root
 def test_a_user_who_can_only_read_the_cache_has_own_locks_and_checkpoints(cache: Path) -> None:
-    load(Digits())
+    load_images(cache)
     shutil.rmtree(cache)
     cache.mkdir()
     os.chown(cache, FIRST, TEAM)
     with user(FIRST):
-        data = lock_and_load()
+        data = lock_and_load(cache)
     with user(SECOND):
-        assert lock_and_load() == data
+        assert lock_and_load(cache) == data
     own = cache.parent / "own" / "cifar_exp"
     assert (own / "checkpoints" / str(SECOND)).exists()
     assert list((own / "locks").glob("*.lock"))

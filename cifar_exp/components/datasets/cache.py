@@ -174,8 +174,9 @@ def _sole_writer(folder: Path, progress: Progress) -> Iterator[None]:
         finally:
             lock.release()
     except OSError as error:
+        file = f": {error.filename}" if error.filename else ""
         raise DataError(
-            f"Cannot write the data cache in {folder.parent} ({error.strerror or error}): "
+            f"Cannot write the data cache in {folder.parent} ({error.strerror or error}{file}): "
             f"free some space or give access, or set {paths.CACHE_VARIABLE} to another folder."
         ) from error
 

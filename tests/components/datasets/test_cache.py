@@ -123,7 +123,8 @@ def test_a_cache_that_cannot_be_created_is_an_error(
 ) -> None:
     (tmp_path / "file").touch()
     monkeypatch.setenv("CIFAR_EXP_CACHE", str(tmp_path / "file" / "cache"))
-    with pytest.raises(DataError, match=r"Cannot write the data cache .*CIFAR_EXP_CACHE"):
+    sentence = r"Cannot write the data cache .*: \S+/file/cache\): .*CIFAR_EXP_CACHE"
+    with pytest.raises(DataError, match=sentence):
         load(Digits())
 
 
