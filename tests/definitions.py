@@ -146,7 +146,7 @@ WRONG: dict[str, Wrong] = {
     "negative seed": Wrong({"seed": -1}, ("seed", "should be at least 0")),
     "seed of more than 32 bits": Wrong({"seed": 2**32}, ("seed", "less than 4294967296")),
     "number for name": Wrong({"name": 3}, ("name", "a text in quotes")),
-    "number for model": Wrong({"model": 3}, ("model", "a text in quotes")),
+    "number for model": Wrong({"model": 3}, ("model", "a name, or a table")),
     "number for dataset": Wrong({"dataset": 3}, ("dataset", "a name, or a table")),
     "list for dataset": Wrong({"dataset": ["digits"]}, ("dataset", "a name, or a table")),
     "number for path": Wrong(

@@ -73,12 +73,14 @@ def settings(given: Iterable[str]) -> dict[str, dict[str, Any]]:
     Raises:
         BadInput: A setting has another form, is given twice, or names a component.
     """
-    components: dict[str, dict[str, Any]] = {"loss": {}, "optimizer": {}, "dataset": {}}
+    components: dict[str, dict[str, Any]] = {
+        kind: {} for kind in ("loss", "optimizer", "dataset", "model")
+    }
     for text in given:
         key, equals, value = text.partition("=")
         component, dot, name = key.partition(".")
         if not (equals and dot and component in components):
-            raise BadInput(f"-s {text}: write loss.NAME=VALUE, or optimizer. or dataset.")
+            raise BadInput(f"-s {text}: write loss.NAME=VALUE, or optimizer., dataset. or model.")
         if name == "type":
             raise BadInput(f"-s {text}: the {component} is named by --{component}")
         if name in components[component]:

@@ -21,7 +21,7 @@ def train_command(experiment: Experiment, row: Row) -> list[str]:
     options = {
         "dataset": experiment.dataset.type,
         **({"data-dir": dataset.pop("path")} if "path" in dataset else {}),
-        "model": config.model,
+        "model": config.model.type,
         "loss": combination.loss.type,
         "optimizer": combination.optimizer.type,
         "lr": config.lr,
@@ -39,6 +39,7 @@ def train_command(experiment: Experiment, row: Row) -> list[str]:
         *words,
         *(["--compile"] if config.compile else []),
         *_setting_options("dataset", dataset),
+        *_setting_options("model", config.model.changed()),
         *_setting_options("loss", config.loss_settings.model_dump(exclude_defaults=True)),
         *_setting_options("optimizer", config.optimizer_settings.model_dump(exclude_defaults=True)),
     ]

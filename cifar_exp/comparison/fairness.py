@@ -59,6 +59,21 @@ def _params(name: str, *kinds: str) -> Callable[[Trainings], str]:
     )
 
 
+def _network(records: Trainings) -> str:
+    """Return the networks of trainings, with their settings."""
+    return _joined(_name_and_settings(record.params) for record in records)
+
+
+def _name_and_settings(params: Mapping[str, str]) -> str | None:
+    settings = [
+        f"{name.removeprefix('model.')} {value}"
+        for name, value in sorted(params.items())
+        if name.startswith("model.")
+    ]
+    name = params.get("model")
+    return f"{name} ({', '.join(settings)})" if name and settings else name
+
+
 def _tags(name: str) -> Callable[[Trainings], str]:
     return lambda records: _joined(r.tags.get(name) for r in records)
 
@@ -76,7 +91,7 @@ READ: Mapping[str, Callable[[Trainings], str]] = {
     "confirmation seeds": _params("seed", "confirmation"),
     "data set": _params("dataset"),
     "data and split": lambda records: _joined(r.data_digest for r in records),
-    "network": _params("model"),
+    "network": _network,
     "augmentation": _params("augment"),
     "precision": _params("precision"),
     "device": _params("device"),

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, SerializeAsAny, field_validator, model_validator
-from pydantic_core import PydanticCustomError
+from pydantic import BeforeValidator, Field, SerializeAsAny, field_validator, model_validator
 
 from cifar_exp.components.augmentations import AUGMENTATIONS
 from cifar_exp.components.losses import LOSSES, Loss
-from cifar_exp.components.models.build import check_name
+from cifar_exp.components.models import Model, read_model
 from cifar_exp.components.optimizers import OPTIMIZERS, Optimizer
 from cifar_exp.components.precision import Precision, PrecisionChoice, resolve
 from cifar_exp.components.settings import Settings
@@ -32,6 +31,8 @@ from cifar_exp.experiment.variant import (
 )
 from cifar_exp.seeds import derive
 
+Network = Annotated[SerializeAsAny[Model], BeforeValidator(read_model)]
+
 
 class Combination(Settings):
     """One loss with one optimizer: tuned by its studies and ranked as one row."""
@@ -48,7 +49,7 @@ class Combination(Settings):
 class TrialConfig(Settings):
     """All settings that one training depends on, except the data; none of them is searched."""
 
-    model: str
+    model: Network
     loss: str
     loss_settings: SerializeAsAny[Loss]
     optimizer: str
@@ -69,8 +70,9 @@ class Experiment(Settings):
     """Name of the experiment, also used in MLflow."""
     dataset: DatasetVariant
     """Name of a data set, or a table with its `type` and settings."""
-    model: str
-    """Name of a network, or `torchvision:<name>`."""
+    model: Network
+    """Name of a network, also `torchvision:<name>` or `timm:<name>`, or a table with its `type` and
+    settings."""
     epochs: Count
     """Number of passes over the training split in each training."""
     seed: Seed = 0
@@ -109,15 +111,6 @@ class Experiment(Settings):
             message = f"should be at least {key}, which is {least}"
             raise validation_error([Problem(("confirm", "most"), message)])
         return self
-
-    @field_validator("model")
-    @classmethod
-    def _known_model(cls, name: str) -> str:
-        try:
-            check_name(name)
-        except ValueError as error:
-            raise PydanticCustomError("model", "{text}", {"text": str(error)}) from None
-        return name
 
     @field_validator("augment")
     @classmethod

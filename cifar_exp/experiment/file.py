@@ -95,6 +95,8 @@ def _single_options(keys: Iterable[str], loss: str, optimizer: str) -> Options:
         ("dataset",): "-s dataset",
         ("dataset", "type"): "--dataset",
         ("dataset", "path"): "--data-dir",
+        ("model",): "-s model",
+        ("model", "type"): "--model",
         ("search", "batch_size", 0): "--batch-size",
         ("losses", loss): "-s loss",
         ("losses", loss, "type"): "--loss",

@@ -50,7 +50,8 @@ def identity_settings(
         },
         "precision": experiment.arithmetic,
         "augment": AUGMENTATIONS[experiment.augment].identity(),
-        **experiment.model_dump(include={"model", "epochs", "seed", "compile"}),
+        "model": experiment.model.identity(),
+        **experiment.model_dump(include={"epochs", "seed", "compile"}),
     }
 
 

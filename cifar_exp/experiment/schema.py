@@ -14,8 +14,8 @@ from pydantic.json_schema import GenerateJsonSchema
 
 from cifar_exp.components.datasets import DATASETS, DatasetChoice
 from cifar_exp.components.losses import LOSSES
-from cifar_exp.components.models.networks import MODELS
-from cifar_exp.components.models.suggestion import TORCHVISION
+from cifar_exp.components.models import MODELS, Model
+from cifar_exp.components.models.suggestion import LIBRARIES
 from cifar_exp.components.optimizers import OPTIMIZERS
 from cifar_exp.components.settings import Settings
 from cifar_exp.experiment import (
@@ -30,11 +30,12 @@ Schema = dict[str, Any]
 
 COMPONENTS: Mapping[str, Mapping[str, type[Settings]]] = {
     "dataset": DATASETS,
+    "model": MODELS,
     "loss": LOSSES,
     "optimizer": OPTIMIZERS,
 }
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
-INTERNAL_MODELS = (DatasetChoice, DatasetVariant, OptimizerVariant, Variant)
+INTERNAL_MODELS = (DatasetChoice, DatasetVariant, Model, OptimizerVariant, Variant)
 """Models that are not part of the file format: the file has another form at these places."""
 
 
@@ -55,7 +56,8 @@ def experiment_schema() -> Schema:
         tables = {f"{kind}.{name}": _table(kind, name, components[name]) for name in components}
         definitions |= tables
         definitions[kind] = {"required": ["type"], "anyOf": [_reference(key) for key in tables]}
-    properties["model"]["anyOf"] = [{"enum": [*MODELS]}, {"pattern": f"^{TORCHVISION}."}]
+    definitions["model"]["anyOf"] += [_library(prefix) for prefix in LIBRARIES]
+    properties["model"] = _described(properties["model"], _model())
     properties["dataset"] = _described(properties["dataset"], _dataset())
     properties["losses"] = _described(properties["losses"], _by_name("loss"))
     properties["optimizers"] = _described(properties["optimizers"], _by_name("optimizer"))
@@ -69,7 +71,7 @@ def _table(kind: str, name: str, component: type[Settings]) -> Schema:
     if kind == "optimizer":
         fields["lr"] = {**LEARNING_RATE.json_schema(), "description": "learning rate"}
         schema["required"] = ["lr"]
-    if kind != "dataset":
+    if kind in ("loss", "optimizer"):
         fields = {key: _or_range(field) for key, field in fields.items()}
     return {**schema, "properties": fields}
 
@@ -89,6 +91,20 @@ def _dataset() -> Schema:
     fields = {name: choice.model_fields.values() for name, choice in DATASETS.items()}
     names = [name for name in DATASETS if not any(f.is_required() for f in fields[name])]
     return {"anyOf": [{"enum": names}, _reference("dataset")]}
+
+
+def _model() -> Schema:
+    """Return the schema of the name of a network, or of a table with a type."""
+    prefixed = [{"type": "string", "pattern": f"^{prefix}."} for prefix in LIBRARIES]
+    return {"anyOf": [{"enum": [*MODELS]}, *prefixed, _reference("model")]}
+
+
+def _library(prefix: str) -> Schema:
+    """Return the schema of the table of a library's network."""
+    schema = LIBRARIES[prefix].model_json_schema(schema_generator=_WithoutTitles)
+    fields = {**schema["properties"], "type": {"type": "string", "pattern": f"^{prefix}."}}
+    del fields["architecture"]
+    return {**schema, "properties": fields, "required": ["type"]}
 
 
 def _by_name(kind: str) -> Schema:

@@ -90,7 +90,7 @@ def group_width(experiment: Experiment, data: Dataset, width: int | None) -> int
 def trained_alone(experiment: Experiment, data: Dataset) -> list[str]:
     """Return the network, or else the optimizers, that have no form for groups."""
     if not _is_stackable(experiment, data):
-        return [experiment.model]
+        return [experiment.model.type]
     return [v.name for v in experiment.optimizers.values() if not OPTIMIZERS[v.type].is_stackable()]
 
 

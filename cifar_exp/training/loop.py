@@ -20,7 +20,7 @@ from cifar_exp.components.augmentations import AUGMENTATIONS
 from cifar_exp.components.datasets import Dataset, Split
 from cifar_exp.components.losses import Loss
 from cifar_exp.components.metrics.scores import Evaluation, Scores, examine, temperatures_of
-from cifar_exp.components.models import build
+from cifar_exp.components.models import Model, build
 from cifar_exp.components.models.onednn import weight_format
 from cifar_exp.components.precision import Precision, float32_products
 from cifar_exp.experiment import TrialConfig
@@ -29,8 +29,9 @@ from cifar_exp.training.loader import Batch, batches
 EVALUATION_BATCH = 500
 STEPS_BETWEEN_CHECKS = 50
 WARM_UP_IMAGES = 8
+INITIALISATION_IMAGES = 5000  # from which a network may compute initial weights
 
-_warm: set[str] = set()
+_warm: set[Model] = set()
 """The networks that are warmed up in this process."""
 
 
@@ -64,20 +65,24 @@ def build_model(config: TrialConfig, data: Dataset) -> torch.nn.Module:
     return model.to(device()).to(memory_format=weight_format(model, device()))
 
 
-def initial_model(name: str, data: Dataset, seed: int) -> torch.nn.Module:
+def initial_model(settings: Model, data: Dataset, seed: int) -> torch.nn.Module:
     """Return an untrained network for the images and classes of a data set, on the CPU.
 
     Raises:
         ValueError: The network cannot take such images.
     """
-    return build.build(
-        name,
+    model = build(
+        settings,
         mean=data.mean,
         std=data.std,
         size=data.size,
         num_classes=data.num_classes,
         seed=seed,
     )
+    if settings.weights is None:
+        standardize, network = model.children()
+        settings.initialise(network, standardize(data.train.images[:INITIALISATION_IMAGES]))
+    return model
 
 
 def build_optimizer(model: torch.nn.Module, config: TrialConfig) -> torch.optim.Optimizer:

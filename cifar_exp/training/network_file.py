@@ -8,10 +8,10 @@ from pathlib import Path
 import cloudpickle
 import torch
 
-from cifar_exp.components.models import onednn, standardize
+from cifar_exp.components.models import blocks, onednn, standardize
 
 # With the code of our layers in the file, it can be loaded where cifar_exp is not installed.
-for layers in (onednn, standardize):
+for layers in (blocks, onednn, standardize):
     cloudpickle.register_pickle_by_value(layers)
 
 

@@ -402,7 +402,7 @@ def test_trainings_are_the_trials_and_confirmations_of_every_combination() -> No
 
 OPTIONS: dict[str, Any] = {
     "dataset": {"type": "digits"},
-    "model": "seed_cnn",
+    "model": {"type": "seed_cnn"},
     "loss": "focal",
     "optimizer": "sgd",
     "lr": 0.05,
@@ -433,7 +433,7 @@ def test_options_of_one_training() -> None:
         ({"batch_size": 0}, {}, "--batch-size: should be at least 1"),
         ({"epochs": 0}, {}, "--epochs: should be at least 1"),
         ({"seed": -1}, {}, "--seed: should be at least 0"),
-        ({"model": "\udcff"}, {}, "--model: unknown model "),
+        ({"model": {"type": "\udcff"}}, {}, "--model: unknown model "),
         ({}, {"loss": {"gama": 1.0}}, '-s loss.gama: unknown name; did you mean "gamma"?'),
         ({}, {"optimizer": {"momentum": 1.0}}, "-s optimizer.momentum: should be less than 1"),
         (
@@ -442,6 +442,7 @@ def test_options_of_one_training() -> None:
             "-s loss.gamma: one training takes one value, not a range",
         ),
         ({}, {"optimizer": {"lr": 0.5}}, "-s optimizer.lr: the learning rate is given by --lr"),
+        ({"model": {"type": "mlp", "deep": 3}}, {}, "-s model.deep: unknown name; did you mean"),
         ({"loss": "a b"}, {}, "--loss: unknown loss"),
         ({"precision": "fp8"}, {}, "--precision: should be 'fp32', 'tf32', 'bf16' or 'auto'"),
         ({"dataset": {"type": "folder"}}, {}, "--data-dir: is missing"),

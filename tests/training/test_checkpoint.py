@@ -14,6 +14,7 @@ import pytest
 import torch
 
 from cifar_exp.components.datasets import Dataset
+from cifar_exp.components.models import read_model
 from cifar_exp.components.optimizers import OPTIMIZERS
 from cifar_exp.experiment import TrialConfig
 from cifar_exp.training import checkpoint, loop
@@ -89,7 +90,7 @@ def test_two_epochs_and_two_more_are_four(
 ) -> None:
     optimizers = f"{optimizer} = {{ lr = {{ low = 1e-4, high = 0.1 }} }}"
     config = tiny.trial_config(images, lr=3e-3, optimizers=optimizers).model_copy(
-        update={"model": model, "epochs": 4, "batch_size": batch_size}
+        update={"model": read_model(model), "epochs": 4, "batch_size": batch_size}
     )
     whole = Training(config, data)
     expected = whole.train(4)

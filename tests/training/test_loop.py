@@ -17,6 +17,7 @@ from cifar_exp.components import precision as precisions
 from cifar_exp.components.augmentations import AUGMENTATIONS
 from cifar_exp.components.datasets import Dataset, Split
 from cifar_exp.components.losses import LOSSES
+from cifar_exp.components.models import Model, read_model
 from cifar_exp.components.models.standardize import Standardize
 from cifar_exp.components.precision import Precision
 from cifar_exp.experiment import TrialConfig
@@ -80,10 +81,13 @@ def plain_losses(network: torch.nn.Module, config: TrialConfig, data: Dataset) -
     ("num_images", "changes"),
     [
         (54, {"epochs": 8}),  # 7 batches per epoch, the last one smaller
-        (54, {"model": "lenet"}),
-        (54, {"model": "cifar10_3c3d"}),
+        (54, {"model": read_model("lenet")}),
+        (54, {"model": read_model("cifar10_3c3d")}),
         (5, {"batch_size": 1}),
-        (9, {"model": "resnet18", "batch_size": 8, "epochs": 1}),  # the last batch has one image
+        (
+            9,
+            {"model": read_model("resnet18"), "batch_size": 8, "epochs": 1},
+        ),  # the last batch has one image
     ],
 )
 def test_it_trains_like_the_textbook_loop(
@@ -301,15 +305,15 @@ def test_each_network_is_warmed_up_once(
 ) -> None:
     built: list[str] = []
 
-    def watched(name: str, *arguments: Any) -> torch.nn.Module:
-        built.append(name)
-        return initial_model(name, *arguments)
+    def watched(model: Model, *arguments: Any) -> torch.nn.Module:
+        built.append(model.type)
+        return initial_model(model, *arguments)
 
     initial_model = loop.initial_model
     monkeypatch.setattr(loop, "initial_model", watched)
     monkeypatch.setattr(loop, "_compiled", lambda _: pytest.fail("it is compiled twice"))
     config = tiny.trial_config(images).model_copy(update={"compile": True})
-    other = config.model_copy(update={"model": "seed_cnn"})
+    other = config.model_copy(update={"model": read_model("seed_cnn")})
     for each in (config, config, other, config):
         loop.warm_up(each, data)
     assert built == ["seed_cnn_relu", "seed_cnn"]

@@ -72,7 +72,8 @@ def _params(experiment: Experiment, data: Dataset) -> dict[str, object]:
     search = experiment.search
     return {
         "dataset": data.name,
-        "model": experiment.model,
+        "model": experiment.model.type,
+        **{f"model.{name}": value for name, value in experiment.model.params().items()},
         "epochs": experiment.epochs,
         "seed": experiment.seed,
         "precision": experiment.arithmetic,

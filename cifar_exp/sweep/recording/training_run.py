@@ -23,7 +23,8 @@ def params(config: TrialConfig, data: Dataset, threads: int) -> dict[str, Any]:
     """
     return {
         "dataset": data.name,
-        "model": config.model,
+        "model": config.model.type,
+        **{f"model.{name}": value for name, value in config.model.params().items()},
         "loss": config.loss,
         **{f"loss.{name}": value for name, value in config.loss_settings},
         "optimizer": config.optimizer,

@@ -21,6 +21,7 @@ from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
 from cifar_exp.components.datasets import Dataset
 from cifar_exp.components.losses.likelihood import CrossEntropy
 from cifar_exp.components.metrics.scores import Evaluation
+from cifar_exp.components.models import read_model
 from cifar_exp.experiment import TrialConfig
 from cifar_exp.records import RunRecord
 from cifar_exp.sweep.recording import training_run
@@ -373,7 +374,7 @@ def test_stored_models_reproduce_their_validation_accuracy_in_a_fresh_process(
     data = tiny.dataset(tiny.write_images(tmp_path / "images", size=32))
     accuracies = {}
     for model in ("seed_cnn_relu", "torchvision:squeezenet1_1"):
-        chosen = config.model_copy(update={"model": model, "epochs": 1})
+        chosen = config.model_copy(update={"model": read_model(model), "epochs": 1})
         run = open_run(chosen)
         outcome = train_recorded(chosen, data, run)
         outputs = tracker.client.get_run(run.run_id).outputs
@@ -513,7 +514,7 @@ def test_a_checkpoint_of_another_network_costs_its_epochs_alone(
     open_run: Open,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    other = config.model_copy(update={"model": "lenet"})
+    other = config.model_copy(update={"model": read_model("lenet")})
     model = loop.build_model(other, tiny_32(data))
     optimizer = loop.build_optimizer(model, other)
     file = CheckpointFile("it", key_of(config, data.fingerprint))

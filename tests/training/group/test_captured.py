@@ -15,6 +15,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from cifar_exp.components.augmentations import AUGMENTATIONS
 from cifar_exp.components.datasets import Dataset
 from cifar_exp.components.losses import LOSSES
+from cifar_exp.components.models import read_model
 from cifar_exp.components.optimizers import OPTIMIZERS
 from cifar_exp.experiment import TrialConfig
 from cifar_exp.training import loop
@@ -31,7 +32,7 @@ CASES = [
 
 def config(**changes: Any) -> TrialConfig:
     base = TrialConfig(
-        model="seed_cnn_relu",
+        model=read_model("seed_cnn_relu"),
         loss="mse",
         loss_settings=LOSSES["mse"](),
         optimizer="sgd",
@@ -46,7 +47,7 @@ def config(**changes: Any) -> TrialConfig:
 
 def program_of(data: Dataset, **changes: Any) -> Program:
     configs = [config(**changes)] * 2
-    initial = loop.initial_model("seed_cnn_relu", data, 0)
+    initial = loop.initial_model(read_model("seed_cnn_relu"), data, 0)
     return Program(configs, initial, data.train, [None, None])
 
 

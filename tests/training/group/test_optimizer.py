@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from cifar_exp.components.losses import LOSSES
+from cifar_exp.components.models import read_model
 from cifar_exp.components.optimizers import OPTIMIZERS
 from cifar_exp.experiment import TrialConfig
 from cifar_exp.training.group.optimizer import StackedOptimizer, structure
@@ -33,7 +34,7 @@ CASES: list[tuple[str, Settings]] = [
 
 def config(optimizer: str, lr: float, settings: Settings) -> TrialConfig:
     return TrialConfig(
-        model="seed_cnn",
+        model=read_model("seed_cnn"),
         loss="mse",
         loss_settings=LOSSES["mse"](),
         optimizer=optimizer,

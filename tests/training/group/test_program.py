@@ -17,11 +17,12 @@ from cifar_exp.components.augmentations import AUGMENTATIONS
 from cifar_exp.components.datasets import Dataset, Split
 from cifar_exp.components.losses import LOSSES
 from cifar_exp.components.metrics.scores import scores_of
-from cifar_exp.components.models.networks import MODELS
+from cifar_exp.components.models import MODELS, Model, read_model
 from cifar_exp.components.optimizers import OPTIMIZERS
 from cifar_exp.experiment import TrialConfig
 from cifar_exp.training import loop
 from cifar_exp.training.group.program import Program, in_order
+from tests.components.models.small import small, small_size
 from tests.components.optimizers.test_optimizers import OTHER_SETTINGS
 
 STEPS, BATCH_SIZE = 50, 4
@@ -36,7 +37,7 @@ EACH_ONCE = [(loss, name) for name, loss in zip(OPTIMIZERS, itertools.cycle(LOSS
 
 def config(loss: str, optimizer: str, **changes: Any) -> TrialConfig:
     settings: dict[str, Any] = {
-        "model": "lenet",
+        "model": read_model("lenet"),
         "lr": LR.get(optimizer, 2e-5),
         "batch_size": BATCH_SIZE,
         "epochs": 2,
@@ -99,33 +100,35 @@ def test_every_loss_with_every_optimizer_equals_a_network_alone(digits: Dataset)
 
 
 LONG = {"cifar10_3c3d"}
+NORMALISED = ["airbench", "resnet18", "wrn_16_4", "wrn_28_10"]
 NETWORKS = [
     pytest.param(name, marks=pytest.mark.chaos if name in LONG else ())
     for name in MODELS
-    if name not in {"lenet", "resnet18"}  # they have tests of their own
+    if name not in {"lenet", *NORMALISED}  # they have tests of their own
 ]
 
 
 @pytest.mark.parametrize("model", NETWORKS)
 def test_every_network_trains_as_it_does_alone(model: str, digits: Dataset) -> None:
-    check([config(loss, optimizer, model=model) for loss, optimizer in EACH_ONCE], digits)
+    check([config(loss, optimizer, model=small(model)) for loss, optimizer in EACH_ONCE], digits)
 
 
 @pytest.mark.chaos
 def test_every_loss_with_every_optimizer_in_seed_cnn_relu(digits: Dataset) -> None:
     """The network of the published comparisons; lenet is above."""
-    check([config(*pair, model="seed_cnn_relu") for pair in ALL_PAIRS], digits)
+    check([config(*pair, model=read_model("seed_cnn_relu")) for pair in ALL_PAIRS], digits)
 
 
-def test_batch_normalisation_trains_as_it_does_alone(digits: Dataset) -> None:
+@pytest.mark.parametrize("model", NORMALISED)
+def test_batch_normalisation_trains_as_it_does_alone(model: str, digits: Dataset) -> None:
     # Noise images, as normalisation amplifies the rounding errors of channels that hardly vary.
     random = torch.Generator().manual_seed(0)
-    noise = torch.randint(256, (24, 3, 16, 16), generator=random).to(torch.uint8)
+    noise = torch.randint(256, (24, 3, *[small_size(model)] * 2), generator=random).to(torch.uint8)
     noise = noise.contiguous(memory_format=torch.channels_last)
     train = Split(images=noise[:16], labels=digits.train.labels[:16])
     few = replace(digits, train=train, val=Split(images=noise[16:], labels=train.labels[:8]))
     pairs = [("cross_entropy", "sgd", 1e-4), ("mse", "adamw", 1e-5)]
-    check([config(loss, name, model="resnet18", lr=lr) for loss, name, lr in pairs], few)
+    check([config(loss, name, model=small(model), lr=lr) for loss, name, lr in pairs], few)
 
 
 @pytest.mark.parametrize("augment", list(AUGMENTATIONS))
@@ -133,16 +136,17 @@ def test_every_augmentation_equals_that_of_a_network_alone(augment: str, digits:
     check([config(loss, "sgd", augment=augment) for loss in ("cross_entropy", "mse")], digits)
 
 
-def test_dropout_draws_the_masks_of_a_network_alone(
-    digits: Dataset, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def dropping(*, channels: int, size: int, num_classes: int) -> torch.nn.Module:
-        nn = torch.nn
-        features = nn.Conv2d(channels, 4, size - 1), nn.Dropout2d(0.3), nn.ReLU(), nn.Dropout(0.2)
-        return nn.Sequential(*features, nn.Flatten(), nn.Dropout(0.5), nn.Linear(16, num_classes))
+def test_dropout_draws_the_masks_of_a_network_alone(digits: Dataset) -> None:
+    class Dropping(Model):
+        name = "dropping"
 
-    monkeypatch.setitem(MODELS, "dropping", dropping)
-    check([config(loss, "sgd", model="dropping") for loss in ("cross_entropy", "mse")], digits)
+        def network(self, *, channels: int, size: int, num_classes: int) -> torch.nn.Module:
+            nn = torch.nn
+            convolution = nn.Conv2d(channels, 4, size - 1), nn.Dropout2d(0.3), nn.ReLU()
+            flat = nn.Dropout(0.2), nn.Flatten(), nn.Dropout(0.5)
+            return nn.Sequential(*convolution, *flat, nn.Linear(16, num_classes))
+
+    check([config(loss, "sgd", model=Dropping()) for loss in ("cross_entropy", "mse")], digits)
 
 
 @pytest.mark.parametrize("precision", ["fp32", "bf16"])
@@ -172,7 +176,7 @@ def test_a_state_continues_bitwise_identically(digits: Dataset) -> None:
     program.train_epoch(1)
     states = [program.state(index).to_cpu() for index in range(len(configs))]
     assert {state.num_steps for state in states} == {STEPS // 2}
-    initial = loop.initial_model("lenet", digits, 0)
+    initial = loop.initial_model(read_model("lenet"), digits, 0)
     restored = Program(configs, initial, digits.train, states)
     assert restored.train_epoch(2) == program.train_epoch(2)
     assert torch.equal(restored.logits(digits.val), program.logits(digits.val))
