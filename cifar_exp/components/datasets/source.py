@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, ClassVar
 from pydantic import AfterValidator, Field
 from pydantic_core import PydanticCustomError
 
-from cifar_exp.components.settings import Settings
+from cifar_exp.components.settings import Later, Settings
 from cifar_exp.errors import Unavailable
 from cifar_exp.system.names import is_utf8
 
@@ -29,6 +29,10 @@ Progress = Callable[[str, int, int], None]
 
 def no_progress(what: str, done: int, total: int) -> None:
     """Report nothing."""
+
+
+VALIDATION_FRACTION = 0.1
+"""The share of the training images that is held out for validation by default."""
 
 
 class DataError(Unavailable):
@@ -78,6 +82,11 @@ class Source(ABC):
         """
 
 
+def validation_key(validation: float) -> str:
+    """Return the part of a source's key for a share of validation; none for the default."""
+    return "" if validation == VALIDATION_FRACTION else f":validation {validation}"
+
+
 def _check_path(path: Path) -> Path:
     if "\0" in str(path):
         raise PydanticCustomError("path", "should be a path without null characters")
@@ -106,3 +115,23 @@ class DatasetChoice(Settings, ABC):
         Raises:
             DataError: The path is missing or cannot be read.
         """
+
+    @property
+    def settings(self) -> dict[str, str]:
+        """The settings that a run records, by name: those that are not the default."""
+        return {
+            name: str(value.expanduser().absolute() if isinstance(value, Path) else value)
+            for name, value in self
+            if value != type(self).model_fields[name].default
+        }
+
+
+class WithDrawnValidation(DatasetChoice, ABC):
+    """A data set without a validation split of its own."""
+
+    validation: Annotated[float, Later()] = Field(
+        default=VALIDATION_FRACTION,
+        gt=0,
+        lt=1,
+        description="The share of the training images of each class that is for validation.",
+    )
