@@ -56,7 +56,12 @@ def load(choice: DatasetChoice, progress: Progress = no_progress) -> Dataset:
         DataError: The data is missing, damaged or unsuitable, or the cache cannot be written.
     """
     source = choice.source()
-    return replace(_loaded(choice.name, source, progress), left_out=source.left_out)
+    return replace(
+        _loaded(choice.name, source, progress),
+        left_out=source.left_out,
+        settings=choice.settings,
+        fewest_validation=choice.fewest_validation,
+    )
 
 
 def _loaded(name: str, source: Source, progress: Progress) -> Dataset:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -53,6 +54,8 @@ class Dataset:
             0..1, and at least 1/255, so that it can be a divisor.
         path: The cache folder, for `open_dataset` in another process.
         left_out: Sentences about files of the source that are not read, from `load` only.
+        settings: The settings of the data set that are not the default, from `load` only.
+        fewest_validation: Number of validation images below which `load` wants a warning.
     """
 
     name: str
@@ -65,6 +68,8 @@ class Dataset:
     std: tuple[float, ...]
     path: Path
     left_out: tuple[str, ...] = ()
+    settings: Mapping[str, str] = field(default_factory=dict)
+    fewest_validation: int = 0
 
     @property
     def splits(self) -> dict[str, Split]:

@@ -107,6 +107,8 @@ class DatasetChoice(Settings, ABC):
     """A data set in a definition; its fields are the settings."""
 
     name: ClassVar[str]
+    fewest_validation: ClassVar[int] = 0
+    """Number of validation images below which a warning is given."""
 
     @abstractmethod
     def source(self) -> Source:
@@ -128,6 +130,8 @@ class DatasetChoice(Settings, ABC):
 
 class WithDrawnValidation(DatasetChoice, ABC):
     """A data set without a validation split of its own."""
+
+    fewest_validation: ClassVar[int] = 500
 
     validation: Annotated[float, Later()] = Field(
         default=VALIDATION_FRACTION,

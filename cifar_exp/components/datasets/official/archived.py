@@ -97,9 +97,11 @@ class ArchivedSource(Source):
         try:
             published = self.choice.published(files)
             return store(published, self.validation, allocate, progress)
-        except (DataError, OSError, MemoryError):
+        except (DataError, MemoryError):
             raise
         except Exception as error:  # A file of another format can make readers raise anything.
+            if isinstance(error, OSError) and error.errno is not None:  # of this machine
+                raise
             names = ", ".join(map(str, files))
             reason = f"{type(error).__name__}: {error}".partition("\n")[0]
             raise DataError(
