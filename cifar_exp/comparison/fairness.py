@@ -63,6 +63,16 @@ def _tags(name: str) -> Callable[[Trainings], str]:
     return lambda records: _joined(r.tags.get(name) for r in records)
 
 
+def _data_changes(record: RunRecord) -> str | None:
+    """Return the changes of the training data; None if there are none."""
+    prefix = "data_changes."
+    changes = {name: text for name, text in record.params.items() if name.startswith(prefix)}
+    return (
+        ", ".join(f"{name[len(prefix) :]} = {text}" for name, text in sorted(changes.items()))
+        or None
+    )
+
+
 def _joined(values: Iterable[str | None]) -> str:
     different = {value for value in values if value is not None}
     return ", ".join(sorted(different, key=lambda text: (len(text), text)))
@@ -76,6 +86,7 @@ READ: Mapping[str, Callable[[Trainings], str]] = {
     "confirmation seeds": _params("seed", "confirmation"),
     "data set": _params("dataset"),
     "data and split": lambda records: _joined(r.data_digest for r in records),
+    "data changes": lambda records: _joined(map(_data_changes, records)),
     "network": _params("model"),
     "augmentation": _params("augment"),
     "precision": _params("precision"),

@@ -47,11 +47,16 @@ class Contents:
         classes: The name of each class.
         labels: int64, N; the label of each image, in the stored order.
         counts: The number of images of train, val and test, which are stored in this order.
+        images_of: The cache folder of another data set with the same images; then none are written.
+        class_counts: The number of training images of each class before label noise, if accuracies
+            by frequency of the class are wanted.
     """
 
     classes: tuple[str, ...]
     labels: NDArray[np.int64]
     counts: tuple[int, int, int]
+    images_of: str | None = None
+    class_counts: tuple[int, ...] | None = None
 
 
 class Source(ABC):
@@ -73,7 +78,7 @@ class Source(ABC):
         """Write all images, in the stored order, into the array created by `allocate`.
 
         Args:
-            allocate: Creates the array; must be called once.
+            allocate: Creates the array; must be called once, unless `images_of` is set.
             downloads: The folder for downloaded files.
             progress: Called with the progress.
 

@@ -23,6 +23,7 @@ def params(config: TrialConfig, data: Dataset, threads: int) -> dict[str, Any]:
     """
     return {
         "dataset": data.name,
+        **data.changes,
         "model": config.model,
         "loss": config.loss,
         **{f"loss.{name}": value for name, value in config.loss_settings},
