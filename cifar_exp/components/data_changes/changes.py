@@ -63,7 +63,7 @@ class DataChanges(Settings):
 
     def params(self) -> dict[str, str]:
         """Return the settings by the names under which a run records them."""
-        found = {}
+        found: dict[str, str] = {}
         for name, value in self.model_dump(mode="json", exclude_none=True).items():
             if isinstance(value, dict):
                 found |= {f"data_changes.{name}.{key}": str(each) for key, each in value.items()}

@@ -51,7 +51,7 @@ CIFAR100_SUPERCLASSES = (
 
 def _circular() -> dict[str, str]:
     """Return the map of each class to the next of its superclass, of the last to the first."""
-    found = {}
+    found: dict[str, str] = {}
     for line in CIFAR100_SUPERCLASSES:
         names = line.split()
         found.update(zip(names, [*names[1:], names[0]], strict=True))

@@ -196,7 +196,7 @@ def medmnist(root: Path, subset: str = "path", classes: int = 9, grey: bool = Fa
     for part, images_, labels_ in zip(("train", "val", "test"), images, labels, strict=True):
         arrays[f"{part}_images"] = images_
         arrays[f"{part}_labels"] = labels_.astype(np.uint8)[:, None]
-    np.savez_compressed(content, **arrays)
+    np.savez_compressed(content, **arrays)  # type: ignore[arg-type]
     files = {f"{subset}mnist.npz": content.getvalue()}
     return tiny("medmnist", root, files, images, labels, subset=subset)
 
