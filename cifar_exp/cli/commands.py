@@ -43,7 +43,8 @@ from cifar_exp.components import KINDS
     "settings",
     multiple=True,
     metavar="SETTING=VALUE",
-    help="A setting of the loss, optimizer, dataset or model, such as optimizer.momentum=0.9.",
+    help="A setting of the loss, optimizer, dataset, model or data_changes, such as "
+    "optimizer.momentum=0.9.",
 )
 @click.option(
     "--experiment-name",
@@ -69,6 +70,8 @@ def train(
     dataset = overrides.dataset(options["dataset"], options.pop("data_dir"))
     options["dataset"] = {**dataset, **given.pop("dataset")}
     options["model"] = {"type": options["model"], **given.pop("model")}
+    if data_changes := given.pop("data_changes"):
+        options["data_changes"] = data_changes
     read = single_definition(options, given)
 
     from cifar_exp import tracking

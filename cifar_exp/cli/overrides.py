@@ -26,6 +26,10 @@ KEY_OF: Mapping[str, tuple[int | str, ...]] = {
 """Maps each option of `run` and `plan` to the key path that it sets in a definition."""
 
 
+SETTINGS_OF = ("loss", "optimizer", "dataset", "model", "data_changes")
+"""What `train` takes settings of."""
+
+
 def changes(options: Mapping[str, Any]) -> dict[str, Any]:
     """Return the changes that options make to a definition, keyed like `search.trials`."""
     given = {".".join(map(str, KEY_OF[name])): options[name] for name in _given(options)}
@@ -73,15 +77,15 @@ def settings(given: Iterable[str]) -> dict[str, dict[str, Any]]:
     Raises:
         BadInput: A setting has another form, is given twice, or names a component.
     """
-    components: dict[str, dict[str, Any]] = {
-        kind: {} for kind in ("loss", "optimizer", "dataset", "model")
-    }
+    components: dict[str, dict[str, Any]] = {name: {} for name in SETTINGS_OF}
     for text in given:
         key, equals, value = text.partition("=")
         component, dot, name = key.partition(".")
         if not (equals and dot and component in components):
-            raise BadInput(f"-s {text}: write loss.NAME=VALUE, or optimizer., dataset. or model.")
-        if name == "type":
+            raise BadInput(
+                f"-s {text}: write loss.NAME=VALUE; or optimizer., dataset., model., data_changes."
+            )
+        if name == "type" and component != "data_changes":
             raise BadInput(f"-s {text}: the {component} is named by --{component}")
         if name in components[component]:
             raise BadInput(f"-s {text}: {key} is given twice")

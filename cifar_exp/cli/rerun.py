@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +19,10 @@ def train_command(experiment: Experiment, row: Row) -> list[str]:
     seed = experiment.study_seed(row.study)
     config = experiment.trial(combination, experiment.parse(combination, texts), seed)
     dataset = experiment.dataset.choice.model_dump(exclude_defaults=True)
+    data_changes = experiment.data_changes
+    changes = (
+        {} if data_changes is None else data_changes.model_dump(mode="json", exclude_none=True)
+    )
     options = {
         "dataset": experiment.dataset.type,
         **({"data-dir": dataset.pop("path")} if "path" in dataset else {}),
@@ -40,6 +45,7 @@ def train_command(experiment: Experiment, row: Row) -> list[str]:
         *(["--compile"] if config.compile else []),
         *_setting_options("dataset", dataset),
         *_setting_options("model", config.model.changed()),
+        *_setting_options("data_changes", changes),
         *_setting_options("loss", config.loss_settings.model_dump(exclude_defaults=True)),
         *_setting_options("optimizer", config.optimizer_settings.model_dump(exclude_defaults=True)),
     ]
@@ -51,4 +57,10 @@ def _setting_options(component: str, changed: Mapping[str, Any]) -> list[str]:
 
 
 def _toml(value: Any) -> str:
+    if isinstance(value, dict):
+        inner = ", ".join(
+            f"{json.dumps(name)} = {json.dumps(each) if isinstance(each, str) else _toml(each)}"
+            for name, each in value.items()
+        )
+        return f"{{ {inner} }}"
     return str(value).lower() if isinstance(value, bool) else str(value)

@@ -8,11 +8,12 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import BeforeValidator, Field, SerializeAsAny, field_validator, model_validator
 
 from cifar_exp.components.augmentations import AUGMENTATIONS
+from cifar_exp.components.data_changes import DataChanges
 from cifar_exp.components.losses import LOSSES, Loss
 from cifar_exp.components.models import Model, read_model
 from cifar_exp.components.optimizers import OPTIMIZERS, Optimizer
 from cifar_exp.components.precision import Precision, PrecisionChoice, resolve
-from cifar_exp.components.settings import Settings
+from cifar_exp.components.settings import Later, Settings
 from cifar_exp.components.validation import Problem, check_known, validation_error
 from cifar_exp.experiment.design import Design
 from cifar_exp.experiment.identity import hash_of, identity_settings
@@ -90,6 +91,8 @@ class Experiment(Settings):
     confirm: Confirm = Confirm()
     losses: dict[Name, Variant] = Field(min_length=1)
     """Losses to compare: `name = {settings}`; a variant has its own name and a `type`."""
+    data_changes: Annotated[DataChanges | None, Later()] = None
+    """Changes of the training data: label noise, class imbalance, a share of the images."""
     optimizers: dict[Name, OptimizerVariant] = Field(min_length=1)
     """Optimizers to compare, each with `lr` as a number or a range."""
 
@@ -110,6 +113,15 @@ class Experiment(Settings):
             key = "search.studies" if self.design.repeats_studies else "confirm.seeds"
             message = f"should be at least {key}, which is {least}"
             raise validation_error([Problem(("confirm", "most"), message)])
+        return self
+
+    @model_validator(mode="after")
+    def _noise_fits_the_data_set(self) -> Self:
+        noise = self.data_changes and self.data_changes.noise
+        problem = noise and noise.problem_of(self.dataset.type)
+        if problem:
+            path = ("data_changes", "noise", *problem.path)
+            raise validation_error([Problem(path, problem.message)])
         return self
 
     @field_validator("augment")

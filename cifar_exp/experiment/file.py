@@ -93,6 +93,7 @@ def _single_options(keys: Iterable[str], loss: str, optimizer: str) -> Options:
     return {
         **{(key,): f"--{key}" for key in keys},
         ("dataset",): "-s dataset",
+        ("data_changes",): "-s data_changes",
         ("dataset", "type"): "--dataset",
         ("dataset", "path"): "--data-dir",
         ("model",): "-s model",

@@ -24,6 +24,7 @@ def definition_hash(experiment: Experiment, data: Dataset) -> str:
     left_out: Any = {
         "dataset": True,
         "precision": True,
+        **dict.fromkeys(experiment.uncounted(dict(experiment)), True),
         "search": search.uncounted(dict(search)),
         "confirm": confirm.uncounted(dict(confirm)),
     }
@@ -52,7 +53,14 @@ def identity_settings(
         "augment": AUGMENTATIONS[experiment.augment].identity(),
         "model": experiment.model.identity(),
         **experiment.model_dump(include={"epochs", "seed", "compile"}),
+        **_changes(experiment),
     }
+
+
+def _changes(experiment: Experiment) -> dict[str, Any]:
+    if experiment.data_changes is None:
+        return {}
+    return {"data_changes": experiment.data_changes.model_dump(mode="json", exclude_none=True)}
 
 
 def hash_of(settings: Mapping[str, Any]) -> str:

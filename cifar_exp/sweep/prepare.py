@@ -5,6 +5,7 @@ from __future__ import annotations
 from urllib.parse import parse_qsl
 
 from cifar_exp import tracking
+from cifar_exp.components.data_changes import changed
 from cifar_exp.components.datasets import Dataset, Progress, load, no_progress
 from cifar_exp.components.optimizers import OPTIMIZERS
 from cifar_exp.components.precision import resolve
@@ -48,12 +49,15 @@ def prepare(experiment: Experiment, progress: Progress = no_progress) -> Dataset
     """Load the data of an experiment, and check that the definition fits it and this machine.
 
     Raises:
-        DefinitionError: The network cannot take the images, or a batch is too large.
+        DefinitionError: The network cannot take the images, a batch is too large, or the changes of
+            the data do not fit them.
         DataError: The data is missing or cannot be read.
         Unavailable: This machine cannot compute in the definition's precision.
     """
     resolve(experiment.precision)
     data = load(experiment.dataset.choice, progress)
+    if experiment.data_changes is not None:
+        data = changed(data, experiment.dataset.choice, experiment.data_changes, progress)
     check_fit(experiment, data)
     return data
 

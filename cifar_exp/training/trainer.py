@@ -11,7 +11,10 @@ from collections.abc import Callable, Generator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 
+import numpy as np
+
 from cifar_exp.components.datasets import Dataset
+from cifar_exp.components.metrics.by_frequency import accuracy_by_frequency
 from cifar_exp.components.metrics.scores import Evaluation
 from cifar_exp.experiment import TrialConfig
 from cifar_exp.records import TrialState
@@ -142,10 +145,18 @@ def _train(
         diverged=diverged,
         together=attempt.learner.together,
         tested=tested,
+        by_frequency=_by_frequency(tested, data),
         network=attempt.save(folder) if state == "COMPLETE" else None,
     )
     attempt.end()
     return outcome
+
+
+def _by_frequency(tested: Evaluation | None, data: Dataset) -> Mapping[str, float]:
+    """Return the accuracy on the test split by frequency of the class, where it is wanted."""
+    if tested is None or data.class_counts is None:
+        return {}
+    return accuracy_by_frequency(tested.predictions, np.array(data.class_counts))
 
 
 class _Attempt:

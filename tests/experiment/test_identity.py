@@ -104,6 +104,7 @@ COUNTED = [
     ("search.batch_size", [16, 32]),
     ("search.batch_size", [24, 16]),
     ("search.at_once", 2),
+    ("data_changes", {"subset": 0.5}),
 ]
 NOT_COUNTED = [
     ("name", "another"),

@@ -44,6 +44,13 @@ class Meta(BaseModel):
     fingerprint: str
     mean: tuple[float, ...]
     std: tuple[float, ...]
+    images_of: str | None = None
+    """The folder beside this one that has the images, if they are not here."""
+    class_counts: tuple[int, ...] | None = None
+
+    def images(self, folder: Path) -> Path:
+        """Return the file of the images of a cache folder."""
+        return (folder if self.images_of is None else folder.parent / self.images_of) / IMAGES
 
 
 def load(choice: DatasetChoice, progress: Progress = no_progress) -> Dataset:
@@ -56,10 +63,20 @@ def load(choice: DatasetChoice, progress: Progress = no_progress) -> Dataset:
         DataError: The data is missing, damaged or unsuitable, or the cache cannot be written.
     """
     source = choice.source()
-    return replace(_loaded(choice.name, source, progress), left_out=source.left_out)
+    return replace(
+        cached(choice.name, source, progress),
+        left_out=source.left_out,
+        settings=choice.settings,
+        fewest_validation=choice.fewest_validation,
+    )
 
 
-def _loaded(name: str, source: Source, progress: Progress) -> Dataset:
+def cached(name: str, source: Source, progress: Progress) -> Dataset:
+    """Return the data set of a source from the cache; it is created if it is missing or damaged.
+
+    Raises:
+        DataError: The data is missing, damaged or unsuitable, or the cache cannot be written.
+    """
     folder = paths.cache() / f"{name}-{_digest(source.key)}"
     try:
         return _verified(folder)
@@ -81,8 +98,8 @@ def open_dataset(path: Path) -> Dataset:
         DataError: The folder is missing or damaged.
     """
     try:
-        meta = Meta.model_validate_json((path / META).read_bytes())
-        images = np.load(path / IMAGES, mmap_mode="c", allow_pickle=False)
+        meta = _meta(path)
+        images = np.load(meta.images(path), mmap_mode="c", allow_pickle=False)
         labels = np.load(path / LABELS, mmap_mode="c", allow_pickle=False)
         _check(meta, images, labels)
     except (OSError, ValueError, EOFError) as error:
@@ -91,6 +108,10 @@ def open_dataset(path: Path) -> Dataset:
             f"The cached data set {path} cannot be used ({reason}): load the data set again."
         ) from error
     return _dataset(path, meta, *_splits(meta, images, labels))
+
+
+def _meta(folder: Path) -> Meta:
+    return Meta.model_validate_json((folder / META).read_bytes())
 
 
 def _check(meta: Meta, images: NDArray[np.uint8], labels: NDArray[np.int64]) -> None:
@@ -128,6 +149,7 @@ def _dataset(path: Path, meta: Meta, train: Split, val: Split, test: Split) -> D
         mean=meta.mean,
         std=meta.std,
         path=path,
+        class_counts=meta.class_counts,
     )
 
 
@@ -145,7 +167,7 @@ def _verified(folder: Path) -> Dataset:
         DataError: The folder is missing or damaged.
     """
     data = open_dataset(folder)
-    images = np.load(folder / IMAGES, mmap_mode="r", allow_pickle=False)
+    images = np.load(_meta(folder).images(folder), mmap_mode="r", allow_pickle=False)
     labels = np.load(folder / LABELS, allow_pickle=False)
     counts = (len(data.train), len(data.val), len(data.test))
     found = _fingerprint(images, Contents(classes=data.classes, labels=labels, counts=counts))
@@ -229,7 +251,8 @@ def _new_array(file: Path, shape: tuple[int, ...]) -> NDArray[np.uint8]:
 
 
 def _write_meta(name: str, contents: Contents, folder: Path) -> None:
-    images = np.load(folder / IMAGES, mmap_mode="r", allow_pickle=False)
+    place = folder if contents.images_of is None else folder.parent / contents.images_of
+    images = np.load(place / IMAGES, mmap_mode="r", allow_pickle=False)
     mean, std = mean_and_std(images[: contents.counts[0]])
     meta = Meta(
         name=name,
@@ -238,8 +261,11 @@ def _write_meta(name: str, contents: Contents, folder: Path) -> None:
         fingerprint=_fingerprint(images, contents),
         mean=mean,
         std=std,
+        images_of=contents.images_of,
+        class_counts=contents.class_counts,
     )
-    (folder / META).write_text(meta.model_dump_json(indent=2) + "\n", encoding="utf-8")
+    text = meta.model_dump_json(indent=2, exclude_defaults=True)
+    (folder / META).write_text(text + "\n", encoding="utf-8")
 
 
 def _fingerprint(images: NDArray[np.uint8], contents: Contents) -> str:

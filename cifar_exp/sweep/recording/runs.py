@@ -35,6 +35,7 @@ def open_sweep(
         run_ = tracker.open_run("sweep", experiment.name, tags=tags, params=params)
     else:
         run_ = tracker.adopt(inherited, experiment.name, {"kind": "sweep", **tags}, params)
+    run_.describe_data(data)  # not among `params`: older versions did not
     run_.log_text(definition, tracking.DEFINITION_FILE)
     return run_
 
@@ -72,6 +73,7 @@ def _params(experiment: Experiment, data: Dataset) -> dict[str, object]:
     search = experiment.search
     return {
         "dataset": data.name,
+        **data.changes,
         "model": experiment.model.type,
         **{f"model.{name}": value for name, value in experiment.model.params().items()},
         "epochs": experiment.epochs,

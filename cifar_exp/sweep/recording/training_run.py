@@ -23,6 +23,7 @@ def params(config: TrialConfig, data: Dataset, threads: int) -> dict[str, Any]:
     """
     return {
         "dataset": data.name,
+        **data.changes,
         "model": config.model.type,
         **{f"model.{name}": value for name, value in config.model.params().items()},
         "loss": config.loss,

@@ -404,6 +404,41 @@ def test_the_stored_model_says_what_it_takes_and_needs(
     [images], [logits] = info.signature.inputs, info.signature.outputs
     assert (images.type, images.shape) == ("uint8", (-1, 3, 8, 8))
     assert (logits.type, logits.shape) == ("float32", (-1, 3))
+    assert info.metadata == {
+        "dataset": "folder",
+        "dataset.path": data.settings["path"],
+        "classes": ["blue", "green", "red"],
+    }
+
+
+def test_a_run_has_the_names_of_the_classes_and_the_folder(
+    config: TrialConfig, data: Dataset, tracker: Tracker, open_run: Open, images: Path
+) -> None:
+    run = open_run(config)
+    run.log_dataset(data)
+    [record] = tracker.records()
+    assert record.params["classes"] == "blue, green, red"
+    assert record.tags["dataset.path"] == str(images)
+    moved = replace(data, settings={"path": "/elsewhere"})
+    run.log_dataset(moved)  # the same images in another place
+    [record] = tracker.records()
+    assert record.tags["dataset.path"] == "/elsewhere"
+
+
+def test_many_long_names_of_classes_are_shortened(
+    config: TrialConfig, data: Dataset, tracker: Tracker, open_run: Open
+) -> None:
+    """MLflow's params have at most 6,000 characters; the input has all names."""
+    names = tuple(f"{'name' * 10} {number}" for number in range(1000))
+    run = open_run(config)
+    run.log_dataset(replace(data, classes=names))
+    [record] = tracker.records()
+    assert len(record.params["classes"]) <= 6000
+    assert "... sha256:" in record.params["classes"]
+    inputs = tracker.client.get_run(run.run_id).inputs
+    assert inputs is not None
+    [given] = inputs.dataset_inputs
+    assert json.loads(given.dataset.profile or "")["class_names"] == list(names)
 
 
 def test_the_data_set_is_the_runs_input(
