@@ -29,6 +29,7 @@ from cifar_exp.components import KINDS
 @click.option("--model", default="seed_cnn_relu", show_default=True)
 @click.option("--loss", default="cross_entropy", show_default=True)
 @click.option("--optimizer", default="sgd", show_default=True)
+@click.option("--schedule", help="Schedule of the learning rate.  [default: constant]")
 @click.option("--lr", type=float, default=0.01, show_default=True, help="Learning rate.")
 @click.option("--batch-size", type=int, default=64, show_default=True)
 @click.option("--epochs", type=int, default=20, show_default=True)
@@ -43,7 +44,7 @@ from cifar_exp.components import KINDS
     "settings",
     multiple=True,
     metavar="SETTING=VALUE",
-    help="A setting of the loss, optimizer or dataset, such as optimizer.momentum=0.9.",
+    help="A setting of the loss, optimizer, schedule or dataset, such as optimizer.momentum=0.9.",
 )
 @click.option(
     "--experiment-name",

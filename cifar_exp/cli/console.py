@@ -94,7 +94,7 @@ def print_epoch(console: Console, epochs: int) -> Callable[[EpochMetrics], None]
 
 def print_size(console: Console, experiment: Experiment) -> None:
     """Print the number of trainings of an experiment, by combination, trial and seed."""
-    combinations = len(experiment.losses) * len(experiment.optimizers)
+    combinations = len(experiment.combinations())
     design = experiment.design
     studies = f" x {design.studies} studies" if design.repeats_studies else ""
     per_study = f"({num_trials(experiment)} + {counted(design.seeds, 'seed')})"

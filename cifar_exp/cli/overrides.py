@@ -14,6 +14,9 @@ from cifar_exp.experiment import Experiment
 MAX_TRAININGS = 10_000
 """Number of trainings that one command starts without `--yes`."""
 
+SET_BY_NAME = ("loss", "optimizer", "schedule", "dataset")
+"""The components with settings in the command `train`."""
+
 KEY_OF: Mapping[str, tuple[int | str, ...]] = {
     "trials": ("search", "trials"),
     "studies": ("search", "studies"),
@@ -73,12 +76,14 @@ def settings(given: Iterable[str]) -> dict[str, dict[str, Any]]:
     Raises:
         BadInput: A setting has another form, is given twice, or names a component.
     """
-    components: dict[str, dict[str, Any]] = {"loss": {}, "optimizer": {}, "dataset": {}}
+    components: dict[str, dict[str, Any]] = {kind: {} for kind in SET_BY_NAME}
     for text in given:
         key, equals, value = text.partition("=")
         component, dot, name = key.partition(".")
         if not (equals and dot and component in components):
-            raise BadInput(f"-s {text}: write loss.NAME=VALUE, or optimizer. or dataset.")
+            raise BadInput(
+                f"-s {text}: write loss.NAME=VALUE, or optimizer., schedule. or dataset."
+            )
         if name == "type":
             raise BadInput(f"-s {text}: the {component} is named by --{component}")
         if name in components[component]:

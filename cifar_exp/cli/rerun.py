@@ -24,6 +24,7 @@ def train_command(experiment: Experiment, row: Row) -> list[str]:
         "model": config.model,
         "loss": combination.loss.type,
         "optimizer": combination.optimizer.type,
+        **({"schedule": combination.schedule.type} if config.schedule else {}),
         "lr": config.lr,
         "batch-size": config.batch_size,
         "epochs": config.epochs,
@@ -41,6 +42,7 @@ def train_command(experiment: Experiment, row: Row) -> list[str]:
         *_setting_options("dataset", dataset),
         *_setting_options("loss", config.loss_settings.model_dump(exclude_defaults=True)),
         *_setting_options("optimizer", config.optimizer_settings.model_dump(exclude_defaults=True)),
+        *_setting_options("schedule", config.schedule_settings.model_dump(exclude_defaults=True)),
     ]
 
 

@@ -379,6 +379,7 @@ def test_a_trial_has_the_fixed_and_the_sampled_settings() -> None:
     assert others == {
         **{"lr": 0.25, "batch_size": 64, "seed": 11, "model": "seed_cnn", "epochs": 3},
         **{"precision": "bf16", "augment": "crop_flip", "compile": True},
+        **{"schedule": None, "schedule_settings": {"warmup": 0.0}},
     }
 
 

@@ -107,6 +107,7 @@ class Rprop(Optimizer):
     """
 
     name: ClassVar[str] = "rprop"
+    schedulable: ClassVar[bool] = False
 
     eta_minus: float = Field(
         default=0.5, gt=0, lt=1, description="factor of the step size if the sign changes"

@@ -130,13 +130,15 @@ def test_factors(name: str, warmup: float, floor: float, total: int, split: floa
     decaying = "floor" in SCHEDULES[name].model_fields
     schedule = make(name, warmup=warmup, **({"floor": floor} if decaying else {}))
     found = schedule.factors(0, total, total)
-    assert found.dtype == torch.float64 and len(found) == total
+    assert found.dtype == torch.float64
+    assert len(found) == total
     assert bool(((found > 0) & (found <= 1 + 1e-12)).all())
     num_warmup = round(warmup * total)
     after = found[num_warmup:]
     assert not decaying or bool((after >= floor - 1e-12).all())
     if name in FALLING:
-        assert bool((after.diff() <= 1e-12).all()) and after[0] == pytest.approx(1)
+        assert bool((after.diff() <= 1e-12).all())
+        assert after[0] == pytest.approx(1)
     middle = round(split * total)
     parts = [schedule.factors(0, middle, total), schedule.factors(middle, total, total)]
     assert torch.equal(torch.cat(parts), found)
@@ -145,7 +147,8 @@ def test_factors(name: str, warmup: float, floor: float, total: int, split: floa
 @pytest.mark.parametrize("name", NAMES)
 def test_no_step_is_lost_and_the_peak_is_reached(name: str) -> None:
     found = make(name, warmup=0.1).factors(0, 1000, 1000)
-    assert found.min() > 0 and found.max() == pytest.approx(1)
+    assert found.min() > 0
+    assert found.max() == pytest.approx(1)
     assert found[:101].tolist()[:100] == pytest.approx([(k + 1) / 101 for k in range(100)])
 
 
