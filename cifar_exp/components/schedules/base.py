@@ -25,6 +25,11 @@ class Schedule(Settings, Component):
         default=0.0, ge=0, lt=1, description="share of the training in which the rate rises from 0"
     )
 
+    @property
+    def changes(self) -> bool:
+        """Whether the factor of some step may differ from 1."""
+        return True
+
     def factors(self, first: int, last: int, total: int) -> torch.Tensor:
         """Return the factors of steps as float64, on the CPU.
 

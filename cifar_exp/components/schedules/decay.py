@@ -16,6 +16,11 @@ class Constant(Schedule):
 
     name: ClassVar[str] = "constant"
 
+    @property
+    def changes(self) -> bool:
+        """Whether there is a warm-up."""
+        return self.warmup > 0
+
     def _after_warmup(self, steps: torch.Tensor, total: int) -> torch.Tensor:  # noqa: ARG002
         return torch.ones_like(steps)
 
