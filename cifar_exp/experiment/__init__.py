@@ -11,6 +11,7 @@ from cifar_exp.experiment.design import Design
 from cifar_exp.experiment.file import definition_text, load, read, read_document, single_definition
 from cifar_exp.experiment.space import Choices, Range, Space, num_settings
 from cifar_exp.experiment.variant import (
+    CONSTANT,
     LEARNING_RATE,
     DatasetVariant,
     OptimizerVariant,
@@ -19,6 +20,7 @@ from cifar_exp.experiment.variant import (
 )
 
 __all__ = [
+    "CONSTANT",
     "LEARNING_RATE",
     "Choices",
     "Combination",
