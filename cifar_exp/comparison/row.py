@@ -72,7 +72,6 @@ class Row:
     combination: str
     loss: str
     optimizer: str
-    schedule: str = CONSTANT.name
     test_accuracy_mean: float | None
     test_accuracy_std: float | None
     seeds: int
@@ -81,6 +80,7 @@ class Row:
     trials: int
     diverged: int
     seconds: float
+    schedule: str = CONSTANT.name
     space_size: int | None = None
     """Number of settings in the search space; None if it has a range of real numbers. Each study
     tries each setting once, so it may have fewer trials than the definition asks for."""

@@ -55,8 +55,9 @@ def trials_csv(ranking: Ranking) -> str:
 
 
 def _names(ranking: Ranking) -> list[str]:
-    left_out = (*NESTED, *DOUBLED, *(() if ranking.has_schedules else ("schedule",)))
-    return [f.name for f in fields(Row) if f.name not in left_out]
+    first = ("rank", *_of_row(ranking))
+    left_out = (*NESTED, *DOUBLED, *first, "schedule")
+    return [*first, *(f.name for f in fields(Row) if f.name not in left_out)]
 
 
 def _of_combination(ranking: Ranking, row: Row) -> Line:
