@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -22,6 +22,9 @@ from cifar_exp.cli.parameters import (
 )
 from cifar_exp.components import KINDS
 
+if TYPE_CHECKING:
+    from cifar_exp.comparison.factors import Factor
+
 
 @cli.command()
 @click.option("--dataset", default="digits", show_default=True)
@@ -29,6 +32,7 @@ from cifar_exp.components import KINDS
 @click.option("--model", default="seed_cnn_relu", show_default=True)
 @click.option("--loss", default="cross_entropy", show_default=True)
 @click.option("--optimizer", default="sgd", show_default=True)
+@click.option("--schedule", help="Schedule of the learning rate.  [default: constant]")
 @click.option("--lr", type=float, default=0.01, show_default=True, help="Learning rate.")
 @click.option("--batch-size", type=int, default=64, show_default=True)
 @click.option("--epochs", type=int, default=20, show_default=True)
@@ -43,7 +47,7 @@ from cifar_exp.components import KINDS
     "settings",
     multiple=True,
     metavar="SETTING=VALUE",
-    help="A setting of the loss, optimizer, dataset, model or data_changes, such as "
+    help="A setting of the loss, optimizer, schedule, dataset, model or data_changes, such as "
     "optimizer.momentum=0.9.",
 )
 @click.option(
@@ -142,12 +146,19 @@ def train(
     metavar="A B",
     help="Show what differs between two combinations: settings and every metric.",
 )
+@click.option(
+    "--by",
+    "factor",
+    type=click.Choice(["loss", "optimizer", "schedule"]),
+    help="Compare the levels of one factor, within the same levels of the others.",
+)
 @tracking_option
 def compare(
     names: tuple[str, ...],
     form: str,
     output: Path | None,
     pair: tuple[str, str] | None,
+    factor: Factor | None,
     tracking_uri: str | None,
     **options: Any,
 ) -> None:
@@ -156,13 +167,17 @@ def compare(
     With several experiments, print which combinations keep their rank across them.
     """
     from cifar_exp.cli.compare import compare as compare_one
-    from cifar_exp.cli.compare import compare_pair, compare_several
+    from cifar_exp.cli.compare import compare_by, compare_pair, compare_several
     from cifar_exp.comparison import Method
 
     if pair and (len(names) > 1 or output):
         raise click.UsageError("--pair compares two combinations of one experiment, on the screen")
+    if factor and (len(names) > 1 or output or pair):
+        raise click.UsageError("--by compares within one experiment, on the screen, without --pair")
     method = Method(**options)
-    if pair:
+    if factor:
+        compare_by(names[0], factor, form=form, tracking_uri=tracking_uri, method=method)
+    elif pair:
         compare_pair(names[0], pair, form=form, tracking_uri=tracking_uri, method=method)
     elif len(names) == 1:
         exit_if_incomplete(

@@ -14,6 +14,7 @@ from cifar_exp.experiment import Experiment
 MAX_TRAININGS = 10_000
 """Number of trainings that one command starts without `--yes`."""
 
+
 KEY_OF: Mapping[str, tuple[int | str, ...]] = {
     "trials": ("search", "trials"),
     "studies": ("search", "studies"),
@@ -26,7 +27,7 @@ KEY_OF: Mapping[str, tuple[int | str, ...]] = {
 """Maps each option of `run` and `plan` to the key path that it sets in a definition."""
 
 
-SETTINGS_OF = ("loss", "optimizer", "dataset", "model", "data_changes")
+SETTINGS_OF = ("loss", "optimizer", "schedule", "dataset", "model", "data_changes")
 """What `train` takes settings of."""
 
 
@@ -77,13 +78,14 @@ def settings(given: Iterable[str]) -> dict[str, dict[str, Any]]:
     Raises:
         BadInput: A setting has another form, is given twice, or names a component.
     """
-    components: dict[str, dict[str, Any]] = {name: {} for name in SETTINGS_OF}
+    components: dict[str, dict[str, Any]] = {kind: {} for kind in SETTINGS_OF}
     for text in given:
         key, equals, value = text.partition("=")
         component, dot, name = key.partition(".")
         if not (equals and dot and component in components):
             raise BadInput(
-                f"-s {text}: write loss.NAME=VALUE; or optimizer., dataset., model., data_changes."
+                f"-s {text}: write loss.NAME=VALUE; or optimizer., schedule., dataset., model., "
+                "data_changes."
             )
         if name == "type" and component != "data_changes":
             raise BadInput(f"-s {text}: the {component} is named by --{component}")

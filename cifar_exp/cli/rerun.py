@@ -29,6 +29,7 @@ def train_command(experiment: Experiment, row: Row) -> list[str]:
         "model": config.model.type,
         "loss": combination.loss.type,
         "optimizer": combination.optimizer.type,
+        **({"schedule": combination.schedule.type} if config.schedule else {}),
         "lr": config.lr,
         "batch-size": config.batch_size,
         "epochs": config.epochs,
@@ -48,6 +49,7 @@ def train_command(experiment: Experiment, row: Row) -> list[str]:
         *_setting_options("data_changes", changes),
         *_setting_options("loss", config.loss_settings.model_dump(exclude_defaults=True)),
         *_setting_options("optimizer", config.optimizer_settings.model_dump(exclude_defaults=True)),
+        *_setting_options("schedule", config.schedule_settings.model_dump(exclude_defaults=True)),
     ]
 
 

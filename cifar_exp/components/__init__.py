@@ -1,4 +1,4 @@
-"""Components of a definition: losses, optimizers, networks, data sets, augmentations, metrics."""
+"""Components of a definition: losses, optimizers, schedules, networks, data sets, metrics, ..."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import Any
 _TABLES = {
     "losses": ("losses", "LOSSES"),
     "optimizers": ("optimizers", "OPTIMIZERS"),
+    "schedules": ("schedules", "SCHEDULES"),
     "models": ("models.networks", "MODELS"),
     "datasets": ("datasets", "DATASETS"),
     "augmentations": ("augmentations", "AUGMENTATIONS"),

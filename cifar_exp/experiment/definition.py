@@ -5,21 +5,23 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BeforeValidator, Field, SerializeAsAny, field_validator, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from cifar_exp.components.augmentations import AUGMENTATIONS
 from cifar_exp.components.data_changes import DataChanges
-from cifar_exp.components.losses import LOSSES, Loss
-from cifar_exp.components.models import Model, read_model
-from cifar_exp.components.optimizers import OPTIMIZERS, Optimizer
+from cifar_exp.components.losses import LOSSES
+from cifar_exp.components.optimizers import OPTIMIZERS
 from cifar_exp.components.precision import Precision, PrecisionChoice, resolve
+from cifar_exp.components.schedules import SCHEDULES
 from cifar_exp.components.settings import Later, Settings
 from cifar_exp.components.validation import Problem, check_known, validation_error
+from cifar_exp.experiment.combination import Combination, Network, TrialConfig
 from cifar_exp.experiment.design import Design
 from cifar_exp.experiment.identity import hash_of, identity_settings
 from cifar_exp.experiment.search import Confirm, Count, Search, Seed
 from cifar_exp.experiment.space import Choices, Range, Space, num_settings, parse
 from cifar_exp.experiment.variant import (
+    CONSTANT,
     DatasetVariant,
     Name,
     OptimizerVariant,
@@ -29,43 +31,14 @@ from cifar_exp.experiment.variant import (
     read_each,
     read_loss,
     read_optimizer,
+    read_schedule,
+    schedule_problems,
 )
 from cifar_exp.seeds import derive
 
-Network = Annotated[SerializeAsAny[Model], BeforeValidator(read_model)]
-
-
-class Combination(Settings):
-    """One loss with one optimizer: tuned by its studies and ranked as one row."""
-
-    loss: Variant
-    optimizer: OptimizerVariant
-
-    @property
-    def name(self) -> str:
-        """The name in the ranking, `<loss>+<optimizer>`."""
-        return f"{self.loss.name}+{self.optimizer.name}"
-
-
-class TrialConfig(Settings):
-    """All settings that one training depends on, except the data; none of them is searched."""
-
-    model: Network
-    loss: str
-    loss_settings: SerializeAsAny[Loss]
-    optimizer: str
-    optimizer_settings: SerializeAsAny[Optimizer]
-    lr: float = Field(gt=0)
-    batch_size: Count
-    epochs: Count
-    seed: int = Field(ge=0)
-    precision: Precision = "fp32"
-    augment: str = "none"
-    compile: bool = False
-
 
 class Experiment(Settings):
-    """A definition: data, network, search, and the losses and optimizers that are compared."""
+    """A definition: data, network, search, and what is compared: losses, optimizers, schedules."""
 
     name: Name
     """Name of the experiment, also used in MLflow."""
@@ -95,6 +68,9 @@ class Experiment(Settings):
     """Changes of the training data: label noise, class imbalance, a share of the images."""
     optimizers: dict[Name, OptimizerVariant] = Field(min_length=1)
     """Optimizers to compare, each with `lr` as a number or a range."""
+    schedules: Annotated[dict[Name, Variant], Later()] = Field(default={}, min_length=1)
+    """Schedules of the learning rate to compare: `name = {settings}`; without it, it is constant.
+    A variant has its own name and a `type`."""
 
     @model_validator(mode="before")
     @classmethod
@@ -124,6 +100,13 @@ class Experiment(Settings):
             raise validation_error([Problem(path, problem.message)])
         return self
 
+    @model_validator(mode="after")
+    def _schedules_have_an_effect(self) -> Self:
+        problems = schedule_problems(self.optimizers.values(), self.schedules.values())
+        if problems:
+            raise validation_error(problems)
+        return self
+
     @field_validator("augment")
     @classmethod
     def _known_augmentation(cls, name: str) -> str:
@@ -143,6 +126,11 @@ class Experiment(Settings):
     @classmethod
     def _read_optimizers(cls, raw: Any) -> Any:
         return read_each(raw, read_optimizer)
+
+    @field_validator("schedules", mode="before")
+    @classmethod
+    def _read_schedules(cls, raw: Any) -> Any:
+        return read_each(raw, read_schedule)
 
     @property
     def arithmetic(self) -> Precision:
@@ -190,18 +178,26 @@ class Experiment(Settings):
         return self.model_copy(update={"search": search, "confirm": confirm})
 
     def combinations(self) -> list[Combination]:
-        """Return every loss with every optimizer, in the order of the definition."""
+        """Return every loss, optimizer and schedule, in the order of the definition."""
+        schedules = list(self.schedules.values()) or [CONSTANT]
         return [
-            Combination(loss=loss, optimizer=optimizer)
+            Combination(
+                loss=loss,
+                optimizer=optimizer,
+                schedule=schedule,
+                one_of_several=len(schedules) > 1,
+            )
             for loss in self.losses.values()
             for optimizer in self.optimizers.values()
+            for schedule in schedules
         ]
 
     def space(self, combination: Combination) -> Space:
         """Return the search space of a combination."""
         ranges = {f"loss.{name}": value for name, value in combination.loss.ranges().items()}
-        for name, value in combination.optimizer.ranges().items():
-            ranges[f"optimizer.{name}"] = value
+        for kind in ("optimizer", "schedule"):
+            for name, value in getattr(combination, kind).ranges().items():
+                ranges[f"{kind}.{name}"] = value
         lr = combination.optimizer.lr
         searched = {"lr": lr} if isinstance(lr, Range) else {}
         return {**searched, "batch_size": Choices(values=self.search.batch_size), **ranges}
@@ -210,7 +206,7 @@ class Experiment(Settings):
         self, combination: Combination, params: Mapping[str, Value], seed: int
     ) -> TrialConfig:
         """Return the training of a combination with the sampled `params`, named as in `space`."""
-        loss, optimizer = combination.loss, combination.optimizer
+        loss, optimizer, schedule = combination.loss, combination.optimizer, combination.schedule
         return TrialConfig.model_validate(
             {
                 "model": self.model,
@@ -218,6 +214,8 @@ class Experiment(Settings):
                 "loss_settings": _build(LOSSES, loss, params, "loss."),
                 "optimizer": optimizer.name,
                 "optimizer_settings": _build(OPTIMIZERS, optimizer, params, "optimizer."),
+                "schedule": schedule.name if self.schedules else None,
+                "schedule_settings": _build(SCHEDULES, schedule, params, "schedule."),
                 "lr": optimizer.lr,
                 **{name: params[name] for name in ("lr", "batch_size") if name in params},
                 "epochs": self.epochs,

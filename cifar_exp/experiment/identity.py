@@ -10,12 +10,14 @@ from typing import TYPE_CHECKING, Any
 from cifar_exp.components.augmentations import AUGMENTATIONS
 from cifar_exp.components.losses import LOSSES
 from cifar_exp.components.optimizers import OPTIMIZERS
+from cifar_exp.components.schedules import SCHEDULES
 from cifar_exp.components.settings import Settings
-from cifar_exp.experiment.variant import Variant
+from cifar_exp.experiment.variant import Variant, is_constant
 
 if TYPE_CHECKING:
     from cifar_exp.components.datasets import Dataset
-    from cifar_exp.experiment.definition import Combination, Experiment
+    from cifar_exp.experiment.combination import Combination
+    from cifar_exp.experiment.definition import Experiment
 
 
 def definition_hash(experiment: Experiment, data: Dataset) -> str:
@@ -27,6 +29,7 @@ def definition_hash(experiment: Experiment, data: Dataset) -> str:
         **dict.fromkeys(experiment.uncounted(dict(experiment)), True),
         "search": search.uncounted(dict(search)),
         "confirm": confirm.uncounted(dict(confirm)),
+        **dict.fromkeys(experiment.uncounted(dict(experiment)), True),
     }
     definition = experiment.model_dump_json(exclude=left_out)
     return _hash(f"{data.fingerprint} {experiment.arithmetic} {definition}")
@@ -48,6 +51,7 @@ def identity_settings(
         "combination": {
             "loss": _counted(LOSSES, combination.loss),
             "optimizer": _counted(OPTIMIZERS, combination.optimizer),
+            **_counted_schedule(combination.schedule),
         },
         "precision": experiment.arithmetic,
         "augment": AUGMENTATIONS[experiment.augment].identity(),
@@ -72,8 +76,13 @@ def _hash(text: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
+def _counted_schedule(schedule: Variant) -> dict[str, Any]:
+    """Return a schedule as it enters the identity; a constant one was there without a key."""
+    return {} if is_constant(schedule) else {"schedule": _counted(SCHEDULES, schedule)}
+
+
 def _counted(table: Mapping[str, type[Settings]], variant: Variant) -> dict[str, Any]:
-    """Return a loss or optimizer as it enters the identity."""
+    """Return a loss, optimizer or schedule as it enters the identity."""
     component = table[variant.type]
     dumped = variant.model_dump(mode="json")
     uncounted = component.uncounted(variant.settings)

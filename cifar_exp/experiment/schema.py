@@ -17,6 +17,7 @@ from cifar_exp.components.losses import LOSSES
 from cifar_exp.components.models import MODELS, Model
 from cifar_exp.components.models.suggestion import LIBRARIES
 from cifar_exp.components.optimizers import OPTIMIZERS
+from cifar_exp.components.schedules import SCHEDULES
 from cifar_exp.components.settings import Settings
 from cifar_exp.experiment import (
     LEARNING_RATE,
@@ -33,6 +34,7 @@ COMPONENTS: Mapping[str, Mapping[str, type[Settings]]] = {
     "model": MODELS,
     "loss": LOSSES,
     "optimizer": OPTIMIZERS,
+    "schedule": SCHEDULES,
 }
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
 INTERNAL_MODELS = (DatasetChoice, DatasetVariant, Model, OptimizerVariant, Variant)
@@ -59,13 +61,13 @@ def experiment_schema() -> Schema:
     definitions["model"]["anyOf"] += [_library(prefix) for prefix in LIBRARIES]
     properties["model"] = _described(properties["model"], _model())
     properties["dataset"] = _described(properties["dataset"], _dataset())
-    properties["losses"] = _described(properties["losses"], _by_name("loss"))
-    properties["optimizers"] = _described(properties["optimizers"], _by_name("optimizer"))
+    for table, kind in (("losses", "loss"), ("optimizers", "optimizer"), ("schedules", "schedule")):
+        properties[table] = _described(properties[table], _by_name(kind))
     return {"$schema": DIALECT, **schema}
 
 
 def _table(kind: str, name: str, component: type[Settings]) -> Schema:
-    """Return the schema of a component's table; in losses and optimizers numbers may be ranges."""
+    """Return the schema of a component's table; numbers may be ranges, but for data sets."""
     schema = component.model_json_schema(schema_generator=_WithoutTitles)
     fields = {"type": {"const": name}, **schema["properties"]}
     if kind == "optimizer":

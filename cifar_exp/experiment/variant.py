@@ -1,8 +1,8 @@
-"""Parses the tables of losses, optimizers and data sets in a definition."""
+"""Parses the tables of losses, optimizers, schedules and data sets in a definition."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Annotated, Any, TypeVar
 
 from pydantic import Field, SerializeAsAny, TypeAdapter
@@ -11,9 +11,11 @@ from pydantic_core import PydanticCustomError
 from cifar_exp.components.datasets import DATASETS, DatasetChoice
 from cifar_exp.components.losses import LOSSES
 from cifar_exp.components.optimizers import OPTIMIZERS
+from cifar_exp.components.schedules import SCHEDULES, Constant
 from cifar_exp.components.settings import Settings
 from cifar_exp.components.validation import Problem, Problems, unknown, validation_error
 from cifar_exp.experiment.space import Range
+from cifar_exp.system.formatting import listed
 
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$", max_length=64)]
 Value = bool | int | float | str
@@ -38,6 +40,38 @@ class OptimizerVariant(Variant):
     """An optimizer with its name in the ranking, its settings and its learning rate."""
 
     lr: float | Range
+
+
+CONSTANT = Variant(name=Constant.name, type=Constant.name, settings=dict(Constant()))
+"""The schedule of a definition without schedules."""
+
+
+def is_constant(schedule: Variant) -> bool:
+    """Return whether a schedule never changes the learning rate, whatever its name."""
+    return schedule.model_copy(update={"name": CONSTANT.name}) == CONSTANT
+
+
+def schedule_problems(optimizers: Iterable[Variant], schedules: Iterable[Variant]) -> list[Problem]:
+    """Return why schedules cannot be compared with these optimizers, or with each other.
+
+    Only one of them may be constant, as its combinations are those without a schedule.
+    """
+    constant, changing = [], []
+    for schedule in schedules:
+        (constant if is_constant(schedule) else changing).append(schedule.name)
+    no_effect = (
+        "only its first step depends on the learning rate, so it cannot be combined with a "
+        f"schedule ({listed(changing)})"
+    )
+    same = f"is the same as {listed(constant[:1])}, a constant learning rate; leave one of them out"
+    return [
+        *(
+            Problem(("optimizers", optimizer.name), no_effect)
+            for optimizer in optimizers
+            if changing and not OPTIMIZERS[optimizer.type].schedulable
+        ),
+        *(Problem(("schedules", name), same) for name in constant[1:]),
+    ]
 
 
 class DatasetVariant(Settings):
@@ -87,6 +121,11 @@ def read_optimizer(name: str, table: Any) -> OptimizerVariant:
         with problems.at():
             variant = _read_variant("optimizer", name, raw, OPTIMIZERS)
     return OptimizerVariant(lr=lr, **dict(variant))
+
+
+def read_schedule(name: str, table: Any) -> Variant:
+    """Parse the table of a schedule."""
+    return _read_variant("schedule", name, _table(table), SCHEDULES)
 
 
 def _read_lr(raw: Any) -> float | Range:

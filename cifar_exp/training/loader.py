@@ -32,6 +32,12 @@ def epoch_draws(
     }
 
 
+def num_batches(num_images: int, batch_size: int) -> int:
+    """Return the number of batches of an epoch, see `epoch_batches`."""
+    whole, rest = divmod(num_images, batch_size)
+    return whole + (rest > 1)
+
+
 def batches(
     split: Split, augment: Augmentation, batch_size: int, seed: int, epoch: int
 ) -> Iterator[Batch]:

@@ -24,7 +24,8 @@ from cifar_exp.components.models import Model, build
 from cifar_exp.components.models.onednn import weight_format
 from cifar_exp.components.precision import Precision, float32_products
 from cifar_exp.experiment import TrialConfig
-from cifar_exp.training.loader import Batch, batches
+from cifar_exp.training.learning_rate import LearningRate
+from cifar_exp.training.loader import Batch, batches, num_batches
 
 EVALUATION_BATCH = 500
 STEPS_BETWEEN_CHECKS = 50
@@ -115,16 +116,21 @@ def train(
     loss = config.loss_settings
     augment = AUGMENTATIONS[config.augment]()
     optimizer = optimizer or build_optimizer(model, config)
+    steps = num_batches(len(data.train), config.batch_size)
+    rate = LearningRate(optimizer, config.schedule_settings, steps, config.epochs)
     forward = _compiled(model) if config.compile else model
     train_split, val_split = on_device(data.train), on_device(data.val)
     for epoch in range(epochs_done + 1, config.epochs + 1):
         started = time.perf_counter()
         torch.manual_seed(seeds.derive("epoch", config.seed, epoch))  # dropout's draws
         batches_of_epoch = batches(train_split, augment, config.batch_size, config.seed, epoch)
+        rate.begin(epoch)
         model.train()
         # Not around the `yield`: another training of this process may have another precision.
         with float32_products(config.precision):
-            train_loss = _train_epoch(forward, loss, optimizer, batches_of_epoch, config.precision)
+            train_loss = _train_epoch(
+                forward, loss, optimizer, rate, batches_of_epoch, config.precision
+            )
         trained = time.perf_counter()
         val = evaluate(model, loss, val_split, config.precision).scores
         yield EpochMetrics(
@@ -217,6 +223,7 @@ def _train_epoch(
     forward: Callable[[torch.Tensor], torch.Tensor],
     loss: Loss,
     optimizer: torch.optim.Optimizer,
+    rate: LearningRate,
     batches_of_epoch: Iterator[Batch],
     precision: Precision,
 ) -> float:
@@ -226,6 +233,7 @@ def _train_epoch(
     computing = autocast(precision)
     num_images = 0
     for step, (images, labels) in enumerate(batches_of_epoch, start=1):
+        rate.set(step - 1)
         with computing:
             logits = forward(images)
         batch_loss = loss(logits.float(), labels)

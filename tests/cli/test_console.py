@@ -253,6 +253,8 @@ def check_command(definition: Experiment, monkeypatch: pytest.MonkeyPatch) -> No
         [alone] = read.combinations()
         again = read.trial(alone, {"batch_size": config.batch_size}, read.seed)
         names = {"loss": combination.loss.type, "optimizer": combination.optimizer.type}
+        if config.schedule is not None:
+            names["schedule"] = combination.schedule.type
         assert again == config.model_copy(update=names)
         assert read.dataset == definition.dataset
 

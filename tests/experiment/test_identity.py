@@ -105,6 +105,8 @@ COUNTED = [
     ("search.batch_size", [24, 16]),
     ("search.at_once", 2),
     ("data_changes", {"subset": 0.5}),
+    ("schedules", {"constant": {"warmup": 0.1}}),
+    ("schedules", {"cosine": {"warmup": {"low": 0.0, "high": 0.1}}}),
 ]
 NOT_COUNTED = [
     ("name", "another"),
@@ -118,6 +120,8 @@ NOT_COUNTED = [
     ("confirm.most", 30),
     ("confirm.indifferent", 0.5),
     ("losses.another", {"type": "mse"}),
+    ("schedules", {"constant": {}}),
+    ("schedules", {"none": {"type": "constant", "warmup": 0.0}}),
     ("losses.soft", {"type": "cross_entropy", "label_smoothing": 0.10}),
     ("losses.focal", {"type": "focal", "gamma": {"low": 0.5, "high": 3}}),
     ("search", {"batch_size": [16, 24], "pruner": "hyperband", "sampler": "gp"}),
@@ -157,6 +161,24 @@ def test_a_setting_changes_only_the_identities_of_its_combinations(
     assert {name for name in before if before[name] != after[name]} == {
         name for name in before if touched in name
     }
+
+
+def test_further_schedules_change_no_identity_and_no_draw() -> None:
+    """With several schedules combinations have other names, but the same results as before."""
+    alone = read(EVERY_KEY).combinations()
+    several = changed("schedules", {"constant": {}, "cosine": {}, "long": {"type": "cosine"}})
+    by_name = {c.name: c for c in several.combinations()}
+    assert len(by_name) == len({several.identity(c, FINGERPRINT) for c in by_name.values()}) == 12
+    for combination in alone:
+        now = by_name[f"{combination.name}+constant"]
+        assert several.identity(now, FINGERPRINT) == read(EVERY_KEY).identity(
+            combination, FINGERPRINT
+        )
+        assert now.key == combination.key == combination.name
+    only, *_ = changed("schedules", {"long": {"type": "cosine"}}).combinations()
+    among = by_name[f"{only.name}+long"]
+    assert several.identity(only, FINGERPRINT) == several.identity(among, FINGERPRINT)
+    assert only.key == among.key == among.name
 
 
 def test_every_key_is_in_one_of_the_lists() -> None:

@@ -1,8 +1,9 @@
 from __future__ import annotations
 
 import copy
+import math
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -20,8 +21,10 @@ from cifar_exp.components.losses import LOSSES
 from cifar_exp.components.models import Model, read_model
 from cifar_exp.components.models.standardize import Standardize
 from cifar_exp.components.precision import Precision
+from cifar_exp.components.schedules import SCHEDULES
 from cifar_exp.experiment import TrialConfig
 from cifar_exp.training import loop
+from cifar_exp.training.learning_rate import LearningRate
 from cifar_exp.training.loader import epoch_order
 from tests import rounding, tiny
 from tests.rounding import DEFAULT, EXPECTED, TF32, Rounding
@@ -50,15 +53,22 @@ def train(config: TrialConfig, data: Dataset) -> tuple[torch.nn.Module, list[loo
     return model, list(loop.train(model, config, data))
 
 
-def plain_losses(network: torch.nn.Module, config: TrialConfig, data: Dataset) -> list[float]:
+def plain_losses(
+    network: torch.nn.Module,
+    config: TrialConfig,
+    data: Dataset,
+    factor: Callable[[int], float] = lambda _: 1.0,
+) -> list[float]:
     """Train with the textbook loop on contiguous float images; return the mean loss per epoch.
 
     An epoch begins with the random state of its own seed. A last batch of one image is omitted.
+    `factor` is that of the learning rate at a step, counted from 0.
     """
     mean, std = (torch.tensor(values).view(1, -1, 1, 1) for values in (data.mean, data.std))
     images = (data.train.images.contiguous().float() / 255 - mean) / std
     model = network.to(memory_format=torch.contiguous_format)
     optimizer = torch.optim.SGD(model.parameters(), lr=config.lr)
+    scheduler = torch.optim.lr_scheduler.LambdaLR(optimizer, factor)
     losses = []
     for epoch in range(1, config.epochs + 1):
         order = epoch_order(len(images), config.seed, epoch).tolist()
@@ -72,6 +82,7 @@ def plain_losses(network: torch.nn.Module, config: TrialConfig, data: Dataset) -
             loss = functional.cross_entropy(model(images[chosen]), data.train.labels[chosen])
             loss.backward()
             optimizer.step()
+            scheduler.step()
             total += loss.item() * len(chosen)
         losses.append(total / len(order))
     return losses
@@ -99,6 +110,37 @@ def test_it_trains_like_the_textbook_loop(
     network = loop.build_model(changed, few).get_submodule("network")
     expected = plain_losses(network, changed, few)
     assert [e.train_loss for e in epochs] == pytest.approx(expected, rel=1e-4)
+
+
+@pytest.mark.parametrize(("batch_size", "steps_per_epoch"), [(8, 7), (18, 3)])
+def test_the_learning_rate_follows_the_schedule(
+    config: TrialConfig, large: Dataset, batch_size: int, steps_per_epoch: int
+) -> None:
+    """A cosine over all steps but a last batch of one image, which is no step."""
+    few = replace(large, train=large.train.first(55))
+    cosine = {"schedule_settings": SCHEDULES["cosine"](floor=0.1), "lr": 0.2}
+    changed = config.model_copy(update={**cosine, "batch_size": batch_size})
+    total = changed.epochs * steps_per_epoch
+    _, epochs = train(changed, few)
+    network = loop.build_model(changed, few).get_submodule("network")
+    expected = plain_losses(
+        network, changed, few, lambda k: 0.1 + 0.45 * (1 + math.cos(math.pi * k / total))
+    )
+    assert [e.train_loss for e in epochs] == pytest.approx(expected, rel=1e-4)
+
+
+def test_every_parameter_group_keeps_its_share_of_the_learning_rate() -> None:
+    weights = [torch.nn.Parameter(torch.zeros(1)) for _ in range(2)]
+    groups = [{"params": weights[0], "lr": 1.0}, {"params": weights[1], "lr": 0.1}]
+    optimizer = torch.optim.SGD(groups, lr=1.0)
+    rate = LearningRate(optimizer, SCHEDULES["linear"](), steps_per_epoch=2, epochs=2)
+    found = []
+    for epoch in (1, 2):
+        rate.begin(epoch)
+        for step in (0, 1):
+            rate.set(step)
+            found.append([group["lr"] for group in optimizer.param_groups])
+    assert found == [pytest.approx([f, f / 10]) for f in (1, 0.75, 0.5, 0.25)]
 
 
 @pytest.mark.parametrize("epochs_done", [0, 1])

@@ -35,6 +35,9 @@ class Optimizer(Settings, Component):
     optimizer are trained one by one.
     """
 
+    schedulable: ClassVar[bool] = True
+    """Whether every step depends on the learning rate, so that a schedule has an effect."""
+
     @classmethod
     def is_stackable(cls) -> bool:
         """Return whether there is a form for stacked networks."""

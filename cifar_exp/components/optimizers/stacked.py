@@ -13,7 +13,8 @@ State = dict[str, "torch.Tensor"]
 """The state of an optimizer for one stacked parameter; the first dimension is the network."""
 
 Numbers = Mapping[str, "torch.Tensor"]
-"""Numbers by name, one float64 per network: the settings that are numbers, and `lr`."""
+"""Numbers by name, one float64 per network: the settings that are numbers, `lr`, and `previous_lr`,
+the learning rate of the step before (of the first step at the first)."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)

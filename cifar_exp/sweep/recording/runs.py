@@ -10,7 +10,7 @@ from pathlib import Path
 from cifar_exp import report, tracking
 from cifar_exp.comparison import Ranking, Row
 from cifar_exp.components.datasets import Dataset
-from cifar_exp.experiment import Experiment, Range, Space, num_settings
+from cifar_exp.experiment import Combination, Experiment, Range, Space, num_settings
 from cifar_exp.experiment.identity import definition_hash
 from cifar_exp.report.text.formats import to_markdown
 from cifar_exp.sweep.results import Results
@@ -50,12 +50,18 @@ def open_combinations(
             combination.name,
             parent=sweep_run.run_id,
             combination_id=experiment.identity(combination, data.fingerprint),
-            params={"loss": combination.loss.name, "optimizer": combination.optimizer.name},
+            params=_components(experiment, combination),
         )
         run_.log_params(_lr_range(combination.optimizer.lr))  # older versions did not
         run_.log_params(_space_size(experiment.space(combination)))
         parents[combination.name] = run_.run_id
     return parents
+
+
+def _components(experiment: Experiment, combination: Combination) -> dict[str, str]:
+    """Return the params of a combination; the schedule if the definition has schedules."""
+    names = {"loss": combination.loss.name, "optimizer": combination.optimizer.name}
+    return {**names, "schedule": combination.schedule.name} if experiment.schedules else names
 
 
 def _lr_range(lr: float | Range) -> dict[str, float]:
@@ -83,6 +89,7 @@ def _params(experiment: Experiment, data: Dataset) -> dict[str, object]:
         "compile": experiment.compile,
         "losses": ", ".join(experiment.losses),
         "optimizers": ", ".join(experiment.optimizers),
+        **({"schedules": ", ".join(experiment.schedules)} if experiment.schedules else {}),
         "sampler": search.sampler,
         "pruner": search.pruner,
         "batch_size": ", ".join(map(str, search.batch_size)),

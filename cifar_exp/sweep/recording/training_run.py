@@ -30,6 +30,7 @@ def params(config: TrialConfig, data: Dataset, threads: int) -> dict[str, Any]:
         **{f"loss.{name}": value for name, value in config.loss_settings},
         "optimizer": config.optimizer,
         **{f"optimizer.{name}": value for name, value in config.optimizer_settings},
+        **_schedule(config),
         "lr": config.lr,
         "batch_size": config.batch_size,
         "epochs": config.epochs,
@@ -40,6 +41,14 @@ def params(config: TrialConfig, data: Dataset, threads: int) -> dict[str, Any]:
         "threads": threads,
         "device": loop.device().type,
     }
+
+
+def _schedule(config: TrialConfig) -> dict[str, Any]:
+    """Return the params of the schedule; empty if the definition has none."""
+    if config.schedule is None:
+        return {}
+    settings = {f"schedule.{name}": value for name, value in config.schedule_settings}
+    return {"schedule": config.schedule, **settings}
 
 
 def epoch_metrics(metrics: EpochMetrics) -> dict[str, float]:

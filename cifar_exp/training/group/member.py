@@ -49,8 +49,8 @@ class Together:
     that saves time.
 
     Args:
-        configs: The training of each member. They differ in loss, optimizer, their settings and
-            learning rate only.
+        configs: The training of each member. They differ in loss, optimizer, schedule, their
+            settings and learning rate only.
         data: The data set.
     """
 

@@ -18,7 +18,8 @@ from cifar_exp.training.group.captured import CapturedStep
 from cifar_exp.training.group.loss import StackedLoss
 from cifar_exp.training.group.network import stack, weights_of
 from cifar_exp.training.group.optimizer import StackedOptimizer, structure
-from cifar_exp.training.loader import epoch_batches, make_batch
+from cifar_exp.training.group.schedule import StackedSchedule
+from cifar_exp.training.loader import epoch_batches, make_batch, num_batches
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -65,7 +66,7 @@ class Program:
 
     Args:
         configs: The training of each network, in the order of `in_order`. They differ in loss,
-            optimizer, their settings and learning rate only.
+            optimizer, schedule, their settings and learning rate only.
         initial: The untrained network of all of them.
         train: The training split, on the device.
         states: The state of each network; None for the initial one.
@@ -88,6 +89,12 @@ class Program:
         }
         self._loss = StackedLoss([config.loss_settings for config in configs], loop.device())
         self._optimizer = StackedOptimizer(configs, self._parameters)
+        self._schedule = StackedSchedule(
+            [config.schedule_settings for config in configs],
+            num_batches(len(train), self._config.batch_size),
+            self._config.epochs,
+            loop.device(),
+        )
         self._augment = AUGMENTATIONS[self._config.augment]()
         self._train = train
         self._totals = torch.zeros(len(configs), device=loop.device())
@@ -103,6 +110,7 @@ class Program:
         torch.manual_seed(seeds.derive("epoch", config.seed, epoch))  # dropout's draws
         self._network.train()
         self._totals.zero_()
+        self._schedule.begin(epoch)
         num_images = 0
         batches = epoch_batches(self._train, self._augment, config.batch_size, config.seed, epoch)
         with float32_products(config.precision):
@@ -146,7 +154,8 @@ class Program:
             outputs = self._forward(images)
         losses = self._loss(self._by_network(outputs), labels)
         gradients = torch.autograd.grad(losses.sum(), list(self._parameters.values()))
-        self._optimizer.step(dict(zip(self._parameters, gradients, strict=True)))
+        by_name = dict(zip(self._parameters, gradients, strict=True))
+        self._optimizer.step(by_name, self._schedule.next())
         self._totals.add_(losses.detach() * len(labels))
 
     def _by_network(self, outputs: torch.Tensor) -> torch.Tensor:
@@ -158,6 +167,7 @@ class Program:
         return [
             *self._network.state_dict().values(),
             *self._optimizer.tensors(),
+            *self._schedule.tensors(),
             self._totals,
         ]
 

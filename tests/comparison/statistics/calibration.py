@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 
 import numpy as np
 
-from cifar_exp.comparison.statistics.anova import Source, two_way
+from cifar_exp.comparison.statistics.anova import Source, analysis_of_variance
 from cifar_exp.comparison.statistics.estimate import Floats, estimate, own_spreads
 from cifar_exp.comparison.statistics.interval import half_widths
 from cifar_exp.comparison.statistics.prior import shrunk_means
@@ -100,10 +100,9 @@ def analysed(values: Floats, *, tuned_once: bool, equal_spreads: bool = True) ->
     """Return the sources of 3 x 3 combinations x replicates."""
     cells = itertools.product("abc", "xyz", range(values.shape[1]))
     losses, optimizers, replicates = zip(*cells, strict=True)
-    found = two_way(
+    found = analysis_of_variance(
         values.ravel().tolist(),
-        losses,
-        optimizers,
+        {"loss": losses, "optimizer": optimizers},
         replicates,
         tuned_once=tuned_once,
         equal_spreads=equal_spreads,

@@ -17,6 +17,7 @@ from cifar_exp.components.datasets import Dataset
 from cifar_exp.components.losses import LOSSES
 from cifar_exp.components.models import read_model
 from cifar_exp.components.optimizers import OPTIMIZERS
+from cifar_exp.components.schedules import SCHEDULES
 from cifar_exp.experiment import TrialConfig
 from cifar_exp.training import loop
 from cifar_exp.training.group import captured, member
@@ -26,6 +27,7 @@ from cifar_exp.training.messages import TooWide
 CASES = [
     *({"loss": name, "loss_settings": LOSSES[name]()} for name in LOSSES),
     *({"optimizer": name, "optimizer_settings": OPTIMIZERS[name]()} for name in OPTIMIZERS),
+    *({"schedule_settings": SCHEDULES[name](warmup=0.1)} for name in SCHEDULES),
     *({"augment": name} for name in AUGMENTATIONS),
 ]
 

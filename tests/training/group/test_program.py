@@ -19,6 +19,7 @@ from cifar_exp.components.losses import LOSSES
 from cifar_exp.components.metrics.scores import scores_of
 from cifar_exp.components.models import MODELS, Model, read_model
 from cifar_exp.components.optimizers import OPTIMIZERS
+from cifar_exp.components.schedules import SCHEDULES
 from cifar_exp.experiment import TrialConfig
 from cifar_exp.training import loop
 from cifar_exp.training.group.program import Program, in_order
@@ -77,6 +78,15 @@ def ordered(configs: Sequence[TrialConfig]) -> list[TrialConfig]:
     return [configs[index] for index in in_order(dict(enumerate(configs)))]
 
 
+def scheduled() -> list[TrialConfig]:
+    """Return a training for each schedule with a warm-up, with different optimizers."""
+    optimizers = ("sgd", "adamw", "asgd")
+    return [
+        config("cross_entropy", optimizer, schedule_settings=schedule(warmup=0.1))
+        for optimizer, schedule in zip(itertools.cycle(optimizers), SCHEDULES.values())
+    ]
+
+
 def check(configs: Sequence[TrialConfig], data: Dataset) -> None:
     """Compare losses and validation over 50 steps with `loop.train`."""
     configs = ordered(configs)
@@ -97,6 +107,10 @@ def check(configs: Sequence[TrialConfig], data: Dataset) -> None:
 
 def test_every_loss_with_every_optimizer_equals_a_network_alone(digits: Dataset) -> None:
     check([config(loss, optimizer) for loss, optimizer in ALL_PAIRS], digits)
+
+
+def test_every_schedule_equals_a_network_alone(digits: Dataset) -> None:
+    check(scheduled(), digits)
 
 
 LONG = {"cifar10_3c3d"}
@@ -171,7 +185,7 @@ def test_a_network_that_diverges_does_not_change_the_others(
 
 
 def test_a_state_continues_bitwise_identically(digits: Dataset) -> None:
-    configs = ordered([config(loss, optimizer) for loss, optimizer in EACH_ONCE])
+    configs = ordered([*(config(loss, optimizer) for loss, optimizer in EACH_ONCE), *scheduled()])
     program = program_of(configs, digits)
     program.train_epoch(1)
     states = [program.state(index).to_cpu() for index in range(len(configs))]
