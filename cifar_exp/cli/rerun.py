@@ -50,4 +50,9 @@ def _setting_options(component: str, changed: Mapping[str, Any]) -> list[str]:
 
 
 def _toml(value: Any) -> str:
-    return str(value).lower() if isinstance(value, bool) else str(value)
+    match value:
+        case bool():
+            return str(value).lower()
+        case tuple():
+            return f"[{','.join(map(str, value))}]"
+    return str(value)

@@ -26,6 +26,8 @@ def definition_hash(experiment: Experiment, data: Dataset) -> str:
         "precision": True,
         "search": search.uncounted(dict(search)),
         "confirm": confirm.uncounted(dict(confirm)),
+        "losses": _uncounted(LOSSES, experiment.losses),
+        "optimizers": _uncounted(OPTIMIZERS, experiment.optimizers),
     }
     definition = experiment.model_dump_json(exclude=left_out)
     return _hash(f"{data.fingerprint} {experiment.arithmetic} {definition}")
@@ -61,6 +63,16 @@ def hash_of(settings: Mapping[str, Any]) -> str:
 
 def _hash(text: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def _uncounted(
+    table: Mapping[str, type[Settings]], variants: Mapping[str, Variant]
+) -> dict[str, Any]:
+    """Return the settings that are excluded from an identity, by the name of the variant."""
+    return {
+        name: {"settings": table[variant.type].uncounted(variant.settings)}
+        for name, variant in variants.items()
+    }
 
 
 def _counted(table: Mapping[str, type[Settings]], variant: Variant) -> dict[str, Any]:

@@ -17,6 +17,8 @@ from cifar_exp.experiment.space import Range
 
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$", max_length=64)]
 Value = bool | int | float | str
+Setting = Value | tuple[float, ...]
+"""A fixed setting of a component."""
 LEARNING_RATE = TypeAdapter[float](Annotated[float, Field(gt=0, strict=True, allow_inf_nan=False)])
 
 Component = TypeVar("Component")
@@ -27,7 +29,7 @@ class Variant(Settings):
 
     name: Name
     type: str
-    settings: dict[str, Value | Range]
+    settings: dict[str, Setting | Range]
 
     def ranges(self) -> dict[str, Range]:
         """Return the settings that are searched."""

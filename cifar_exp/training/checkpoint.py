@@ -16,6 +16,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, Protocol
 
 import torch
@@ -26,7 +27,7 @@ from cifar_exp.system import paths
 from cifar_exp.training import loop
 from cifar_exp.training.loop import EpochMetrics
 
-FORMAT = 3
+FORMAT = 4
 SECONDS_BETWEEN = 5.0  # of training; a shorter one is cheaper to repeat than to save
 MOST_SHARE = 0.05  # of the time is spent on writing checkpoints, at any size
 DIGEST_BYTES = hashlib.sha256().digest_size
@@ -41,6 +42,8 @@ WRONG = (
     pickle.UnpicklingError,
 )
 """Errors raised when an invalid checkpoint is read or restored."""
+
+NOTHING: Mapping[str, Any] = MappingProxyType({})
 
 _log = logging.getLogger(__name__)
 
@@ -64,6 +67,8 @@ class Checkpoint:
     model: Mapping[str, Any]
     optimizer: Mapping[str, Any]
     random: torch.Tensor
+    extra: Mapping[str, Any]
+    """What the training keeps besides: `loss_memory`, the numbers of its loss."""
 
     @classmethod
     def of(
@@ -72,6 +77,7 @@ class Checkpoint:
         optimizer: Mapping[str, Any],
         epochs: Sequence[EpochMetrics],
         seconds: float,
+        extra: Mapping[str, Any] = NOTHING,
     ) -> Checkpoint:
         """Return the state of a training; its tensors are not copied."""
         return cls(
@@ -80,6 +86,7 @@ class Checkpoint:
             model=model,
             optimizer=optimizer,
             random=torch.get_rng_state(),
+            extra=extra,
         )
 
     def epochs(self) -> list[EpochMetrics]:

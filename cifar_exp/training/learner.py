@@ -73,10 +73,14 @@ class Alone:
         config, data = self._config, self._data
         self._network = loop.build_model(config, data)
         self._optimizer = loop.build_optimizer(self._network, config)
+        self._criterion = loop.build_criterion(config, data)
         if checkpoint is not None:
             checkpoint.restore(self._network, self._optimizer)
+            self._criterion.memory.copy_(checkpoint.extra["loss_memory"])
         num_done = 0 if checkpoint is None else len(checkpoint.history)
-        self._epochs = loop.train(self._network, config, data, self._optimizer, num_done)
+        self._epochs = loop.train(
+            self._network, config, data, self._optimizer, num_done, self._criterion
+        )
 
     def train_epoch(self, epoch: int) -> EpochMetrics:  # noqa: ARG002
         """Train the epoch that follows, and validate."""
@@ -91,7 +95,8 @@ class Alone:
     def checkpoint(self, epochs: Sequence[EpochMetrics], seconds: float) -> Checkpoint:
         """Return the present state; its tensors are not copied."""
         weights, optimizer = self._network.state_dict(), self._optimizer.state_dict()
-        return Checkpoint.of(weights, optimizer, epochs, seconds)
+        extra = {"loss_memory": self._criterion.memory}
+        return Checkpoint.of(weights, optimizer, epochs, seconds, extra)
 
     def network(self) -> torch.nn.Module:
         """Return the trained network."""

@@ -24,7 +24,8 @@ from cifar_exp.components.models import build
 from cifar_exp.components.models.onednn import weight_format
 from cifar_exp.components.precision import Precision, float32_products
 from cifar_exp.experiment import TrialConfig
-from cifar_exp.training.loader import Batch, batches
+from cifar_exp.training.criterion import Criterion
+from cifar_exp.training.loader import Batch, batches, num_batches, progress_of
 
 EVALUATION_BATCH = 500
 STEPS_BETWEEN_CHECKS = 50
@@ -85,12 +86,18 @@ def build_optimizer(model: torch.nn.Module, config: TrialConfig) -> torch.optim.
     return config.optimizer_settings.build(model, config.lr)
 
 
+def build_criterion(config: TrialConfig, data: Dataset) -> Criterion:
+    """Return the loss of a training, in its initial state."""
+    return Criterion(config.loss_settings, on_device(data.train), data.num_classes)
+
+
 def train(
     model: torch.nn.Module,
     config: TrialConfig,
     data: Dataset,
     optimizer: torch.optim.Optimizer | None = None,
     epochs_done: int = 0,
+    criterion: Criterion | None = None,
 ) -> Iterator[EpochMetrics]:
     """Train a network in place; validate after each epoch and yield its metrics.
 
@@ -103,6 +110,7 @@ def train(
         data: The data set.
         optimizer: The optimizer, in its state after those epochs; default: a new one.
         epochs_done: Number of epochs that are done already.
+        criterion: The loss, in its state after those epochs; default: a new one.
 
     Raises:
         Diverged: The loss or the validation outputs are not finite.
@@ -110,16 +118,20 @@ def train(
     loss = config.loss_settings
     augment = AUGMENTATIONS[config.augment]()
     optimizer = optimizer or build_optimizer(model, config)
+    criterion = criterion or build_criterion(config, data)
     forward = _compiled(model) if config.compile else model
     train_split, val_split = on_device(data.train), on_device(data.val)
+    num_steps = num_batches(len(train_split), config.batch_size)
     for epoch in range(epochs_done + 1, config.epochs + 1):
         started = time.perf_counter()
         torch.manual_seed(seeds.derive("epoch", config.seed, epoch))  # dropout's draws
         batches_of_epoch = batches(train_split, augment, config.batch_size, config.seed, epoch)
+        progress = [progress_of(epoch, step, num_steps, config.epochs) for step in range(num_steps)]
         model.train()
         # Not around the `yield`: another training of this process may have another precision.
         with float32_products(config.precision):
-            train_loss = _train_epoch(forward, loss, optimizer, batches_of_epoch, config.precision)
+            steps = zip(batches_of_epoch, progress, strict=True)
+            train_loss = _train_epoch(forward, criterion, optimizer, steps, config.precision)
         trained = time.perf_counter()
         val = evaluate(model, loss, val_split, config.precision).scores
         yield EpochMetrics(
@@ -210,25 +222,28 @@ def _compiled(model: torch.nn.Module) -> torch.nn.Module:
 
 def _train_epoch(
     forward: Callable[[torch.Tensor], torch.Tensor],
-    loss: Loss,
+    criterion: Criterion,
     optimizer: torch.optim.Optimizer,
-    batches_of_epoch: Iterator[Batch],
+    steps: Iterator[tuple[Batch, float]],
     precision: Precision,
 ) -> float:
-    """Train on the batches of an epoch; return the mean loss over all examples."""
+    """Train on the batches of an epoch; return the mean loss over all examples.
+
+    Each batch is given with the share of the training that is done before it.
+    """
     total = torch.zeros((), device=device())
     # Once per epoch: a query of the device can take longer than a layer.
     computing = autocast(precision)
     num_images = 0
-    for step, (images, labels) in enumerate(batches_of_epoch, start=1):
+    for step, (batch, progress) in enumerate(steps, start=1):
         with computing:
-            logits = forward(images)
-        batch_loss = loss(logits.float(), labels)
+            logits = forward(batch.images)
+        batch_loss = criterion(logits.float(), batch, progress)
         optimizer.zero_grad()
         batch_loss.backward()
         optimizer.step()
-        total += batch_loss.detach() * len(labels)
-        num_images += len(labels)
+        total += batch_loss.detach() * len(batch.index)
+        num_images += len(batch.index)
         if step % STEPS_BETWEEN_CHECKS == 0 and total.device.type == "cpu":
             _check_finite(total)  # on a GPU this would wait for the device
     _check_finite(total)

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from cifar_exp.components.datasets import Dataset
+from cifar_exp.components.settings import Settings
 from cifar_exp.experiment import TrialConfig
 from cifar_exp.tracking import Run
 from cifar_exp.training import loop
@@ -25,9 +26,9 @@ def params(config: TrialConfig, data: Dataset, threads: int) -> dict[str, Any]:
         "dataset": data.name,
         "model": config.model,
         "loss": config.loss,
-        **{f"loss.{name}": value for name, value in config.loss_settings},
+        **_settings("loss", config.loss_settings),
         "optimizer": config.optimizer,
-        **{f"optimizer.{name}": value for name, value in config.optimizer_settings},
+        **_settings("optimizer", config.optimizer_settings),
         "lr": config.lr,
         "batch_size": config.batch_size,
         "epochs": config.epochs,
@@ -38,6 +39,13 @@ def params(config: TrialConfig, data: Dataset, threads: int) -> dict[str, Any]:
         "threads": threads,
         "device": loop.device().type,
     }
+
+
+def _settings(component: str, settings: Settings) -> dict[str, Any]:
+    """Return settings as params; the default of a `Later` one is left out, as in older runs."""
+    values = dict(settings)
+    left_out = settings.uncounted(values)
+    return {f"{component}.{name}": values[name] for name in values if name not in left_out}
 
 
 def epoch_metrics(metrics: EpochMetrics) -> dict[str, float]:

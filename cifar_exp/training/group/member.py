@@ -60,6 +60,7 @@ class Together:
         self._train = loop.on_device(data.train)
         self._val = loop.on_device(data.val)
         self._test = data.test
+        self._num_classes = data.num_classes
         self.template = loop.initial_model(configs[0].model, data, configs[0].seed)
         self.seconds = dict.fromkeys(self.configs, 0.0)
         """The share of each member in the wall time."""
@@ -171,7 +172,11 @@ class Together:
         self._rows = in_order(configs)
         states = [self._states.pop(member, None) for member in self._rows]
         self._program = Program(
-            [configs[member] for member in self._rows], self.template, self._train, states
+            [configs[member] for member in self._rows],
+            self.template,
+            self._train,
+            states,
+            self._num_classes,
         )
         return self._program
 
@@ -235,6 +240,7 @@ class Member:
                 weights=checkpoint.model,
                 optimizer=checkpoint.optimizer["states"],
                 num_steps=checkpoint.optimizer["num_steps"],
+                loss_memory=checkpoint.extra["loss_memory"],
             )
             self._together.set_state(self._index, state, len(checkpoint.history))
 
@@ -250,7 +256,8 @@ class Member:
         """Return a copy of the present state."""
         state = self._together.state(self._index)
         optimizer = {"states": state.optimizer, "num_steps": state.num_steps}
-        return Checkpoint.of(state.weights, optimizer, epochs, seconds)
+        extra = {"loss_memory": state.loss_memory}
+        return Checkpoint.of(state.weights, optimizer, epochs, seconds, extra)
 
     def network(self) -> torch.nn.Module:
         """Return the trained network, on the CPU."""

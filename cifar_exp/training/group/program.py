@@ -11,6 +11,7 @@ import torch
 from cifar_exp import seeds
 from cifar_exp.components.augmentations import AUGMENTATIONS
 from cifar_exp.components.datasets import Split
+from cifar_exp.components.losses.context import count_classes
 from cifar_exp.components.precision import float32_products
 from cifar_exp.experiment import TrialConfig
 from cifar_exp.training import loop
@@ -18,7 +19,7 @@ from cifar_exp.training.group.captured import CapturedStep
 from cifar_exp.training.group.loss import StackedLoss
 from cifar_exp.training.group.network import stack, weights_of
 from cifar_exp.training.group.optimizer import StackedOptimizer, structure
-from cifar_exp.training.loader import epoch_batches, make_batch
+from cifar_exp.training.loader import epoch_batches, make_batch, num_batches, progress_of
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -31,6 +32,8 @@ class NetworkState:
     """Its optimizer's tensors, by parameter and name."""
     num_steps: int
     """Number of optimizer steps done."""
+    loss_memory: torch.Tensor
+    """The memory of its loss, see `Context`."""
 
     def to_cpu(self) -> NetworkState:
         """Return a copy on the CPU."""
@@ -41,6 +44,7 @@ class NetworkState:
                 for name, state in self.optimizer.items()
             },
             num_steps=self.num_steps,
+            loss_memory=_copy(self.loss_memory),
         )
 
 
@@ -69,6 +73,7 @@ class Program:
         initial: The untrained network of all of them.
         train: The training split, on the device.
         states: The state of each network; None for the initial one.
+        num_classes: Number of logits of a network.
     """
 
     def __init__(
@@ -77,6 +82,7 @@ class Program:
         initial: torch.nn.Module,
         train: Split,
         states: Sequence[NetworkState | None],
+        num_classes: int,
     ) -> None:
         self._config = configs[0]
         self._shapes = initial.state_dict()
@@ -86,7 +92,8 @@ class Program:
             for name, parameter in self._network.named_parameters()
             if parameter.requires_grad
         }
-        self._loss = StackedLoss([config.loss_settings for config in configs], loop.device())
+        losses = [config.loss_settings for config in configs]
+        self._loss = StackedLoss(losses, count_classes(train.labels, num_classes), len(train))
         self._optimizer = StackedOptimizer(configs, self._parameters)
         self._augment = AUGMENTATIONS[self._config.augment]()
         self._train = train
@@ -104,10 +111,14 @@ class Program:
         self._network.train()
         self._totals.zero_()
         num_images = 0
+        num_steps = num_batches(len(self._train), config.batch_size)
         batches = epoch_batches(self._train, self._augment, config.batch_size, config.seed, epoch)
         with float32_products(config.precision):
-            for chosen, draws in batches:
-                self._step({"chosen": chosen, **draws}, self._step_on, self._tensors)
+            for step, (chosen, draws) in enumerate(batches):
+                done = progress_of(epoch, step, num_steps, config.epochs)
+                progress = torch.full((), done, device=chosen.device)
+                batch = {"chosen": chosen, "progress": progress, **draws}
+                self._step(batch, self._step_on, self._tensors)
                 num_images += len(chosen)
         means: list[float] = (self._totals / num_images).tolist()
         return means
@@ -129,6 +140,7 @@ class Program:
             weights=weights_of(self._network, index, self._shapes),
             optimizer=self._optimizer.state_of(index),
             num_steps=int(self._optimizer.count),
+            loss_memory=self._loss.memory_of(index),
         )
 
     def _load(self, index: int, state: NetworkState) -> None:
@@ -137,17 +149,18 @@ class Program:
             tensor.copy_(state.weights[name])
         self._optimizer.load_state(index, state.optimizer)
         self._optimizer.count.fill_(state.num_steps)
+        own.loss_memory.copy_(state.loss_memory)
 
     def _step_on(self, batch: Mapping[str, torch.Tensor]) -> None:
         """Train on one batch; no value is read by Python, so that this can be captured."""
-        draws = {purpose: drawn for purpose, drawn in batch.items() if purpose != "chosen"}
-        images, labels = make_batch(self._train, self._augment, batch["chosen"], draws)
+        draws = {name: batch[name] for name in self._augment.purposes}
+        images, labels, index = make_batch(self._train, self._augment, batch["chosen"], draws)
         with loop.autocast(self._config.precision):
             outputs = self._forward(images)
-        losses = self._loss(self._by_network(outputs), labels)
+        losses = self._loss(self._by_network(outputs), labels, index, batch["progress"])
         gradients = torch.autograd.grad(losses.sum(), list(self._parameters.values()))
         self._optimizer.step(dict(zip(self._parameters, gradients, strict=True)))
-        self._totals.add_(losses.detach() * len(labels))
+        self._totals.add_(losses.detach() * len(index))
 
     def _by_network(self, outputs: torch.Tensor) -> torch.Tensor:
         """Return stacked outputs as N x networks x C, float32."""
@@ -158,6 +171,7 @@ class Program:
         return [
             *self._network.state_dict().values(),
             *self._optimizer.tensors(),
+            *self._loss.tensors(),
             self._totals,
         ]
 

@@ -47,7 +47,7 @@ def config(**changes: Any) -> TrialConfig:
 def program_of(data: Dataset, **changes: Any) -> Program:
     configs = [config(**changes)] * 2
     initial = loop.initial_model("seed_cnn_relu", data, 0)
-    return Program(configs, initial, data.train, [None, None])
+    return Program(configs, initial, data.train, [None, None], data.num_classes)
 
 
 class NoValueIsRead(TorchDispatchMode):
@@ -77,7 +77,7 @@ def test_a_step_can_be_captured(
     draws = {
         purpose: torch.rand(8) for purpose in AUGMENTATIONS[config(**changes).augment].purposes
     }
-    batch = {"chosen": chosen, **draws}
+    batch = {"chosen": chosen, "progress": torch.zeros(()), **draws}
     trained._step_on(batch)
     with no_tensor_from_the_host(monkeypatch), NoValueIsRead():  # type: ignore[no-untyped-call]
         trained._step_on(batch)

@@ -69,7 +69,7 @@ def _small(split: Split, num_images: int) -> Split:
 
 def program_of(configs: Sequence[TrialConfig], data: Dataset) -> Program:
     initial = loop.initial_model(configs[0].model, data, configs[0].seed)
-    return Program(configs, initial, data.train, [None] * len(configs))
+    return Program(configs, initial, data.train, [None] * len(configs), data.num_classes)
 
 
 def ordered(configs: Sequence[TrialConfig]) -> list[TrialConfig]:
@@ -173,7 +173,7 @@ def test_a_state_continues_bitwise_identically(digits: Dataset) -> None:
     states = [program.state(index).to_cpu() for index in range(len(configs))]
     assert {state.num_steps for state in states} == {STEPS // 2}
     initial = loop.initial_model("lenet", digits, 0)
-    restored = Program(configs, initial, digits.train, states)
+    restored = Program(configs, initial, digits.train, states, digits.num_classes)
     assert restored.train_epoch(2) == program.train_epoch(2)
     assert torch.equal(restored.logits(digits.val), program.logits(digits.val))
 
