@@ -35,7 +35,10 @@ from cifar_exp.components import KINDS
 @click.option("--seed", type=int, default=0, show_default=True)
 @click.option("--precision", default="fp32", show_default=True, help="fp32, tf32, bf16 or auto.")
 @click.option(
-    "--augment", default="none", show_default=True, help="none, flip, crop_flip, deepobs."
+    "--augment",
+    default="none",
+    show_default=True,
+    help="none, flip, crop_flip, deepobs, mixup, cutmix.",
 )
 @click.option("--compile/--no-compile", help="Train with torch.compile.")
 @click.option(
@@ -43,7 +46,7 @@ from cifar_exp.components import KINDS
     "settings",
     multiple=True,
     metavar="SETTING=VALUE",
-    help="A setting of the loss, optimizer or dataset, such as optimizer.momentum=0.9.",
+    help="A setting of the loss, optimizer, dataset or augment, such as optimizer.momentum=0.9.",
 )
 @click.option(
     "--experiment-name",
@@ -68,6 +71,7 @@ def train(
     given = overrides.settings(settings)
     dataset = overrides.dataset(options["dataset"], options.pop("data_dir"))
     options["dataset"] = {**dataset, **given.pop("dataset")}
+    options["augment"] = {"type": options["augment"], **given.pop("augment")}
     read = single_definition(options, given)
 
     from cifar_exp import tracking

@@ -11,6 +11,8 @@ from cifar_exp.components.validation import Options
 from cifar_exp.errors import BadInput
 from cifar_exp.experiment import Experiment
 
+COMPONENTS = ("loss", "optimizer", "dataset", "augment")
+"""The components whose settings `-s` sets."""
 MAX_TRAININGS = 10_000
 """Number of trainings that one command starts without `--yes`."""
 
@@ -73,12 +75,12 @@ def settings(given: Iterable[str]) -> dict[str, dict[str, Any]]:
     Raises:
         BadInput: A setting has another form, is given twice, or names a component.
     """
-    components: dict[str, dict[str, Any]] = {"loss": {}, "optimizer": {}, "dataset": {}}
+    components: dict[str, dict[str, Any]] = {name: {} for name in COMPONENTS}
     for text in given:
         key, equals, value = text.partition("=")
         component, dot, name = key.partition(".")
         if not (equals and dot and component in components):
-            raise BadInput(f"-s {text}: write loss.NAME=VALUE, or optimizer. or dataset.")
+            raise BadInput(f"-s {text}: write loss.NAME=VALUE, or optimizer., dataset. or augment.")
         if name == "type":
             raise BadInput(f"-s {text}: the {component} is named by --{component}")
         if name in components[component]:

@@ -29,7 +29,7 @@ def train_command(experiment: Experiment, row: Row) -> list[str]:
         "epochs": config.epochs,
         "seed": config.seed,
         "precision": config.precision,
-        **({} if config.augment == "none" else {"augment": config.augment}),
+        **({} if config.augment.name == "none" else {"augment": config.augment.name}),
         **({} if row.threads is None else {"threads": row.threads}),
     }
     words = [word for name, value in options.items() for word in (f"--{name}", str(value))]
@@ -39,6 +39,7 @@ def train_command(experiment: Experiment, row: Row) -> list[str]:
         *words,
         *(["--compile"] if config.compile else []),
         *_setting_options("dataset", dataset),
+        *_setting_options("augment", config.augment.model_dump(exclude_defaults=True)),
         *_setting_options("loss", config.loss_settings.model_dump(exclude_defaults=True)),
         *_setting_options("optimizer", config.optimizer_settings.model_dump(exclude_defaults=True)),
     ]

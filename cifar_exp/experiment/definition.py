@@ -14,12 +14,13 @@ from cifar_exp.components.models.build import check_name
 from cifar_exp.components.optimizers import OPTIMIZERS, Optimizer
 from cifar_exp.components.precision import Precision, PrecisionChoice, resolve
 from cifar_exp.components.settings import Settings
-from cifar_exp.components.validation import Problem, check_known, validation_error
+from cifar_exp.components.validation import Problem, Problems, validation_error
 from cifar_exp.experiment.design import Design
 from cifar_exp.experiment.identity import hash_of, identity_settings
 from cifar_exp.experiment.search import Confirm, Count, Search, Seed
 from cifar_exp.experiment.space import Choices, Range, Space, num_settings, parse
 from cifar_exp.experiment.variant import (
+    Augment,
     DatasetVariant,
     Name,
     OptimizerVariant,
@@ -31,6 +32,8 @@ from cifar_exp.experiment.variant import (
     read_optimizer,
 )
 from cifar_exp.seeds import derive
+
+NONE = AUGMENTATIONS["none"]()
 
 
 class Combination(Settings):
@@ -58,7 +61,7 @@ class TrialConfig(Settings):
     epochs: Count
     seed: int = Field(ge=0)
     precision: Precision = "fp32"
-    augment: str = "none"
+    augment: Augment = NONE
     compile: bool = False
 
 
@@ -78,8 +81,9 @@ class Experiment(Settings):
     precision: PrecisionChoice = "fp32"
     """Arithmetic of the network: float32, TensorFloat-32 (on a GPU only), bfloat16 with float32
     weights, or "auto": bfloat16 only if the CPU or GPU supports it natively."""
-    augment: str = Field(default="none", json_schema_extra={"enum": list(AUGMENTATIONS)})
-    """Augmentation of training images: "none", "flip", "crop_flip" or "deepobs"."""
+    augment: Augment = NONE
+    """Augmentation of training images: a name, or a table with its `type` and settings; "mixup" and
+    "cutmix" also mix labels."""
     compile: bool = False
     """Train with torch.compile, on a GPU with CUDA graphs; compilation takes about a minute."""
     keep_models: Literal["all", "best"] = "all"
@@ -110,6 +114,18 @@ class Experiment(Settings):
             raise validation_error([Problem(("confirm", "most"), message)])
         return self
 
+    @model_validator(mode="after")
+    def _losses_take_mixed_labels(self) -> Self:
+        if not self.augment.mixes:
+            return self
+        problems = {name: _mixed_label_problem(loss) for name, loss in self.losses.items()}
+        with Problems() as found:
+            for name, message in problems.items():
+                if message is not None:
+                    with found.at("losses", name):
+                        raise validation_error([Problem((), f"{message} ({self.augment.name})")])
+        return self
+
     @field_validator("model")
     @classmethod
     def _known_model(cls, name: str) -> str:
@@ -118,11 +134,6 @@ class Experiment(Settings):
         except ValueError as error:
             raise PydanticCustomError("model", "{text}", {"text": str(error)}) from None
         return name
-
-    @field_validator("augment")
-    @classmethod
-    def _known_augmentation(cls, name: str) -> str:
-        return check_known("augmentation", name, AUGMENTATIONS)
 
     @field_validator("dataset", mode="before")
     @classmethod
@@ -241,6 +252,16 @@ class Experiment(Settings):
     def confirmation_seed(self, number: int, study: int = 1) -> int:
         """Return the seed of a confirmation, numbered from 1; no trial of its study uses it."""
         return self.study_seed(study) + number
+
+
+def _mixed_label_problem(loss: Variant) -> str | None:
+    """Return why a loss cannot be used with mixed labels."""
+    if not LOSSES[loss.type].takes_mixed_labels():
+        able = ", ".join(name for name in LOSSES if LOSSES[name].takes_mixed_labels())
+        return f"{loss.type} has no form for mixed labels, these have: {able}"
+    if loss.settings["class_weights"] != "none":
+        return "class_weights have no form for mixed labels"
+    return None
 
 
 def _build(

@@ -93,6 +93,8 @@ def _single_options(keys: Iterable[str], loss: str, optimizer: str) -> Options:
     return {
         **{(key,): f"--{key}" for key in keys},
         ("dataset",): "-s dataset",
+        ("augment",): "-s augment",
+        ("augment", "type"): "--augment",
         ("dataset", "type"): "--dataset",
         ("dataset", "path"): "--data-dir",
         ("search", "batch_size", 0): "--batch-size",

@@ -7,7 +7,6 @@ import json
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from cifar_exp.components.augmentations import AUGMENTATIONS
 from cifar_exp.components.losses import LOSSES
 from cifar_exp.components.optimizers import OPTIMIZERS
 from cifar_exp.components.settings import Settings
@@ -51,7 +50,7 @@ def identity_settings(
             "optimizer": _counted(OPTIMIZERS, combination.optimizer),
         },
         "precision": experiment.arithmetic,
-        "augment": AUGMENTATIONS[experiment.augment].identity(),
+        "augment": experiment.augment.identity(),
         **experiment.model_dump(include={"model", "epochs", "seed", "compile"}),
     }
 

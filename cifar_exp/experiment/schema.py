@@ -12,6 +12,7 @@ from typing import Any
 
 from pydantic.json_schema import GenerateJsonSchema
 
+from cifar_exp.components.augmentations import AUGMENTATIONS, Augmentation
 from cifar_exp.components.datasets import DATASETS, DatasetChoice
 from cifar_exp.components.losses import LOSSES
 from cifar_exp.components.models.networks import MODELS
@@ -32,9 +33,10 @@ COMPONENTS: Mapping[str, Mapping[str, type[Settings]]] = {
     "dataset": DATASETS,
     "loss": LOSSES,
     "optimizer": OPTIMIZERS,
+    "augmentation": AUGMENTATIONS,
 }
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
-INTERNAL_MODELS = (DatasetChoice, DatasetVariant, OptimizerVariant, Variant)
+INTERNAL_MODELS = (Augmentation, DatasetChoice, DatasetVariant, OptimizerVariant, Variant)
 """Models that are not part of the file format: the file has another form at these places."""
 
 
@@ -56,7 +58,9 @@ def experiment_schema() -> Schema:
         definitions |= tables
         definitions[kind] = {"required": ["type"], "anyOf": [_reference(key) for key in tables]}
     properties["model"]["anyOf"] = [{"enum": [*MODELS]}, {"pattern": f"^{TORCHVISION}."}]
-    properties["dataset"] = _described(properties["dataset"], _dataset())
+    properties["dataset"] = _described(properties["dataset"], _name_or_table("dataset"))
+    augment = {**_name_or_table("augmentation"), "default": "none"}
+    properties["augment"] = _described(properties["augment"], augment)
     properties["losses"] = _described(properties["losses"], _by_name("loss"))
     properties["optimizers"] = _described(properties["optimizers"], _by_name("optimizer"))
     return {"$schema": DIALECT, **schema}
@@ -69,7 +73,7 @@ def _table(kind: str, name: str, component: type[Settings]) -> Schema:
     if kind == "optimizer":
         fields["lr"] = {**LEARNING_RATE.json_schema(), "description": "learning rate"}
         schema["required"] = ["lr"]
-    if kind != "dataset":
+    if kind in ("loss", "optimizer"):
         fields = {key: _or_range(field) for key, field in fields.items()}
     return {**schema, "properties": fields}
 
@@ -84,11 +88,11 @@ def _or_range(field: Schema) -> Schema:
     return {**annotations, "anyOf": [number, {**_reference("Range"), "properties": ends}]}
 
 
-def _dataset() -> Schema:
+def _name_or_table(kind: str) -> Schema:
     """Return the schema of a name, if no field is required, or a table with a type."""
-    fields = {name: choice.model_fields.values() for name, choice in DATASETS.items()}
-    names = [name for name in DATASETS if not any(f.is_required() for f in fields[name])]
-    return {"anyOf": [{"enum": names}, _reference("dataset")]}
+    fields = {name: choice.model_fields.values() for name, choice in COMPONENTS[kind].items()}
+    names = [name for name in fields if not any(f.is_required() for f in fields[name])]
+    return {"anyOf": [{"enum": names}, _reference(kind)]}
 
 
 def _by_name(kind: str) -> Schema:

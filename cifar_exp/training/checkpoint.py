@@ -16,7 +16,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
-from types import MappingProxyType
 from typing import Any, Protocol
 
 import torch
@@ -42,8 +41,6 @@ WRONG = (
     pickle.UnpicklingError,
 )
 """Errors raised when an invalid checkpoint is read or restored."""
-
-NOTHING: Mapping[str, Any] = MappingProxyType({})
 
 _log = logging.getLogger(__name__)
 
@@ -77,7 +74,7 @@ class Checkpoint:
         optimizer: Mapping[str, Any],
         epochs: Sequence[EpochMetrics],
         seconds: float,
-        extra: Mapping[str, Any] = NOTHING,
+        extra: Mapping[str, Any] | None = None,
     ) -> Checkpoint:
         """Return the state of a training; its tensors are not copied."""
         return cls(
@@ -86,7 +83,7 @@ class Checkpoint:
             model=model,
             optimizer=optimizer,
             random=torch.get_rng_state(),
-            extra=extra,
+            extra=extra or {},
         )
 
     def epochs(self) -> list[EpochMetrics]:

@@ -32,4 +32,4 @@ class Criterion:
             progress=torch.full((), progress, device=logits.device),
             memory=self.memory,
         )
-        return self.loss(logits, batch.labels, context)
+        return self.loss(logits, batch.targets, context)

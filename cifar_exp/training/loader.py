@@ -17,8 +17,8 @@ class Batch(NamedTuple):
 
     images: torch.Tensor
     """N x C x H x W, channels last in memory."""
-    labels: torch.Tensor
-    """N, int64."""
+    targets: torch.Tensor
+    """Their labels: N, int64; of mixed images, the shares of the classes: N x C, float32."""
     index: torch.Tensor
     """Which training images these are: N, int64."""
 
@@ -43,11 +43,16 @@ def epoch_draws(
 
 
 def batches(
-    split: Split, augment: Augmentation, batch_size: int, seed: int, epoch: int
+    split: Split,
+    augment: Augmentation,
+    batch_size: int,
+    seed: int,
+    epoch: int,
+    num_classes: int,
 ) -> Iterator[Batch]:
     """Yield the batches of an epoch."""
     for chosen, draws in epoch_batches(split, augment, batch_size, seed, epoch):
-        yield make_batch(split, augment, chosen, draws)
+        yield make_batch(split, augment, chosen, draws, num_classes)
 
 
 def epoch_batches(
@@ -59,8 +64,9 @@ def epoch_batches(
     """
     device = split.images.device
     order = epoch_order(len(split), seed, epoch).to(device)
-    draws = epoch_draws(augment.purposes, len(split), seed, epoch)
-    draws = {purpose: drawn.to(device) for purpose, drawn in draws.items()}
+    uniform = epoch_draws(augment.all_purposes, len(split), seed, epoch)
+    prepared = augment.prepare(uniform, batch_size)
+    draws = {purpose: drawn.to(device) for purpose, drawn in prepared.items()}
     for start in range(0, len(split), batch_size):
         batch = slice(start, start + batch_size)
         chosen = order[batch]
@@ -88,12 +94,17 @@ def progress_of(epoch: int, step: int, num_steps: int, epochs: int) -> float:
 
 
 def make_batch(
-    split: Split, augment: Augmentation, chosen: torch.Tensor, draws: Mapping[str, torch.Tensor]
+    split: Split,
+    augment: Augmentation,
+    chosen: torch.Tensor,
+    draws: Mapping[str, torch.Tensor],
+    num_classes: int,
 ) -> Batch:
-    """Return the chosen images, augmented, with their labels."""
+    """Return the chosen images, augmented, with their targets."""
     rows = split.images.permute(0, 2, 3, 1)  # contiguous, so a batch is copied row by row
     images = rows.index_select(0, chosen).permute(0, 3, 1, 2)
-    return Batch(augment(images, draws), split.labels.index_select(0, chosen), chosen)
+    labels = split.labels.index_select(0, chosen)
+    return Batch(*augment.mix(augment(images, draws), labels, draws, num_classes), chosen)
 
 
 def _generator(purpose: str, seed: int, epoch: int) -> torch.Generator:

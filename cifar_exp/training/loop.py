@@ -16,7 +16,6 @@ from typing import cast
 import torch
 
 from cifar_exp import seeds
-from cifar_exp.components.augmentations import AUGMENTATIONS
 from cifar_exp.components.datasets import Dataset, Split
 from cifar_exp.components.losses import Loss
 from cifar_exp.components.metrics.scores import Evaluation, Scores, examine, temperatures_of
@@ -116,7 +115,6 @@ def train(
         Diverged: The loss or the validation outputs are not finite.
     """
     loss = config.loss_settings
-    augment = AUGMENTATIONS[config.augment]()
     optimizer = optimizer or build_optimizer(model, config)
     criterion = criterion or build_criterion(config, data)
     forward = _compiled(model) if config.compile else model
@@ -125,7 +123,9 @@ def train(
     for epoch in range(epochs_done + 1, config.epochs + 1):
         started = time.perf_counter()
         torch.manual_seed(seeds.derive("epoch", config.seed, epoch))  # dropout's draws
-        batches_of_epoch = batches(train_split, augment, config.batch_size, config.seed, epoch)
+        batches_of_epoch = batches(
+            train_split, config.augment, config.batch_size, config.seed, epoch, data.num_classes
+        )
         progress = [progress_of(epoch, step, num_steps, config.epochs) for step in range(num_steps)]
         model.train()
         # Not around the `yield`: another training of this process may have another precision.

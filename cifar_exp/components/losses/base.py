@@ -68,7 +68,7 @@ class Loss(Settings, Component):
     ) -> torch.Tensor:
         """Return the loss of each image (N), in the dtype of the logits (N x C)."""
         if targets.ndim > 1:
-            return self._per_distribution(logits, targets)
+            return self._of_mixed(logits, targets)
         if self.needs:
             losses = self._in_context(logits, targets, self._required(context))
         else:
@@ -96,6 +96,11 @@ class Loss(Settings, Component):
     def takes_mixed_labels(cls) -> bool:
         """Return whether there is a form for shares of the classes in place of a label."""
         return cls._per_distribution is not Loss._per_distribution
+
+    def _of_mixed(self, logits: torch.Tensor, shares: torch.Tensor) -> torch.Tensor:
+        if self.class_weights != "none":
+            raise NotImplementedError("class weights have no form for mixed labels")
+        return self._per_distribution(logits, shares)
 
     def new_memory(self, rows: int, num_classes: int, device: torch.device) -> torch.Tensor:
         """Return the memory of the loss before the first step; empty if it needs none."""

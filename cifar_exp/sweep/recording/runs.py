@@ -76,7 +76,7 @@ def _params(experiment: Experiment, data: Dataset) -> dict[str, object]:
         "epochs": experiment.epochs,
         "seed": experiment.seed,
         "precision": experiment.arithmetic,
-        "augment": experiment.augment,
+        "augment": str(experiment.augment),
         "compile": experiment.compile,
         "losses": ", ".join(experiment.losses),
         "optimizers": ", ".join(experiment.optimizers),

@@ -34,7 +34,7 @@ def params(config: TrialConfig, data: Dataset, threads: int) -> dict[str, Any]:
         "epochs": config.epochs,
         "seed": config.seed,
         "precision": config.precision,
-        "augment": config.augment,
+        "augment": str(config.augment),
         "compile": config.compile,
         "threads": threads,
         "device": loop.device().type,

@@ -9,7 +9,6 @@ from dataclasses import dataclass
 import torch
 
 from cifar_exp import seeds
-from cifar_exp.components.augmentations import AUGMENTATIONS
 from cifar_exp.components.datasets import Split
 from cifar_exp.components.losses.context import count_classes
 from cifar_exp.components.precision import float32_products
@@ -95,7 +94,8 @@ class Program:
         losses = [config.loss_settings for config in configs]
         self._loss = StackedLoss(losses, count_classes(train.labels, num_classes), len(train))
         self._optimizer = StackedOptimizer(configs, self._parameters)
-        self._augment = AUGMENTATIONS[self._config.augment]()
+        self._augment = self._config.augment
+        self._num_classes = num_classes
         self._train = train
         self._totals = torch.zeros(len(configs), device=loop.device())
         for index, state in enumerate(states):
@@ -153,11 +153,13 @@ class Program:
 
     def _step_on(self, batch: Mapping[str, torch.Tensor]) -> None:
         """Train on one batch; no value is read by Python, so that this can be captured."""
-        draws = {name: batch[name] for name in self._augment.purposes}
-        images, labels, index = make_batch(self._train, self._augment, batch["chosen"], draws)
+        draws = {purpose: batch[purpose] for purpose in self._augment.all_purposes}
+        images, targets, index = make_batch(
+            self._train, self._augment, batch["chosen"], draws, self._num_classes
+        )
         with loop.autocast(self._config.precision):
             outputs = self._forward(images)
-        losses = self._loss(self._by_network(outputs), labels, index, batch["progress"])
+        losses = self._loss(self._by_network(outputs), targets, index, batch["progress"])
         gradients = torch.autograd.grad(losses.sum(), list(self._parameters.values()))
         self._optimizer.step(dict(zip(self._parameters, gradients, strict=True)))
         self._totals.add_(losses.detach() * len(index))

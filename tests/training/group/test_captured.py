@@ -25,7 +25,7 @@ from cifar_exp.training.messages import TooWide
 CASES = [
     *({"loss": name, "loss_settings": LOSSES[name]()} for name in LOSSES),
     *({"optimizer": name, "optimizer_settings": OPTIMIZERS[name]()} for name in OPTIMIZERS),
-    *({"augment": name} for name in AUGMENTATIONS),
+    *({"augment": AUGMENTATIONS[name]()} for name in AUGMENTATIONS),
 ]
 
 
@@ -67,16 +67,16 @@ def no_tensor_from_the_host(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
         yield
 
 
-@pytest.mark.parametrize("changes", CASES, ids=lambda c: str(next(iter(c.values()))))
+@pytest.mark.parametrize(
+    "changes", CASES, ids=lambda c: str(next(iter(c.values()))).partition(",")[0]
+)
 def test_a_step_can_be_captured(
     data: Dataset, monkeypatch: pytest.MonkeyPatch, changes: dict[str, Any]
 ) -> None:
     """Except in a warm-up, it reads no tensor values and copies no numbers from the host."""
     trained = program_of(data, **changes)
     chosen = torch.arange(8)
-    draws = {
-        purpose: torch.rand(8) for purpose in AUGMENTATIONS[config(**changes).augment].purposes
-    }
+    draws = {purpose: torch.rand(8) for purpose in config(**changes).augment.all_purposes}
     batch = {"chosen": chosen, "progress": torch.zeros(()), **draws}
     trained._step_on(batch)
     with no_tensor_from_the_host(monkeypatch), NoValueIsRead():  # type: ignore[no-untyped-call]
