@@ -9,7 +9,7 @@ from itertools import groupby
 import torch
 
 from cifar_exp.components.optimizers import Optimizer
-from cifar_exp.components.optimizers.stacked import StackedStep, State
+from cifar_exp.components.optimizers.stacked import StackedStep, State, clipped
 from cifar_exp.experiment import TrialConfig
 
 
@@ -42,10 +42,13 @@ class _Part:
         """Update all parameters of these networks."""
         numbers = {**self.numbers, **self.optimizer.coefficients(self.numbers, count)}
         rounded = dict(zip(numbers, torch.stack([*numbers.values()]).float(), strict=True))
-        for name, gradient in gradients.items():
+        own = {name: gradient[self.rows] for name, gradient in gradients.items()}
+        if self.optimizer.clip > 0:
+            own = clipped(own, numbers["clip"])
+        for name, gradient in own.items():
             step = StackedStep(
                 weight=parameters[name][self.rows],
-                gradient=gradient[self.rows],
+                gradient=gradient,
                 state=self.states[name],
                 numbers=numbers,
                 rounded=rounded,
