@@ -40,6 +40,7 @@ from cifar_exp.components import KINDS
     show_default=True,
     help="none, flip, crop_flip, deepobs, mixup, cutmix.",
 )
+@click.option("--ema", type=float, help="Decay of a moving average of the weights, as 0.999.")
 @click.option("--compile/--no-compile", help="Train with torch.compile.")
 @click.option(
     "-s",

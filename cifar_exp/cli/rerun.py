@@ -30,6 +30,7 @@ def train_command(experiment: Experiment, row: Row) -> list[str]:
         "seed": config.seed,
         "precision": config.precision,
         **({} if config.augment.name == "none" else {"augment": config.augment.name}),
+        **({} if config.ema is None else {"ema": config.ema}),
         **({} if row.threads is None else {"threads": row.threads}),
     }
     words = [word for name, value in options.items() for word in (f"--{name}", str(value))]

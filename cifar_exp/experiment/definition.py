@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, SerializeAsAny, field_validator, model_validator
 from pydantic_core import PydanticCustomError
@@ -13,7 +13,7 @@ from cifar_exp.components.losses import LOSSES, Loss
 from cifar_exp.components.models.build import check_name
 from cifar_exp.components.optimizers import OPTIMIZERS, Optimizer
 from cifar_exp.components.precision import Precision, PrecisionChoice, resolve
-from cifar_exp.components.settings import Settings
+from cifar_exp.components.settings import Later, Settings
 from cifar_exp.components.validation import Problem, Problems, validation_error
 from cifar_exp.experiment.design import Design
 from cifar_exp.experiment.identity import hash_of, identity_settings
@@ -63,6 +63,7 @@ class TrialConfig(Settings):
     precision: Precision = "fp32"
     augment: Augment = NONE
     compile: bool = False
+    ema: float | None = None
 
 
 class Experiment(Settings):
@@ -86,6 +87,9 @@ class Experiment(Settings):
     "cutmix" also mix labels."""
     compile: bool = False
     """Train with torch.compile, on a GPU with CUDA graphs; compilation takes about a minute."""
+    ema: Annotated[Annotated[float, Field(gt=0, lt=1)] | None, Later()] = None
+    """Decay of an exponential moving average of the weights, such as 0.999, which is evaluated
+    beside the weights; absent: no average."""
     keep_models: Literal["all", "best"] = "all"
     """Keep the model of every trial, or of each combination's best trial and confirmations only."""
     search: Search = Search()
@@ -231,6 +235,7 @@ class Experiment(Settings):
                 "precision": self.arithmetic,
                 "augment": self.augment,
                 "compile": self.compile,
+                "ema": self.ema,
             }
         )
 

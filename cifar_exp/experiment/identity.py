@@ -21,6 +21,7 @@ def definition_hash(experiment: Experiment, data: Dataset) -> str:
     """Return a hash that differs between definitions with different computations or data."""
     search, confirm = experiment.search, experiment.confirm
     left_out: Any = {
+        **dict.fromkeys(experiment.uncounted(dict(experiment)), True),
         "dataset": True,
         "precision": True,
         "search": search.uncounted(dict(search)),
@@ -51,7 +52,10 @@ def identity_settings(
         },
         "precision": experiment.arithmetic,
         "augment": experiment.augment.identity(),
-        **experiment.model_dump(include={"model", "epochs", "seed", "compile"}),
+        **experiment.model_dump(
+            include={"model", "epochs", "seed", "compile", "ema"},
+            exclude=experiment.uncounted(dict(experiment)),
+        ),
     }
 
 

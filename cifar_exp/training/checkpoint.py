@@ -65,7 +65,8 @@ class Checkpoint:
     optimizer: Mapping[str, Any]
     random: torch.Tensor
     extra: Mapping[str, Any]
-    """What the training keeps besides: `loss_memory`, the numbers of its loss."""
+    """What the training keeps besides: `loss_memory`, the numbers of its loss, and `average`, the
+    state of the average of the weights, or None."""
 
     @classmethod
     def of(
@@ -93,7 +94,14 @@ class Checkpoint:
             One of WRONG: The history is invalid.
         """
         return [
-            EpochMetrics(**{**entries, "val": Scores(**entries["val"])}) for entries in self.history
+            EpochMetrics(
+                **{
+                    **entries,
+                    "val": Scores(**entries["val"]),
+                    "val_ema": entries["val_ema"] and Scores(**entries["val_ema"]),
+                }
+            )
+            for entries in self.history
         ]
 
     def restore(self, model: torch.nn.Module, optimizer: torch.optim.Optimizer) -> None:

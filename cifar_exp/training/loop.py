@@ -23,6 +23,7 @@ from cifar_exp.components.models import build
 from cifar_exp.components.models.onednn import weight_format
 from cifar_exp.components.precision import Precision, float32_products
 from cifar_exp.experiment import TrialConfig
+from cifar_exp.training.average import Average
 from cifar_exp.training.criterion import Criterion
 from cifar_exp.training.loader import Batch, batches, num_batches, progress_of
 
@@ -51,6 +52,8 @@ class EpochMetrics:
     val: Scores
     seconds: float
     images_per_second: float
+    val_ema: Scores | None = None
+    """The scores of the average of the weights, if there is one."""
 
 
 def device() -> torch.device:
@@ -90,6 +93,11 @@ def build_criterion(config: TrialConfig, data: Dataset) -> Criterion:
     return Criterion(config.loss_settings, on_device(data.train), data.num_classes)
 
 
+def build_average(model: torch.nn.Module, config: TrialConfig) -> Average | None:
+    """Return the moving average of a network's weights before the first step, if there is one."""
+    return None if config.ema is None else Average(model, config.ema)
+
+
 def train(
     model: torch.nn.Module,
     config: TrialConfig,
@@ -97,6 +105,7 @@ def train(
     optimizer: torch.optim.Optimizer | None = None,
     epochs_done: int = 0,
     criterion: Criterion | None = None,
+    average: Average | None = None,
 ) -> Iterator[EpochMetrics]:
     """Train a network in place; validate after each epoch and yield its metrics.
 
@@ -110,6 +119,7 @@ def train(
         optimizer: The optimizer, in its state after those epochs; default: a new one.
         epochs_done: Number of epochs that are done already.
         criterion: The loss, in its state after those epochs; default: a new one.
+        average: The average of the weights likewise.
 
     Raises:
         Diverged: The loss or the validation outputs are not finite.
@@ -117,6 +127,7 @@ def train(
     loss = config.loss_settings
     optimizer = optimizer or build_optimizer(model, config)
     criterion = criterion or build_criterion(config, data)
+    average = average or build_average(model, config)
     forward = _compiled(model) if config.compile else model
     train_split, val_split = on_device(data.train), on_device(data.val)
     num_steps = num_batches(len(train_split), config.batch_size)
@@ -131,15 +142,21 @@ def train(
         # Not around the `yield`: another training of this process may have another precision.
         with float32_products(config.precision):
             steps = zip(batches_of_epoch, progress, strict=True)
-            train_loss = _train_epoch(forward, criterion, optimizer, steps, config.precision)
+            train_loss = _train_epoch(
+                forward, criterion, optimizer, steps, config.precision, average
+            )
         trained = time.perf_counter()
         val = evaluate(model, loss, val_split, config.precision).scores
+        val_ema = None
+        if average is not None:
+            val_ema = evaluate(average.network, loss, val_split, config.precision).scores
         yield EpochMetrics(
             epoch=epoch,
             train_loss=train_loss,
             val=val,
             seconds=time.perf_counter() - started,
             images_per_second=len(data.train) / (trained - started),
+            val_ema=val_ema,
         )
 
 
@@ -226,6 +243,7 @@ def _train_epoch(
     optimizer: torch.optim.Optimizer,
     steps: Iterator[tuple[Batch, float]],
     precision: Precision,
+    average: Average | None,
 ) -> float:
     """Train on the batches of an epoch; return the mean loss over all examples.
 
@@ -242,6 +260,8 @@ def _train_epoch(
         optimizer.zero_grad()
         batch_loss.backward()
         optimizer.step()
+        if average is not None:
+            average.update()
         total += batch_loss.detach() * len(batch.index)
         num_images += len(batch.index)
         if step % STEPS_BETWEEN_CHECKS == 0 and total.device.type == "cpu":

@@ -99,6 +99,7 @@ COUNTED = [
     ("precision", "fp32"),
     ("compile", False),
     ("augment", "flip"),
+    ("ema", 0.99),
     ("search.sampler", "tpe"),
     ("search.pruner", "none"),
     ("search.batch_size", [16, 32]),

@@ -119,4 +119,5 @@ def measure_group(experiment: Experiment, data: Dataset, batch_size: int, togeth
     program.logits(evaluated).sum().item()  # waits for the GPU
     ended = time.perf_counter()
     num_steps = math.ceil(len(train) / batch_size)
-    return Speed((trained - started) / num_steps, (ended - trained) / len(evaluated))
+    num_evaluated = len(evaluated) / (1 if experiment.ema is None else 2)
+    return Speed((trained - started) / num_steps, (ended - trained) / num_evaluated)

@@ -78,6 +78,7 @@ def _params(experiment: Experiment, data: Dataset) -> dict[str, object]:
         "precision": experiment.arithmetic,
         "augment": str(experiment.augment),
         "compile": experiment.compile,
+        **({} if experiment.ema is None else {"ema": experiment.ema}),
         "losses": ", ".join(experiment.losses),
         "optimizers": ", ".join(experiment.optimizers),
         "sampler": search.sampler,

@@ -36,6 +36,7 @@ def params(config: TrialConfig, data: Dataset, threads: int) -> dict[str, Any]:
         "precision": config.precision,
         "augment": str(config.augment),
         "compile": config.compile,
+        **({} if config.ema is None else {"ema": config.ema}),
         "threads": threads,
         "device": loop.device().type,
     }
@@ -53,6 +54,7 @@ def epoch_metrics(metrics: EpochMetrics) -> dict[str, float]:
     return {
         "train/loss": metrics.train_loss,
         **metrics.val.named("val/"),
+        **({} if metrics.val_ema is None else metrics.val_ema.named("val_ema/")),
         "epoch_seconds": metrics.seconds,
         "images_per_second": metrics.images_per_second,
     }

@@ -33,17 +33,17 @@ class NetworkState:
     """Number of optimizer steps done."""
     loss_memory: torch.Tensor
     """The memory of its loss, see `Context`."""
+    average: Mapping[str, torch.Tensor] | None
+    """The state dict of the average of its weights, if there is one."""
 
     def to_cpu(self) -> NetworkState:
         """Return a copy on the CPU."""
         return NetworkState(
-            weights={name: _copy(tensor) for name, tensor in self.weights.items()},
-            optimizer={
-                name: {key: _copy(tensor) for key, tensor in state.items()}
-                for name, state in self.optimizer.items()
-            },
+            weights=_copies(self.weights),
+            optimizer={name: _copies(state) for name, state in self.optimizer.items()},
             num_steps=self.num_steps,
             loss_memory=_copy(self.loss_memory),
+            average=None if self.average is None else _copies(self.average),
         )
 
 
@@ -58,7 +58,10 @@ def check_state(state: NetworkState, config: TrialConfig, initial: torch.nn.Modu
     Raises:
         KeyError, RuntimeError: It is of another network or optimizer.
     """
-    copy.deepcopy(initial).load_state_dict(dict(state.weights))
+    copied = copy.deepcopy(initial)
+    copied.load_state_dict(dict(state.weights))
+    if config.ema is not None:
+        copied.load_state_dict(dict(state.average or {}))
     parameters = dict(stack([initial]).named_parameters())
     StackedOptimizer([config], parameters).load_state(0, state.optimizer)
 
@@ -97,6 +100,7 @@ class Program:
         self._augment = self._config.augment
         self._num_classes = num_classes
         self._train = train
+        self._average = loop.build_average(self._network, self._config)
         self._totals = torch.zeros(len(configs), device=loop.device())
         for index, state in enumerate(states):
             if state is not None:
@@ -124,14 +128,20 @@ class Program:
         return means
 
     @torch.no_grad()
-    def logits(self, split: Split) -> torch.Tensor:
-        """Return the outputs on a split: networks x N x C, float32."""
-        self._network.eval()
+    def logits(self, split: Split, *, averaged: bool = False) -> torch.Tensor:
+        """Return the outputs on a split: networks x N x C, float32.
+
+        Args:
+            split: The images.
+            averaged: Whether to use the average of the weights, which there must be.
+        """
+        network = self._average.network if averaged and self._average else self._network
+        network.eval()
         outputs = []
         precision = self._config.precision
         for batch in split.images.split(loop.EVALUATION_BATCH):
             with float32_products(precision), loop.autocast(precision):
-                outputs.append(self._by_network(self._network(batch.to(loop.device()))))
+                outputs.append(self._by_network(network(batch.to(loop.device()))))
         return torch.cat(outputs).transpose(0, 1)
 
     def state(self, index: int) -> NetworkState:
@@ -141,7 +151,13 @@ class Program:
             optimizer=self._optimizer.state_of(index),
             num_steps=int(self._optimizer.count),
             loss_memory=self._loss.memory_of(index),
+            average=self._average_of(index),
         )
+
+    def _average_of(self, index: int) -> Mapping[str, torch.Tensor] | None:
+        if self._average is None:
+            return None
+        return weights_of(self._average.network, index, self._shapes)
 
     def _load(self, index: int, state: NetworkState) -> None:
         own = self.state(index)
@@ -150,6 +166,10 @@ class Program:
         self._optimizer.load_state(index, state.optimizer)
         self._optimizer.count.fill_(state.num_steps)
         own.loss_memory.copy_(state.loss_memory)
+        if self._average is not None and own.average is not None and state.average is not None:
+            for name, tensor in own.average.items():
+                tensor.copy_(state.average[name])
+            self._average.count.fill_(state.num_steps)
 
     def _step_on(self, batch: Mapping[str, torch.Tensor]) -> None:
         """Train on one batch; no value is read by Python, so that this can be captured."""
@@ -162,6 +182,8 @@ class Program:
         losses = self._loss(self._by_network(outputs), targets, index, batch["progress"])
         gradients = torch.autograd.grad(losses.sum(), list(self._parameters.values()))
         self._optimizer.step(dict(zip(self._parameters, gradients, strict=True)))
+        if self._average is not None:
+            self._average.update()
         self._totals.add_(losses.detach() * len(index))
 
     def _by_network(self, outputs: torch.Tensor) -> torch.Tensor:
@@ -174,8 +196,13 @@ class Program:
             *self._network.state_dict().values(),
             *self._optimizer.tensors(),
             *self._loss.tensors(),
+            *([] if self._average is None else self._average.tensors()),
             self._totals,
         ]
+
+
+def _copies(tensors: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    return {name: _copy(tensor) for name, tensor in tensors.items()}
 
 
 def _copy(tensor: torch.Tensor) -> torch.Tensor:
