@@ -39,16 +39,20 @@ if TYPE_CHECKING:
 @click.option("--seed", type=int, default=0, show_default=True)
 @click.option("--precision", default="fp32", show_default=True, help="fp32, tf32, bf16 or auto.")
 @click.option(
-    "--augment", default="none", show_default=True, help="none, flip, crop_flip, deepobs."
+    "--augment",
+    default="none",
+    show_default=True,
+    help="none, flip, crop_flip, deepobs, mixup, cutmix.",
 )
+@click.option("--ema", type=float, help="Decay of a moving average of the weights, as 0.999.")
 @click.option("--compile/--no-compile", help="Train with torch.compile.")
 @click.option(
     "-s",
     "settings",
     multiple=True,
     metavar="SETTING=VALUE",
-    help="A setting of the loss, optimizer, schedule, dataset, model or data_changes, such as "
-    "optimizer.momentum=0.9.",
+    help="A setting of the loss, optimizer, schedule, dataset, model, augment or data_changes, "
+    "such as optimizer.momentum=0.9.",
 )
 @click.option(
     "--experiment-name",
@@ -76,6 +80,7 @@ def train(
     options["model"] = {"type": options["model"], **given.pop("model")}
     if data_changes := given.pop("data_changes"):
         options["data_changes"] = data_changes
+    options["augment"] = {"type": options["augment"], **given.pop("augment")}
     read = single_definition(options, given)
 
     from cifar_exp import tracking

@@ -95,12 +95,17 @@ def print_epoch(console: Console, epochs: int) -> Callable[[EpochMetrics], None]
         console.print(
             f"epoch {metrics.epoch}/{epochs}: train loss {metrics.train_loss:.4f}, "
             f"val accuracy {metrics.val.accuracy:.2%}, val nll {metrics.val.values['nll']:.4f}, "
-            f"val ece {metrics.val.values['ece']:.4f}, "
+            f"val ece {metrics.val.values['ece']:.4f}, {_of_average(metrics)}"
             f"{metrics.images_per_second:.0f} images/s",
             highlight=False,
         )
 
     return show
+
+
+def _of_average(metrics: EpochMetrics) -> str:
+    """Return the validation accuracy of the average of the weights, if there is one."""
+    return "" if metrics.val_ema is None else f"of average {metrics.val_ema.accuracy:.2%}, "
 
 
 def print_size(console: Console, experiment: Experiment) -> None:

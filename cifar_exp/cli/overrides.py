@@ -27,7 +27,7 @@ KEY_OF: Mapping[str, tuple[int | str, ...]] = {
 """Maps each option of `run` and `plan` to the key path that it sets in a definition."""
 
 
-SETTINGS_OF = ("loss", "optimizer", "schedule", "dataset", "model", "data_changes")
+SETTINGS_OF = ("loss", "optimizer", "schedule", "dataset", "model", "augment", "data_changes")
 """What `train` takes settings of."""
 
 
@@ -85,7 +85,7 @@ def settings(given: Iterable[str]) -> dict[str, dict[str, Any]]:
         if not (equals and dot and component in components):
             raise BadInput(
                 f"-s {text}: write loss.NAME=VALUE; or optimizer., schedule., dataset., model., "
-                "data_changes."
+                "augment., data_changes."
             )
         if name == "type" and component != "data_changes":
             raise BadInput(f"-s {text}: the {component} is named by --{component}")

@@ -35,7 +35,8 @@ def train_command(experiment: Experiment, row: Row) -> list[str]:
         "epochs": config.epochs,
         "seed": config.seed,
         "precision": config.precision,
-        **({} if config.augment == "none" else {"augment": config.augment}),
+        **({} if config.augment.name == "none" else {"augment": config.augment.name}),
+        **({} if config.ema is None else {"ema": config.ema}),
         **({} if row.threads is None else {"threads": row.threads}),
     }
     words = [word for name, value in options.items() for word in (f"--{name}", str(value))]
@@ -47,6 +48,7 @@ def train_command(experiment: Experiment, row: Row) -> list[str]:
         *_setting_options("dataset", dataset),
         *_setting_options("model", config.model.changed()),
         *_setting_options("data_changes", changes),
+        *_setting_options("augment", config.augment.model_dump(exclude_defaults=True)),
         *_setting_options("loss", config.loss_settings.model_dump(exclude_defaults=True)),
         *_setting_options("optimizer", config.optimizer_settings.model_dump(exclude_defaults=True)),
         *_setting_options("schedule", config.schedule_settings.model_dump(exclude_defaults=True)),
@@ -59,10 +61,15 @@ def _setting_options(component: str, changed: Mapping[str, Any]) -> list[str]:
 
 
 def _toml(value: Any) -> str:
-    if isinstance(value, dict):
-        inner = ", ".join(
-            f"{json.dumps(name)} = {json.dumps(each) if isinstance(each, str) else _toml(each)}"
-            for name, each in value.items()
-        )
-        return f"{{ {inner} }}"
-    return str(value).lower() if isinstance(value, bool) else str(value)
+    match value:
+        case bool():
+            return str(value).lower()
+        case tuple():
+            return f"[{','.join(map(str, value))}]"
+        case dict():
+            inner = ", ".join(
+                f"{json.dumps(name)} = {json.dumps(each) if isinstance(each, str) else _toml(each)}"
+                for name, each in value.items()
+            )
+            return f"{{ {inner} }}"
+    return str(value)

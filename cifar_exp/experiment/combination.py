@@ -6,6 +6,7 @@ from typing import Annotated
 
 from pydantic import BeforeValidator, Field, SerializeAsAny
 
+from cifar_exp.components.augmentations import AUGMENTATIONS
 from cifar_exp.components.losses import Loss
 from cifar_exp.components.models import Model, read_model
 from cifar_exp.components.optimizers import Optimizer
@@ -13,7 +14,9 @@ from cifar_exp.components.precision import Precision
 from cifar_exp.components.schedules import Constant, Schedule
 from cifar_exp.components.settings import Settings
 from cifar_exp.experiment.search import Count
-from cifar_exp.experiment.variant import CONSTANT, OptimizerVariant, Variant, is_constant
+from cifar_exp.experiment.variant import CONSTANT, Augment, OptimizerVariant, Variant, is_constant
+
+NONE = AUGMENTATIONS["none"]()
 
 Network = Annotated[SerializeAsAny[Model], BeforeValidator(read_model)]
 """A network: in a definition its name, or a table with its `type` and settings."""
@@ -62,5 +65,6 @@ class TrialConfig(Settings):
     epochs: Count
     seed: int = Field(ge=0)
     precision: Precision = "fp32"
-    augment: str = "none"
+    augment: Augment = NONE
     compile: bool = False
+    ema: float | None = None

@@ -7,21 +7,21 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
-from cifar_exp.components.augmentations import AUGMENTATIONS
 from cifar_exp.components.data_changes import DataChanges
 from cifar_exp.components.losses import LOSSES
 from cifar_exp.components.optimizers import OPTIMIZERS
 from cifar_exp.components.precision import Precision, PrecisionChoice, resolve
 from cifar_exp.components.schedules import SCHEDULES
 from cifar_exp.components.settings import Later, Settings
-from cifar_exp.components.validation import Problem, check_known, validation_error
-from cifar_exp.experiment.combination import Combination, Network, TrialConfig
+from cifar_exp.components.validation import Problem, Problems, validation_error
+from cifar_exp.experiment.combination import NONE, Combination, Network, TrialConfig
 from cifar_exp.experiment.design import Design
 from cifar_exp.experiment.identity import hash_of, identity_settings
 from cifar_exp.experiment.search import Confirm, Count, Search, Seed
 from cifar_exp.experiment.space import Choices, Range, Space, num_settings, parse
 from cifar_exp.experiment.variant import (
     CONSTANT,
+    Augment,
     DatasetVariant,
     Name,
     OptimizerVariant,
@@ -54,10 +54,14 @@ class Experiment(Settings):
     precision: PrecisionChoice = "fp32"
     """Arithmetic of the network: float32, TensorFloat-32 (on a GPU only), bfloat16 with float32
     weights, or "auto": bfloat16 only if the CPU or GPU supports it natively."""
-    augment: str = Field(default="none", json_schema_extra={"enum": list(AUGMENTATIONS)})
-    """Augmentation of training images: "none", "flip", "crop_flip" or "deepobs"."""
+    augment: Augment = NONE
+    """Augmentation of training images: a name, or a table with its `type` and settings; "mixup" and
+    "cutmix" also mix labels."""
     compile: bool = False
     """Train with torch.compile, on a GPU with CUDA graphs; compilation takes about a minute."""
+    ema: Annotated[Annotated[float, Field(gt=0, lt=1)] | None, Later()] = None
+    """Decay of an exponential moving average of the weights, such as 0.999, which is evaluated
+    beside the weights; absent: no average."""
     keep_models: Literal["all", "best"] = "all"
     """Keep the model of every trial, or of each combination's best trial and confirmations only."""
     search: Search = Search()
@@ -107,10 +111,17 @@ class Experiment(Settings):
             raise validation_error(problems)
         return self
 
-    @field_validator("augment")
-    @classmethod
-    def _known_augmentation(cls, name: str) -> str:
-        return check_known("augmentation", name, AUGMENTATIONS)
+    @model_validator(mode="after")
+    def _losses_take_mixed_labels(self) -> Self:
+        if not self.augment.mixes:
+            return self
+        problems = {name: _mixed_label_problem(loss) for name, loss in self.losses.items()}
+        with Problems() as found:
+            for name, message in problems.items():
+                if message is not None:
+                    with found.at("losses", name):
+                        raise validation_error([Problem((), f"{message} ({self.augment.name})")])
+        return self
 
     @field_validator("dataset", mode="before")
     @classmethod
@@ -223,6 +234,7 @@ class Experiment(Settings):
                 "precision": self.arithmetic,
                 "augment": self.augment,
                 "compile": self.compile,
+                "ema": self.ema,
             }
         )
 
@@ -244,6 +256,16 @@ class Experiment(Settings):
     def confirmation_seed(self, number: int, study: int = 1) -> int:
         """Return the seed of a confirmation, numbered from 1; no trial of its study uses it."""
         return self.study_seed(study) + number
+
+
+def _mixed_label_problem(loss: Variant) -> str | None:
+    """Return why a loss cannot be used with mixed labels."""
+    if not LOSSES[loss.type].takes_mixed_labels():
+        able = ", ".join(name for name in LOSSES if LOSSES[name].takes_mixed_labels())
+        return f"{loss.type} has no form for mixed labels, these have: {able}"
+    if loss.settings["class_weights"] != "none":
+        return "class_weights have no form for mixed labels"
+    return None
 
 
 def _build(

@@ -104,6 +104,8 @@ def _single_options(keys: Iterable[str], loss: str, optimizer: str, schedule: st
         **{(key,): f"--{key}" for key in keys},
         ("dataset",): "-s dataset",
         ("data_changes",): "-s data_changes",
+        ("augment",): "-s augment",
+        ("augment", "type"): "--augment",
         ("dataset", "type"): "--dataset",
         ("dataset", "path"): "--data-dir",
         ("model",): "-s model",

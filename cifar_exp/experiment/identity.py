@@ -7,7 +7,6 @@ import json
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from cifar_exp.components.augmentations import AUGMENTATIONS
 from cifar_exp.components.losses import LOSSES
 from cifar_exp.components.optimizers import OPTIMIZERS
 from cifar_exp.components.schedules import SCHEDULES
@@ -24,12 +23,13 @@ def definition_hash(experiment: Experiment, data: Dataset) -> str:
     """Return a hash that differs between definitions with different computations or data."""
     search, confirm = experiment.search, experiment.confirm
     left_out: Any = {
+        **dict.fromkeys(experiment.uncounted(dict(experiment)), True),
         "dataset": True,
         "precision": True,
-        **dict.fromkeys(experiment.uncounted(dict(experiment)), True),
         "search": search.uncounted(dict(search)),
         "confirm": confirm.uncounted(dict(confirm)),
-        **dict.fromkeys(experiment.uncounted(dict(experiment)), True),
+        "losses": _uncounted(LOSSES, experiment.losses),
+        "optimizers": _uncounted(OPTIMIZERS, experiment.optimizers),
     }
     definition = experiment.model_dump_json(exclude=left_out)
     return _hash(f"{data.fingerprint} {experiment.arithmetic} {definition}")
@@ -54,9 +54,12 @@ def identity_settings(
             **_counted_schedule(combination.schedule),
         },
         "precision": experiment.arithmetic,
-        "augment": AUGMENTATIONS[experiment.augment].identity(),
+        "augment": experiment.augment.identity(),
         "model": experiment.model.identity(),
-        **experiment.model_dump(include={"epochs", "seed", "compile"}),
+        **experiment.model_dump(
+            include={"epochs", "seed", "compile", "ema"},
+            exclude=experiment.uncounted(dict(experiment)),
+        ),
         **_changes(experiment),
     }
 
@@ -79,6 +82,16 @@ def _hash(text: str) -> str:
 def _counted_schedule(schedule: Variant) -> dict[str, Any]:
     """Return a schedule as it enters the identity; a constant one was there without a key."""
     return {} if is_constant(schedule) else {"schedule": _counted(SCHEDULES, schedule)}
+
+
+def _uncounted(
+    table: Mapping[str, type[Settings]], variants: Mapping[str, Variant]
+) -> dict[str, Any]:
+    """Return the settings that are excluded from an identity, by the name of the variant."""
+    return {
+        name: {"settings": table[variant.type].uncounted(variant.settings)}
+        for name, variant in variants.items()
+    }
 
 
 def _counted(table: Mapping[str, type[Settings]], variant: Variant) -> dict[str, Any]:

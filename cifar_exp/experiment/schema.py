@@ -12,6 +12,7 @@ from typing import Any
 
 from pydantic.json_schema import GenerateJsonSchema
 
+from cifar_exp.components.augmentations import AUGMENTATIONS, Augmentation
 from cifar_exp.components.datasets import DATASETS, DatasetChoice
 from cifar_exp.components.losses import LOSSES
 from cifar_exp.components.models import MODELS, Model
@@ -35,9 +36,10 @@ COMPONENTS: Mapping[str, Mapping[str, type[Settings]]] = {
     "loss": LOSSES,
     "optimizer": OPTIMIZERS,
     "schedule": SCHEDULES,
+    "augmentation": AUGMENTATIONS,
 }
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
-INTERNAL_MODELS = (DatasetChoice, DatasetVariant, Model, OptimizerVariant, Variant)
+INTERNAL_MODELS = (Augmentation, DatasetChoice, DatasetVariant, Model, OptimizerVariant, Variant)
 """Models that are not part of the file format: the file has another form at these places."""
 
 
@@ -60,7 +62,9 @@ def experiment_schema() -> Schema:
         definitions[kind] = {"required": ["type"], "anyOf": [_reference(key) for key in tables]}
     definitions["model"]["anyOf"] += [_library(prefix) for prefix in LIBRARIES]
     properties["model"] = _described(properties["model"], _model())
-    properties["dataset"] = _described(properties["dataset"], _dataset())
+    properties["dataset"] = _described(properties["dataset"], _name_or_table("dataset"))
+    augment = {**_name_or_table("augmentation"), "default": "none"}
+    properties["augment"] = _described(properties["augment"], augment)
     for table, kind in (("losses", "loss"), ("optimizers", "optimizer"), ("schedules", "schedule")):
         properties[table] = _described(properties[table], _by_name(kind))
     return {"$schema": DIALECT, **schema}
@@ -88,11 +92,11 @@ def _or_range(field: Schema) -> Schema:
     return {**annotations, "anyOf": [number, {**_reference("Range"), "properties": ends}]}
 
 
-def _dataset() -> Schema:
+def _name_or_table(kind: str) -> Schema:
     """Return the schema of a name, if no field is required, or a table with a type."""
-    fields = {name: choice.model_fields.values() for name, choice in DATASETS.items()}
-    names = [name for name in DATASETS if not any(f.is_required() for f in fields[name])]
-    return {"anyOf": [{"enum": names}, _reference("dataset")]}
+    fields = {name: choice.model_fields.values() for name, choice in COMPONENTS[kind].items()}
+    names = [name for name in fields if not any(f.is_required() for f in fields[name])]
+    return {"anyOf": [{"enum": names}, _reference(kind)]}
 
 
 def _model() -> Schema:

@@ -5,20 +5,29 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from typing import Annotated, Any, TypeVar
 
-from pydantic import Field, SerializeAsAny, TypeAdapter
+from pydantic import BeforeValidator, Field, PlainSerializer, SerializeAsAny, TypeAdapter
 from pydantic_core import PydanticCustomError
 
+from cifar_exp.components.augmentations import AUGMENTATIONS, Augmentation
 from cifar_exp.components.datasets import DATASETS, DatasetChoice
 from cifar_exp.components.losses import LOSSES
 from cifar_exp.components.optimizers import OPTIMIZERS
 from cifar_exp.components.schedules import SCHEDULES, Constant
 from cifar_exp.components.settings import Settings
-from cifar_exp.components.validation import Problem, Problems, unknown, validation_error
+from cifar_exp.components.validation import (
+    Problem,
+    Problems,
+    check_known,
+    unknown,
+    validation_error,
+)
 from cifar_exp.experiment.space import Range
 from cifar_exp.system.formatting import listed
 
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$", max_length=64)]
 Value = bool | int | float | str
+Setting = Value | tuple[float, ...]
+"""A fixed setting of a component."""
 LEARNING_RATE = TypeAdapter[float](Annotated[float, Field(gt=0, strict=True, allow_inf_nan=False)])
 
 Component = TypeVar("Component")
@@ -29,7 +38,7 @@ class Variant(Settings):
 
     name: Name
     type: str
-    settings: dict[str, Value | Range]
+    settings: dict[str, Setting | Range]
 
     def ranges(self) -> dict[str, Range]:
         """Return the settings that are searched."""
@@ -92,6 +101,24 @@ def read_dataset(raw: Any) -> DatasetVariant:
         message = f"the data set {table['type']!r} brings its own images; leave it out"
         raise validation_error([Problem(path=("path",), message=message)])
     return DatasetVariant(type=table["type"], choice=dataset.model_validate(settings))
+
+
+def read_augmentation(raw: Any) -> Any:
+    """Parse the name of an augmentation, or a table with its `type` and settings."""
+    if isinstance(raw, Augmentation):
+        return raw
+    table = {"type": raw} if isinstance(raw, str) else raw
+    if not isinstance(table, dict) or "type" not in table:
+        raise PydanticCustomError("augment", "should be a name, or a table with its `type`")
+    settings = {name: value for name, value in table.items() if name != "type"}
+    name = table["type"]
+    if isinstance(raw, str):
+        check_known("augmentation", name, AUGMENTATIONS)
+    return _known("augmentation", name, AUGMENTATIONS).model_validate(settings)
+
+
+Augment = Annotated[Augmentation, BeforeValidator(read_augmentation), PlainSerializer(str)]
+"""An augmentation; as text its name, with the settings that are not the default ones."""
 
 
 def read_each(raw: Any, read: Callable[[str, Any], Variant]) -> Any:

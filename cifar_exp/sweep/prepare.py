@@ -66,7 +66,8 @@ def check_fit(experiment: Experiment, data: Dataset) -> None:
     """Check that the network takes the images, and that no batch is larger than the split.
 
     Raises:
-        DefinitionError: The network cannot take the images, or a batch is too large.
+        DefinitionError: The network cannot take the images, a batch is too large, or class weights
+            do not fit the classes.
     """
     available = len(data.train.labels)
     largest = max(experiment.search.batch_size)
@@ -78,6 +79,16 @@ def check_fit(experiment: Experiment, data: Dataset) -> None:
         initial_model(experiment.model, data, experiment.seed)
     except ValueError as error:
         raise DefinitionError(f"model: {error}") from None
+    _check_class_weights(experiment, data)
+
+
+def _check_class_weights(experiment: Experiment, data: Dataset) -> None:
+    """Check that a list of class weights has one for each class."""
+    for name, loss in experiment.losses.items():
+        weights = loss.settings.get("class_weights")
+        if isinstance(weights, tuple) and len(weights) != data.num_classes:
+            counts = f"{counted(len(weights), 'weight')} for {counted(data.num_classes, 'class')}"
+            raise DefinitionError(f"losses.{name}.class_weights: {counts}")
 
 
 def group_width(experiment: Experiment, data: Dataset, width: int | None) -> int:

@@ -125,11 +125,11 @@ def _train(
 ) -> PausingSteps:
     attempt = _Attempt(training, new_learner, data.fingerprint, pace)
     state: TrialState = "FAIL"
-    tested, reason, diverged = None, None, False
+    tested, tested_ema, reason, diverged = None, None, None, False
     try:
         state = yield from attempt.epochs()
         if state == "COMPLETE" and training.test:
-            tested = attempt.test()
+            tested, tested_ema = attempt.test(), attempt.test_average()
     except Diverged as error:
         state, reason, diverged = "FAIL", f"{error} {attempt.stage}", True
     except TrainingError as error:
@@ -146,6 +146,7 @@ def _train(
         together=attempt.learner.together,
         tested=tested,
         by_frequency=_by_frequency(tested, data),
+        tested_ema=tested_ema,
         network=attempt.save(folder) if state == "COMPLETE" else None,
     )
     attempt.end()
@@ -200,6 +201,11 @@ class _Attempt:
         """Score the network on the test split."""
         self.stage = "on the test set"
         evaluation: Evaluation = self.guard(self.learner.test)
+        return evaluation
+
+    def test_average(self) -> Evaluation | None:
+        """Score the average of the weights on the test split, if there is one."""
+        evaluation: Evaluation | None = self.guard(self.learner.test_average)
         return evaluation
 
     def seconds(self) -> float:

@@ -274,7 +274,7 @@ def test_a_training_without_options_is_the_one_that_help_tells_of(
         "epochs": 20,
         "seed": 0,
     }
-    assert (config.precision, config.augment, config.compile) == ("fp32", "none", False)
+    assert (config.precision, str(config.augment), config.compile) == ("fp32", "none", False)
     assert (read.dataset.type, read.search.batch_size) == ("digits", (64,))
 
 

@@ -7,18 +7,17 @@ import torch
 from scipy.stats import chisquare
 from torchvision.transforms.v2 import functional
 
-from cifar_exp.components.augmentations import (
-    AUGMENTATIONS,
+from cifar_exp.components.augmentations import AUGMENTATIONS, Augmentation
+from cifar_exp.components.augmentations.image import (
     CROP_PADDING,
     DEEPOBS_PADDING,
-    Augmentation,
     CropFlip,
     DeepObs,
     Flip,
     NoAugmentation,
 )
 
-EVERY = sorted(AUGMENTATIONS)
+EVERY = sorted(name for name in AUGMENTATIONS if not AUGMENTATIONS[name].mixes)
 PURPOSES = ("flip", "crop down", "crop right", "brightness", "saturation", "contrast")
 none, flip, crop_flip, deepobs = NoAugmentation(), Flip(), CropFlip(), DeepObs()
 

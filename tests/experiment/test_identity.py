@@ -99,6 +99,7 @@ COUNTED = [
     ("precision", "fp32"),
     ("compile", False),
     ("augment", "flip"),
+    ("ema", 0.99),
     ("search.sampler", "tpe"),
     ("search.pruner", "none"),
     ("search.batch_size", [16, 32]),
@@ -210,13 +211,38 @@ def test_the_data_is_part_of_every_identity() -> None:
         assert one != other
 
 
-@pytest.mark.parametrize("name", sorted(set(AUGMENTATIONS) - {"none"}))
+@pytest.mark.parametrize("name", sorted(n for n in AUGMENTATIONS if AUGMENTATIONS[n].version > 1))
 def test_an_augmentation_whose_results_have_changed_has_another_identity(
     name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     now = identities(changed("augment", name))
     monkeypatch.setattr(AUGMENTATIONS[name], "version", 1)
     assert not set(now.values()) & set(identities(changed("augment", name)).values())
+
+
+MIXED = EVERY_KEY.replace("focal = { gamma = { low = 0.5, high = 3.0 } }", "")
+
+
+def mixed(table: str) -> dict[str, str]:
+    return identities(read(f"augment = {table}\n{MIXED}"))
+
+
+def test_the_settings_of_an_augmentation_are_part_of_every_identity(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    tables = [
+        '"none"',
+        '"mixup"',
+        '"cutmix"',
+        '{ type = "mixup", alpha = 0.2 }',
+        '{ type = "mixup", base = "flip" }',
+        '{ type = "cutmix", probability = 1.0 }',
+    ]
+    found = {mixed(table)["soft+adamw"] for table in tables}
+    assert len(found) == len(tables)
+    assert mixed('{ type = "mixup", alpha = 1.0, base = "none" }') == mixed('"mixup"')
+    monkeypatch.setattr(AUGMENTATIONS["flip"], "version", 9)
+    assert mixed('{ type = "mixup", base = "flip" }')["soft+adamw"] not in found
 
 
 def test_a_loss_whose_results_have_changed_has_another_identity(

@@ -229,7 +229,7 @@ def test_outputs_that_are_not_finite_are_divergence(config: TrialConfig, data: D
 def test_augmented_training_learns_and_is_bitwise_reproducible(
     config: TrialConfig, data: Dataset, augment: str
 ) -> None:
-    augmented = config.model_copy(update={"augment": augment, "epochs": 8})
+    augmented = config.model_copy(update={"augment": AUGMENTATIONS[augment](), "epochs": 8})
     _, epochs = train(augmented, data)
     _, again = train(augmented, data)
     _, plain = train(config.model_copy(update={"epochs": 8}), data)

@@ -70,7 +70,8 @@ def _measure(experiment: Experiment, data: Dataset) -> Speed:
             **{s: _step_seconds(low_config(experiment, combinations[0], s), data) for s in others},
         },
         optimizer_seconds={name: seconds - first for name, seconds in steps.items()},
-        evaluation_seconds=_evaluation_seconds(experiment, data),
+        evaluation_seconds=(1 if experiment.ema is None else 2)
+        * _evaluation_seconds(experiment, data),
     )
 
 

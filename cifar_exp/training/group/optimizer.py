@@ -9,7 +9,7 @@ from itertools import groupby
 import torch
 
 from cifar_exp.components.optimizers import Optimizer
-from cifar_exp.components.optimizers.stacked import Numbers, StackedStep, State
+from cifar_exp.components.optimizers.stacked import Numbers, StackedStep, State, clipped
 from cifar_exp.experiment import TrialConfig
 from cifar_exp.training.group.schedule import Factors
 
@@ -45,10 +45,13 @@ class _Part:
         given = self._scheduled(factors) if factors else self.numbers
         numbers = {**given, **self.optimizer.coefficients(given, count)}
         rounded = dict(zip(numbers, torch.stack([*numbers.values()]).float(), strict=True))
-        for name, gradient in gradients.items():
+        own = {name: gradient[self.rows] for name, gradient in gradients.items()}
+        if self.optimizer.clip > 0:
+            own = clipped(own, numbers["clip"])
+        for name, gradient in own.items():
             step = StackedStep(
                 weight=parameters[name][self.rows],
-                gradient=gradient[self.rows],
+                gradient=gradient,
                 state=self.states[name],
                 numbers=numbers,
                 rounded=rounded,

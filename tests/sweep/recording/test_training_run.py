@@ -18,6 +18,7 @@ import torch
 from mlflow.entities import RunTag
 from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
 
+from cifar_exp.components.augmentations import AUGMENTATIONS
 from cifar_exp.components.datasets import Dataset
 from cifar_exp.components.losses.likelihood import CrossEntropy
 from cifar_exp.components.metrics.scores import Evaluation
@@ -139,7 +140,7 @@ def test_every_epoch_is_one_point_of_every_metric(
 def test_params_name_all_that_the_training_depends_on(
     config: TrialConfig, tracker: Tracker, open_run: Open
 ) -> None:
-    open_run(config.model_copy(update={"augment": "flip", "compile": True}))
+    open_run(config.model_copy(update={"augment": AUGMENTATIONS["flip"](), "compile": True}))
     assert only(tracker).params == {
         "dataset": "folder",
         "model": "seed_cnn_relu",

@@ -32,6 +32,7 @@ CASES: list[tuple[str, Settings]] = [
     *((name, {"weight_decay": 0.2, "decay_bias": False}) for name in DECAYING),
     *((name, {"weight_decay": 0.2, **settings}) for name, settings in DECOUPLED),
     ("sgd", {"momentum": 0.9}),
+    *((name, {"clip": 0.5}) for name in ("sgd", "adamw", "muon")),
 ]
 
 
@@ -197,6 +198,8 @@ def test_a_state_continues_in_another_row_bitwise_identically(name: str) -> None
         (("adamw", {}), ("adamw", {"weight_decay": 0.0}), False),
         (("adamw", {}), ("adamw", {"decay_bias": False}), False),
         (("adam", {}), ("adamw", {}), False),
+        (("adam", {"clip": 1.0}), ("adam", {"clip": 2.0}), True),
+        (("adam", {"clip": 1.0}), ("adam", {}), False),
         (("muon", {}), ("muon", {"ns_steps": 4}), False),
     ],
 )
