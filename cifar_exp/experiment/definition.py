@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from typing import Any, Literal, Self
 
 from pydantic import Field, SerializeAsAny, field_validator, model_validator
-from pydantic_core import PydanticCustomError
 
 from cifar_exp.components.augmentations import AUGMENTATIONS
 from cifar_exp.components.losses import LOSSES, Loss
@@ -14,7 +13,12 @@ from cifar_exp.components.models.build import check_name
 from cifar_exp.components.optimizers import OPTIMIZERS, Optimizer
 from cifar_exp.components.precision import Precision, PrecisionChoice, resolve
 from cifar_exp.components.settings import Settings
-from cifar_exp.components.validation import Problem, check_known, validation_error
+from cifar_exp.components.validation import (
+    Problem,
+    check_known,
+    unknown_error,
+    validation_error,
+)
 from cifar_exp.experiment.design import Design
 from cifar_exp.experiment.identity import hash_of, identity_settings
 from cifar_exp.experiment.search import Confirm, Count, Search, Seed
@@ -116,7 +120,7 @@ class Experiment(Settings):
         try:
             check_name(name)
         except ValueError as error:
-            raise PydanticCustomError("model", "{text}", {"text": str(error)}) from None
+            raise unknown_error("model", name, str(error)) from None
         return name
 
     @field_validator("augment")

@@ -16,6 +16,7 @@ from pydantic import BaseModel, ConfigDict, NonNegativeInt, ValidationError
 from cifar_exp.components.datasets.dataset import Dataset, Split
 from cifar_exp.components.datasets.normalization import mean_and_std
 from cifar_exp.components.datasets.source import Contents, DataError, Progress, no_progress
+from cifar_exp.components.plugins.registry import origin
 from cifar_exp.system import paths
 from cifar_exp.system.lazy_import import np
 from cifar_exp.system.shared import share, shared_file, shared_folder
@@ -56,11 +57,13 @@ def load(choice: DatasetChoice, progress: Progress = no_progress) -> Dataset:
         DataError: The data is missing, damaged or unsuitable, or the cache cannot be written.
     """
     source = choice.source()
-    return replace(_loaded(choice.name, source, progress), left_out=source.left_out)
+    plugin = origin("datasets", choice.name)
+    key = source.key if plugin is None else f"{source.key} {plugin.digest}"
+    return replace(_loaded(choice.name, source, key, progress), left_out=source.left_out)
 
 
-def _loaded(name: str, source: Source, progress: Progress) -> Dataset:
-    folder = paths.cache() / f"{name}-{_digest(source.key)}"
+def _loaded(name: str, source: Source, key: str, progress: Progress) -> Dataset:
+    folder = paths.cache() / f"{name}-{_digest(key)}"
     try:
         return _verified(folder)
     except DataError as error:
