@@ -6,14 +6,21 @@ import functools
 from collections.abc import Callable
 from typing import Any
 
+from cifar_exp.components.losses import Loss
 from cifar_exp.system.formatting import counted
 from cifar_exp.system.lazy_import import torch
+
+HOOKS = ("_per_image", "_in_context", "_per_distribution")
+"""The methods of a loss that return one value for each image."""
 
 
 def checked(kind: str, component: Any, label: str) -> Any:
     """Return a component; one that is called in every step checks its results from now on."""
     if kind == "losses":
-        component._per_image = _checked(component._per_image, component.name, label)
+        for hook in HOOKS:
+            own = getattr(component, hook, None)
+            if own is not None and own is not getattr(Loss, hook):
+                setattr(component, hook, _checked(own, component.name, label))
     return component
 
 

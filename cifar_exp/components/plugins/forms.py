@@ -30,18 +30,20 @@ class FunctionLoss(Loss):
     """A loss that a function computes; its fields are the function's further parameters."""
 
     function: ClassVar[Callable[..., torch.Tensor]]
+    given: ClassVar[frozenset[str]]
 
     def _per_image(self, logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
-        return type(self).function(logits, labels, **dict(self))
+        return type(self).function(logits, labels, **self.model_dump(include=set(self.given)))
 
 
 class TorchOptimizer(Optimizer):
     """An optimizer of a class of torch; its fields are the parameters of the class."""
 
     torch_class: ClassVar[Callable[..., torch.optim.Optimizer]]
+    given: ClassVar[frozenset[str]]
 
     def _make(self, groups: list[Group], lr: float) -> torch.optim.Optimizer:
-        return type(self).torch_class(groups, lr=lr, **dict(self))
+        return type(self).torch_class(groups, lr=lr, **self.model_dump(include=set(self.given)))
 
 
 class FunctionDataset(DatasetChoice):
@@ -129,7 +131,7 @@ def loss_of(function: Any, name: str, module: str) -> type[Loss]:
     require(parameters, ("logits", "labels"))
     fields = settings_of(parameters, ("logits", "labels"))
     model = model_of(FunctionLoss, fields, name=name, module=module, doc=function.__doc__)
-    model.name = name
+    model.name, model.given = name, frozenset(fields)
     model.function = staticmethod(function)
     return model
 
@@ -142,7 +144,7 @@ def optimizer_of(torch_class: Any, name: str, module: str) -> type[Optimizer]:
     require(parameters, ("params", "lr"))
     fields = settings_of(parameters, ("params", "lr"))
     model = model_of(TorchOptimizer, fields, name=name, module=module, doc=torch_class.__doc__)
-    model.name = name
+    model.name, model.given = name, frozenset(fields)
     model.torch_class = torch_class
     return model
 

@@ -68,6 +68,11 @@ def loaded() -> tuple[Plugin, ...]:
     )
 
 
+def loaded_plugins() -> tuple[Plugin, ...]:
+    """Return the plug-ins of this process."""
+    return tuple(_modules)
+
+
 def modules() -> list[ModuleType]:
     """Return the modules of the loaded plug-ins."""
     return [*_modules.values()]

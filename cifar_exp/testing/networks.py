@@ -1,0 +1,189 @@
+"""The contract of networks."""
+
+from __future__ import annotations
+
+import sys
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from cifar_exp.components import components_of
+from cifar_exp.components.models.build import build
+from cifar_exp.components.plugins import registry
+from cifar_exp.testing.contract import Checks, Result, component_of, hold, run
+from cifar_exp.training.group.stackable import is_stackable
+from cifar_exp.training.network_file import save_network
+
+CHANNELS, SIZE, CLASSES = 3, 32, 10
+OTHER_SHAPES = ((1, 28), (3, 64))
+IMAGES = 16
+RATES = (0.01, 0.001)
+STEPS = 15
+LEAST_FALL = 0.95
+
+
+def check_network(network: Any) -> list[Result]:
+    """Check the contract of a network, for images of 3 x 32 x 32 and ten classes.
+
+    Args:
+        network: Its name, or a class or function that `@cifar_exp.network` marks.
+
+    Raises:
+        ContractError: Something does not hold.
+    """
+    if isinstance(network, str):
+        return hold(f"model {network}", results(network))
+    name, table = network.__name__, components_of("models")
+    kept = table.get(name)
+    table[name] = component_of("models", network)  # type: ignore[index]  # for this check
+    try:
+        return hold(f"model {name}", results(name))
+    finally:
+        del table[name]  # type: ignore[attr-defined]
+        if kept is not None:
+            table[name] = kept  # type: ignore[index]
+
+
+def results(name: str) -> list[Result]:
+    """Return the result of every check of a network, by its name."""
+    return run(CHECKS, name)
+
+
+def _build(
+    name: str, *, channels: int = CHANNELS, size: int = SIZE, seed: int = 0
+) -> torch.nn.Module:
+    mean, std = [0.5] * channels, [0.25] * channels
+    return build(name, mean=mean, std=std, size=size, num_classes=CLASSES, seed=seed)
+
+
+def _images(count: int = IMAGES) -> torch.Tensor:
+    random = torch.Generator().manual_seed(0)
+    shape = (count, CHANNELS, SIZE, SIZE)
+    return torch.randint(256, shape, generator=random, dtype=torch.uint8)
+
+
+def _coloured(labels: torch.Tensor) -> torch.Tensor:
+    """Return noise with a colour for each class."""
+    colours = torch.rand(CLASSES, CHANNELS, 1, 1, generator=torch.Generator().manual_seed(1))
+    return (0.3 * _images(len(labels)) + 0.7 * 255 * colours[labels]).to(torch.uint8)
+
+
+def _weights(network: torch.nn.Module) -> torch.Tensor:
+    return torch.cat([parameter.detach().flatten() for parameter in network.parameters()])
+
+
+def _logits(name: str) -> str:
+    logits = _build(name)(_images())
+    assert logits.shape == (IMAGES, CLASSES), f"they have shape {tuple(logits.shape)}"
+    assert logits.dtype == torch.float32, f"they are {logits.dtype}"
+    assert logits.isfinite().all(), "one is not finite"
+    others = [f"{c} x {s} x {s}" for c, s in OTHER_SHAPES if _takes(name, c, s)]
+    also = f", also of {', '.join(others)}" if others else " only"
+    return f"for images of {CHANNELS} x {SIZE} x {SIZE}{also}"
+
+
+def _takes(name: str, channels: int, size: int) -> bool:
+    try:
+        _build(name, channels=channels, size=size)
+    except ValueError:
+        return False
+    return True
+
+
+def _seed(name: str) -> str:
+    first, again, other = (_weights(_build(name, seed=seed)) for seed in (3, 3, 4))
+    assert torch.equal(first, again), "they differ for the same seed: draw them with torch alone"
+    assert not torch.equal(first, other), "they do not depend on the seed"
+    return f"{len(first):,} weights"
+
+
+def _gradients(name: str) -> str:
+    network = _build(name)
+    labels = torch.arange(IMAGES) % CLASSES
+    torch.nn.functional.cross_entropy(network(_images()), labels).backward()
+    without = [key for key, p in network.named_parameters() if p.requires_grad and p.grad is None]
+    assert not without, f"none reaches {without[0].removeprefix('network.')}"
+    wrong = [k for k, p in network.named_parameters() if p.grad is not None and not _ok(p.grad)]
+    assert not wrong, f"one of {wrong[0].removeprefix('network.')} is not finite"
+    return "finite, for every weight"
+
+
+def _ok(tensor: torch.Tensor) -> bool:
+    return bool(tensor.isfinite().all())
+
+
+def _alone(name: str) -> str:
+    network = _build(name).eval()
+    images = _images(4)
+    with torch.no_grad():
+        together, alone = network(images), torch.cat([network(image[None]) for image in images])
+    assert torch.allclose(together, alone, rtol=1e-3, atol=1e-4), (
+        "in evaluation the logits of an image depend on the other images"
+    )
+    return "in evaluation, an image's logits are the same in any batch"
+
+
+def _falls(name: str) -> str:
+    falls = {lr: _fall(name, lr) for lr in RATES}
+    lr = min(falls, key=lambda rate: falls[rate])
+    assert falls[lr] < LEAST_FALL, f"{STEPS} steps of Adam do not lower the loss"
+    return f"to {falls[lr]:.0%} in {STEPS} steps of Adam with lr {lr:g}"
+
+
+def _fall(name: str, lr: float) -> float:
+    network = _build(name)
+    optimizer = torch.optim.Adam(network.parameters(), lr)
+    labels = torch.arange(IMAGES) % CLASSES
+    images = _coloured(labels)
+    values = []
+    with torch.random.fork_rng(devices=[]):
+        for _ in range(STEPS):
+            optimizer.zero_grad()
+            loss = torch.nn.functional.cross_entropy(network(images), labels)
+            loss.backward()
+            optimizer.step()
+            values.append(loss.item())
+    ratio = values[-1] / values[0]
+    return ratio if ratio == ratio else float("inf")  # noqa: PLR0124 - not a number
+
+
+def _stored(name: str) -> str:
+    """Store the network and load it without the plug-in, as another program does."""
+    network = _build(name)
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "network.pth"
+        save_network(network, path)
+        loaded = _without_plugins(lambda: torch.load(path, weights_only=False))
+    with torch.no_grad():
+        same = torch.equal(loaded(_images(2)), network.eval()(_images(2)))
+    assert same, "the loaded network has other logits"
+    return "loads without the plug-in, with the same logits"
+
+
+def _without_plugins(load: Callable[[], torch.nn.Module]) -> torch.nn.Module:
+    names = [module.__name__ for module in registry.modules()]
+    hidden = {name: sys.modules.pop(name) for name in names if name in sys.modules}
+    try:
+        return load()
+    finally:
+        sys.modules.update(hidden)
+
+
+def _group(name: str) -> str:
+    if is_stackable(name, CHANNELS, SIZE, CLASSES):
+        return "networks train together, and compute the same as alone"
+    return "no form for groups: networks train one by one"
+
+
+CHECKS: Checks[str] = {
+    "logits": _logits,
+    "initial weights": _seed,
+    "gradients": _gradients,
+    "images by themselves": _alone,
+    "falls": _falls,
+    "stored": _stored,
+    "group": _group,
+}
