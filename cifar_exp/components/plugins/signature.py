@@ -91,7 +91,7 @@ def model_of(
         if problems:
             told = "; ".join(map(str, problems))
             raise PluginError(f"the default of a parameter is invalid: {told}") from error
-    except (NameError, TypeError, UserWarning) as error:
+    except (NameError, TypeError, ValueError, UserWarning) as error:
         raise PluginError(f"a parameter cannot be a setting ({error})") from error
     return model
 
