@@ -63,9 +63,11 @@ def _one_value_per_image(loss: Loss) -> str:
 
 def _finite(loss: Loss) -> str:
     logits, labels = _batch(torch.float32)
+    at_label = LARGE * (2 * torch.nn.functional.one_hot(labels, CLASSES) - 1).to(logits.dtype)
     places = {
         "equal logits": torch.zeros_like(logits),
-        f"logits of {LARGE:g}": LARGE * logits.sign(),
+        f"logits of {LARGE:g} that are right": at_label,
+        f"logits of {LARGE:g} that are wrong": -at_label,
     }
     for place, at in {"random logits": logits, **places}.items():
         assert loss.per_image(at, labels).isfinite().all(), f"a value at {place} is not finite"
