@@ -42,20 +42,20 @@ class NoGradient(torch.autograd.Function):
     """A gradient that is half of the right one."""
 
     @staticmethod
-    def forward(ctx: object, values: torch.Tensor) -> torch.Tensor:
+    def forward(_: object, values: torch.Tensor) -> torch.Tensor:
         return values.clone()
 
     @staticmethod
-    def backward(ctx: object, gradient: torch.Tensor) -> torch.Tensor:  # type: ignore[override]
+    def backward(_: object, gradient: torch.Tensor) -> torch.Tensor:  # type: ignore[override]
         return gradient / 2
 
 
 BAD_LOSSES = {
     "mean": (
-        lambda z, y: cross_entropy(z, y),
+        cross_entropy,
         r"returned shape \(\), not one value for each of 12",
     ),
-    "number": (lambda z, y: 1.0, "returned float, not a tensor"),
+    "number": (lambda *_: 1.0, "returned float, not a tensor"),
     "double": (lambda z, y: per_image(z, y).double(), "returned torch.float64 for logits of"),
     "constant": (lambda z, y: 0 * y.to(z.dtype), "does not depend on the logits"),
     "sign": (lambda z, y: -per_image(z, y), "less likely .* is the sign right"),
@@ -127,15 +127,16 @@ def test_a_wrong_form_for_groups_is_found() -> None:
         check_optimizer(Wrong())
 
 
+RANDOM = "import random; self.drawn = torch.nn.Parameter(torch.tensor(random.random()))"
+UNUSED = "self.unused = torch.nn.Linear(2, 2)"
+FIRST = "super().__init__()\n        self"
 BAD_NETWORKS = {
     "shape": ("return self.layers(images)", "return self.layers(images)[:, 1:]", "shape"),
-    "seed": ("super().__init__()\n        self", "super().__init__()\n        import random; self.r = "
-             "torch.nn.Parameter(torch.tensor(random.random()))\n        self", "differ for the same"),
-    "unused": ("super().__init__()\n        self", "super().__init__()\n        self.unused = "
-               "torch.nn.Linear(2, 2)\n        self", "none reaches unused.weight"),
+    "seed": (FIRST, f"super().__init__(); {RANDOM}\n        self", "differ for the same"),
+    "unused": (FIRST, f"super().__init__(); {UNUSED}\n        self", "none reaches unused.weight"),
     "batch": ("self.layers(images)", "self.layers(images - images.mean(0))", "depend on the other"),
     "stuck": ("self.layers(images)", "(1e-9 * self.layers(images))", "do not lower the loss"),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("name", BAD_NETWORKS)
@@ -181,6 +182,7 @@ def test_a_bad_augmentation_is_found() -> None:
         name = "noise"
 
         def __call__(self, images: torch.Tensor, draws: object) -> torch.Tensor:
+            del draws
             return images.float() + torch.rand(images.shape) - images.float().mean()
 
     with pytest.raises(ContractError, match=r"depends on the other .* draws random numbers"):
