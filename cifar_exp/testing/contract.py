@@ -53,7 +53,7 @@ def component_of(kind: str, given: Any) -> Any:
     if isinstance(given, str):
         return components_of(kind)[given]
     if MARK in getattr(given, "__dict__", {}):
-        return checked(kind, FORMS[kind](given, given.__name__, given.__module__), "this test")
+        return checked(kind, FORMS[kind](given, given.__name__, given.__module__), given.__module__)
     return given
 
 

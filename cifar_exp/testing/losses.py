@@ -44,9 +44,13 @@ def _batch(dtype: torch.dtype = torch.float64) -> tuple[torch.Tensor, torch.Tens
     return logits.to(dtype), torch.arange(IMAGES) % CLASSES
 
 
+def _per_image(loss: Loss, logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+    return loss.per_image(logits, labels)
+
+
 def _gradient(loss: Loss, logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
     leaf = logits.detach().requires_grad_()
-    values = loss.per_image(leaf, labels)
+    values = _per_image(loss, leaf, labels)
     assert values.requires_grad, "it does not depend on the logits"
     return torch.autograd.grad(values.sum(), leaf)[0]
 
@@ -54,7 +58,7 @@ def _gradient(loss: Loss, logits: torch.Tensor, labels: torch.Tensor) -> torch.T
 def _one_value_per_image(loss: Loss) -> str:
     for dtype in (torch.float32, torch.float64):
         logits, labels = _batch(dtype)
-        values = loss.per_image(logits, labels)
+        values = _per_image(loss, logits, labels)
         problem = problem_of_losses(values, logits)
         assert problem is None, problem
         assert values.isfinite().all(), "a value is not finite"
@@ -70,7 +74,7 @@ def _finite(loss: Loss) -> str:
         f"logits of {LARGE:g} that are wrong": -at_label,
     }
     for place, at in {"random logits": logits, **places}.items():
-        assert loss.per_image(at, labels).isfinite().all(), f"a value at {place} is not finite"
+        assert _per_image(loss, at, labels).isfinite().all(), f"a value at {place} is not finite"
         found = _gradient(loss, at, labels)
         assert found.isfinite().all(), f"a gradient at {place} is not finite"
     return f"at random, at equal and at large logits (+-{LARGE:g})"
@@ -82,7 +86,7 @@ def _differences(loss: Loss) -> str:
     for column in range(CLASSES):
         shift = torch.zeros_like(logits)
         shift[:, column] = STEP
-        up, down = (loss.per_image(logits + sign * shift, labels).detach() for sign in (1, -1))
+        up, down = (_per_image(loss, logits + sign * shift, labels).detach() for sign in (1, -1))
         expected[:, column] = (up - down) / (2 * STEP)
     largest = (_gradient(loss, logits, labels) - expected).abs().max().item()
     scale = max(1.0, expected.abs().max().item())
@@ -92,8 +96,10 @@ def _differences(loss: Loss) -> str:
 
 def _alone(loss: Loss) -> str:
     logits, labels = _batch()
-    together = loss.per_image(logits, labels)
-    alone = torch.cat([loss.per_image(logits[i : i + 1], labels[i : i + 1]) for i in range(IMAGES)])
+    together = _per_image(loss, logits, labels)
+    alone = torch.cat(
+        [_per_image(loss, logits[i : i + 1], labels[i : i + 1]) for i in range(IMAGES)]
+    )
     difference = (together - alone).abs().max().item()
     assert difference <= 1e-9 * max(1.0, alone.abs().max().item()), (
         f"the loss of an image depends on the other images of its batch (by {difference:.2g})"
@@ -105,9 +111,11 @@ def _group(loss: Loss) -> str:
     random = torch.Generator().manual_seed(1)
     logits = torch.randn(IMAGES, NETWORKS, CLASSES, generator=random, dtype=torch.float64)
     labels = torch.arange(IMAGES) % CLASSES
-    stacked = loss.per_image(logits.flatten(0, 1), labels.repeat_interleave(NETWORKS))
+    stacked = _per_image(loss, logits.flatten(0, 1), labels.repeat_interleave(NETWORKS))
     means = stacked.view(IMAGES, NETWORKS).mean(0)
-    alone = torch.stack([loss(logits[:, network], labels) for network in range(NETWORKS)])
+    alone = torch.stack(
+        [_per_image(loss, logits[:, network], labels).mean() for network in range(NETWORKS)]
+    )
     difference = (means - alone).abs().max().item()
     assert difference <= 1e-9 * max(1.0, alone.abs().max().item()), (
         f"it differs by {difference:.2g}"
@@ -117,12 +125,12 @@ def _group(loss: Loss) -> str:
 
 def _falls(loss: Loss) -> str:
     logits, labels = _batch()
-    before = loss(logits, labels).item()
+    before = _per_image(loss, logits, labels).mean().item()
     likely = _label_probability(loss, logits, labels)
     for _ in range(STEPS):
         found = _gradient(loss, logits, labels)
         logits = logits - found / found.norm().clamp(min=1e-12)
-    after = loss(logits, labels).item()
+    after = _per_image(loss, logits, labels).mean().item()
     assert after < before, (
         f"{STEPS} steps of gradient descent raise it from {before:.3g} to {after:.3g}"
     )
@@ -155,7 +163,7 @@ def _capture(loss: Loss) -> str:
     logits = torch.zeros(IMAGES, CLASSES, device="meta", requires_grad=True)
     labels = torch.zeros(IMAGES, dtype=torch.int64, device="meta")
     try:
-        total = loss.per_image(logits, labels).sum()
+        total = _per_image(loss, logits, labels).sum()
     except RuntimeError as error:
         raise AssertionError(
             "it reads a value (as .item() or `if` do) or makes a tensor on another device than the "
@@ -168,7 +176,7 @@ def _capture(loss: Loss) -> str:
 
 def _finite_at(loss: Loss) -> None:
     logits, labels = _batch()
-    assert loss.per_image(logits, labels).isfinite().all(), "a value is not finite there"
+    assert _per_image(loss, logits, labels).isfinite().all(), "a value is not finite there"
     assert _gradient(loss, logits, labels).isfinite().all(), "a gradient is not finite there"
 
 

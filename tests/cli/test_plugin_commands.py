@@ -53,10 +53,8 @@ def test_check_fails_with_a_sentence(cli: Cli, here: Path) -> None:
     shown = cli("check", "loss", "tempered", "--plugin", "my.py")
     assert shown.code == 1
     assert "FAILED" in shown.out
-    expected = (
-        "loss tempered: one value per image: TypeError: loss tempered of my.py returned shape ()"
-    )
-    assert shown.last.startswith(expected)
+    problem = "TypeError: loss tempered (my.py, line 5) returned shape ()"
+    assert shown.last.startswith(f"loss tempered: one value per image: {problem}")
 
 
 @pytest.mark.parametrize(

@@ -71,7 +71,11 @@ def test_an_edited_plugin_trains_only_what_uses_it(
 
 
 FAULTS = {
-    "shape": ('reduction="none")', ")", "TypeError: loss tempered of my.py returned shape ()"),
+    "shape": (
+        'reduction="none")',
+        ")",
+        "TypeError: loss tempered (my.py, line 5) returned shape ()",
+    ),
     "raises": ("return torch", "raise KeyError(temperature)\n    return torch", "KeyError: "),
     "dtype": ('"none")', '"none").double()', "returned torch.float64 for logits of torch.float32"),
 }

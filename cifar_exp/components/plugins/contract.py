@@ -14,24 +14,24 @@ HOOKS = ("_per_image", "_in_context", "_per_distribution")
 """The methods of a loss that return one value for each image."""
 
 
-def checked(kind: str, component: Any, label: str) -> Any:
+def checked(kind: str, component: Any, place: str) -> Any:
     """Return a component; one that is called in every step checks its results from now on."""
     if kind == "losses":
         for hook in HOOKS:
             own = getattr(component, hook, None)
             if own is not None and own is not getattr(Loss, hook):
-                setattr(component, hook, _checked(own, component.name, label))
+                setattr(component, hook, _checked(own, component.name, place))
     return component
 
 
 def _checked(
-    per_image: Callable[..., torch.Tensor], name: str, label: str
+    per_image: Callable[..., torch.Tensor], name: str, place: str
 ) -> Callable[..., torch.Tensor]:
     @functools.wraps(per_image)
     def with_check(self: Any, logits: torch.Tensor, *rest: Any) -> torch.Tensor:
         losses = per_image(self, logits, *rest)
         if problem := problem_of_losses(losses, logits):
-            raise TypeError(f"loss {name} of {label} {problem}")
+            raise TypeError(f"loss {name} ({place}) {problem}")
         return losses
 
     return with_check

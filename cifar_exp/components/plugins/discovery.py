@@ -78,7 +78,7 @@ def _made(plugin: Plugin, kind: str, name: str, value: Any, module: ModuleType) 
     from cifar_exp.components.plugins.forms import FORMS  # noqa: PLC0415
 
     if MARK not in vars(value):
-        return checked(kind, value, plugin.label)
+        return checked(kind, value, f"{plugin.label}{_line_of(value)}")
     try:
         component = FORMS[kind](value, name, module.__name__)
     except PluginError as error:
@@ -86,15 +86,19 @@ def _made(plugin: Plugin, kind: str, name: str, value: Any, module: ModuleType) 
     if inspect.isclass(component):  # so that pickle finds the class by its module and name
         component.__qualname__ = f"component_{name}"
         setattr(module, component.__qualname__, component)
-    return checked(kind, component, plugin.label)
+    return checked(kind, component, f"{plugin.label}{_line_of(value)}")
 
 
 def told_of(plugin: Plugin, kind: str, name: str, value: Any) -> str:
     """Return a component with its place for a message."""
-    line = ""
-    with suppress(OSError, TypeError):
-        line = f", line {inspect.getsourcelines(_source_of(value))[1]}"
-    return f"plug-in {plugin.place}{line}: {WORDS[kind]} {name}"
+    return f"plug-in {plugin.place}{_line_of(value)}: {WORDS[kind]} {name}"
+
+
+def _line_of(value: Any) -> str:
+    """Return the line where a component is defined, such as `, line 3`; "" if it is not known."""
+    with suppress(OSError, TypeError, SyntaxError):
+        return f", line {inspect.getsourcelines(_source_of(value))[1]}"
+    return ""
 
 
 def _source_of(value: Any) -> Any:

@@ -13,6 +13,7 @@ from cifar_exp.components.models import build as building
 from cifar_exp.components.models import networks
 from cifar_exp.components.models.standardize import Standardize
 from cifar_exp.components.models.suggestion import TORCHVISION_NAMES
+from cifar_exp.testing.networks import CHECKS
 
 PAGE = Path(__file__).parents[3] / "docs" / "components.md"
 
@@ -132,9 +133,7 @@ def test_memory_layout_does_not_change_the_output(name: str) -> None:
 
 @pytest.mark.parametrize("name", NAMES)
 def test_gradients_reach_every_parameter(name: str) -> None:
-    model = build(name)
-    torch.nn.functional.cross_entropy(model(images()), torch.tensor([0, 1])).backward()
-    assert all(p.grad is not None and p.grad.isfinite().all() for p in model.parameters())
+    CHECKS["gradients"](name)
 
 
 def test_seed_cnn_has_no_activations() -> None:
