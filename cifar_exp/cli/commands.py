@@ -17,6 +17,7 @@ from cifar_exp.cli.parameters import (
     MlflowName,
     cli,
     data_dir_option,
+    plugin_option,
     threads_option,
     tracking_option,
 )
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
 @cli.command()
 @click.option("--dataset", default="digits", show_default=True)
 @data_dir_option
+@plugin_option
 @click.option("--model", default="seed_cnn_relu", show_default=True)
 @click.option("--loss", default="cross_entropy", show_default=True)
 @click.option("--optimizer", default="sgd", show_default=True)
@@ -72,7 +74,7 @@ def train(
 ) -> None:
     """Train one network and record it in MLflow."""
     from cifar_exp.cli import overrides
-    from cifar_exp.experiment import single_definition
+    from cifar_exp.experiment import named, single_definition
 
     given = overrides.settings(settings)
     dataset = overrides.dataset(options["dataset"], options.pop("data_dir"))
@@ -81,7 +83,7 @@ def train(
     if data_changes := given.pop("data_changes"):
         options["data_changes"] = data_changes
     options["augment"] = {"type": options["augment"], **given.pop("augment")}
-    read = single_definition(options, given)
+    read = named.read(lambda: single_definition(options, given))
 
     from cifar_exp import tracking
     from cifar_exp.cli import console, progress
@@ -196,8 +198,15 @@ def compare(
 
 @cli.command("list", cls=click.Command)
 @click.argument("kind", type=click.Choice(KINDS))
+@plugin_option
 def list_(kind: str) -> None:
-    """List the components that a definition can name, with settings and defaults."""
+    """List the components that a definition can name, with settings and defaults.
+
+    Those of plug-ins are followed by the file or package that they come from.
+    """
     from cifar_exp.cli import console
+    from cifar_exp.components.plugins import registry
+
+    registry.load_installed()
 
     console.print_components(console.stdout(), kind)

@@ -16,6 +16,7 @@ from cifar_exp.cli.rerun import train_command
 from cifar_exp.cli.search_space import num_trials, small_spaces
 from cifar_exp.cli.table import print_table
 from cifar_exp.components import components_of
+from cifar_exp.components.plugins.registry import origin
 from cifar_exp.experiment import Design, Experiment
 from cifar_exp.system.formatting import counted, duration, size
 from cifar_exp.system.output import spelled
@@ -260,11 +261,17 @@ def print_collected(console: Console, name: str, collected: Collected, *, dry_ru
 def print_components(console: Console, kind: str) -> None:
     """Print the components of a kind that a definition can name, with their settings."""
     for name, component in components_of(kind).items():
-        print_line(console, f"{name}: {_summary(component)}")
+        print_line(console, f"{name}: {_summary(component)}{_place(kind, name)}")
         for line in _setting_lines(component):
             print_line(console, f"    {line}")
     if kind == "models":
         print_line(console, "torchvision:NAME: any classification network of torchvision.")
+
+
+def _place(kind: str, name: str) -> str:
+    """Return where a component comes from; "" if it is built in."""
+    plugin = origin(kind, name)
+    return "" if plugin is None else f" [{plugin.place}]"
 
 
 def _summary(component: Any) -> str:

@@ -95,6 +95,21 @@ def settings(given: Iterable[str]) -> dict[str, dict[str, Any]]:
     return components
 
 
+def values(given: Iterable[str]) -> dict[str, Any]:
+    """Parse settings of one component, such as `gamma=2`.
+
+    Raises:
+        BadInput: A setting has another form.
+    """
+    parsed = {}
+    for text in given:
+        name, equals, value = text.partition("=")
+        if not equals:
+            raise BadInput(f"-s {text}: write NAME=VALUE")
+        parsed[name] = _value(value)
+    return parsed
+
+
 def _value(text: str) -> Any:
     """Parse a TOML value; text that is not exactly one TOML value is returned as it is."""
     try:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,8 @@ from cifar_exp.system.names import is_utf8, readable
 
 Callback = Callable[..., None]
 
+PLUGINS_VARIABLE = "CIFAR_EXP_PLUGINS"
+"""Names files as `--plugin` does, separated by colons (on Windows by semicolons)."""
 MAX_THREADS = 1024
 """Larger than the number of cores, as another machine's results may need its number of threads.
 
@@ -83,6 +86,26 @@ group_option = click.option(
     type=Whole(),
     help="Networks that a worker trains together.  [default: 1; up to 64 on a GPU]",
 )
+
+
+def _load_plugins(context: click.Context, option: click.Parameter, paths: tuple[Path, ...]) -> None:
+    """Import the files that `--plugin` and CIFAR_EXP_PLUGINS name."""
+    del context, option
+    if paths or os.environ.get(PLUGINS_VARIABLE):
+        from cifar_exp.components.plugins import registry
+
+        registry.load(registry.files(paths))
+
+
+plugin_option = click.option(
+    "--plugin",
+    multiple=True,
+    metavar="FILE.py",
+    type=click.Path(path_type=Path),
+    expose_value=False,
+    callback=_load_plugins,
+    help="File with components of your own; may be repeated.",
+)
 data_dir_option = click.option(
     "--data-dir", type=click.Path(path_type=Path), help="Folder of the data set's files."
 )
@@ -99,6 +122,7 @@ def definition_options(command: Callback) -> Callback:
         click.option("--precision", help="fp32, tf32, bf16 or auto."),
         click.option("--dataset", help="Data set to use instead of the definition's."),
         data_dir_option,
+        plugin_option,
         workers_option,
         threads_option,
         group_option,

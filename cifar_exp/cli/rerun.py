@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from cifar_exp.experiment import Experiment
+from cifar_exp.experiment.named import plugins_used
 
 if TYPE_CHECKING:
     from cifar_exp.comparison import Row
@@ -43,6 +44,7 @@ def train_command(experiment: Experiment, row: Row) -> list[str]:
     return [
         "cifar-exp",
         "train",
+        *(word for plugin in plugins_used(experiment) for word in plugin.options),
         *words,
         *(["--compile"] if config.compile else []),
         *_setting_options("dataset", dataset),

@@ -20,6 +20,25 @@ _TABLES = {
 KINDS = tuple(_TABLES)
 """The kinds of components."""
 
+WORDS = {
+    "losses": "loss",
+    "optimizers": "optimizer",
+    "models": "model",
+    "datasets": "dataset",
+    "augmentations": "augmentation",
+    "schedules": "schedule",
+}
+"""The kinds that plug-ins can add to, with the word for one of them."""
+BASES = {
+    "losses": ("losses.base", "Loss"),
+    "optimizers": ("optimizers.base", "Optimizer"),
+    "models": ("models.networks.base", "Model"),
+    "schedules": ("schedules.base", "Schedule"),
+    "datasets": ("datasets.source", "DatasetChoice"),
+    "augmentations": ("augmentations", "Augmentation"),
+}
+"""Module and name of the base class of each kind."""
+
 
 def components_of(kind: str) -> Mapping[str, Any]:
     """Return the components of a kind by name; only modules of that kind are imported."""

@@ -8,7 +8,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from typing import Self
+from typing import Any, Self
 
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails, InitErrorDetails, PydanticCustomError
@@ -21,8 +21,20 @@ Options = Mapping[Path, str]
 """Command line options by the key path that they set in a definition."""
 
 
+Unknown = tuple[str, str]
+"""What a component is, such as `loss`, and a name that none has."""
+
+
 class DefinitionError(BadInput):
-    """A definition, or an option that changes one, is invalid."""
+    """A definition, or an option that changes one, is invalid.
+
+    Attributes:
+        unknown: The components that are unknown.
+    """
+
+    def __init__(self, message: str, unknown: Iterable[Unknown] = ()) -> None:
+        super().__init__(message)
+        self.unknown = tuple(unknown)
 
 
 MAX_QUOTED = 80
@@ -61,6 +73,8 @@ class Problem:
     path: Path
     message: str
     type: str = "problem"
+    unknown: Unknown | None = None
+    """The component that is unknown, if this is the problem."""
 
     def __str__(self) -> str:
         """Return key path and message."""
@@ -104,7 +118,12 @@ def quoted(text: str) -> str:
 def problems_of(error: ValidationError) -> list[Problem]:
     """Return the problems of a failed validation."""
     return [
-        Problem(path=line["loc"], type=line["type"], message=_message(line))
+        Problem(
+            path=line["loc"],
+            type=line["type"],
+            message=_message(line),
+            unknown=line.get("ctx", {}).get("unknown"),
+        )
         for line in error.errors(include_url=False)
     ]
 
@@ -122,13 +141,17 @@ def validation_error(problems: Iterable[Problem]) -> ValidationError:
     """Return a pydantic error with these problems, without duplicates."""
     lines = [
         InitErrorDetails(
-            type=PydanticCustomError(problem.type, "{text}", {"text": problem.message}),
+            type=_custom_error(problem.type, problem.message, problem.unknown),
             loc=problem.path,
             input=None,
         )
         for problem in dict.fromkeys(problems)
     ]
     return ValidationError.from_exception_data("definition", lines)
+
+
+def _custom_error(type_: Any, text: str, unknown_: Unknown | None) -> PydanticCustomError:
+    return PydanticCustomError(type_, "{text}", {"text": text, "unknown": unknown_})
 
 
 class Problems:
@@ -184,5 +207,10 @@ def unknown(kind: str, name: str, known: Iterable[str]) -> str:
 def check_known(kind: str, name: str, table: Mapping[str, object]) -> str:
     """Return a name if it is in a table; otherwise raise a validation error of that kind."""
     if name not in table:
-        raise PydanticCustomError(kind, "{text}", {"text": unknown(kind, name, table)})
+        raise unknown_error(kind, name, unknown(kind, name, table))
     return name
+
+
+def unknown_error(kind: str, name: str, message: str) -> PydanticCustomError:
+    """Return the validation error about an unknown component."""
+    return _custom_error(kind, message, (kind, name))

@@ -53,7 +53,8 @@ def read_document(
         problems += problems_of(error)
     if problems:
         messages = [problem.told(source, options) for problem in problems]
-        raise DefinitionError("\n".join(dict.fromkeys(messages)))
+        unknown = [problem.unknown for problem in problems if problem.unknown]
+        raise DefinitionError("\n".join(dict.fromkeys(messages)), unknown)
     return experiment
 
 

@@ -11,6 +11,7 @@ from cifar_exp.components.losses import LOSSES
 from cifar_exp.components.optimizers import OPTIMIZERS
 from cifar_exp.components.schedules import SCHEDULES
 from cifar_exp.components.settings import Settings
+from cifar_exp.experiment.named import plugin_digests, plugins_used
 from cifar_exp.experiment.variant import Variant, is_constant
 
 if TYPE_CHECKING:
@@ -32,7 +33,8 @@ def definition_hash(experiment: Experiment, data: Dataset) -> str:
         "optimizers": _uncounted(OPTIMIZERS, experiment.optimizers),
     }
     definition = experiment.model_dump_json(exclude=left_out)
-    return _hash(f"{data.fingerprint} {experiment.arithmetic} {definition}")
+    plugins = "".join(f" {plugin.digest}" for plugin in plugins_used(experiment))
+    return _hash(f"{data.fingerprint} {experiment.arithmetic} {definition}{plugins}")
 
 
 def identity_settings(
@@ -43,7 +45,9 @@ def identity_settings(
     The numbers of trials, studies and seeds are excluded, as more of them only add results.
     """
     search = experiment.search
+    plugins = plugin_digests(experiment, combination)
     return {
+        **({"plugins": plugins} if plugins else {}),
         "data": fingerprint,
         "search": search.model_dump(
             mode="json", exclude={"trials", "studies", *search.uncounted(dict(search))}

@@ -214,5 +214,7 @@ def _known(kind: str, name: Any, table: Mapping[str, Component]) -> Component:
         message = f"unknown {kind}: its type should be a text in quotes"
         raise validation_error([Problem(path=("type",), message=message)])
     if name not in table:
-        raise validation_error([Problem(path=("type",), message=unknown(kind, name, table))])
+        message = unknown(kind, name, table)
+        problem = Problem(path=("type",), message=message, unknown=(kind, name))
+        raise validation_error([problem])
     return table[name]

@@ -12,6 +12,7 @@ from cifar_exp.components.datasets import Dataset
 from cifar_exp.components.validation import DefinitionError
 from cifar_exp.experiment import Combination, Experiment, read
 from cifar_exp.experiment.identity import hash_of, identity_settings
+from cifar_exp.experiment.named import plugin_digests
 from cifar_exp.records import DIGEST_LENGTH, TRAININGS, RunRecord
 from cifar_exp.sweep.events import Notice
 from cifar_exp.system.formatting import listed, plural
@@ -20,6 +21,7 @@ from cifar_exp.tracking import Client, StoreError
 NOT_KNOWN = "their definition is not stored, or this version cannot read it"
 OTHER_DATA = "the images, their labels or the split have changed"
 OTHER_VERSION = "another version of this program trained them, with other results"
+OTHER_PLUGIN = "the source of {} has changed"
 OTHER_ORDER = " (in another order, other settings are drawn)"
 
 
@@ -84,8 +86,15 @@ def _reason(
         trainings = [r for r in records if r.combination_id == earlier.combination_id]
         digests = {r.data_digest for r in trainings} - {None}
         same_data = data.fingerprint[:DIGEST_LENGTH] in digests
-        reasons.append(OTHER_VERSION if same_data else OTHER_DATA)
+        reasons.append(
+            _change(plugin_digests(experiment, combination)) if same_data else OTHER_DATA
+        )
     return ", ".join(reasons)
+
+
+def _change(plugins: Mapping[str, str]) -> str:
+    """Return what has changed, if neither the definition nor the data has."""
+    return OTHER_PLUGIN.format(listed(plugins)) if plugins else OTHER_VERSION
 
 
 def differences(was: Mapping[str, Any], now: Mapping[str, Any]) -> Iterator[str]:
@@ -101,7 +110,7 @@ def differences(was: Mapping[str, Any], now: Mapping[str, Any]) -> Iterator[str]
 def _by_key(settings: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
     """Yield every setting except the data by its key in a definition, ranges as one value."""
     for name, value in settings.items():
-        if name not in ("data", "search", "combination"):
+        if name not in ("data", "search", "combination", "plugins"):
             yield name, value
     for name, value in settings["search"].items():
         yield f"search.{name}", value

@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from cifar_exp import tracking
 from cifar_exp.components.datasets import Dataset
 from cifar_exp.experiment import Experiment
+from cifar_exp.experiment.named import plugins_used
 from cifar_exp.sweep.recording import training_run
 from cifar_exp.system import locks, temporary
 from cifar_exp.tracking import Point, Run, Tracker
@@ -51,6 +52,7 @@ def _run(
     try:
         with locks.writing(run_.run_id), temporary.temporary_folder() as folder:
             run_.log_dataset(data)
+            run_.log_plugins(plugins_used(single.experiment))
             outcome = _record(train(training, data, folder), run_, after_epoch)
             training_run.end(run_, outcome, data, keep_model=True)
     except BaseException:

@@ -10,12 +10,19 @@ from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 
+from cifar_exp.components.plugins import registry
+
 PACKAGES = ("cifar_exp", "torch", "torchvision", "mlflow", "optuna", "numpy")
 
 
-@functools.cache
 def tags() -> Mapping[str, str]:
-    """Return tags of the code version (packages, git commit, changes) and of the processor."""
+    """Return tags of the code version (packages, git commit, changes, plug-ins) and processor."""
+    plugins = ", ".join(f"{plugin.label} {plugin.digest}" for plugin in registry.loaded())
+    return {**_of_this_machine(), **({"plugins": plugins} if plugins else {})}
+
+
+@functools.cache
+def _of_this_machine() -> Mapping[str, str]:
     versions = {f"version.{name}": importlib.metadata.version(name) for name in PACKAGES}
     return {**versions, "version.python": platform.python_version(), **_git(), **_hardware()}
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+import tempfile
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
@@ -16,6 +17,7 @@ from mlflow.exceptions import MlflowException
 
 from cifar_exp.components.datasets import Dataset
 from cifar_exp.components.metrics.predictions import Predictions
+from cifar_exp.components.plugins.plugin import Plugin
 from cifar_exp.records import STATE, TrialState
 from cifar_exp.system.lazy_import import LazyModule
 from cifar_exp.tracking.artifacts.predictions import log_predictions
@@ -27,6 +29,8 @@ else:  # it imports torch, which is not needed for reading
 
 Status = Literal["FINISHED", "KILLED", "FAILED"]
 STATUS_OF: Mapping[str, Status] = {"COMPLETE": "FINISHED", "PRUNED": "KILLED", "FAIL": "FAILED"}
+PLUGINS = "plugins"
+"""The folder of the artifacts that are plug-ins."""
 PARAMS_PER_BATCH = 100  # this and the next three are limits of MLflow
 METRICS_PER_BATCH = 1000
 LONGEST_PARAM = 6000
@@ -125,6 +129,17 @@ class Run:
     def log_folder(self, folder: str, path: str) -> None:
         """Store the files of a folder as artifacts under `path`."""
         self.client.log_artifacts(self.run_id, folder, path)
+
+    def log_plugins(self, plugins: Iterable[Plugin]) -> None:
+        """Store the files of plug-ins as artifacts; of files with the same name, with a hash."""
+        with tempfile.TemporaryDirectory() as folder:
+            for plugin in plugins:
+                for name, source in plugin.files.items():
+                    path = Path(folder) / name
+                    path = path.with_stem(f"{path.stem}-{plugin.digest}") if path.exists() else path
+                    path.write_bytes(source)
+            if any(Path(folder).iterdir()):
+                self.log_folder(folder, PLUGINS)
 
     def set_tags(self, tags: Mapping[str, str]) -> None:
         """Set tags in one request."""

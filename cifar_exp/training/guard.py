@@ -7,6 +7,7 @@ from typing import Any
 
 import torch
 
+from cifar_exp.components.plugins.registry import place_in_plugin
 from cifar_exp.system.formatting import first_line
 from cifar_exp.system.signals import Terminated
 from cifar_exp.training.loop import Diverged
@@ -60,4 +61,6 @@ class Guard:
         if is_out_of_memory(error):
             return f"out of memory at batch size {self._batch_size}"
         message = first_line(error)
-        return f"{type(error).__name__}: {message}" if message else type(error).__name__
+        reason = f"{type(error).__name__}: {message}" if message else type(error).__name__
+        place = place_in_plugin(error)
+        return reason if place is None else f"{reason} ({place})"

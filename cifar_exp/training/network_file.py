@@ -9,8 +9,10 @@ import cloudpickle
 import torch
 
 from cifar_exp.components.models import blocks, onednn, standardize
+from cifar_exp.components.plugins import registry
 
-# With the code of our layers in the file, it can be loaded where cifar_exp is not installed.
+# With the code of the layers in the file, it can be loaded where cifar_exp or a plug-in is not
+# installed.
 for layers in (blocks, onednn, standardize):
     cloudpickle.register_pickle_by_value(layers)
 
@@ -21,4 +23,6 @@ def save_network(network: torch.nn.Module, path: Path) -> None:
     Raises:
         OSError: The file cannot be written.
     """
+    for module in registry.modules():
+        cloudpickle.register_pickle_by_value(module)
     torch.save(copy.deepcopy(network).cpu().eval(), path, pickle_module=cloudpickle)

@@ -7,7 +7,7 @@ import torch
 from scipy.stats import chisquare
 from torchvision.transforms.v2 import functional
 
-from cifar_exp.components.augmentations import AUGMENTATIONS, Augmentation
+from cifar_exp.components.augmentations import AUGMENTATIONS
 from cifar_exp.components.augmentations.image import (
     CROP_PADDING,
     DEEPOBS_PADDING,
@@ -16,6 +16,7 @@ from cifar_exp.components.augmentations.image import (
     Flip,
     NoAugmentation,
 )
+from cifar_exp.testing import check_augmentation
 
 EVERY = sorted(name for name in AUGMENTATIONS if not AUGMENTATIONS[name].mixes)
 PURPOSES = ("flip", "crop down", "crop right", "brightness", "saturation", "contrast")
@@ -94,41 +95,8 @@ def test_the_colours_of_deepobs_by_hand(channels: int) -> None:
 
 
 @pytest.mark.parametrize("name", EVERY)
-def test_an_image_does_not_depend_on_its_batch(name: str) -> None:
-    given, drawn = images(9), draws(9)
-    augment: Augmentation = AUGMENTATIONS[name]()
-    whole = augment(given, drawn)
-    parts = [slice(i, i + 1) for i in range(9)]
-    alone = [augment(given[part], of_images(drawn, part)) for part in parts]
-    torch.testing.assert_close(whole, torch.cat(alone))
-
-
-@pytest.mark.parametrize("name", EVERY)
-def test_the_memory_layout_and_the_given_images_are_unchanged(name: str) -> None:
-    given = images(6)
-    before = given.clone()
-    result = AUGMENTATIONS[name]()(given, draws(6))
-    assert result.shape == given.shape
-    assert result.is_contiguous(memory_format=torch.channels_last)
-    assert torch.equal(given, before)
-
-
-@pytest.mark.parametrize("name", EVERY)
-@pytest.mark.parametrize("extreme", [0.0, 1 - 2**-24])
-def test_the_ends_of_the_draws_are_valid(name: str, extreme: float) -> None:
-    drawn = {purpose: torch.full((2,), extreme) for purpose in PURPOSES}
-    assert AUGMENTATIONS[name]()(images(2), drawn).float().isfinite().all()
-
-
-@pytest.mark.parametrize("name", EVERY)
-def test_an_augmentation_names_all_of_its_draws(name: str) -> None:
-    augment = AUGMENTATIONS[name]()
-    drawn = draws(2)
-    augment(images(2), {purpose: drawn[purpose] for purpose in augment.purposes})
-    for purpose in augment.purposes:
-        fewer = {other: drawn[other] for other in augment.purposes if other != purpose}
-        with pytest.raises(KeyError, match=purpose):
-            augment(images(2), fewer)
+def test_contract(name: str) -> None:
+    check_augmentation(name)
 
 
 def test_every_shift_is_equally_frequent() -> None:

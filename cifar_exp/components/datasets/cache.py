@@ -16,6 +16,7 @@ from pydantic import BaseModel, ConfigDict, NonNegativeInt, ValidationError
 from cifar_exp.components.datasets.dataset import Dataset, Split
 from cifar_exp.components.datasets.normalization import mean_and_std
 from cifar_exp.components.datasets.source import Contents, DataError, Progress, no_progress
+from cifar_exp.components.plugins.registry import origin
 from cifar_exp.system import paths
 from cifar_exp.system.lazy_import import np
 from cifar_exp.system.shared import share, shared_file, shared_folder
@@ -63,21 +64,29 @@ def load(choice: DatasetChoice, progress: Progress = no_progress) -> Dataset:
         DataError: The data is missing, damaged or unsuitable, or the cache cannot be written.
     """
     source = choice.source()
+    plugin = origin("datasets", choice.name)
+    key = source.key if plugin is None else f"{source.key} {plugin.digest}"
     return replace(
-        cached(choice.name, source, progress),
+        cached(choice.name, source, progress, key),
         left_out=source.left_out,
         settings=choice.settings,
         fewest_validation=choice.fewest_validation,
     )
 
 
-def cached(name: str, source: Source, progress: Progress) -> Dataset:
+def cached(name: str, source: Source, progress: Progress, key: str | None = None) -> Dataset:
     """Return the data set of a source from the cache; it is created if it is missing or damaged.
+
+    Args:
+        name: The name of the data set.
+        source: Its source.
+        progress: Is told what is done.
+        key: What the images depend on, in place of the key of the source.
 
     Raises:
         DataError: The data is missing, damaged or unsuitable, or the cache cannot be written.
     """
-    folder = paths.cache() / f"{name}-{_digest(source.key)}"
+    folder = paths.cache() / f"{name}-{_digest(key or source.key)}"
     try:
         return _verified(folder)
     except DataError as error:

@@ -31,7 +31,8 @@ def read_model(raw: Any) -> Model:
         check_name(name)
     except ValueError as error:
         path = () if isinstance(raw, str) else ("type",)
-        raise validation_error([Problem(path, str(error))]) from None
+        problem = Problem(path, str(error), unknown=("model", name))
+        raise validation_error([problem]) from None
     given = {key: value for key, value in table.items() if key != "type"}
     return _settings(name, given)
 

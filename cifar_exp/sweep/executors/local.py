@@ -15,6 +15,8 @@ from multiprocessing.connection import Connection, wait
 from typing import Self
 
 from cifar_exp.components.datasets import open_dataset
+from cifar_exp.components.plugins import registry
+from cifar_exp.components.plugins.plugin import Plugin
 from cifar_exp.sweep.executors import Begun, Death, Message, fork_server
 from cifar_exp.system import signals
 from cifar_exp.training.hardware import prepare_process
@@ -113,7 +115,8 @@ class TrainerProcess:
         context = fork_server.context()
         self.connection, child_connection = context.Pipe()
         self._process = context.Process(
-            target=_serve, args=(child_connection, dict(os.environ), num_threads, number)
+            target=_serve,
+            args=(child_connection, dict(os.environ), num_threads, number, registry.loaded()),
         )
         with suppress(*fork_server.GONE):  # the server has died, so the process never ran
             fork_server.start_process(self._process)
@@ -168,7 +171,11 @@ class TrainerProcess:
 
 
 def _serve(
-    connection: Connection, environment: Mapping[str, str], num_threads: int, number: int
+    connection: Connection,
+    environment: Mapping[str, str],
+    num_threads: int,
+    number: int,
+    plugins: Sequence[Plugin],
 ) -> None:
     """Train the groups that are received; runs in the trainer process."""
     os.environ.clear()  # the fork server may have an older environment
@@ -177,6 +184,11 @@ def _serve(
     threading.Thread(target=_die_with_parent, daemon=True).start()
     prepare_process(num_threads, number)
     with suppress(EOFError, OSError):  # the parent has died
+        try:
+            registry.load(plugins)  # before a group, whose settings may be of their classes
+        except Exception as error:
+            connection.send(_picklable(error))
+            return
         while (group := connection.recv()) is not None:
             _train(group, connection)
 

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from cifar_exp.components.datasets import Dataset, open_dataset
+from cifar_exp.components.plugins import registry
+from cifar_exp.components.plugins.plugin import Plugin
 from cifar_exp.experiment import Combination, Experiment, Range, TrialConfig
 from cifar_exp.sweep.executors import fork_server
 from cifar_exp.training import loop
@@ -42,9 +44,15 @@ def measure_in_parallel(
         return [_measure(experiment, data)]
     fork_server.load()
     context = fork_server.context()
-    with ProcessPoolExecutor(workers, context, prepare_process, (threads,)) as executor:
+    arguments = (threads, registry.loaded())
+    with ProcessPoolExecutor(workers, context, _prepare, arguments) as executor:
         jobs = [executor.submit(_measure_cached, experiment, data.path) for _ in range(workers)]
         return [job.result() for job in jobs]
+
+
+def _prepare(threads: int, plugins: Sequence[Plugin]) -> None:
+    prepare_process(threads)
+    registry.load(plugins)
 
 
 def _measure_cached(experiment: Experiment, data_path: Path) -> Speed:

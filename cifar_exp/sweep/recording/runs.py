@@ -12,6 +12,7 @@ from cifar_exp.comparison import Ranking, Row
 from cifar_exp.components.datasets import Dataset
 from cifar_exp.experiment import Combination, Experiment, Range, Space, num_settings
 from cifar_exp.experiment.identity import definition_hash
+from cifar_exp.experiment.named import plugins_used
 from cifar_exp.report.text.formats import to_markdown
 from cifar_exp.sweep.results import Results
 from cifar_exp.tracking import Run, Tracker
@@ -37,6 +38,7 @@ def open_sweep(
         run_ = tracker.adopt(inherited, experiment.name, {"kind": "sweep", **tags}, params)
     run_.describe_data(data)  # not among `params`: older versions did not
     run_.log_text(definition, tracking.DEFINITION_FILE)
+    run_.log_plugins(plugins_used(experiment))
     return run_
 
 

@@ -19,7 +19,8 @@ from cifar_exp.components.models.build import check_input, check_name
 from cifar_exp.components.models.networks.torchvision import Torchvision
 from cifar_exp.components.models.standardize import Standardize
 from cifar_exp.components.models.suggestion import TORCHVISION_NAMES
-from tests.components.models.small import SETTINGS, small_size
+from cifar_exp.testing.networks import CHECKS
+from tests.components.models.small import SETTINGS, small, small_size
 
 PAGE = Path(__file__).parents[3] / "docs" / "components.md"
 
@@ -176,11 +177,7 @@ def test_memory_layout_does_not_change_the_output(name: str) -> None:
 
 @pytest.mark.parametrize("name", NAMES)
 def test_gradients_reach_every_parameter(name: str) -> None:
-    model = build(name)
-    torch.nn.functional.cross_entropy(model(images()), torch.tensor([0, 1])).backward()
-    trained = [p for p in model.parameters() if p.requires_grad]
-    assert all(p.grad is not None and p.grad.isfinite().all() for p in trained)
-    assert len(trained) >= len([*model.parameters()]) / 2
+    CHECKS["gradients"](small(name))
 
 
 def test_seed_cnn_has_no_activations() -> None:
