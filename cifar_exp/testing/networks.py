@@ -162,7 +162,7 @@ def _stored(model: Model) -> str:
 
 def _without_plugins(load: Callable[[], torch.nn.Module]) -> torch.nn.Module:
     names = [module.__name__ for module in registry.modules()]
-    hidden = {name: sys.modules.pop(model) for name in names if name in sys.modules}
+    hidden = {name: sys.modules.pop(name) for name in names if name in sys.modules}
     try:
         return load()
     finally:

@@ -218,6 +218,10 @@ def trained_by(command: list[str], monkeypatch: pytest.MonkeyPatch) -> Experimen
 
 
 SEARCHED: dict[str, Any] = {
+    "schedules": {
+        "constant": {},
+        "short": {"type": "wsd", "warmup": {"low": 0.0, "high": 0.2}, "floor": 0.1},
+    },
     "seed": 5,
     "precision": "bf16",
     "dataset": {"type": "folder", "path": "my images/it's", "size": 32},

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from cifar_exp.components.datasets import DatasetChoice
 from cifar_exp.components.datasets.source import Contents, DataError, Source
-from cifar_exp.components.datasets.split import drawn_order, official_order
+from cifar_exp.components.datasets.split import drawn_order, published_order
 from cifar_exp.components.losses import Loss
 from cifar_exp.components.models import Model
 from cifar_exp.components.optimizers import Optimizer
@@ -61,9 +61,8 @@ class FunctionModel(Model):
         settings = {name: getattr(self, name) for name in self.given}
         made = type(self).function(**given, **settings)
         if not isinstance(made, torch.nn.Module):
-            raise ValueError(
-                f"model {self.name} is not a torch.nn.Module but {type(made).__name__}"
-            )
+            kind = type(made).__name__
+            raise ValueError(f"model {self.name} is not a torch.nn.Module but {kind}")
         return made
 
 
@@ -110,7 +109,7 @@ class FunctionSource(Source):
         if len(parts) == 2:
             order = drawn_order(labels, val=0.1, test=0.2, classes=classes)
         else:
-            order = official_order(parts[1], len(parts[3]), classes)
+            order = published_order(labels, (len(parts[1]), 0, len(parts[3])), classes)
         _, size, _, channels = images.shape
         allocate(len(images), size, channels)[:] = images[order.rows]
         progress("making images", len(images), len(images))

@@ -52,7 +52,7 @@ class Cosine(DecayingSchedule):
 class Polynomial(DecayingSchedule):
     """Polynomial decay: g(x) = (1 - x)^power.
 
-    Source: torch.optim.lr_scheduler.PolynomialLR; Chen et al. 2017, DeepLab ("poly").
+    Sources: torch.optim.lr_scheduler.PolynomialLR; Chen et al. 2017, DeepLab ("poly").
     """
 
     name: ClassVar[str] = "polynomial"
@@ -78,10 +78,10 @@ class Exponential(DecayingSchedule):
 
 
 class Step(DecayingSchedule):
-    """Stages of equal length, each with the rate of the one before times gamma.
+    """Stages of equal length, each with gamma times the rate before: g(x) = gamma^floor(stages x).
 
-    g(x) = gamma^floor(stages x). Source: torch.optim.lr_scheduler.StepLR; He et al. 2016, Deep
-    Residual Learning for Image Recognition.
+    Sources: torch.optim.lr_scheduler.StepLR; He et al. 2016, Deep Residual Learning for Image
+    Recognition.
     """
 
     name: ClassVar[str] = "step"
