@@ -437,7 +437,7 @@ def test_many_long_names_of_classes_are_shortened(
     inputs = tracker.client.get_run(run.run_id).inputs
     assert inputs is not None
     [given] = inputs.dataset_inputs
-    assert json.loads(given.dataset.profile)["class_names"] == list(names)
+    assert json.loads(given.dataset.profile or "")["class_names"] == list(names)
 
 
 def test_the_data_set_is_the_runs_input(
