@@ -12,6 +12,7 @@ from benchmarks.figure import Figure, show
 from cifar_exp.components.augmentations import AUGMENTATIONS
 from cifar_exp.components.datasets import Dataset
 from cifar_exp.components.losses import LOSSES
+from cifar_exp.components.models import read_model
 from cifar_exp.components.optimizers import OPTIMIZERS
 from cifar_exp.components.precision import Precision, resolve
 from cifar_exp.experiment import TrialConfig
@@ -90,7 +91,7 @@ def _figure(name: str, percent: list[float], bound: float | None) -> Figure:
 
 def _config(augment: str, precision: Precision, batch_size: int, epochs: int) -> TrialConfig:
     return TrialConfig(
-        model="seed_cnn_relu",
+        model=read_model("seed_cnn_relu"),
         loss="cross_entropy",
         loss_settings=LOSSES["cross_entropy"](),
         optimizer="sgd",

@@ -12,6 +12,7 @@ import torch
 
 from benchmarks import kernels, notes_loop, synthetic
 from cifar_exp.components.losses import LOSSES
+from cifar_exp.components.models import read_model
 from cifar_exp.components.optimizers import OPTIMIZERS
 from cifar_exp.components.precision import Precision
 from cifar_exp.experiment import TrialConfig
@@ -59,7 +60,7 @@ def bare_kernels(precision: Precision, batch_size: int) -> Iterator[float]:
 def trial_config(network: str, precision: Precision, batch_size: int) -> TrialConfig:
     """Return the configuration of the training that all programs run."""
     return TrialConfig(
-        model=network,
+        model=read_model(network),
         loss="cross_entropy",
         loss_settings=LOSSES["cross_entropy"](),
         optimizer="sgd",

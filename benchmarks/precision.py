@@ -25,6 +25,7 @@ from scipy import stats
 from benchmarks.figure import console_for_tables
 from cifar_exp.components import datasets
 from cifar_exp.components.losses import LOSSES
+from cifar_exp.components.models import read_model
 from cifar_exp.components.optimizers import OPTIMIZERS
 from cifar_exp.components.precision import Precision, resolve
 from cifar_exp.experiment import DatasetVariant, TrialConfig
@@ -118,7 +119,7 @@ def _config(
     loss: str, precision: Precision, seed: int, *, epochs: int, batch_size: int, lr: float
 ) -> TrialConfig:
     return TrialConfig(
-        model=NETWORK,
+        model=read_model(NETWORK),
         loss=loss,
         loss_settings=LOSSES[loss](),
         optimizer="adam",  # hardly depends on the scale of the loss: one learning rate for all

@@ -12,6 +12,8 @@ TRAININGS: tuple[Kind, ...] = ("trial", "confirmation")
 """The kinds of runs that are trainings of a combination."""
 STATE = "trial_state"
 """The tag with the state of a training; it is written after everything else."""
+OF_COMPONENTS = ("loss.", "optimizer.", "schedule.")
+"""The params of a training that begin with these are settings of its components."""
 DIGEST_LENGTH = 8
 """Hex digits of a data set's fingerprint that a training records."""
 
@@ -59,6 +61,6 @@ class RunRecord:
 
     @property
     def settings(self) -> dict[str, str]:
-        """Settings of the loss and the optimizer of a training, named as in MLflow."""
-        names = sorted(name for name in self.params if name.startswith(("loss.", "optimizer.")))
+        """Settings of loss, optimizer and schedule of a training, named as in MLflow."""
+        names = sorted(name for name in self.params if name.startswith(OF_COMPONENTS))
         return {name: self.params[name] for name in names}

@@ -9,7 +9,10 @@ from typing import Any
 from cifar_exp.components import components_of
 
 PAGE = Path(__file__).parents[1] / "docs" / "components.md"
-TABLES = ("losses", "optimizers", "models", "augmentations", "samplers", "pruners", "metrics")
+TABLES = (
+    *("losses", "optimizers", "schedules", "models"),
+    *("augmentations", "samplers", "pruners", "metrics"),
+)
 
 
 def written(page: str) -> str:

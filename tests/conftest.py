@@ -26,6 +26,10 @@ if TYPE_CHECKING:
     from cifar_exp.tracking import Tracker
     from tests.bench import Bench
 
+# Tests send it to processes, which would ignore it as `nohup pytest` does.
+if hasattr(signal, "SIGHUP"):
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
+
 # Tiny inputs train fastest on one thread; torch reads this when it is first imported.
 os.environ["OMP_NUM_THREADS"] = "1"
 

@@ -95,7 +95,7 @@ WRONG: dict[str, Wrong] = {
         {"optimizers/sgd/momentun": 0.9}, ("optimizers.sgd.momentun", '"momentum"?')
     ),
     "setting of a loss without any": Wrong(
-        {"losses/brier": {"gamma": 1.0}}, ("losses.brier.gamma", "there are no settings")
+        {"losses/brier": {"gamma": 1.0}}, ("losses.brier.gamma", "known are: class_weights")
     ),
     "unknown sampler": Wrong(
         {"search/sampler": "bayes"},
@@ -114,6 +114,29 @@ WRONG: dict[str, Wrong] = {
     ),
     "unknown augmentation": Wrong(
         {"augment": "flop"}, ('augment: unknown augmentation "flop"; did you mean "flip"?',)
+    ),
+    "unknown setting of an augmentation": Wrong(
+        {"augment": {"type": "mixup", "alhpa": 1.0}},
+        ('augment.alhpa: unknown name; did you mean "alpha"?',),
+    ),
+    "unknown base of an augmentation": Wrong(
+        {"augment": {"type": "mixup", "base": "mixup"}},
+        ('augment.base: unknown augmentation "mixup"; known are: crop_flip, deepobs, flip, none',),
+        schema_sees=False,
+    ),
+    "loss without a form for mixed labels": Wrong(
+        {"augment": "cutmix", "losses/focal": {}},
+        ("losses.focal: focal has no form for mixed labels, these have: ", "(cutmix)"),
+        schema_sees=False,
+    ),
+    "class weights of mixed labels": Wrong(
+        {"augment": "mixup", "losses": {"mse": {"class_weights": "balanced"}}},
+        ("losses.mse: class_weights have no form for mixed labels (mixup)",),
+        schema_sees=False,
+    ),
+    "class weights by an unknown name": Wrong(
+        {"losses/mse/class_weights": "equal"},
+        ('losses.mse.class_weights: should be "none", "balanced" or a list of a number above 0',),
     ),
     # missing keys
     **{
@@ -146,7 +169,7 @@ WRONG: dict[str, Wrong] = {
     "negative seed": Wrong({"seed": -1}, ("seed", "should be at least 0")),
     "seed of more than 32 bits": Wrong({"seed": 2**32}, ("seed", "less than 4294967296")),
     "number for name": Wrong({"name": 3}, ("name", "a text in quotes")),
-    "number for model": Wrong({"model": 3}, ("model", "a text in quotes")),
+    "number for model": Wrong({"model": 3}, ("model", "a name, or a table")),
     "number for dataset": Wrong({"dataset": 3}, ("dataset", "a name, or a table")),
     "list for dataset": Wrong({"dataset": ["digits"]}, ("dataset", "a name, or a table")),
     "number for path": Wrong(

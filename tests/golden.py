@@ -13,6 +13,7 @@ from pathlib import Path
 import torch
 
 from cifar_exp.components.losses import LOSSES
+from cifar_exp.components.losses.context import Context
 from cifar_exp.components.optimizers import OPTIMIZERS
 
 FILE = Path(__file__).with_suffix(".json")
@@ -26,9 +27,9 @@ def losses_of(loss: str, optimizer: str) -> list[float]:
     model = torch.nn.Sequential(*layers).double()
     inputs, labels = torch.randn(16, 6, dtype=torch.float64), torch.arange(16) % 4
     criterion, steps = LOSSES[loss](), OPTIMIZERS[optimizer]().build(model, LR)
-    values = []
+    values, context = [], Context.of(labels, 4)
     for _ in range(STEPS):
-        value = criterion(model(inputs), labels)
+        value = criterion(model(inputs), labels, context)
         steps.zero_grad()
         value.backward()
         steps.step()

@@ -45,6 +45,7 @@ def definition(root: Path, **changes: str) -> str:
         "seeds": "2",
         "losses": "cross_entropy = {}\nmse = {}",
         "optimizers": "sgd = { lr = { low = 0.01, high = 1.0 } }",
+        "schedules": "",
         **changes,
     }
     return f"""
@@ -61,6 +62,7 @@ seeds = {parts["seeds"]}
 {parts["losses"]}
 [optimizers]
 {parts["optimizers"]}
+{f"[schedules]{chr(10)}{parts['schedules']}" if parts["schedules"] else ""}
 """
 
 

@@ -13,4 +13,6 @@ from cifar_exp.training.group.program import Program
 def program_of(configs: Sequence[TrialConfig], data: Dataset) -> Program:
     """Return the program of untrained networks, whose trainings are sorted as a program needs."""
     initial = loop.initial_model(configs[0].model, data, configs[0].seed)
-    return Program(configs, initial, loop.on_device(data.train), [None] * len(configs))
+    return Program(
+        configs, initial, loop.on_device(data.train), [None] * len(configs), data.num_classes
+    )

@@ -89,13 +89,10 @@ def _chosen(kind: str | None, name: str | None) -> Sequence[tuple[str, str]]:
 def _results(kind: str, name: str, given: Sequence[str]) -> list[Result]:
     from cifar_exp.testing import augmentations, datasets, losses, networks, optimizers
 
-    if kind == "models":
-        if given:
-            raise BadInput("-s: a model has no settings")
-        return networks.results(name)
     examine: dict[str, Any] = {
         "losses": losses.results,
         "optimizers": optimizers.results,
+        "models": networks.results,
         "datasets": datasets.results,
         "augmentations": augmentations.results,
     }

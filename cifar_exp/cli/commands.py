@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -23,6 +23,9 @@ from cifar_exp.cli.parameters import (
 )
 from cifar_exp.components import KINDS
 
+if TYPE_CHECKING:
+    from cifar_exp.comparison.factors import Factor
+
 
 @cli.command()
 @click.option("--dataset", default="digits", show_default=True)
@@ -31,21 +34,27 @@ from cifar_exp.components import KINDS
 @click.option("--model", default="seed_cnn_relu", show_default=True)
 @click.option("--loss", default="cross_entropy", show_default=True)
 @click.option("--optimizer", default="sgd", show_default=True)
+@click.option("--schedule", help="Schedule of the learning rate.  [default: constant]")
 @click.option("--lr", type=float, default=0.01, show_default=True, help="Learning rate.")
 @click.option("--batch-size", type=int, default=64, show_default=True)
 @click.option("--epochs", type=int, default=20, show_default=True)
 @click.option("--seed", type=int, default=0, show_default=True)
 @click.option("--precision", default="fp32", show_default=True, help="fp32, tf32, bf16 or auto.")
 @click.option(
-    "--augment", default="none", show_default=True, help="none, flip, crop_flip, deepobs."
+    "--augment",
+    default="none",
+    show_default=True,
+    help="none, flip, crop_flip, deepobs, mixup, cutmix.",
 )
+@click.option("--ema", type=float, help="Decay of a moving average of the weights, as 0.999.")
 @click.option("--compile/--no-compile", help="Train with torch.compile.")
 @click.option(
     "-s",
     "settings",
     multiple=True,
     metavar="SETTING=VALUE",
-    help="A setting of the loss, optimizer or dataset, such as optimizer.momentum=0.9.",
+    help="A setting of the loss, optimizer, schedule, dataset, model, augment or data_changes, "
+    "such as optimizer.momentum=0.9.",
 )
 @click.option(
     "--experiment-name",
@@ -70,6 +79,10 @@ def train(
     given = overrides.settings(settings)
     dataset = overrides.dataset(options["dataset"], options.pop("data_dir"))
     options["dataset"] = {**dataset, **given.pop("dataset")}
+    options["model"] = {"type": options["model"], **given.pop("model")}
+    if data_changes := given.pop("data_changes"):
+        options["data_changes"] = data_changes
+    options["augment"] = {"type": options["augment"], **given.pop("augment")}
     read = named.read(lambda: single_definition(options, given))
 
     from cifar_exp import tracking
@@ -140,12 +153,19 @@ def train(
     metavar="A B",
     help="Show what differs between two combinations: settings and every metric.",
 )
+@click.option(
+    "--by",
+    "factor",
+    type=click.Choice(["loss", "optimizer", "schedule"]),
+    help="Compare the levels of one factor, within the same levels of the others.",
+)
 @tracking_option
 def compare(
     names: tuple[str, ...],
     form: str,
     output: Path | None,
     pair: tuple[str, str] | None,
+    factor: Factor | None,
     tracking_uri: str | None,
     **options: Any,
 ) -> None:
@@ -154,13 +174,17 @@ def compare(
     With several experiments, print which combinations keep their rank across them.
     """
     from cifar_exp.cli.compare import compare as compare_one
-    from cifar_exp.cli.compare import compare_pair, compare_several
+    from cifar_exp.cli.compare import compare_by, compare_pair, compare_several
     from cifar_exp.comparison import Method
 
     if pair and (len(names) > 1 or output):
         raise click.UsageError("--pair compares two combinations of one experiment, on the screen")
+    if factor and (len(names) > 1 or output or pair):
+        raise click.UsageError("--by compares within one experiment, on the screen, without --pair")
     method = Method(**options)
-    if pair:
+    if factor:
+        compare_by(names[0], factor, form=form, tracking_uri=tracking_uri, method=method)
+    elif pair:
         compare_pair(names[0], pair, form=form, tracking_uri=tracking_uri, method=method)
     elif len(names) == 1:
         exit_if_incomplete(

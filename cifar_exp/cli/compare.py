@@ -11,6 +11,8 @@ from cifar_exp import report, tracking
 from cifar_exp.cli import console
 from cifar_exp.comparison import Method, Ranking
 from cifar_exp.comparison.across import across
+from cifar_exp.comparison.factors import Factor
+from cifar_exp.comparison.marginal import Marginal, marginal
 from cifar_exp.comparison.method import RAW_OF
 from cifar_exp.comparison.pair import Pair, pair
 from cifar_exp.errors import BadInput, Unavailable
@@ -21,6 +23,12 @@ from cifar_exp.report.text.across import (
     across_markdown,
 )
 from cifar_exp.report.text.formats import to_json, to_latex, to_markdown
+from cifar_exp.report.text.marginal import (
+    marginal_csv,
+    marginal_json,
+    marginal_latex,
+    marginal_markdown,
+)
 from cifar_exp.report.text.pair import pair_csv, pair_json, pair_latex, pair_markdown
 from cifar_exp.report.text.tidy import to_csv
 from cifar_exp.sweep.disk_space import FULL
@@ -36,6 +44,12 @@ ACROSS_FORMATS = {
     "latex": across_latex,
 }
 
+BY_FORMATS = {
+    "csv": marginal_csv,
+    "json": marginal_json,
+    "md": marginal_markdown,
+    "latex": marginal_latex,
+}
 PAIR_FORMATS = {"csv": pair_csv, "json": pair_json, "md": pair_markdown, "latex": pair_latex}
 
 
@@ -100,6 +114,36 @@ def compare_pair(
         console.print_pair(console.stdout(), found)
     else:
         print(PAIR_FORMATS[form](found), end="")
+    return found
+
+
+def compare_by(
+    name: str,
+    factor: Factor,
+    *,
+    form: str = "table",
+    tracking_uri: str | None = None,
+    method: Method | None = None,
+) -> Marginal:
+    """Print and return how the levels of a factor differ, within the same others.
+
+    Args:
+        name: The experiment's name in its definition.
+        factor: The factor.
+        form: The format to print: `table`, `csv`, `json`, `md` or `latex`.
+        tracking_uri: The MLflow store; default: MLFLOW_TRACKING_URI, or `mlflow.db` in this folder.
+        method: The yardstick and the error level; default: test accuracy at level 0.05.
+
+    Raises:
+        BadInput: The store holds no sweep of that name, or its combinations have one level.
+        StoreError: The store cannot be used.
+    """
+    results = read_results(name, tracking.resolve_uri(tracking_uri))
+    found = marginal(results.ranking(method), factor)
+    if form == "table":
+        console.print_by(console.stdout(), found)
+    else:
+        print(BY_FORMATS[form](found), end="")
     return found
 
 

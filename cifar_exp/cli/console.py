@@ -25,6 +25,7 @@ from cifar_exp.system.urls import without_credentials
 if TYPE_CHECKING:
     from cifar_exp.comparison import Ranking
     from cifar_exp.comparison.across import Across
+    from cifar_exp.comparison.marginal import Marginal
     from cifar_exp.comparison.pair import Pair
     from cifar_exp.maintenance.model_gc import Collected
     from cifar_exp.sweep.plan import Cost, Plan
@@ -69,6 +70,16 @@ def print_across(console: Console, across: Across) -> None:
     _print_sentences(console, across_sentences(across))
 
 
+def print_by(console: Console, found: Marginal) -> None:
+    """Print how the levels of a factor differ: a table, and sentences."""
+    from cifar_exp.report.text.marginal import marginal_headers, marginal_lines, marginal_sentences
+
+    title = f"{found.experiment} by {found.factor}"
+    lines = marginal_lines(found)
+    print_table(console, title, marginal_headers(found), lines, left=found.factor)
+    _print_sentences(console, marginal_sentences(found))
+
+
 def print_pair(console: Console, pair: Pair) -> None:
     """Print how two combinations differ: a table of metrics, and sentences."""
     from cifar_exp.report.text.pair import HEADERS, METRIC, pair_lines, pair_sentences
@@ -85,7 +96,7 @@ def print_epoch(console: Console, epochs: int) -> Callable[[EpochMetrics], None]
         console.print(
             f"epoch {metrics.epoch}/{epochs}: train loss {metrics.train_loss:.4f}, "
             f"val accuracy {metrics.val.accuracy:.2%}, val nll {metrics.val.values['nll']:.4f}, "
-            f"val ece {metrics.val.values['ece']:.4f}, "
+            f"val ece {metrics.val.values['ece']:.4f}, {_of_average(metrics)}"
             f"{metrics.images_per_second:.0f} images/s",
             highlight=False,
         )
@@ -93,9 +104,14 @@ def print_epoch(console: Console, epochs: int) -> Callable[[EpochMetrics], None]
     return show
 
 
+def _of_average(metrics: EpochMetrics) -> str:
+    """Return the validation accuracy of the average of the weights, if there is one."""
+    return "" if metrics.val_ema is None else f"of average {metrics.val_ema.accuracy:.2%}, "
+
+
 def print_size(console: Console, experiment: Experiment) -> None:
     """Print the number of trainings of an experiment, by combination, trial and seed."""
-    combinations = len(experiment.losses) * len(experiment.optimizers)
+    combinations = len(experiment.combinations())
     design = experiment.design
     studies = f" x {design.studies} studies" if design.repeats_studies else ""
     per_study = f"({num_trials(experiment)} + {counted(design.seeds, 'seed')})"

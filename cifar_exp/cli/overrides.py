@@ -14,6 +14,7 @@ from cifar_exp.experiment import Experiment
 MAX_TRAININGS = 10_000
 """Number of trainings that one command starts without `--yes`."""
 
+
 KEY_OF: Mapping[str, tuple[int | str, ...]] = {
     "trials": ("search", "trials"),
     "studies": ("search", "studies"),
@@ -24,6 +25,10 @@ KEY_OF: Mapping[str, tuple[int | str, ...]] = {
     "data_dir": ("dataset", "path"),
 }
 """Maps each option of `run` and `plan` to the key path that it sets in a definition."""
+
+
+SETTINGS_OF = ("loss", "optimizer", "schedule", "dataset", "model", "augment", "data_changes")
+"""What `train` takes settings of."""
 
 
 def changes(options: Mapping[str, Any]) -> dict[str, Any]:
@@ -73,13 +78,16 @@ def settings(given: Iterable[str]) -> dict[str, dict[str, Any]]:
     Raises:
         BadInput: A setting has another form, is given twice, or names a component.
     """
-    components: dict[str, dict[str, Any]] = {"loss": {}, "optimizer": {}, "dataset": {}}
+    components: dict[str, dict[str, Any]] = {kind: {} for kind in SETTINGS_OF}
     for text in given:
         key, equals, value = text.partition("=")
         component, dot, name = key.partition(".")
         if not (equals and dot and component in components):
-            raise BadInput(f"-s {text}: write loss.NAME=VALUE, or optimizer. or dataset.")
-        if name == "type":
+            raise BadInput(
+                f"-s {text}: write loss.NAME=VALUE; or optimizer., schedule., dataset., model., "
+                "augment., data_changes."
+            )
+        if name == "type" and component != "data_changes":
             raise BadInput(f"-s {text}: the {component} is named by --{component}")
         if name in components[component]:
             raise BadInput(f"-s {text}: {key} is given twice")

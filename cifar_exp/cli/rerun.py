@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -19,18 +20,24 @@ def train_command(experiment: Experiment, row: Row) -> list[str]:
     seed = experiment.study_seed(row.study)
     config = experiment.trial(combination, experiment.parse(combination, texts), seed)
     dataset = experiment.dataset.choice.model_dump(exclude_defaults=True)
+    data_changes = experiment.data_changes
+    changes = (
+        {} if data_changes is None else data_changes.model_dump(mode="json", exclude_none=True)
+    )
     options = {
         "dataset": experiment.dataset.type,
         **({"data-dir": dataset.pop("path")} if "path" in dataset else {}),
-        "model": config.model,
+        "model": config.model.type,
         "loss": combination.loss.type,
         "optimizer": combination.optimizer.type,
+        **({"schedule": combination.schedule.type} if config.schedule else {}),
         "lr": config.lr,
         "batch-size": config.batch_size,
         "epochs": config.epochs,
         "seed": config.seed,
         "precision": config.precision,
-        **({} if config.augment == "none" else {"augment": config.augment}),
+        **({} if config.augment.name == "none" else {"augment": config.augment.name}),
+        **({} if config.ema is None else {"ema": config.ema}),
         **({} if row.threads is None else {"threads": row.threads}),
     }
     words = [word for name, value in options.items() for word in (f"--{name}", str(value))]
@@ -41,8 +48,12 @@ def train_command(experiment: Experiment, row: Row) -> list[str]:
         *words,
         *(["--compile"] if config.compile else []),
         *_setting_options("dataset", dataset),
+        *_setting_options("model", config.model.changed()),
+        *_setting_options("data_changes", changes),
+        *_setting_options("augment", config.augment.model_dump(exclude_defaults=True)),
         *_setting_options("loss", config.loss_settings.model_dump(exclude_defaults=True)),
         *_setting_options("optimizer", config.optimizer_settings.model_dump(exclude_defaults=True)),
+        *_setting_options("schedule", config.schedule_settings.model_dump(exclude_defaults=True)),
     ]
 
 
@@ -52,4 +63,15 @@ def _setting_options(component: str, changed: Mapping[str, Any]) -> list[str]:
 
 
 def _toml(value: Any) -> str:
-    return str(value).lower() if isinstance(value, bool) else str(value)
+    match value:
+        case bool():
+            return str(value).lower()
+        case tuple():
+            return f"[{','.join(map(str, value))}]"
+        case dict():
+            inner = ", ".join(
+                f"{json.dumps(name)} = {json.dumps(each) if isinstance(each, str) else _toml(each)}"
+                for name, each in value.items()
+            )
+            return f"{{ {inner} }}"
+    return str(value)

@@ -59,6 +59,22 @@ def _params(name: str, *kinds: str) -> Callable[[Trainings], str]:
     )
 
 
+def _network(record: RunRecord) -> str | None:
+    """Return the network of a training, with its settings."""
+    name, settings = record.params.get("model"), _settings(record, "model.")
+    return f"{name} ({settings})" if name and settings else name
+
+
+def _settings(record: RunRecord, prefix: str) -> str | None:
+    """Return the params of a training that begin with a prefix; None if there are none."""
+    settings = (
+        f"{name[len(prefix) :]} = {text}"
+        for name, text in sorted(record.params.items())
+        if name.startswith(prefix)
+    )
+    return ", ".join(settings) or None
+
+
 def _tags(name: str) -> Callable[[Trainings], str]:
     return lambda records: _joined(r.tags.get(name) for r in records)
 
@@ -76,7 +92,8 @@ READ: Mapping[str, Callable[[Trainings], str]] = {
     "confirmation seeds": _params("seed", "confirmation"),
     "data set": _params("dataset"),
     "data and split": lambda records: _joined(r.data_digest for r in records),
-    "network": _params("model"),
+    "data changes": lambda records: _joined(_settings(r, "data_changes.") for r in records),
+    "network": lambda records: _joined(map(_network, records)),
     "augmentation": _params("augment"),
     "precision": _params("precision"),
     "device": _params("device"),

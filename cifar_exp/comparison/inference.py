@@ -9,9 +9,10 @@ from typing import Any
 
 import numpy as np
 
+from cifar_exp.comparison.factors import factors_of, level
 from cifar_exp.comparison.method import Method
 from cifar_exp.comparison.row import Row
-from cifar_exp.comparison.statistics.anova import Source, two_way
+from cifar_exp.comparison.statistics.anova import Source, analysis_of_variance
 from cifar_exp.comparison.statistics.estimate import Estimates, Floats, estimate, own_spreads
 from cifar_exp.comparison.statistics.interval import intervals
 from cifar_exp.comparison.statistics.may_be_best import own_estimates, p_may_be_best
@@ -181,17 +182,11 @@ def _simulated(rows: Sequence[Row], estimates: Estimates, rope: float) -> list[R
 
 
 def _two_way(rows: Sequence[Row], estimates: Estimates, method: Method) -> tuple[Source, ...]:
-    observed = [
-        (value, row.loss, row.optimizer, replicate)
-        for row in rows
-        for value, replicate in zip(row.values, row.value_seeds, strict=True)
-    ]
-    values, losses, optimizers, replicates = zip(*observed, strict=True)
-    return two_way(
-        values,
-        losses,
-        optimizers,
-        replicates,
+    repeated = [row for row in rows for _ in row.values]
+    return analysis_of_variance(
+        [value for row in rows for value in row.values],
+        {name: [level(row, name) for row in repeated] for name in factors_of(rows)},
+        [replicate for row in rows for replicate in row.value_seeds],
         tuned_once=all(row.studies < 2 for row in rows),
         equal_spreads=estimates.pooled,
         alpha=method.alpha,

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from statistics import fmean
 
+from cifar_exp.comparison.factors import FACTORS, level
 from cifar_exp.comparison.method import YARDSTICKS
 from cifar_exp.comparison.ranking import Ranking
 from cifar_exp.comparison.row import Row
@@ -86,7 +87,7 @@ def _settings(row: Row) -> dict[str, str]:
         name: ", ".join(dict.fromkeys(settings[name] for settings in chosen if name in settings))
         for name in names
     }
-    return {"loss": row.loss, "optimizer": row.optimizer, **joined}
+    return {**{factor: level(row, factor) for factor in FACTORS}, **joined}
 
 
 def _values(row: Row, *, by_study: bool) -> dict[str, dict[int, float]]:

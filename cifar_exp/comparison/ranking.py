@@ -14,6 +14,7 @@ from cifar_exp.comparison.counted import (
     scored_metrics,
     sweep_of,
 )
+from cifar_exp.comparison.factors import Factor, factors_of
 from cifar_exp.comparison.fairness import Condition, conditions
 from cifar_exp.comparison.inference import RANK_LEVEL, Inference, infer, replicates_to_decide
 from cifar_exp.comparison.method import Method
@@ -54,7 +55,8 @@ class Ranking:
     """Replicates of each combination that would probably tell the first from the others that may
     be the best and differ by more than `rope`; None if there are none, or too many are needed."""
     two_way: tuple[Source, ...] = ()
-    """Analysis of variance by loss, optimizer, interaction and seed; empty if not possible."""
+    """Analysis of variance by loss, optimizer, their interaction and seed; of several schedules by
+    three factors. Empty if not possible."""
     pairwise: tuple[tuple[float | None, ...], ...] = ()
     """Fraction of the common seeds on which row is better than column; a lost seed is lost."""
     pairwise_seeds: tuple[tuple[int, ...], ...] = ()
@@ -77,6 +79,16 @@ class Ranking:
     def complete(self) -> bool:
         """Whether every combination has a result."""
         return all(row.rank is not None for row in self.combinations)
+
+    @property
+    def factors(self) -> tuple[Factor, ...]:
+        """What the combinations consist of; the schedule only if there are several."""
+        return factors_of(self.combinations)
+
+    @property
+    def has_schedules(self) -> bool:
+        """Whether the definition has schedules."""
+        return "schedules" in self.definition
 
     @property
     def method(self) -> Method:

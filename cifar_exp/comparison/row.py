@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from cifar_exp.comparison.statistics.survival import TimeToTarget
+from cifar_exp.experiment import CONSTANT
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -23,7 +24,7 @@ class TrialResult:
     seconds: float
     seed: int | None = None
     settings: Mapping[str, str] = field(default_factory=dict)
-    """Settings of the loss and the optimizer."""
+    """Settings of loss, optimizer and schedule."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -79,6 +80,7 @@ class Row:
     trials: int
     diverged: int
     seconds: float
+    schedule: str = CONSTANT.name
     space_size: int | None = None
     """Number of settings in the search space; None if it has a range of real numbers. Each study
     tries each setting once, so it may have fewer trials than the definition asks for."""
@@ -92,7 +94,7 @@ class Row:
     """The study with the best trial, of which `lr`, `batch_size` and `settings` are shown."""
     study_results: tuple[StudyResult, ...] = ()
     settings: Mapping[str, str]
-    """Settings of the loss and the optimizer in the best trial, named as in MLflow."""
+    """Settings of loss, optimizer and schedule in the best trial, named as in MLflow."""
     pruned: int
     failed: int
     """Trials that failed for a reason other than divergence."""

@@ -17,7 +17,7 @@ from cifar_exp.comparison.replicates import (
 )
 from cifar_exp.comparison.row import ConfirmationResult, Row, StudyResult
 from cifar_exp.comparison.tuning_cost import BudgetCurve, tuning_fields
-from cifar_exp.experiment import Design
+from cifar_exp.experiment import CONSTANT, Design
 from cifar_exp.records import RunRecord
 
 
@@ -65,6 +65,7 @@ def row(
         combination=combination.combination or combination.name,
         loss=combination.params["loss"],
         optimizer=combination.params["optimizer"],
+        schedule=combination.params.get("schedule", CONSTANT.name),
         test_accuracy_mean=_mean(accuracies),
         test_accuracy_std=_std(accuracies),
         seeds=len(scored),

@@ -1,4 +1,4 @@
-"""Components of a definition: losses, optimizers, networks, data sets, augmentations, metrics."""
+"""Components of a definition: losses, optimizers, schedules, networks, data sets, metrics, ..."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import Any
 _TABLES = {
     "losses": ("losses", "LOSSES"),
     "optimizers": ("optimizers", "OPTIMIZERS"),
+    "schedules": ("schedules", "SCHEDULES"),
     "models": ("models.networks", "MODELS"),
     "datasets": ("datasets", "DATASETS"),
     "augmentations": ("augmentations", "AUGMENTATIONS"),
@@ -25,15 +26,18 @@ WORDS = {
     "models": "model",
     "datasets": "dataset",
     "augmentations": "augmentation",
+    "schedules": "schedule",
 }
 """The kinds that plug-ins can add to, with the word for one of them."""
 BASES = {
     "losses": ("losses.base", "Loss"),
     "optimizers": ("optimizers.base", "Optimizer"),
+    "models": ("models.networks.base", "Model"),
+    "schedules": ("schedules.base", "Schedule"),
     "datasets": ("datasets.source", "DatasetChoice"),
     "augmentations": ("augmentations", "Augmentation"),
 }
-"""Module and name of the base class of each kind that has one."""
+"""Module and name of the base class of each kind."""
 
 
 def components_of(kind: str) -> Mapping[str, Any]:

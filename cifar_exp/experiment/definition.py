@@ -3,27 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, SerializeAsAny, field_validator, model_validator
+from pydantic import Field, field_validator, model_validator
 
-from cifar_exp.components.augmentations import AUGMENTATIONS
-from cifar_exp.components.losses import LOSSES, Loss
-from cifar_exp.components.models.build import check_name
-from cifar_exp.components.optimizers import OPTIMIZERS, Optimizer
+from cifar_exp.components.data_changes import DataChanges
+from cifar_exp.components.losses import LOSSES
+from cifar_exp.components.optimizers import OPTIMIZERS
 from cifar_exp.components.precision import Precision, PrecisionChoice, resolve
-from cifar_exp.components.settings import Settings
-from cifar_exp.components.validation import (
-    Problem,
-    check_known,
-    unknown_error,
-    validation_error,
-)
+from cifar_exp.components.schedules import SCHEDULES
+from cifar_exp.components.settings import Later, Settings
+from cifar_exp.components.validation import Problem, Problems, validation_error
+from cifar_exp.experiment.combination import NONE, Combination, Network, TrialConfig
 from cifar_exp.experiment.design import Design
 from cifar_exp.experiment.identity import hash_of, identity_settings
 from cifar_exp.experiment.search import Confirm, Count, Search, Seed
 from cifar_exp.experiment.space import Choices, Range, Space, num_settings, parse
 from cifar_exp.experiment.variant import (
+    CONSTANT,
+    Augment,
     DatasetVariant,
     Name,
     OptimizerVariant,
@@ -33,48 +31,22 @@ from cifar_exp.experiment.variant import (
     read_each,
     read_loss,
     read_optimizer,
+    read_schedule,
+    schedule_problems,
 )
 from cifar_exp.seeds import derive
 
 
-class Combination(Settings):
-    """One loss with one optimizer: tuned by its studies and ranked as one row."""
-
-    loss: Variant
-    optimizer: OptimizerVariant
-
-    @property
-    def name(self) -> str:
-        """The name in the ranking, `<loss>+<optimizer>`."""
-        return f"{self.loss.name}+{self.optimizer.name}"
-
-
-class TrialConfig(Settings):
-    """All settings that one training depends on, except the data; none of them is searched."""
-
-    model: str
-    loss: str
-    loss_settings: SerializeAsAny[Loss]
-    optimizer: str
-    optimizer_settings: SerializeAsAny[Optimizer]
-    lr: float = Field(gt=0)
-    batch_size: Count
-    epochs: Count
-    seed: int = Field(ge=0)
-    precision: Precision = "fp32"
-    augment: str = "none"
-    compile: bool = False
-
-
 class Experiment(Settings):
-    """A definition: data, network, search, and the losses and optimizers that are compared."""
+    """A definition: data, network, search, and what is compared: losses, optimizers, schedules."""
 
     name: Name
     """Name of the experiment, also used in MLflow."""
     dataset: DatasetVariant
     """Name of a data set, or a table with its `type` and settings."""
-    model: str
-    """Name of a network, or `torchvision:<name>`."""
+    model: Network
+    """Name of a network, also `torchvision:<name>` or `timm:<name>`, or a table with its `type` and
+    settings."""
     epochs: Count
     """Number of passes over the training split in each training."""
     seed: Seed = 0
@@ -82,18 +54,27 @@ class Experiment(Settings):
     precision: PrecisionChoice = "fp32"
     """Arithmetic of the network: float32, TensorFloat-32 (on a GPU only), bfloat16 with float32
     weights, or "auto": bfloat16 only if the CPU or GPU supports it natively."""
-    augment: str = Field(default="none", json_schema_extra={"enum": list(AUGMENTATIONS)})
-    """Augmentation of training images: "none", "flip", "crop_flip" or "deepobs"."""
+    augment: Augment = NONE
+    """Augmentation of training images: a name, or a table with its `type` and settings; "mixup" and
+    "cutmix" also mix labels."""
     compile: bool = False
     """Train with torch.compile, on a GPU with CUDA graphs; compilation takes about a minute."""
+    ema: Annotated[Annotated[float, Field(gt=0, lt=1)] | None, Later()] = None
+    """Decay of an exponential moving average of the weights, such as 0.999, which is evaluated
+    beside the weights; absent: no average."""
     keep_models: Literal["all", "best"] = "all"
     """Keep the model of every trial, or of each combination's best trial and confirmations only."""
     search: Search = Search()
     confirm: Confirm = Confirm()
     losses: dict[Name, Variant] = Field(min_length=1)
     """Losses to compare: `name = {settings}`; a variant has its own name and a `type`."""
+    data_changes: Annotated[DataChanges | None, Later()] = None
+    """Changes of the training data: label noise, class imbalance, a share of the images."""
     optimizers: dict[Name, OptimizerVariant] = Field(min_length=1)
     """Optimizers to compare, each with `lr` as a number or a range."""
+    schedules: Annotated[dict[Name, Variant], Later()] = Field(default={}, min_length=1)
+    """Schedules of the learning rate to compare: `name = {settings}`; without it, it is constant.
+    A variant has its own name and a `type`."""
 
     @model_validator(mode="before")
     @classmethod
@@ -114,19 +95,33 @@ class Experiment(Settings):
             raise validation_error([Problem(("confirm", "most"), message)])
         return self
 
-    @field_validator("model")
-    @classmethod
-    def _known_model(cls, name: str) -> str:
-        try:
-            check_name(name)
-        except ValueError as error:
-            raise unknown_error("model", name, str(error)) from None
-        return name
+    @model_validator(mode="after")
+    def _noise_fits_the_data_set(self) -> Self:
+        noise = self.data_changes and self.data_changes.noise
+        problem = noise and noise.problem_of(self.dataset.type)
+        if problem:
+            path = ("data_changes", "noise", *problem.path)
+            raise validation_error([Problem(path, problem.message)])
+        return self
 
-    @field_validator("augment")
-    @classmethod
-    def _known_augmentation(cls, name: str) -> str:
-        return check_known("augmentation", name, AUGMENTATIONS)
+    @model_validator(mode="after")
+    def _schedules_have_an_effect(self) -> Self:
+        problems = schedule_problems(self.optimizers.values(), self.schedules.values())
+        if problems:
+            raise validation_error(problems)
+        return self
+
+    @model_validator(mode="after")
+    def _losses_take_mixed_labels(self) -> Self:
+        if not self.augment.mixes:
+            return self
+        problems = {name: _mixed_label_problem(loss) for name, loss in self.losses.items()}
+        with Problems() as found:
+            for name, message in problems.items():
+                if message is not None:
+                    with found.at("losses", name):
+                        raise validation_error([Problem((), f"{message} ({self.augment.name})")])
+        return self
 
     @field_validator("dataset", mode="before")
     @classmethod
@@ -142,6 +137,11 @@ class Experiment(Settings):
     @classmethod
     def _read_optimizers(cls, raw: Any) -> Any:
         return read_each(raw, read_optimizer)
+
+    @field_validator("schedules", mode="before")
+    @classmethod
+    def _read_schedules(cls, raw: Any) -> Any:
+        return read_each(raw, read_schedule)
 
     @property
     def arithmetic(self) -> Precision:
@@ -189,18 +189,26 @@ class Experiment(Settings):
         return self.model_copy(update={"search": search, "confirm": confirm})
 
     def combinations(self) -> list[Combination]:
-        """Return every loss with every optimizer, in the order of the definition."""
+        """Return every loss, optimizer and schedule, in the order of the definition."""
+        schedules = list(self.schedules.values()) or [CONSTANT]
         return [
-            Combination(loss=loss, optimizer=optimizer)
+            Combination(
+                loss=loss,
+                optimizer=optimizer,
+                schedule=schedule,
+                one_of_several=len(schedules) > 1,
+            )
             for loss in self.losses.values()
             for optimizer in self.optimizers.values()
+            for schedule in schedules
         ]
 
     def space(self, combination: Combination) -> Space:
         """Return the search space of a combination."""
         ranges = {f"loss.{name}": value for name, value in combination.loss.ranges().items()}
-        for name, value in combination.optimizer.ranges().items():
-            ranges[f"optimizer.{name}"] = value
+        for kind in ("optimizer", "schedule"):
+            for name, value in getattr(combination, kind).ranges().items():
+                ranges[f"{kind}.{name}"] = value
         lr = combination.optimizer.lr
         searched = {"lr": lr} if isinstance(lr, Range) else {}
         return {**searched, "batch_size": Choices(values=self.search.batch_size), **ranges}
@@ -209,7 +217,7 @@ class Experiment(Settings):
         self, combination: Combination, params: Mapping[str, Value], seed: int
     ) -> TrialConfig:
         """Return the training of a combination with the sampled `params`, named as in `space`."""
-        loss, optimizer = combination.loss, combination.optimizer
+        loss, optimizer, schedule = combination.loss, combination.optimizer, combination.schedule
         return TrialConfig.model_validate(
             {
                 "model": self.model,
@@ -217,6 +225,8 @@ class Experiment(Settings):
                 "loss_settings": _build(LOSSES, loss, params, "loss."),
                 "optimizer": optimizer.name,
                 "optimizer_settings": _build(OPTIMIZERS, optimizer, params, "optimizer."),
+                "schedule": schedule.name if self.schedules else None,
+                "schedule_settings": _build(SCHEDULES, schedule, params, "schedule."),
                 "lr": optimizer.lr,
                 **{name: params[name] for name in ("lr", "batch_size") if name in params},
                 "epochs": self.epochs,
@@ -224,6 +234,7 @@ class Experiment(Settings):
                 "precision": self.arithmetic,
                 "augment": self.augment,
                 "compile": self.compile,
+                "ema": self.ema,
             }
         )
 
@@ -245,6 +256,16 @@ class Experiment(Settings):
     def confirmation_seed(self, number: int, study: int = 1) -> int:
         """Return the seed of a confirmation, numbered from 1; no trial of its study uses it."""
         return self.study_seed(study) + number
+
+
+def _mixed_label_problem(loss: Variant) -> str | None:
+    """Return why a loss cannot be used with mixed labels."""
+    if not LOSSES[loss.type].takes_mixed_labels():
+        able = ", ".join(name for name in LOSSES if LOSSES[name].takes_mixed_labels())
+        return f"{loss.type} has no form for mixed labels, these have: {able}"
+    if loss.settings["class_weights"] != "none":
+        return "class_weights have no form for mixed labels"
+    return None
 
 
 def _build(

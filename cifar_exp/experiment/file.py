@@ -12,6 +12,7 @@ from pydantic import ValidationError
 
 from cifar_exp.components.validation import DefinitionError, Options, Problem, problems_of, quoted
 from cifar_exp.experiment.definition import Experiment
+from cifar_exp.experiment.variant import CONSTANT
 
 NO_OPTIONS: Options = {}
 MAX_CHARACTERS = 2**18  # a hundred losses and a hundred optimizers need a tenth of it
@@ -63,14 +64,16 @@ def single_definition(
     """Return the definition of a single training: one combination without a search.
 
     Args:
-        options: Values of keys of a definition, and of `loss`, `optimizer`, `lr`, `batch_size`.
-        settings: The settings of the `loss` and of the `optimizer`.
+        options: Values of keys of a definition, and of `loss`, `optimizer`, `schedule` (None for a
+            constant learning rate), `lr`, `batch_size`.
+        settings: The settings of the `loss`, the `optimizer` and the `schedule`.
 
     Raises:
         DefinitionError: An option or setting is invalid.
     """
     values = dict(options)
     loss, optimizer, lr = values.pop("loss"), values.pop("optimizer"), values.pop("lr")
+    schedule = _schedule(values.pop("schedule", None), settings.get("schedule", {}))
     search = {"trials": 1, "batch_size": [values.pop("batch_size")]}
     if "lr" in settings.get("optimizer", {}):
         raise DefinitionError("-s optimizer.lr: the learning rate is given by --lr")
@@ -79,9 +82,11 @@ def single_definition(
         "search": search,
         "losses": {loss: settings.get("loss", {})},
         "optimizers": {optimizer: {"lr": lr, **settings.get("optimizer", {})}},
+        **({"schedules": schedule} if schedule else {}),
         **values,
     }
-    experiment = read_document(document, "train", _single_options(values, loss, optimizer))
+    words = _single_options(values, loss, optimizer, next(iter(schedule), ""))
+    experiment = read_document(document, "train", words)
     [combination] = experiment.combinations()
     searched = set(experiment.space(combination)) - {"batch_size"}
     if searched:
@@ -89,13 +94,23 @@ def single_definition(
     return experiment
 
 
-def _single_options(keys: Iterable[str], loss: str, optimizer: str) -> Options:
+def _schedule(name: str | None, settings: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
+    """Return the table of the schedules of a single training; settings alone are of a constant."""
+    return {name or CONSTANT.name: settings} if name or settings else {}
+
+
+def _single_options(keys: Iterable[str], loss: str, optimizer: str, schedule: str) -> Options:
     """Return the option that sets each key path in the definition of a single training."""
     return {
         **{(key,): f"--{key}" for key in keys},
         ("dataset",): "-s dataset",
+        ("data_changes",): "-s data_changes",
+        ("augment",): "-s augment",
+        ("augment", "type"): "--augment",
         ("dataset", "type"): "--dataset",
         ("dataset", "path"): "--data-dir",
+        ("model",): "-s model",
+        ("model", "type"): "--model",
         ("search", "batch_size", 0): "--batch-size",
         ("losses", loss): "-s loss",
         ("losses", loss, "type"): "--loss",
@@ -104,6 +119,9 @@ def _single_options(keys: Iterable[str], loss: str, optimizer: str) -> Options:
         ("optimizers", optimizer, "type"): "--optimizer",
         ("optimizers", optimizer, "name"): "--optimizer",
         ("optimizers", optimizer, "lr"): "--lr",
+        ("schedules", schedule): "-s schedule",
+        ("schedules", schedule, "type"): "--schedule",
+        ("schedules", schedule, "name"): "--schedule",
     }
 
 

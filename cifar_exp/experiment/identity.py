@@ -7,26 +7,30 @@ import json
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from cifar_exp.components.augmentations import AUGMENTATIONS
 from cifar_exp.components.losses import LOSSES
 from cifar_exp.components.optimizers import OPTIMIZERS
+from cifar_exp.components.schedules import SCHEDULES
 from cifar_exp.components.settings import Settings
 from cifar_exp.experiment.named import plugin_digests, plugins_used
-from cifar_exp.experiment.variant import Variant
+from cifar_exp.experiment.variant import Variant, is_constant
 
 if TYPE_CHECKING:
     from cifar_exp.components.datasets import Dataset
-    from cifar_exp.experiment.definition import Combination, Experiment
+    from cifar_exp.experiment.combination import Combination
+    from cifar_exp.experiment.definition import Experiment
 
 
 def definition_hash(experiment: Experiment, data: Dataset) -> str:
     """Return a hash that differs between definitions with different computations or data."""
     search, confirm = experiment.search, experiment.confirm
     left_out: Any = {
+        **dict.fromkeys(experiment.uncounted(dict(experiment)), True),
         "dataset": True,
         "precision": True,
         "search": search.uncounted(dict(search)),
         "confirm": confirm.uncounted(dict(confirm)),
+        "losses": _uncounted(LOSSES, experiment.losses),
+        "optimizers": _uncounted(OPTIMIZERS, experiment.optimizers),
     }
     definition = experiment.model_dump_json(exclude=left_out)
     plugins = "".join(f" {plugin.digest}" for plugin in plugins_used(experiment))
@@ -51,11 +55,23 @@ def identity_settings(
         "combination": {
             "loss": _counted(LOSSES, combination.loss),
             "optimizer": _counted(OPTIMIZERS, combination.optimizer),
+            **_counted_schedule(combination.schedule),
         },
         "precision": experiment.arithmetic,
-        "augment": AUGMENTATIONS[experiment.augment].identity(),
-        **experiment.model_dump(include={"model", "epochs", "seed", "compile"}),
+        "augment": experiment.augment.identity(),
+        "model": experiment.model.identity(),
+        **experiment.model_dump(
+            include={"epochs", "seed", "compile", "ema"},
+            exclude=experiment.uncounted(dict(experiment)),
+        ),
+        **_changes(experiment),
     }
+
+
+def _changes(experiment: Experiment) -> dict[str, Any]:
+    if experiment.data_changes is None:
+        return {}
+    return {"data_changes": experiment.data_changes.model_dump(mode="json", exclude_none=True)}
 
 
 def hash_of(settings: Mapping[str, Any]) -> str:
@@ -67,8 +83,23 @@ def _hash(text: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
+def _counted_schedule(schedule: Variant) -> dict[str, Any]:
+    """Return a schedule as it enters the identity; a constant one was there without a key."""
+    return {} if is_constant(schedule) else {"schedule": _counted(SCHEDULES, schedule)}
+
+
+def _uncounted(
+    table: Mapping[str, type[Settings]], variants: Mapping[str, Variant]
+) -> dict[str, Any]:
+    """Return the settings that are excluded from an identity, by the name of the variant."""
+    return {
+        name: {"settings": table[variant.type].uncounted(variant.settings)}
+        for name, variant in variants.items()
+    }
+
+
 def _counted(table: Mapping[str, type[Settings]], variant: Variant) -> dict[str, Any]:
-    """Return a loss or optimizer as it enters the identity."""
+    """Return a loss, optimizer or schedule as it enters the identity."""
     component = table[variant.type]
     dumped = variant.model_dump(mode="json")
     uncounted = component.uncounted(variant.settings)

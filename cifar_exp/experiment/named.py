@@ -10,7 +10,8 @@ from cifar_exp.components.plugins.plugin import Plugin
 from cifar_exp.components.plugins.registry import origin, remember, with_installed
 
 if TYPE_CHECKING:
-    from cifar_exp.experiment.definition import Combination, Experiment
+    from cifar_exp.experiment.combination import Combination
+    from cifar_exp.experiment.definition import Experiment
 
 
 def read(reading: Callable[[], Experiment]) -> Experiment:
@@ -32,9 +33,10 @@ def named(experiment: Experiment, combination: Combination) -> dict[str, str]:
     return {
         "losses": combination.loss.type,
         "optimizers": combination.optimizer.type,
-        "models": experiment.model,
+        "models": experiment.model.type,
         "datasets": experiment.dataset.type,
-        "augmentations": experiment.augment,
+        "augmentations": experiment.augment.name,
+        "schedules": combination.schedule.type,
     }
 
 

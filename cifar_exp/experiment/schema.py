@@ -12,11 +12,13 @@ from typing import Any
 
 from pydantic.json_schema import GenerateJsonSchema
 
+from cifar_exp.components.augmentations import AUGMENTATIONS, Augmentation
 from cifar_exp.components.datasets import DATASETS, DatasetChoice
 from cifar_exp.components.losses import LOSSES
-from cifar_exp.components.models.networks import MODELS
-from cifar_exp.components.models.suggestion import TORCHVISION
+from cifar_exp.components.models import MODELS, Model
+from cifar_exp.components.models.suggestion import LIBRARIES
 from cifar_exp.components.optimizers import OPTIMIZERS
+from cifar_exp.components.schedules import SCHEDULES
 from cifar_exp.components.settings import Settings
 from cifar_exp.experiment import (
     LEARNING_RATE,
@@ -30,11 +32,14 @@ Schema = dict[str, Any]
 
 COMPONENTS: Mapping[str, Mapping[str, type[Settings]]] = {
     "dataset": DATASETS,
+    "model": MODELS,
     "loss": LOSSES,
     "optimizer": OPTIMIZERS,
+    "schedule": SCHEDULES,
+    "augmentation": AUGMENTATIONS,
 }
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
-INTERNAL_MODELS = (DatasetChoice, DatasetVariant, OptimizerVariant, Variant)
+INTERNAL_MODELS = (Augmentation, DatasetChoice, DatasetVariant, Model, OptimizerVariant, Variant)
 """Models that are not part of the file format: the file has another form at these places."""
 
 
@@ -55,21 +60,24 @@ def experiment_schema() -> Schema:
         tables = {f"{kind}.{name}": _table(kind, name, components[name]) for name in components}
         definitions |= tables
         definitions[kind] = {"required": ["type"], "anyOf": [_reference(key) for key in tables]}
-    properties["model"]["anyOf"] = [{"enum": [*MODELS]}, {"pattern": f"^{TORCHVISION}."}]
-    properties["dataset"] = _described(properties["dataset"], _dataset())
-    properties["losses"] = _described(properties["losses"], _by_name("loss"))
-    properties["optimizers"] = _described(properties["optimizers"], _by_name("optimizer"))
+    definitions["model"]["anyOf"] += [_library(prefix) for prefix in LIBRARIES]
+    properties["model"] = _described(properties["model"], _model())
+    properties["dataset"] = _described(properties["dataset"], _name_or_table("dataset"))
+    augment = {**_name_or_table("augmentation"), "default": "none"}
+    properties["augment"] = _described(properties["augment"], augment)
+    for table, kind in (("losses", "loss"), ("optimizers", "optimizer"), ("schedules", "schedule")):
+        properties[table] = _described(properties[table], _by_name(kind))
     return {"$schema": DIALECT, **schema}
 
 
 def _table(kind: str, name: str, component: type[Settings]) -> Schema:
-    """Return the schema of a component's table; in losses and optimizers numbers may be ranges."""
+    """Return the schema of a component's table; numbers may be ranges, but for data sets."""
     schema = component.model_json_schema(schema_generator=_WithoutTitles)
     fields = {"type": {"const": name}, **schema["properties"]}
     if kind == "optimizer":
         fields["lr"] = {**LEARNING_RATE.json_schema(), "description": "learning rate"}
         schema["required"] = ["lr"]
-    if kind != "dataset":
+    if kind in ("loss", "optimizer"):
         fields = {key: _or_range(field) for key, field in fields.items()}
     return {**schema, "properties": fields}
 
@@ -84,11 +92,25 @@ def _or_range(field: Schema) -> Schema:
     return {**annotations, "anyOf": [number, {**_reference("Range"), "properties": ends}]}
 
 
-def _dataset() -> Schema:
+def _name_or_table(kind: str) -> Schema:
     """Return the schema of a name, if no field is required, or a table with a type."""
-    fields = {name: choice.model_fields.values() for name, choice in DATASETS.items()}
-    names = [name for name in DATASETS if not any(f.is_required() for f in fields[name])]
-    return {"anyOf": [{"enum": names}, _reference("dataset")]}
+    fields = {name: choice.model_fields.values() for name, choice in COMPONENTS[kind].items()}
+    names = [name for name in fields if not any(f.is_required() for f in fields[name])]
+    return {"anyOf": [{"enum": names}, _reference(kind)]}
+
+
+def _model() -> Schema:
+    """Return the schema of the name of a network, or of a table with a type."""
+    prefixed = [{"type": "string", "pattern": f"^{prefix}."} for prefix in LIBRARIES]
+    return {"anyOf": [{"enum": [*MODELS]}, *prefixed, _reference("model")]}
+
+
+def _library(prefix: str) -> Schema:
+    """Return the schema of the table of a library's network."""
+    schema = LIBRARIES[prefix].model_json_schema(schema_generator=_WithoutTitles)
+    fields = {**schema["properties"], "type": {"type": "string", "pattern": f"^{prefix}."}}
+    del fields["architecture"]
+    return {**schema, "properties": fields, "required": ["type"]}
 
 
 def _by_name(kind: str) -> Schema:

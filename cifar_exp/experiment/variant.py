@@ -1,22 +1,33 @@
-"""Parses the tables of losses, optimizers and data sets in a definition."""
+"""Parses the tables of losses, optimizers, schedules and data sets in a definition."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Annotated, Any, TypeVar
 
-from pydantic import Field, SerializeAsAny, TypeAdapter
+from pydantic import BeforeValidator, Field, PlainSerializer, SerializeAsAny, TypeAdapter
 from pydantic_core import PydanticCustomError
 
+from cifar_exp.components.augmentations import AUGMENTATIONS, Augmentation
 from cifar_exp.components.datasets import DATASETS, DatasetChoice
 from cifar_exp.components.losses import LOSSES
 from cifar_exp.components.optimizers import OPTIMIZERS
+from cifar_exp.components.schedules import SCHEDULES, Constant
 from cifar_exp.components.settings import Settings
-from cifar_exp.components.validation import Problem, Problems, unknown, validation_error
+from cifar_exp.components.validation import (
+    Problem,
+    Problems,
+    check_known,
+    unknown,
+    validation_error,
+)
 from cifar_exp.experiment.space import Range
+from cifar_exp.system.formatting import listed
 
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$", max_length=64)]
 Value = bool | int | float | str
+Setting = Value | tuple[float, ...]
+"""A fixed setting of a component."""
 LEARNING_RATE = TypeAdapter[float](Annotated[float, Field(gt=0, strict=True, allow_inf_nan=False)])
 
 Component = TypeVar("Component")
@@ -27,7 +38,7 @@ class Variant(Settings):
 
     name: Name
     type: str
-    settings: dict[str, Value | Range]
+    settings: dict[str, Setting | Range]
 
     def ranges(self) -> dict[str, Range]:
         """Return the settings that are searched."""
@@ -38,6 +49,38 @@ class OptimizerVariant(Variant):
     """An optimizer with its name in the ranking, its settings and its learning rate."""
 
     lr: float | Range
+
+
+CONSTANT = Variant(name=Constant.name, type=Constant.name, settings=dict(Constant()))
+"""The schedule of a definition without schedules."""
+
+
+def is_constant(schedule: Variant) -> bool:
+    """Return whether a schedule never changes the learning rate, whatever its name."""
+    return schedule.model_copy(update={"name": CONSTANT.name}) == CONSTANT
+
+
+def schedule_problems(optimizers: Iterable[Variant], schedules: Iterable[Variant]) -> list[Problem]:
+    """Return why schedules cannot be compared with these optimizers, or with each other.
+
+    Only one of them may be constant, as its combinations are those without a schedule.
+    """
+    constant, changing = [], []
+    for schedule in schedules:
+        (constant if is_constant(schedule) else changing).append(schedule.name)
+    no_effect = (
+        "only its first step depends on the learning rate, so it cannot be combined with a "
+        f"schedule ({listed(changing)})"
+    )
+    same = f"is the same as {listed(constant[:1])}, a constant learning rate; leave one of them out"
+    return [
+        *(
+            Problem(("optimizers", optimizer.name), no_effect)
+            for optimizer in optimizers
+            if changing and not OPTIMIZERS[optimizer.type].schedulable
+        ),
+        *(Problem(("schedules", name), same) for name in constant[1:]),
+    ]
 
 
 class DatasetVariant(Settings):
@@ -58,6 +101,24 @@ def read_dataset(raw: Any) -> DatasetVariant:
         message = f"the data set {table['type']!r} brings its own images; leave it out"
         raise validation_error([Problem(path=("path",), message=message)])
     return DatasetVariant(type=table["type"], choice=dataset.model_validate(settings))
+
+
+def read_augmentation(raw: Any) -> Any:
+    """Parse the name of an augmentation, or a table with its `type` and settings."""
+    if isinstance(raw, Augmentation):
+        return raw
+    table = {"type": raw} if isinstance(raw, str) else raw
+    if not isinstance(table, dict) or "type" not in table:
+        raise PydanticCustomError("augment", "should be a name, or a table with its `type`")
+    settings = {name: value for name, value in table.items() if name != "type"}
+    name = table["type"]
+    if isinstance(raw, str):
+        check_known("augmentation", name, AUGMENTATIONS)
+    return _known("augmentation", name, AUGMENTATIONS).model_validate(settings)
+
+
+Augment = Annotated[Augmentation, BeforeValidator(read_augmentation), PlainSerializer(str)]
+"""An augmentation; as text its name, with the settings that are not the default ones."""
 
 
 def read_each(raw: Any, read: Callable[[str, Any], Variant]) -> Any:
@@ -87,6 +148,11 @@ def read_optimizer(name: str, table: Any) -> OptimizerVariant:
         with problems.at():
             variant = _read_variant("optimizer", name, raw, OPTIMIZERS)
     return OptimizerVariant(lr=lr, **dict(variant))
+
+
+def read_schedule(name: str, table: Any) -> Variant:
+    """Parse the table of a schedule."""
+    return _read_variant("schedule", name, _table(table), SCHEDULES)
 
 
 def _read_lr(raw: Any) -> float | Range:

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from cifar_exp.records import TRAININGS, RunRecord, study_label
-from cifar_exp.study import StudyState, study_name
+from cifar_exp.study import StudyState, identity_and_number
 from cifar_exp.tracking import STATUS_OF, ExperimentRuns
 
 
@@ -131,23 +131,20 @@ def _inconsistent_studies(
     studies: Iterable[StudyState], records: Sequence[RunRecord]
 ) -> Iterator[Finding]:
     """Yield a finding for each study whose trials differ from those in MLflow."""
-    recorded = {(_study_name(r), r.number): r.state for r in records if r.kind == "trial"}
+    recorded = {
+        (r.combination_id, r.study, r.number): r.state for r in records if r.kind == "trial"
+    }
     for study in studies:
         different = [
             f"#{number}"
             for number, state in enumerate(study.states)
-            if recorded.get((study.name, number)) != state
+            if recorded.get((*identity_and_number(study.name), number)) != state
         ]
         if different:
             yield Finding(
                 f"study {study.name!r} differs from MLflow in {', '.join(different)}: "
                 "the next sweep rebuilds it"
             )
-
-
-def _study_name(record: RunRecord) -> str:
-    label = study_label(record.combination or "", record.study)
-    return study_name(record.experiment, label, record.combination_id or "")
 
 
 def _name(record: RunRecord) -> str:

@@ -2,7 +2,14 @@
 
 from cifar_exp.study.storage import StudyError, connect, default_url
 from cifar_exp.study.stored import StoredStudy, StudyState, read_states
-from cifar_exp.study.tuning import TrialResult, Tuning, block_size, study_name, trials_per_block
+from cifar_exp.study.tuning import (
+    TrialResult,
+    Tuning,
+    block_size,
+    identity_and_number,
+    study_name,
+    trials_per_block,
+)
 
 __all__ = [
     "StoredStudy",
@@ -13,6 +20,7 @@ __all__ = [
     "block_size",
     "connect",
     "default_url",
+    "identity_and_number",
     "read_states",
     "study_name",
     "trials_per_block",

@@ -47,7 +47,7 @@ class Tuning:
     Args:
         experiment: The definition.
         combination: The combination.
-        name: The name of the study; Hyperband derives the bracket of a trial from it.
+        name: From `study_name`; Hyperband derives the bracket of a trial from it.
         seed: The seed of the study.
     """
 
@@ -60,7 +60,7 @@ class Tuning:
         self._sampler = SAMPLERS[experiment.search.sampler]
         self._pruner = PRUNERS[experiment.search.pruner]
         self._epochs = experiment.epochs
-        self._seed = (seed, combination.name)
+        self._seed = (seed, combination.key)
         self._num_settings = num_settings(experiment.space(combination))
         self._settings: dict[int, tuple[Value, ...]] = {}
         """The setting of each trial that was asked or told."""
@@ -212,10 +212,16 @@ def study_name(experiment: str, label: str, identity: str) -> str:
 
     Args:
         experiment: The name of the experiment.
-        label: The name of the study, see `study_label`.
+        label: The key of its combination with the number of the study, see `study_label`.
         identity: The identity of its combination.
     """
     return f"{experiment}/{label} {identity}"
+
+
+def identity_and_number(name: str) -> tuple[str, int]:
+    """Return the identity of a study's combination and the number of the study, from its name."""
+    _, *number, identity = name.split(" ")
+    return identity, int(number[-1]) if number else 1
 
 
 def _value(result: TrialResult) -> float | None:

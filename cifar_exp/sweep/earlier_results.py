@@ -15,7 +15,7 @@ from cifar_exp.experiment.identity import hash_of, identity_settings
 from cifar_exp.experiment.named import plugin_digests
 from cifar_exp.records import DIGEST_LENGTH, TRAININGS, RunRecord
 from cifar_exp.sweep.events import Notice
-from cifar_exp.system.formatting import listed
+from cifar_exp.system.formatting import listed, plural
 from cifar_exp.tracking import Client, StoreError
 
 NOT_KNOWN = "their definition is not stored, or this version cannot read it"
@@ -114,8 +114,8 @@ def _by_key(settings: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
             yield name, value
     for name, value in settings["search"].items():
         yield f"search.{name}", value
-    for kind, table in (("loss", "losses"), ("optimizer", "optimizers")):
-        variant = settings["combination"][kind]
+    for kind, variant in settings["combination"].items():
+        table = plural(kind)
         keys = {"type": variant["type"], **variant["settings"]}
         keys |= {"lr": variant["lr"]} if "lr" in variant else {}
         for name, value in keys.items():

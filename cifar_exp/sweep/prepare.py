@@ -5,6 +5,7 @@ from __future__ import annotations
 from urllib.parse import parse_qsl
 
 from cifar_exp import tracking
+from cifar_exp.components.data_changes import changed
 from cifar_exp.components.datasets import Dataset, Progress, load, no_progress
 from cifar_exp.components.optimizers import OPTIMIZERS
 from cifar_exp.components.precision import resolve
@@ -48,12 +49,15 @@ def prepare(experiment: Experiment, progress: Progress = no_progress) -> Dataset
     """Load the data of an experiment, and check that the definition fits it and this machine.
 
     Raises:
-        DefinitionError: The network cannot take the images, or a batch is too large.
+        DefinitionError: The network cannot take the images, a batch is too large, or the changes of
+            the data do not fit them.
         DataError: The data is missing or cannot be read.
         Unavailable: This machine cannot compute in the definition's precision.
     """
     resolve(experiment.precision)
     data = load(experiment.dataset.choice, progress)
+    if experiment.data_changes is not None:
+        data = changed(data, experiment.dataset.choice, experiment.data_changes, progress)
     check_fit(experiment, data)
     return data
 
@@ -62,7 +66,8 @@ def check_fit(experiment: Experiment, data: Dataset) -> None:
     """Check that the network takes the images, and that no batch is larger than the split.
 
     Raises:
-        DefinitionError: The network cannot take the images, or a batch is too large.
+        DefinitionError: The network cannot take the images, a batch is too large, or class weights
+            do not fit the classes.
     """
     available = len(data.train.labels)
     largest = max(experiment.search.batch_size)
@@ -74,6 +79,16 @@ def check_fit(experiment: Experiment, data: Dataset) -> None:
         initial_model(experiment.model, data, experiment.seed)
     except ValueError as error:
         raise DefinitionError(f"model: {error}") from None
+    _check_class_weights(experiment, data)
+
+
+def _check_class_weights(experiment: Experiment, data: Dataset) -> None:
+    """Check that a list of class weights has one for each class."""
+    for name, loss in experiment.losses.items():
+        weights = loss.settings.get("class_weights")
+        if isinstance(weights, tuple) and len(weights) != data.num_classes:
+            counts = f"{counted(len(weights), 'weight')} for {counted(data.num_classes, 'class')}"
+            raise DefinitionError(f"losses.{name}.class_weights: {counts}")
 
 
 def group_width(experiment: Experiment, data: Dataset, width: int | None) -> int:
@@ -90,7 +105,7 @@ def group_width(experiment: Experiment, data: Dataset, width: int | None) -> int
 def trained_alone(experiment: Experiment, data: Dataset) -> list[str]:
     """Return the network, or else the optimizers, that have no form for groups."""
     if not _is_stackable(experiment, data):
-        return [experiment.model]
+        return [experiment.model.type]
     return [v.name for v in experiment.optimizers.values() if not OPTIMIZERS[v.type].is_stackable()]
 
 

@@ -149,8 +149,12 @@ def _check_room(
 ) -> None:
     """Check that the local disks have enough space for the rest of the sweep."""
     experiment = sweep.experiment
-    identities = {experiment.identity(c, data.fingerprint) for c in experiment.combinations()}
-    existing = [r for r in records if r.combination_id in identities]
+    names = {experiment.identity(c, data.fingerprint): c.name for c in experiment.combinations()}
+    existing = [
+        replace(r, combination=names[r.combination_id])  # another one if schedules were added
+        for r in records
+        if r.combination_id in names
+    ]
     model = model_bytes(experiment, data)
     need = disk_space.need(experiment, model, len(data.test), existing)
     files = tracking.artifact_folder(tracker.client, tracker.mlflow_experiment_id)

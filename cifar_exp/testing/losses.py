@@ -8,6 +8,7 @@ from typing import Any
 import torch
 
 from cifar_exp.components.losses import Loss
+from cifar_exp.components.losses.context import Context
 from cifar_exp.components.plugins.contract import problem_of_losses
 from cifar_exp.system.formatting import first_line
 from cifar_exp.testing.contract import Checks, Result, hold, run, with_settings
@@ -45,7 +46,7 @@ def _batch(dtype: torch.dtype = torch.float64) -> tuple[torch.Tensor, torch.Tens
 
 
 def _per_image(loss: Loss, logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
-    return loss.per_image(logits, labels)
+    return loss.per_image(logits, labels, Context.of(labels, CLASSES))
 
 
 def _gradient(loss: Loss, logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:

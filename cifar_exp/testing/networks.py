@@ -10,10 +10,9 @@ from typing import Any
 
 import torch
 
-from cifar_exp.components import components_of
-from cifar_exp.components.models.build import build
+from cifar_exp.components.models import Model, build
 from cifar_exp.components.plugins import registry
-from cifar_exp.testing.contract import Checks, Result, component_of, hold, run
+from cifar_exp.testing.contract import Checks, Result, hold, run, with_settings
 from cifar_exp.training.group.stackable import is_stackable
 from cifar_exp.training.network_file import save_network
 
@@ -29,34 +28,26 @@ def check_network(network: Any) -> list[Result]:
     """Check the contract of a network, for images of 3 x 32 x 32 and ten classes.
 
     Args:
-        network: Its name, or a class or function that `@cifar_exp.network` marks.
+        network: Its name, a `Model` with settings, or a class or function that `@cifar_exp.network`
+            marks.
 
     Raises:
         ContractError: Something does not hold.
     """
-    if isinstance(network, str):
-        return hold(f"model {network}", results(network))
-    name, table = network.__name__, components_of("models")
-    kept = table.get(name)
-    table[name] = component_of("models", network)  # type: ignore[index]  # for this check
-    try:
-        return hold(f"model {name}", results(name))
-    finally:
-        del table[name]  # type: ignore[attr-defined]
-        if kept is not None:
-            table[name] = kept  # type: ignore[index]
+    component: Model = with_settings("models", network)
+    return hold(f"model {component.name}", results(component))
 
 
-def results(name: str) -> list[Result]:
-    """Return the result of every check of a network, by its name."""
-    return run(CHECKS, name)
+def results(model: Model) -> list[Result]:
+    """Return the result of every check of a network."""
+    return run(CHECKS, model)
 
 
 def _build(
-    name: str, *, channels: int = CHANNELS, size: int = SIZE, seed: int = 0
+    model: Model, *, channels: int = CHANNELS, size: int = SIZE, seed: int = 0
 ) -> torch.nn.Module:
     mean, std = [0.5] * channels, [0.25] * channels
-    return build(name, mean=mean, std=std, size=size, num_classes=CLASSES, seed=seed)
+    return build(model, mean=mean, std=std, size=size, num_classes=CLASSES, seed=seed)
 
 
 def _images(count: int = IMAGES) -> torch.Tensor:
@@ -75,33 +66,33 @@ def _weights(network: torch.nn.Module) -> torch.Tensor:
     return torch.cat([parameter.detach().flatten() for parameter in network.parameters()])
 
 
-def _logits(name: str) -> str:
-    logits = _build(name)(_images())
+def _logits(model: Model) -> str:
+    logits = _build(model)(_images())
     assert logits.shape == (IMAGES, CLASSES), f"they have shape {tuple(logits.shape)}"
     assert logits.dtype == torch.float32, f"they are {logits.dtype}"
     assert logits.isfinite().all(), "one is not finite"
-    others = [f"{c} x {s} x {s}" for c, s in OTHER_SHAPES if _takes(name, c, s)]
+    others = [f"{c} x {s} x {s}" for c, s in OTHER_SHAPES if _takes(model, c, s)]
     also = f", also of {', '.join(others)}" if others else " only"
     return f"for images of {CHANNELS} x {SIZE} x {SIZE}{also}"
 
 
-def _takes(name: str, channels: int, size: int) -> bool:
+def _takes(model: Model, channels: int, size: int) -> bool:
     try:
-        _build(name, channels=channels, size=size)
+        _build(model, channels=channels, size=size)
     except ValueError:
         return False
     return True
 
 
-def _seed(name: str) -> str:
-    first, again, other = (_weights(_build(name, seed=seed)) for seed in (3, 3, 4))
+def _seed(model: Model) -> str:
+    first, again, other = (_weights(_build(model, seed=seed)) for seed in (3, 3, 4))
     assert torch.equal(first, again), "they differ for the same seed: draw them with torch alone"
     assert not torch.equal(first, other), "they do not depend on the seed"
     return f"{len(first):,} weights"
 
 
-def _gradients(name: str) -> str:
-    network = _build(name)
+def _gradients(model: Model) -> str:
+    network = _build(model)
     labels = torch.arange(IMAGES) % CLASSES
     torch.nn.functional.cross_entropy(network(_images()), labels).backward()
     without = [key for key, p in network.named_parameters() if p.requires_grad and p.grad is None]
@@ -115,8 +106,8 @@ def _ok(tensor: torch.Tensor) -> bool:
     return bool(tensor.isfinite().all())
 
 
-def _alone(name: str) -> str:
-    network = _build(name).eval()
+def _alone(model: Model) -> str:
+    network = _build(model).eval()
     images = _images(4)
     with torch.no_grad():
         together, alone = network(images), torch.cat([network(image[None]) for image in images])
@@ -126,19 +117,19 @@ def _alone(name: str) -> str:
     return "in evaluation, an image's logits are the same in any batch"
 
 
-def _falls(name: str) -> str:
+def _falls(model: Model) -> str:
     shares = []
     for lr in RATES:
-        step, share = _fall(name, lr)
+        step, share = _fall(model, lr)
         if share < LEAST_FALL:
             return f"to {share:.0%} after {step} steps of Adam with lr {lr:g}"
         shares.append(f"to {share:.0%} with lr {lr:g}")
     raise AssertionError(f"{STEPS} steps of Adam do not lower the loss ({', '.join(shares)})")
 
 
-def _fall(name: str, lr: float) -> tuple[int, float]:
+def _fall(model: Model, lr: float) -> tuple[int, float]:
     """Return the step at which the loss has fallen, and its value as a share of the first."""
-    network = _build(name)
+    network = _build(model)
     optimizer = torch.optim.Adam(network.parameters(), lr)
     labels = torch.arange(IMAGES) % CLASSES
     images = _coloured(labels)
@@ -156,9 +147,9 @@ def _fall(name: str, lr: float) -> tuple[int, float]:
     return STEPS, share
 
 
-def _stored(name: str) -> str:
+def _stored(model: Model) -> str:
     """Store the network and load it without the plug-in, as another program does."""
-    network = _build(name)
+    network = _build(model)
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "network.pth"
         save_network(network, path)
@@ -178,13 +169,13 @@ def _without_plugins(load: Callable[[], torch.nn.Module]) -> torch.nn.Module:
         sys.modules.update(hidden)
 
 
-def _group(name: str) -> str:
-    if is_stackable(name, CHANNELS, SIZE, CLASSES):
+def _group(model: Model) -> str:
+    if is_stackable(model, CHANNELS, SIZE, CLASSES):
         return "networks train together, and compute the same as alone"
     return "no form for groups: networks train one by one"
 
 
-CHECKS: Checks[str] = {
+CHECKS: Checks[Model] = {
     "logits": _logits,
     "initial weights": _seed,
     "gradients": _gradients,

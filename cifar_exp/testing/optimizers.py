@@ -8,6 +8,7 @@ from typing import Any
 import torch
 
 from cifar_exp.components.losses import LOSSES
+from cifar_exp.components.models import read_model
 from cifar_exp.components.optimizers import Optimizer
 from cifar_exp.experiment import TrialConfig
 from cifar_exp.testing.contract import Checks, Result, hold, run, with_settings
@@ -183,7 +184,7 @@ def _group(optimizer: Optimizer) -> str:
 
 def _config(optimizer: Optimizer, lr: float) -> TrialConfig:
     return TrialConfig(
-        model="seed_cnn",
+        model=read_model("seed_cnn"),
         loss="mse",
         loss_settings=LOSSES["mse"](),
         optimizer=optimizer.name,

@@ -37,6 +37,13 @@ class ExperimentRuns:
         if record.parent != parent:
             self.client.set_tag(record.run_id, "mlflow.parentRunId", parent)
 
+    def rename(self, record: RunRecord, combination: str) -> None:
+        """Change the name of a training's combination."""
+        if record.combination != combination:
+            self.client.set_tag(record.run_id, "combination", combination)
+            number = record.name.removeprefix(record.combination or "")
+            self.client.update_run(record.run_id, name=f"{combination}{number}")
+
     def delete_models(self, run_id: str) -> None:
         """Delete the stored models of a run and their files."""
         for model in stored_models(self.client, self.client.get_run(run_id)):

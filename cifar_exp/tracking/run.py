@@ -31,9 +31,10 @@ Status = Literal["FINISHED", "KILLED", "FAILED"]
 STATUS_OF: Mapping[str, Status] = {"COMPLETE": "FINISHED", "PRUNED": "KILLED", "FAIL": "FAILED"}
 PLUGINS = "plugins"
 """The folder of the artifacts that are plug-ins."""
-PARAMS_PER_BATCH = 100  # this and the next two are limits of MLflow
+PARAMS_PER_BATCH = 100  # this and the next three are limits of MLflow
 METRICS_PER_BATCH = 1000
 LONGEST_PARAM = 6000
+LONGEST_TAG = 5000
 EMPTY: Mapping[str, float] = MappingProxyType({})
 
 
@@ -102,6 +103,16 @@ class Run:
             # MLflow checks whether the data set exists and then adds it. Another process may add it
             # in between, so one retry is enough.
             self.client.log_inputs(self.run_id, named)
+        self.describe_data(data)
+
+    def describe_data(self, data: Dataset) -> None:
+        """Record the class names as a param, and the settings of the data set as tags.
+
+        The settings may change while the data stays the same: a folder may be moved.
+        """
+        classes = Param("classes", param_text(", ".join(data.classes)))
+        tags = [RunTag(name, text[:LONGEST_TAG]) for name, text in data.described.items()]
+        self.client.log_batch(self.run_id, params=[classes], tags=tags)
 
     def log_model(self, network: Path, data: Dataset) -> None:
         """Store the network in a file as the run's model; it maps uint8 images to logits."""

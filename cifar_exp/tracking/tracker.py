@@ -100,14 +100,16 @@ class Tracker(ExperimentRuns):
     ) -> Run:
         """Open the run of a combination, and make it the parent of all its trainings.
 
-        Trainings with another parent, left by an interruption or a deletion, are moved; duplicate
-        runs of the combination are deleted.
+        Trainings with another parent, left by an interruption or a deletion, are moved, and those
+        of the same combination with another name are renamed: it has one more part if the
+        definition has several schedules. Duplicate runs of the combination are deleted.
         """
         tags = {"combination": name, "combination_id": combination_id}
         run = self.open_run("combination", name, parent=parent, tags=tags, params=params)
         for record in self.records(combination_id=combination_id):
             if record.kind != "combination":
                 self.reparent(record, run.run_id)
+                self.rename(record, name)
             elif record.run_id != run.run_id:
                 self.delete(record)
         return run

@@ -26,7 +26,7 @@ from cifar_exp.system import paths
 from cifar_exp.training import loop
 from cifar_exp.training.loop import EpochMetrics
 
-FORMAT = 3
+FORMAT = 4
 SECONDS_BETWEEN = 5.0  # of training; a shorter one is cheaper to repeat than to save
 MOST_SHARE = 0.05  # of the time is spent on writing checkpoints, at any size
 DIGEST_BYTES = hashlib.sha256().digest_size
@@ -64,6 +64,9 @@ class Checkpoint:
     model: Mapping[str, Any]
     optimizer: Mapping[str, Any]
     random: torch.Tensor
+    extra: Mapping[str, Any]
+    """What the training keeps besides: `loss_memory`, the numbers of its loss, and `average`, the
+    state of the average of the weights, or None."""
 
     @classmethod
     def of(
@@ -72,6 +75,7 @@ class Checkpoint:
         optimizer: Mapping[str, Any],
         epochs: Sequence[EpochMetrics],
         seconds: float,
+        extra: Mapping[str, Any] | None = None,
     ) -> Checkpoint:
         """Return the state of a training; its tensors are not copied."""
         return cls(
@@ -80,6 +84,7 @@ class Checkpoint:
             model=model,
             optimizer=optimizer,
             random=torch.get_rng_state(),
+            extra=extra or {},
         )
 
     def epochs(self) -> list[EpochMetrics]:
@@ -89,7 +94,14 @@ class Checkpoint:
             One of WRONG: The history is invalid.
         """
         return [
-            EpochMetrics(**{**entries, "val": Scores(**entries["val"])}) for entries in self.history
+            EpochMetrics(
+                **{
+                    **entries,
+                    "val": Scores(**entries["val"]),
+                    "val_ema": entries["val_ema"] and Scores(**entries["val_ema"]),
+                }
+            )
+            for entries in self.history
         ]
 
     def restore(self, model: torch.nn.Module, optimizer: torch.optim.Optimizer) -> None:

@@ -37,6 +37,9 @@ class Learner(Protocol):
     def test(self) -> Evaluation:
         """Evaluate the network on the test split, with the temperature of the validation split."""
 
+    def test_average(self) -> Evaluation | None:
+        """Evaluate the average of the weights likewise, if there is one."""
+
     def checkpoint(self, epochs: Sequence[EpochMetrics], seconds: float) -> Checkpoint:
         """Return the present state; its tensors may not be copied."""
 
@@ -73,10 +76,23 @@ class Alone:
         config, data = self._config, self._data
         self._network = loop.build_model(config, data)
         self._optimizer = loop.build_optimizer(self._network, config)
+        self._criterion = loop.build_criterion(config, data)
+        self._average = loop.build_average(self._network, config)
         if checkpoint is not None:
             checkpoint.restore(self._network, self._optimizer)
+            self._criterion.memory.copy_(checkpoint.extra["loss_memory"])
+            if self._average is not None:
+                self._average.load(checkpoint.extra["average"])
         num_done = 0 if checkpoint is None else len(checkpoint.history)
-        self._epochs = loop.train(self._network, config, data, self._optimizer, num_done)
+        self._epochs = loop.train(
+            self._network,
+            config,
+            data,
+            self._optimizer,
+            num_done,
+            self._criterion,
+            self._average,
+        )
 
     def train_epoch(self, epoch: int) -> EpochMetrics:  # noqa: ARG002
         """Train the epoch that follows, and validate."""
@@ -84,14 +100,23 @@ class Alone:
 
     def test(self) -> Evaluation:
         """Evaluate the network on the test split, with the temperature of the validation split."""
+        return self._test(self._network)
+
+    def test_average(self) -> Evaluation | None:
+        """Evaluate the average of the weights likewise, if there is one."""
+        return None if self._average is None else self._test(self._average.network)
+
+    def _test(self, network: torch.nn.Module) -> Evaluation:
         data, loss, precision = self._data, self._config.loss_settings, self._config.precision
-        temperature = loop.fit_temperature(self._network, loss, data.val, precision)
-        return loop.evaluate(self._network, loss, data.test, precision, temperature)
+        temperature = loop.fit_temperature(network, loss, data.val, precision)
+        return loop.evaluate(network, loss, data.test, precision, temperature)
 
     def checkpoint(self, epochs: Sequence[EpochMetrics], seconds: float) -> Checkpoint:
         """Return the present state; its tensors are not copied."""
         weights, optimizer = self._network.state_dict(), self._optimizer.state_dict()
-        return Checkpoint.of(weights, optimizer, epochs, seconds)
+        average = None if self._average is None else self._average.state()
+        extra = {"loss_memory": self._criterion.memory, "average": average}
+        return Checkpoint.of(weights, optimizer, epochs, seconds, extra)
 
     def network(self) -> torch.nn.Module:
         """Return the trained network."""

@@ -16,21 +16,24 @@ from typing import cast
 import torch
 
 from cifar_exp import seeds
-from cifar_exp.components.augmentations import AUGMENTATIONS
 from cifar_exp.components.datasets import Dataset, Split
 from cifar_exp.components.losses import Loss
 from cifar_exp.components.metrics.scores import Evaluation, Scores, examine, temperatures_of
-from cifar_exp.components.models import build
+from cifar_exp.components.models import Model, build
 from cifar_exp.components.models.onednn import weight_format
 from cifar_exp.components.precision import Precision, float32_products
 from cifar_exp.experiment import TrialConfig
-from cifar_exp.training.loader import Batch, batches
+from cifar_exp.training.average import Average
+from cifar_exp.training.criterion import Criterion
+from cifar_exp.training.learning_rate import LearningRate
+from cifar_exp.training.loader import Batch, batches, num_batches, progress_of
 
 EVALUATION_BATCH = 500
 STEPS_BETWEEN_CHECKS = 50
 WARM_UP_IMAGES = 8
+INITIALISATION_IMAGES = 5000  # from which a network may compute initial weights
 
-_warm: set[str] = set()
+_warm: set[Model] = set()
 """The networks that are warmed up in this process."""
 
 
@@ -51,6 +54,8 @@ class EpochMetrics:
     val: Scores
     seconds: float
     images_per_second: float
+    val_ema: Scores | None = None
+    """The scores of the average of the weights, if there is one."""
 
 
 def device() -> torch.device:
@@ -64,25 +69,39 @@ def build_model(config: TrialConfig, data: Dataset) -> torch.nn.Module:
     return model.to(device()).to(memory_format=weight_format(model, device()))
 
 
-def initial_model(name: str, data: Dataset, seed: int) -> torch.nn.Module:
+def initial_model(settings: Model, data: Dataset, seed: int) -> torch.nn.Module:
     """Return an untrained network for the images and classes of a data set, on the CPU.
 
     Raises:
         ValueError: The network cannot take such images.
     """
-    return build.build(
-        name,
+    model = build(
+        settings,
         mean=data.mean,
         std=data.std,
         size=data.size,
         num_classes=data.num_classes,
         seed=seed,
     )
+    if settings.weights is None:
+        standardize, network = model.children()
+        settings.initialise(network, standardize(data.train.images[:INITIALISATION_IMAGES]))
+    return model
 
 
 def build_optimizer(model: torch.nn.Module, config: TrialConfig) -> torch.optim.Optimizer:
     """Return the optimizer of a training, in its initial state."""
     return config.optimizer_settings.build(model, config.lr)
+
+
+def build_criterion(config: TrialConfig, data: Dataset) -> Criterion:
+    """Return the loss of a training, in its initial state."""
+    return Criterion(config.loss_settings, on_device(data.train), data.num_classes)
+
+
+def build_average(model: torch.nn.Module, config: TrialConfig) -> Average | None:
+    """Return the moving average of a network's weights before the first step, if there is one."""
+    return None if config.ema is None else Average(model, config.ema)
 
 
 def train(
@@ -91,6 +110,8 @@ def train(
     data: Dataset,
     optimizer: torch.optim.Optimizer | None = None,
     epochs_done: int = 0,
+    criterion: Criterion | None = None,
+    average: Average | None = None,
 ) -> Iterator[EpochMetrics]:
     """Train a network in place; validate after each epoch and yield its metrics.
 
@@ -103,31 +124,47 @@ def train(
         data: The data set.
         optimizer: The optimizer, in its state after those epochs; default: a new one.
         epochs_done: Number of epochs that are done already.
+        criterion: The loss, in its state after those epochs; default: a new one.
+        average: The average of the weights likewise.
 
     Raises:
         Diverged: The loss or the validation outputs are not finite.
     """
     loss = config.loss_settings
-    augment = AUGMENTATIONS[config.augment]()
     optimizer = optimizer or build_optimizer(model, config)
+    criterion = criterion or build_criterion(config, data)
+    average = average or build_average(model, config)
     forward = _compiled(model) if config.compile else model
     train_split, val_split = on_device(data.train), on_device(data.val)
+    num_steps = num_batches(len(train_split), config.batch_size)
+    rate = LearningRate(optimizer, config.schedule_settings, num_steps, config.epochs)
     for epoch in range(epochs_done + 1, config.epochs + 1):
         started = time.perf_counter()
         torch.manual_seed(seeds.derive("epoch", config.seed, epoch))  # dropout's draws
-        batches_of_epoch = batches(train_split, augment, config.batch_size, config.seed, epoch)
+        batches_of_epoch = batches(
+            train_split, config.augment, config.batch_size, config.seed, epoch, data.num_classes
+        )
+        progress = [progress_of(epoch, step, num_steps, config.epochs) for step in range(num_steps)]
+        rate.begin(epoch)
         model.train()
         # Not around the `yield`: another training of this process may have another precision.
         with float32_products(config.precision):
-            train_loss = _train_epoch(forward, loss, optimizer, batches_of_epoch, config.precision)
+            steps = zip(batches_of_epoch, progress, strict=True)
+            train_loss = _train_epoch(
+                forward, criterion, optimizer, rate, steps, config.precision, average
+            )
         trained = time.perf_counter()
         val = evaluate(model, loss, val_split, config.precision).scores
+        val_ema = None
+        if average is not None:
+            val_ema = evaluate(average.network, loss, val_split, config.precision).scores
         yield EpochMetrics(
             epoch=epoch,
             train_loss=train_loss,
             val=val,
             seconds=time.perf_counter() - started,
             images_per_second=len(data.train) / (trained - started),
+            val_ema=val_ema,
         )
 
 
@@ -210,25 +247,33 @@ def _compiled(model: torch.nn.Module) -> torch.nn.Module:
 
 def _train_epoch(
     forward: Callable[[torch.Tensor], torch.Tensor],
-    loss: Loss,
+    criterion: Criterion,
     optimizer: torch.optim.Optimizer,
-    batches_of_epoch: Iterator[Batch],
+    rate: LearningRate,
+    steps: Iterator[tuple[Batch, float]],
     precision: Precision,
+    average: Average | None,
 ) -> float:
-    """Train on the batches of an epoch; return the mean loss over all examples."""
+    """Train on the batches of an epoch; return the mean loss over all examples.
+
+    Each batch is given with the share of the training that is done before it.
+    """
     total = torch.zeros((), device=device())
     # Once per epoch: a query of the device can take longer than a layer.
     computing = autocast(precision)
     num_images = 0
-    for step, (images, labels) in enumerate(batches_of_epoch, start=1):
+    for step, (batch, progress) in enumerate(steps, start=1):
+        rate.set(step - 1)
         with computing:
-            logits = forward(images)
-        batch_loss = loss(logits.float(), labels)
+            logits = forward(batch.images)
+        batch_loss = criterion(logits.float(), batch, progress)
         optimizer.zero_grad()
         batch_loss.backward()
         optimizer.step()
-        total += batch_loss.detach() * len(labels)
-        num_images += len(labels)
+        if average is not None:
+            average.update()
+        total += batch_loss.detach() * len(batch.index)
+        num_images += len(batch.index)
         if step % STEPS_BETWEEN_CHECKS == 0 and total.device.type == "cpu":
             _check_finite(total)  # on a GPU this would wait for the device
     _check_finite(total)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from cifar_exp.components.metrics.scores import Evaluation
@@ -56,6 +56,10 @@ class Outcome:
     """How many networks were trained by one program."""
     tested: Evaluation | None = None
     """The evaluation on the test split, if requested."""
+    by_frequency: Mapping[str, float] = field(default_factory=dict)
+    """The accuracy on the test split by frequency of the class, if the classes are imbalanced."""
+    tested_ema: Evaluation | None = None
+    """The same of the average of the weights, if there is one."""
     network: Path | None = None
     """The file of the trained network; None unless the training is complete."""
 
@@ -63,7 +67,10 @@ class Outcome:
         """Return the final metrics by the names under which they are logged."""
         accuracy = {} if self.val_accuracy is None else {"val_accuracy": self.val_accuracy}
         scores = {} if self.tested is None else self.tested.named("test_")
-        return {**accuracy, "epochs_trained": self.epochs, **scores, "seconds": self.seconds}
+        scores |= {f"test_{name}": value for name, value in self.by_frequency.items()}
+        average = {} if self.tested_ema is None else self.tested_ema.named("test_ema_")
+        measured = {**scores, **average}
+        return {**accuracy, "epochs_trained": self.epochs, **measured, "seconds": self.seconds}
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)

@@ -11,7 +11,10 @@ from collections.abc import Callable, Generator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 
+import numpy as np
+
 from cifar_exp.components.datasets import Dataset
+from cifar_exp.components.metrics.by_frequency import accuracy_by_frequency
 from cifar_exp.components.metrics.scores import Evaluation
 from cifar_exp.experiment import TrialConfig
 from cifar_exp.records import TrialState
@@ -122,11 +125,11 @@ def _train(
 ) -> PausingSteps:
     attempt = _Attempt(training, new_learner, data.fingerprint, pace)
     state: TrialState = "FAIL"
-    tested, reason, diverged = None, None, False
+    tested, tested_ema, reason, diverged = None, None, None, False
     try:
         state = yield from attempt.epochs()
         if state == "COMPLETE" and training.test:
-            tested = attempt.test()
+            tested, tested_ema = attempt.test(), attempt.test_average()
     except Diverged as error:
         state, reason, diverged = "FAIL", f"{error} {attempt.stage}", True
     except TrainingError as error:
@@ -142,10 +145,19 @@ def _train(
         diverged=diverged,
         together=attempt.learner.together,
         tested=tested,
+        by_frequency=_by_frequency(tested, data),
+        tested_ema=tested_ema,
         network=attempt.save(folder) if state == "COMPLETE" else None,
     )
     attempt.end()
     return outcome
+
+
+def _by_frequency(tested: Evaluation | None, data: Dataset) -> Mapping[str, float]:
+    """Return the accuracy on the test split by frequency of the class, where it is wanted."""
+    if tested is None or data.class_counts is None:
+        return {}
+    return accuracy_by_frequency(tested.predictions, np.array(data.class_counts))
 
 
 class _Attempt:
@@ -189,6 +201,11 @@ class _Attempt:
         """Score the network on the test split."""
         self.stage = "on the test set"
         evaluation: Evaluation = self.guard(self.learner.test)
+        return evaluation
+
+    def test_average(self) -> Evaluation | None:
+        """Score the average of the weights on the test split, if there is one."""
+        evaluation: Evaluation | None = self.guard(self.learner.test_average)
         return evaluation
 
     def seconds(self) -> float:

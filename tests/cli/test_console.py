@@ -218,6 +218,10 @@ def trained_by(command: list[str], monkeypatch: pytest.MonkeyPatch) -> Experimen
 
 
 SEARCHED: dict[str, Any] = {
+    "schedules": {
+        "constant": {},
+        "short": {"type": "wsd", "warmup": {"low": 0.0, "high": 0.2}, "floor": 0.1},
+    },
     "seed": 5,
     "precision": "bf16",
     "dataset": {"type": "folder", "path": "my images/it's", "size": 32},
@@ -253,6 +257,8 @@ def check_command(definition: Experiment, monkeypatch: pytest.MonkeyPatch) -> No
         [alone] = read.combinations()
         again = read.trial(alone, {"batch_size": config.batch_size}, read.seed)
         names = {"loss": combination.loss.type, "optimizer": combination.optimizer.type}
+        if config.schedule is not None:
+            names["schedule"] = combination.schedule.type
         assert again == config.model_copy(update=names)
         assert read.dataset == definition.dataset
 
@@ -272,7 +278,7 @@ def test_a_training_without_options_is_the_one_that_help_tells_of(
         "epochs": 20,
         "seed": 0,
     }
-    assert (config.precision, config.augment, config.compile) == ("fp32", "none", False)
+    assert (config.precision, str(config.augment), config.compile) == ("fp32", "none", False)
     assert (read.dataset.type, read.search.batch_size) == ("digits", (64,))
 
 

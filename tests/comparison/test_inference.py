@@ -697,6 +697,14 @@ def test_a_condition_that_differs_is_named() -> None:
     assert "Not the same: precision fp32, but unknown for c+x." in text(conditions(precision=None))
 
 
+def test_changes_of_the_data_are_a_condition() -> None:
+    changes = {"data_changes.noise.type": "symmetric", "data_changes.noise.rate": "0.4"}
+    assert "data changes" not in {condition.name for condition in conditions().fairness}
+    [found] = [c for c in conditions(**changes).fairness if c.name == "data changes"]
+    assert found.value == "noise.rate = 0.4, noise.type = symmetric"
+    assert found.different == {"a+x": "unknown", "b+x": "unknown"}
+
+
 def test_another_number_of_trials_is_named() -> None:
     records = [*scored("a+x", *A), *scored("b+x", *B), trial("b+x", 1, 0.4), *scored("c+x", *C)]
     assert "Not the same: trials 1, but 2 for b+x." in text(rank([sweep(), *records]))

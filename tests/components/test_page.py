@@ -14,8 +14,6 @@ import pytest
 from cifar_exp.components import KINDS, components_of
 from cifar_exp.components.losses import LOSSES, Loss
 from cifar_exp.components.losses.distance import Brier
-from cifar_exp.components.models import networks
-from cifar_exp.components.models.networks import network
 from cifar_exp.components.table import table_of
 from scripts.components_page import PAGE, written
 
@@ -37,8 +35,6 @@ def test_a_name_that_is_in_use_is_refused() -> None:
     with pytest.raises(ValueError, match="'mse'"):
         table_of(Loss)  # type: ignore[type-abstract]  # it is a base
     del Another
-    with pytest.raises(ValueError, match="'lenet'"):
-        network(networks.lenet)
 
 
 @pytest.fixture

@@ -17,6 +17,7 @@ from pydantic import ValidationError
 from cifar_exp.components.losses import LOSSES
 from cifar_exp.components.models.networks import MODELS
 from cifar_exp.components.optimizers import OPTIMIZERS
+from cifar_exp.components.schedules import SCHEDULES
 from cifar_exp.components.settings import Settings
 from cifar_exp.components.validation import DefinitionError, Options
 from cifar_exp.experiment import (
@@ -379,6 +380,7 @@ def test_a_trial_has_the_fixed_and_the_sampled_settings() -> None:
     assert others == {
         **{"lr": 0.25, "batch_size": 64, "seed": 11, "model": "seed_cnn", "epochs": 3},
         **{"precision": "bf16", "augment": "crop_flip", "compile": True},
+        **{"schedule": None, "schedule_settings": {"warmup": 0.0}},
     }
 
 
@@ -398,11 +400,65 @@ def test_trainings_are_the_trials_and_confirmations_of_every_combination() -> No
     assert definition.num_trainings == 2 * 2 * (7 + 3)
 
 
+# Schedules.
+
+SEVERAL = {
+    "constant": {},
+    "short": {"type": "cosine", "warmup": 0.05},
+    "free": {"type": "wsd", "warmup": {"low": 0.0, "high": 0.2}},
+}
+
+
+def test_several_schedules_are_a_third_factor() -> None:
+    definition = experiment(schedules=SEVERAL)
+    names = [c.name for c in definition.combinations()]
+    assert len(names) == 2 * 2 * 3
+    assert names[:3] == [f"{c}+{s}" for c in ["mse+sgd"] for s in ("constant", "short", "free")]
+    *_, last = definition.combinations()
+    assert "schedule.warmup" in definition.space(last)
+    params = {"lr": 0.1, "batch_size": 64, "schedule.warmup": 0.125}
+    config = definition.trial(last, params, 0)
+    assert (config.schedule, config.schedule_settings.warmup) == ("free", 0.125)
+
+
+def test_one_schedule_is_not_in_the_names() -> None:
+    definition = experiment(schedules={"cosine": {}})
+    assert [c.name for c in definition.combinations()] == [
+        c.name for c in experiment().combinations()
+    ]
+    assert {c.schedule.type for c in definition.combinations()} == {"cosine"}
+
+
+@pytest.mark.parametrize(
+    ("schedules", "problem"),
+    [
+        ({"cosin": {}}, 'schedules.cosin.type: unknown schedule "cosin"; did you mean "cosine"?'),
+        ({"cosine": {"flor": 0.1}}, 'schedules.cosine.flor: unknown name; did you mean "floor"?'),
+        ({"wsd": {"decay": {"low": 0.5, "high": 1.0}}}, "schedules.wsd: warmup and decay are"),
+        ({"constant": {}, "flat": {"type": "constant"}}, "schedules.flat: is the same as constant"),
+        ({}, "schedules: should have at least 1"),
+    ],
+)
+def test_wrong_schedules(schedules: dict[str, Any], problem: str) -> None:
+    with pytest.raises(DefinitionError) as caught:
+        experiment(schedules=schedules)
+    [line] = str(caught.value).splitlines()
+    assert problem in line
+
+
+@pytest.mark.parametrize("changes", [{"warmup": 0.1}, {"type": "linear"}])
+def test_an_optimizer_without_use_for_a_schedule_is_refused(changes: dict[str, Any]) -> None:
+    rprop = {"optimizers": {"rprop": {"lr": 0.1}}}
+    assert experiment(**rprop, schedules={"constant": {}}).combinations()
+    with pytest.raises(DefinitionError, match=r"optimizers\.rprop: only its first step"):
+        experiment(**rprop, schedules={"constant": {}, "s": {"type": "constant", **changes}})
+
+
 # One training.
 
 OPTIONS: dict[str, Any] = {
     "dataset": {"type": "digits"},
-    "model": "seed_cnn",
+    "model": {"type": "seed_cnn"},
     "loss": "focal",
     "optimizer": "sgd",
     "lr": 0.05,
@@ -421,6 +477,24 @@ def test_options_of_one_training() -> None:
     assert (config.lr, config.batch_size, config.epochs, config.seed) == (0.05, 16, 3, 4)
     assert config.loss_settings == LOSSES["focal"].model_validate({"gamma": 3.0})
     assert OPTIONS["loss"] == "focal"  # the argument is not changed
+    assert config.schedule is None
+
+
+@pytest.mark.parametrize(
+    ("name", "given_settings", "expected"),
+    [
+        ("cosine", {}, "cosine"),
+        ("wsd", {"warmup": 0.1, "decay": 0.5}, "wsd"),
+        (None, {"warmup": 0.1}, "constant"),
+    ],
+)
+def test_the_schedule_of_one_training(
+    name: str | None, given_settings: dict[str, Any], expected: str
+) -> None:
+    definition = single_definition({**OPTIONS, "schedule": name}, {"schedule": given_settings})
+    config = definition.trial(only(definition), {"batch_size": 16}, definition.seed)
+    assert config.schedule == expected
+    assert config.schedule_settings == SCHEDULES[expected].model_validate(given_settings)
 
 
 @pytest.mark.parametrize(
@@ -428,12 +502,19 @@ def test_options_of_one_training() -> None:
     [
         ({"loss": "focl"}, {}, '--loss: unknown loss "focl"; did you mean "focal"?'),
         ({"optimizer": "sdg"}, {}, '--optimizer: unknown optimizer "sdg"; did you mean '),
+        ({"schedule": "cosin"}, {}, '--schedule: unknown schedule "cosin"; did you mean "cosine"?'),
+        ({"schedule": "cosine"}, {"schedule": {"floor": 2.0}}, "-s schedule.floor: should be at"),
+        (
+            {"schedule": "wsd", "optimizer": "rprop"},
+            {},
+            "-s optimizer: only its first step depends",
+        ),
         ({"lr": -1.0}, {}, "--lr: should be greater than 0"),
         ({"lr": math.inf}, {}, "--lr: should be a finite number"),
         ({"batch_size": 0}, {}, "--batch-size: should be at least 1"),
         ({"epochs": 0}, {}, "--epochs: should be at least 1"),
         ({"seed": -1}, {}, "--seed: should be at least 0"),
-        ({"model": "\udcff"}, {}, "--model: unknown model "),
+        ({"model": {"type": "\udcff"}}, {}, "--model: unknown model "),
         ({}, {"loss": {"gama": 1.0}}, '-s loss.gama: unknown name; did you mean "gamma"?'),
         ({}, {"optimizer": {"momentum": 1.0}}, "-s optimizer.momentum: should be less than 1"),
         (
@@ -442,6 +523,7 @@ def test_options_of_one_training() -> None:
             "-s loss.gamma: one training takes one value, not a range",
         ),
         ({}, {"optimizer": {"lr": 0.5}}, "-s optimizer.lr: the learning rate is given by --lr"),
+        ({"model": {"type": "mlp", "deep": 3}}, {}, "-s model.deep: unknown name; did you mean"),
         ({"loss": "a b"}, {}, "--loss: unknown loss"),
         ({"precision": "fp8"}, {}, "--precision: should be 'fp32', 'tf32', 'bf16' or 'auto'"),
         ({"dataset": {"type": "folder"}}, {}, "--data-dir: is missing"),

@@ -14,7 +14,7 @@ import tomli_w
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cifar_exp.components.models.build import check_name
+from cifar_exp.components.models import read_model
 from cifar_exp.components.validation import DefinitionError
 from cifar_exp.experiment import Experiment, definition_text, read, read_document
 from tests.definitions import SHIPPED
@@ -29,7 +29,7 @@ def _imported() -> None:
     """Import the modules that are imported lazily while a definition is read."""
     for document in DOCUMENTS:
         read_document(document, SOURCE)
-    check_name("torchvision:resnet18")
+    read_model("torchvision:resnet18")
 
 
 def paths(value: Any, path: Path = ()) -> Iterator[Path]:

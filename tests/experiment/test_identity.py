@@ -99,11 +99,15 @@ COUNTED = [
     ("precision", "fp32"),
     ("compile", False),
     ("augment", "flip"),
+    ("ema", 0.99),
     ("search.sampler", "tpe"),
     ("search.pruner", "none"),
     ("search.batch_size", [16, 32]),
     ("search.batch_size", [24, 16]),
     ("search.at_once", 2),
+    ("data_changes", {"subset": 0.5}),
+    ("schedules", {"constant": {"warmup": 0.1}}),
+    ("schedules", {"cosine": {"warmup": {"low": 0.0, "high": 0.1}}}),
 ]
 NOT_COUNTED = [
     ("name", "another"),
@@ -117,6 +121,8 @@ NOT_COUNTED = [
     ("confirm.most", 30),
     ("confirm.indifferent", 0.5),
     ("losses.another", {"type": "mse"}),
+    ("schedules", {"constant": {}}),
+    ("schedules", {"none": {"type": "constant", "warmup": 0.0}}),
     ("losses.soft", {"type": "cross_entropy", "label_smoothing": 0.10}),
     ("losses.focal", {"type": "focal", "gamma": {"low": 0.5, "high": 3}}),
     ("search", {"batch_size": [16, 24], "pruner": "hyperband", "sampler": "gp"}),
@@ -158,6 +164,24 @@ def test_a_setting_changes_only_the_identities_of_its_combinations(
     }
 
 
+def test_further_schedules_change_no_identity_and_no_draw() -> None:
+    """With several schedules combinations have other names, but the same results as before."""
+    alone = read(EVERY_KEY).combinations()
+    several = changed("schedules", {"constant": {}, "cosine": {}, "long": {"type": "cosine"}})
+    by_name = {c.name: c for c in several.combinations()}
+    assert len(by_name) == len({several.identity(c, FINGERPRINT) for c in by_name.values()}) == 12
+    for combination in alone:
+        now = by_name[f"{combination.name}+constant"]
+        assert several.identity(now, FINGERPRINT) == read(EVERY_KEY).identity(
+            combination, FINGERPRINT
+        )
+        assert now.key == combination.key == combination.name
+    only, *_ = changed("schedules", {"long": {"type": "cosine"}}).combinations()
+    among = by_name[f"{only.name}+long"]
+    assert several.identity(only, FINGERPRINT) == several.identity(among, FINGERPRINT)
+    assert only.key == among.key == among.name
+
+
 def test_every_key_is_in_one_of_the_lists() -> None:
     tables = {"search": Experiment.model_fields["search"], "confirm": None}
     keys = {key for key in Experiment.model_fields if key not in (*tables, "losses", "optimizers")}
@@ -187,13 +211,38 @@ def test_the_data_is_part_of_every_identity() -> None:
         assert one != other
 
 
-@pytest.mark.parametrize("name", sorted(set(AUGMENTATIONS) - {"none"}))
+@pytest.mark.parametrize("name", sorted(n for n in AUGMENTATIONS if AUGMENTATIONS[n].version > 1))
 def test_an_augmentation_whose_results_have_changed_has_another_identity(
     name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     now = identities(changed("augment", name))
     monkeypatch.setattr(AUGMENTATIONS[name], "version", 1)
     assert not set(now.values()) & set(identities(changed("augment", name)).values())
+
+
+MIXED = EVERY_KEY.replace("focal = { gamma = { low = 0.5, high = 3.0 } }", "")
+
+
+def mixed(table: str) -> dict[str, str]:
+    return identities(read(f"augment = {table}\n{MIXED}"))
+
+
+def test_the_settings_of_an_augmentation_are_part_of_every_identity(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    tables = [
+        '"none"',
+        '"mixup"',
+        '"cutmix"',
+        '{ type = "mixup", alpha = 0.2 }',
+        '{ type = "mixup", base = "flip" }',
+        '{ type = "cutmix", probability = 1.0 }',
+    ]
+    found = {mixed(table)["soft+adamw"] for table in tables}
+    assert len(found) == len(tables)
+    assert mixed('{ type = "mixup", alpha = 1.0, base = "none" }') == mixed('"mixup"')
+    monkeypatch.setattr(AUGMENTATIONS["flip"], "version", 9)
+    assert mixed('{ type = "mixup", base = "flip" }')["soft+adamw"] not in found
 
 
 def test_a_loss_whose_results_have_changed_has_another_identity(

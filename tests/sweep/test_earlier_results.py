@@ -43,6 +43,8 @@ def said(bench: Bench, data: Dataset, definition: str) -> list[str]:
         {"search": SEARCH.replace("3", "9")},
         {"search": "\n".join(reversed(SEARCH.split("\n")))},
         {"search": f"{SEARCH}\nat_once = 1\nstudies = 2"},
+        {"schedules": "constant = {}"},
+        {"schedules": "constant = {}\ncosine = {}"},
         {"seeds": '7\nuntil = "decided"'},
         {"top": 'keep_models = "best"\nprecision = "fp32"\nseed = 0\naugment = "none"'},
     ],
@@ -79,6 +81,12 @@ def test_the_same_definition_in_other_words_finds_all_results(
         (
             {"losses": 'cross_entropy = {}\nmse = { type = "l1" }'},
             f'{MSE}losses.mse.type was "mse", is "l1"',
+        ),
+        (
+            {"schedules": "cosine = {}"},
+            f'{BOTH}schedules.cosine.type was the default, is "cosine", '
+            "schedules.cosine.warmup was the default, is 0.0, "
+            "schedules.cosine.floor was the default, is 0.0",
         ),
     ],
 )

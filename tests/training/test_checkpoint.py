@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import errno
 import io
+import itertools
 import os
 import pickle
 from collections.abc import Iterator
@@ -14,7 +15,9 @@ import pytest
 import torch
 
 from cifar_exp.components.datasets import Dataset
+from cifar_exp.components.models import read_model
 from cifar_exp.components.optimizers import OPTIMIZERS
+from cifar_exp.components.schedules import SCHEDULES, Constant
 from cifar_exp.experiment import TrialConfig
 from cifar_exp.training import checkpoint, loop
 from cifar_exp.training.checkpoint import Checkpoint, CheckpointFile, Pace, key_of
@@ -76,6 +79,14 @@ def file_of(config: TrialConfig, data: Dataset) -> CheckpointFile:
     return CheckpointFile("run", key_of(config, data.fingerprint))
 
 
+SCHEDULABLE = sorted(name for name in OPTIMIZERS if OPTIMIZERS[name].schedulable)
+# Every schedule with some optimizer, and every optimizer with some schedule.
+SCHEDULE_OF = {
+    optimizer: SCHEDULES[schedule](warmup=0.1)
+    for optimizer, schedule in zip(SCHEDULABLE, itertools.cycle(SCHEDULES), strict=False)
+}
+
+
 @pytest.mark.parametrize(
     ("optimizer", "model", "batch_size"),
     [
@@ -89,7 +100,12 @@ def test_two_epochs_and_two_more_are_four(
 ) -> None:
     optimizers = f"{optimizer} = {{ lr = {{ low = 1e-4, high = 0.1 }} }}"
     config = tiny.trial_config(images, lr=3e-3, optimizers=optimizers).model_copy(
-        update={"model": model, "epochs": 4, "batch_size": batch_size}
+        update={
+            "model": read_model(model),
+            "epochs": 4,
+            "batch_size": batch_size,
+            "schedule_settings": SCHEDULE_OF.get(optimizer, Constant()),
+        }
     )
     whole = Training(config, data)
     expected = whole.train(4)

@@ -71,8 +71,10 @@ class GroupRun:
     def values(self, index: int) -> list[float]:
         """All numbers of a training except measured times."""
         numbers = [x for e in self.epochs[index] for x in (e.train_loss, *e.val.values.values())]
-        tested = self.outcomes[index].tested
-        return [*numbers, *(tested.scores.values.values() if tested else ())]
+        averages = [x for e in self.epochs[index] if e.val_ema for x in e.val_ema.values.values()]
+        outcome = self.outcomes[index]
+        tested = [each for each in (outcome.tested, outcome.tested_ema) if each is not None]
+        return [*numbers, *averages, *(x for each in tested for x in each.scores.values.values())]
 
 
 def run_group(
@@ -331,6 +333,70 @@ def test_a_checkpoint_that_does_not_match_restarts_its_own_training_only(
     assert epochs_of_programs == [(1, 1), (2, 1), (3, 3), (4, 3)]
     monkeypatch.setenv("CIFAR_EXP_CACHE", str(tmp_path / "another"))
     assert_alike(resumed, run_group(group, data))
+
+
+# Trainings with a state beside network and optimizer.
+
+KEPT = {
+    "losses with a memory": ("ema = 0.8", "elr = {}\nldam = { reweight_from = 0.5 }"),
+    "mixed labels": (
+        'ema = 0.8\naugment = { type = "cutmix", probability = 1.0, base = "crop_flip" }',
+        "cross_entropy = {}\nmse = {}",
+    ),
+}
+
+
+@pytest.fixture
+def kept_group(images: Path, data: Dataset, tmp_path: Path) -> Callable[..., Group]:
+    def make(case: str, chosen: Sequence[int]) -> Group:
+        top, losses = KEPT[case]
+        tiny_one = tiny.experiment(
+            images,
+            epochs=str(EPOCHS),
+            top=top,
+            losses=losses,
+            optimizers="sgd = { momentum = 0.9, clip = 1.0, lr = 0.05 }",
+        )
+        configs = [tiny_one.trial(c, {"batch_size": 8}, 0) for c in tiny_one.combinations()]
+        trainings = tuple(
+            Training(name=NAMES[i], config=configs[i], checkpoint=NAMES[i], test=True)
+            for i in chosen
+        )
+        return Group(trainings=trainings, data_path=data.path, folder=tmp_path)
+
+    return make
+
+
+@pytest.mark.parametrize("case", KEPT)
+@pytest.mark.parametrize("chosen", [(0,), (0, 1)], ids=["alone", "group"])
+def test_what_a_training_keeps_survives_an_interruption(
+    kept_group: NewGroup,
+    data: Dataset,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    case: str,
+    chosen: Sequence[int],
+) -> None:
+    group = kept_group(case, chosen)
+    run_group(group, data, steps=3)
+    resumed = run_group(group, data)
+    monkeypatch.setenv("CIFAR_EXP_CACHE", str(tmp_path / "another"))
+    whole = run_group(group, data)
+    assert [resumed.values(i) for i in chosen] == [whole.values(i) for i in chosen]
+
+
+@pytest.mark.parametrize("case", KEPT)
+def test_what_a_training_keeps_is_the_same_in_a_group(
+    kept_group: NewGroup, data: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, case: str
+) -> None:
+    together = run_group(kept_group(case, (0, 1)), data)
+    for index in (0, 1):
+        monkeypatch.setenv("CIFAR_EXP_CACHE", str(tmp_path / str(index)))
+        alone = run_group(kept_group(case, (index,)), data)
+        outcome = together.outcomes[index]
+        assert outcome.tested_ema is not None
+        assert outcome.metrics().keys() >= {"test_accuracy", "test_ema_accuracy"}
+        assert together.values(index) == pytest.approx(alone.values(0), rel=1e-4, abs=1e-4)
 
 
 # Networks that cannot be stacked.

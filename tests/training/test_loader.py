@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from cifar_exp import seeds
-from cifar_exp.components.augmentations import CropFlip, Flip, NoAugmentation
+from cifar_exp.components.augmentations.image import CropFlip, Flip, NoAugmentation
 from cifar_exp.components.datasets import Split
 from cifar_exp.training.loader import batches, epoch_draws, epoch_order
 
@@ -55,19 +55,19 @@ def test_the_order_has_its_own_random_stream() -> None:
 
 @pytest.mark.parametrize("batch_size", [1, 3, 8, 20, 50])
 def test_batches_contain_each_image_with_its_label(split: Split, batch_size: int) -> None:
-    each = list(batches(split, NoAugmentation(), batch_size, seed=0, epoch=1))
-    assert {len(labels) for _, labels in each[:-1]} <= {batch_size}
+    each = list(batches(split, NoAugmentation(), batch_size, seed=0, epoch=1, num_classes=200))
+    assert {len(labels) for _, labels, _ in each[:-1]} <= {batch_size}
     order = epoch_order(20, 0, 1)
-    assert torch.equal(torch.cat([labels for _, labels in each]), 100 + order)
-    assert torch.equal(torch.cat([images[:, 0, 0, 0] for images, _ in each]), order.byte())
+    assert torch.equal(torch.cat([labels for _, labels, _ in each]), 100 + order)
+    assert torch.equal(torch.cat([images[:, 0, 0, 0] for images, _, _ in each]), order.byte())
 
 
 @pytest.mark.parametrize("batch_size", [1, 19])
 def test_a_last_batch_of_one_image_is_omitted_unless_all_batches_have_one(
     split: Split, batch_size: int
 ) -> None:
-    each = list(batches(split, NoAugmentation(), batch_size, seed=0, epoch=1))
-    assert sum(len(labels) for _, labels in each) == (20 if batch_size == 1 else 19)
+    each = list(batches(split, NoAugmentation(), batch_size, seed=0, epoch=1, num_classes=200))
+    assert sum(len(labels) for _, labels, _ in each) == (20 if batch_size == 1 else 19)
 
 
 def test_the_augmentation_of_an_image_does_not_depend_on_the_batch_size(split: Split) -> None:
@@ -75,7 +75,7 @@ def test_the_augmentation_of_an_image_does_not_depend_on_the_batch_size(split: S
     images[:, :, :, 0] += 100
     marked = Split(images=images, labels=split.labels)
     views = [
-        torch.cat([images for images, _ in batches(marked, Flip(), batch_size, seed=3, epoch=2)])
+        torch.cat([each.images for each in batches(marked, Flip(), batch_size, 3, 2, 200)])
         for batch_size in (4, 10)
     ]
     assert torch.equal(*views)

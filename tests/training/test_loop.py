@@ -1,8 +1,9 @@
 from __future__ import annotations
 
 import copy
+import math
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -17,10 +18,13 @@ from cifar_exp.components import precision as precisions
 from cifar_exp.components.augmentations import AUGMENTATIONS
 from cifar_exp.components.datasets import Dataset, Split
 from cifar_exp.components.losses import LOSSES
+from cifar_exp.components.models import Model, read_model
 from cifar_exp.components.models.standardize import Standardize
 from cifar_exp.components.precision import Precision
+from cifar_exp.components.schedules import SCHEDULES
 from cifar_exp.experiment import TrialConfig
 from cifar_exp.training import loop
+from cifar_exp.training.learning_rate import LearningRate
 from cifar_exp.training.loader import epoch_order
 from tests import rounding, tiny
 from tests.rounding import DEFAULT, EXPECTED, TF32, Rounding
@@ -49,15 +53,22 @@ def train(config: TrialConfig, data: Dataset) -> tuple[torch.nn.Module, list[loo
     return model, list(loop.train(model, config, data))
 
 
-def plain_losses(network: torch.nn.Module, config: TrialConfig, data: Dataset) -> list[float]:
+def plain_losses(
+    network: torch.nn.Module,
+    config: TrialConfig,
+    data: Dataset,
+    factor: Callable[[int], float] = lambda _: 1.0,
+) -> list[float]:
     """Train with the textbook loop on contiguous float images; return the mean loss per epoch.
 
     An epoch begins with the random state of its own seed. A last batch of one image is omitted.
+    `factor` is that of the learning rate at a step, counted from 0.
     """
     mean, std = (torch.tensor(values).view(1, -1, 1, 1) for values in (data.mean, data.std))
     images = (data.train.images.contiguous().float() / 255 - mean) / std
     model = network.to(memory_format=torch.contiguous_format)
     optimizer = torch.optim.SGD(model.parameters(), lr=config.lr)
+    scheduler = torch.optim.lr_scheduler.LambdaLR(optimizer, factor)
     losses = []
     for epoch in range(1, config.epochs + 1):
         order = epoch_order(len(images), config.seed, epoch).tolist()
@@ -71,6 +82,7 @@ def plain_losses(network: torch.nn.Module, config: TrialConfig, data: Dataset) -
             loss = functional.cross_entropy(model(images[chosen]), data.train.labels[chosen])
             loss.backward()
             optimizer.step()
+            scheduler.step()
             total += loss.item() * len(chosen)
         losses.append(total / len(order))
     return losses
@@ -80,10 +92,13 @@ def plain_losses(network: torch.nn.Module, config: TrialConfig, data: Dataset) -
     ("num_images", "changes"),
     [
         (54, {"epochs": 8}),  # 7 batches per epoch, the last one smaller
-        (54, {"model": "lenet"}),
-        (54, {"model": "cifar10_3c3d"}),
+        (54, {"model": read_model("lenet")}),
+        (54, {"model": read_model("cifar10_3c3d")}),
         (5, {"batch_size": 1}),
-        (9, {"model": "resnet18", "batch_size": 8, "epochs": 1}),  # the last batch has one image
+        (
+            9,
+            {"model": read_model("resnet18"), "batch_size": 8, "epochs": 1},
+        ),  # the last batch has one image
     ],
 )
 def test_it_trains_like_the_textbook_loop(
@@ -95,6 +110,37 @@ def test_it_trains_like_the_textbook_loop(
     network = loop.build_model(changed, few).get_submodule("network")
     expected = plain_losses(network, changed, few)
     assert [e.train_loss for e in epochs] == pytest.approx(expected, rel=1e-4)
+
+
+@pytest.mark.parametrize(("batch_size", "steps_per_epoch"), [(8, 7), (18, 3)])
+def test_the_learning_rate_follows_the_schedule(
+    config: TrialConfig, large: Dataset, batch_size: int, steps_per_epoch: int
+) -> None:
+    """A cosine over all steps but a last batch of one image, which is no step."""
+    few = replace(large, train=large.train.first(55))
+    cosine = {"schedule_settings": SCHEDULES["cosine"](floor=0.1), "lr": 0.2}
+    changed = config.model_copy(update={**cosine, "batch_size": batch_size})
+    total = changed.epochs * steps_per_epoch
+    _, epochs = train(changed, few)
+    network = loop.build_model(changed, few).get_submodule("network")
+    expected = plain_losses(
+        network, changed, few, lambda k: 0.1 + 0.45 * (1 + math.cos(math.pi * k / total))
+    )
+    assert [e.train_loss for e in epochs] == pytest.approx(expected, rel=1e-4)
+
+
+def test_every_parameter_group_keeps_its_share_of_the_learning_rate() -> None:
+    weights = [torch.nn.Parameter(torch.zeros(1)) for _ in range(2)]
+    groups = [{"params": weights[0], "lr": 1.0}, {"params": weights[1], "lr": 0.1}]
+    optimizer = torch.optim.SGD(groups, lr=1.0)
+    rate = LearningRate(optimizer, SCHEDULES["linear"](), steps_per_epoch=2, epochs=2)
+    found = []
+    for epoch in (1, 2):
+        rate.begin(epoch)
+        for step in (0, 1):
+            rate.set(step)
+            found.append([group["lr"] for group in optimizer.param_groups])
+    assert found == [pytest.approx([f, f / 10]) for f in (1, 0.75, 0.5, 0.25)]
 
 
 @pytest.mark.parametrize("epochs_done", [0, 1])
@@ -183,7 +229,7 @@ def test_outputs_that_are_not_finite_are_divergence(config: TrialConfig, data: D
 def test_augmented_training_learns_and_is_bitwise_reproducible(
     config: TrialConfig, data: Dataset, augment: str
 ) -> None:
-    augmented = config.model_copy(update={"augment": augment, "epochs": 8})
+    augmented = config.model_copy(update={"augment": AUGMENTATIONS[augment](), "epochs": 8})
     _, epochs = train(augmented, data)
     _, again = train(augmented, data)
     _, plain = train(config.model_copy(update={"epochs": 8}), data)
@@ -301,15 +347,15 @@ def test_each_network_is_warmed_up_once(
 ) -> None:
     built: list[str] = []
 
-    def watched(name: str, *arguments: Any) -> torch.nn.Module:
-        built.append(name)
-        return initial_model(name, *arguments)
+    def watched(model: Model, *arguments: Any) -> torch.nn.Module:
+        built.append(model.type)
+        return initial_model(model, *arguments)
 
     initial_model = loop.initial_model
     monkeypatch.setattr(loop, "initial_model", watched)
     monkeypatch.setattr(loop, "_compiled", lambda _: pytest.fail("it is compiled twice"))
     config = tiny.trial_config(images).model_copy(update={"compile": True})
-    other = config.model_copy(update={"model": "seed_cnn"})
+    other = config.model_copy(update={"model": read_model("seed_cnn")})
     for each in (config, config, other, config):
         loop.warm_up(each, data)
     assert built == ["seed_cnn_relu", "seed_cnn"]

@@ -1,7 +1,10 @@
-"""Tests of the effects in a two-way layout whose cells have unequal variances."""
+"""Tests of the effects of crossed factors whose cells have unequal variances."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from functools import reduce
+from itertools import combinations
 from typing import Any
 
 import numpy as np
@@ -13,10 +16,18 @@ NUM_DRAWS = 2_000
 SEED = 1951
 
 
-def p_values(
-    cells: Estimates, num_losses: int, num_optimizers: int
-) -> tuple[float | None, float | None, float | None]:
-    """Return the p-values of no effect of the losses, of the optimizers, and of no interaction.
+Term = tuple[str, ...]
+"""The factors of a main effect or an interaction."""
+
+
+def terms_of(factors: Sequence[str]) -> list[Term]:
+    """Return the main effects, then the interactions of two factors, then of more."""
+    sizes = range(1, len(factors) + 1)
+    return [term for size in sizes for term in combinations(factors, size)]
+
+
+def p_values(cells: Estimates, levels: Sequence[int]) -> list[float | None]:
+    """Return the p-value of no effect, for each factor and each interaction.
 
     The effects are contrasts C of the cell means m, and the statistic is that of Welch and James,
     (C m)' (C Q C')^-1 (C m), where Q has the squared standard errors of the means. Its distribution
@@ -26,19 +37,24 @@ def p_values(
     two-way ANOVA in presence of possible interactions with unequal variances, 2013.
 
     Args:
-        cells: Means and own variances; loss after loss, in each the optimizers.
-        num_losses: Number of losses.
-        num_optimizers: Number of optimizers.
+        cells: Means and own variances; the levels of the last factor change fastest.
+        levels: The number of levels of each factor.
 
     Returns:
-        None for an effect of a factor with one level, or if the variances are unknown.
+        In the order of `terms_of`; None for an effect of a factor with one level, or if the
+        variances are unknown.
     """
-    losses, optimizers = _contrasts(num_losses), _contrasts(num_optimizers)
-    return (
-        _p_value(cells, np.kron(losses, _mean(num_optimizers))),
-        _p_value(cells, np.kron(_mean(num_losses), optimizers)),
-        _p_value(cells, np.kron(losses, optimizers)),
-    )
+    numbered = {str(number): size for number, size in enumerate(levels)}
+    return [
+        _p_value(
+            cells,
+            reduce(
+                np.kron,
+                [(_contrasts if key in term else _mean)(size) for key, size in numbered.items()],
+            ),
+        )
+        for term in terms_of(list(numbered))
+    ]
 
 
 def _p_value(cells: Estimates, effect: NDArray[Any]) -> float | None:

@@ -45,6 +45,13 @@ class Meta(BaseModel):
     fingerprint: str
     mean: tuple[float, ...]
     std: tuple[float, ...]
+    images_of: str | None = None
+    """The folder beside this one that has the images, if they are not here."""
+    class_counts: tuple[int, ...] | None = None
+
+    def images(self, folder: Path) -> Path:
+        """Return the file of the images of a cache folder."""
+        return (folder if self.images_of is None else folder.parent / self.images_of) / IMAGES
 
 
 def load(choice: DatasetChoice, progress: Progress = no_progress) -> Dataset:
@@ -59,11 +66,27 @@ def load(choice: DatasetChoice, progress: Progress = no_progress) -> Dataset:
     source = choice.source()
     plugin = origin("datasets", choice.name)
     key = source.key if plugin is None else f"{source.key} {plugin.digest}"
-    return replace(_loaded(choice.name, source, key, progress), left_out=source.left_out)
+    return replace(
+        cached(choice.name, source, progress, key),
+        left_out=source.left_out,
+        settings=choice.settings,
+        fewest_validation=choice.fewest_validation,
+    )
 
 
-def _loaded(name: str, source: Source, key: str, progress: Progress) -> Dataset:
-    folder = paths.cache() / f"{name}-{_digest(key)}"
+def cached(name: str, source: Source, progress: Progress, key: str | None = None) -> Dataset:
+    """Return the data set of a source from the cache; it is created if it is missing or damaged.
+
+    Args:
+        name: The name of the data set.
+        source: Its source.
+        progress: Is told what is done.
+        key: What the images depend on, in place of the key of the source.
+
+    Raises:
+        DataError: The data is missing, damaged or unsuitable, or the cache cannot be written.
+    """
+    folder = paths.cache() / f"{name}-{_digest(key or source.key)}"
     try:
         return _verified(folder)
     except DataError as error:
@@ -84,8 +107,8 @@ def open_dataset(path: Path) -> Dataset:
         DataError: The folder is missing or damaged.
     """
     try:
-        meta = Meta.model_validate_json((path / META).read_bytes())
-        images = np.load(path / IMAGES, mmap_mode="c", allow_pickle=False)
+        meta = _meta(path)
+        images = np.load(meta.images(path), mmap_mode="c", allow_pickle=False)
         labels = np.load(path / LABELS, mmap_mode="c", allow_pickle=False)
         _check(meta, images, labels)
     except (OSError, ValueError, EOFError) as error:
@@ -94,6 +117,10 @@ def open_dataset(path: Path) -> Dataset:
             f"The cached data set {path} cannot be used ({reason}): load the data set again."
         ) from error
     return _dataset(path, meta, *_splits(meta, images, labels))
+
+
+def _meta(folder: Path) -> Meta:
+    return Meta.model_validate_json((folder / META).read_bytes())
 
 
 def _check(meta: Meta, images: NDArray[np.uint8], labels: NDArray[np.int64]) -> None:
@@ -131,6 +158,7 @@ def _dataset(path: Path, meta: Meta, train: Split, val: Split, test: Split) -> D
         mean=meta.mean,
         std=meta.std,
         path=path,
+        class_counts=meta.class_counts,
     )
 
 
@@ -148,7 +176,7 @@ def _verified(folder: Path) -> Dataset:
         DataError: The folder is missing or damaged.
     """
     data = open_dataset(folder)
-    images = np.load(folder / IMAGES, mmap_mode="r", allow_pickle=False)
+    images = np.load(_meta(folder).images(folder), mmap_mode="r", allow_pickle=False)
     labels = np.load(folder / LABELS, allow_pickle=False)
     counts = (len(data.train), len(data.val), len(data.test))
     found = _fingerprint(images, Contents(classes=data.classes, labels=labels, counts=counts))
@@ -232,7 +260,8 @@ def _new_array(file: Path, shape: tuple[int, ...]) -> NDArray[np.uint8]:
 
 
 def _write_meta(name: str, contents: Contents, folder: Path) -> None:
-    images = np.load(folder / IMAGES, mmap_mode="r", allow_pickle=False)
+    place = folder if contents.images_of is None else folder.parent / contents.images_of
+    images = np.load(place / IMAGES, mmap_mode="r", allow_pickle=False)
     mean, std = mean_and_std(images[: contents.counts[0]])
     meta = Meta(
         name=name,
@@ -241,8 +270,11 @@ def _write_meta(name: str, contents: Contents, folder: Path) -> None:
         fingerprint=_fingerprint(images, contents),
         mean=mean,
         std=std,
+        images_of=contents.images_of,
+        class_counts=contents.class_counts,
     )
-    (folder / META).write_text(meta.model_dump_json(indent=2) + "\n", encoding="utf-8")
+    text = meta.model_dump_json(indent=2, exclude_defaults=True)
+    (folder / META).write_text(text + "\n", encoding="utf-8")
 
 
 def _fingerprint(images: NDArray[np.uint8], contents: Contents) -> str:

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, ClassVar
 from pydantic import Field
 
 from cifar_exp.components.datasets.cifar_archive import (
-    CHANNELS,
     SIZE,
     Archive,
     Batch,
@@ -19,8 +18,16 @@ from cifar_exp.components.datasets.cifar_archive import (
     read_names,
 )
 from cifar_exp.components.datasets.download import downloaded
-from cifar_exp.components.datasets.source import Contents, DataError, DatasetChoice, Place, Source
-from cifar_exp.components.datasets.split import official_order
+from cifar_exp.components.datasets.published import Published, batches_of, store
+from cifar_exp.components.datasets.source import (
+    VALIDATION_FRACTION,
+    Contents,
+    DataError,
+    Place,
+    Source,
+    WithDrawnValidation,
+    validation_key,
+)
 from cifar_exp.system.lazy_import import np
 
 if TYPE_CHECKING:
@@ -59,7 +66,7 @@ CIFAR100 = Archive(
 )
 
 
-class _Cifar(DatasetChoice):
+class _Cifar(WithDrawnValidation):
     archive: ClassVar[Archive]
 
     path: Place | None = Field(
@@ -71,7 +78,7 @@ class _Cifar(DatasetChoice):
     def source(self) -> Source:
         """Return the source: the official archive."""
         path = self.path and self.path.expanduser().absolute()
-        return CifarSource(archive=self.archive, path=path)
+        return CifarSource(archive=self.archive, path=path, validation=self.validation)
 
 
 class Cifar10(_Cifar):
@@ -102,24 +109,32 @@ class CifarSource(Source):
         archive: Description of the official archive.
         path: The archive, the folder that contains it or the folder it was extracted to; None to
             download it.
+        validation: The share of the training images for validation.
     """
 
     archive: Archive
     path: Path | None
+    validation: float = VALIDATION_FRACTION
 
     @property
     def key(self) -> str:
         """The checksums, which identify the content."""
-        return f"cifar:{self.archive.sha256}:{':'.join(self.archive.checksums.values())}"
+        checksums = ":".join(self.archive.checksums.values())
+        return f"cifar:{self.archive.sha256}:{checksums}{validation_key(self.validation)}"
 
     def read(self, allocate: Allocate, downloads: Path, progress: Progress) -> Contents:
         """Write the images, see `Source.read`."""
         classes, train, test = self._batches(downloads, progress)
-        labels = _joined(train)
-        order = official_order(labels, len(_joined(test)), classes)
-        _write(train + test, order.rows, allocate)
-        labels = _joined(train + test)[order.rows]
-        return Contents(classes=classes, labels=labels, counts=order.counts)
+        batches = train + test
+        train_labels, labels = _joined(train), _joined(batches)
+        published = Published(
+            classes=classes,
+            labels=labels,
+            counts=(len(train_labels), 0, len(labels) - len(train_labels)),
+            size=SIZE,
+            batches=batches_of([batch.images for batch in batches]),
+        )
+        return store(published, self.validation, allocate, progress)
 
     def _batches(
         self, downloads: Path, progress: Progress
@@ -144,7 +159,7 @@ class CifarSource(Source):
     def _files(self, downloads: Path, progress: Progress) -> Iterator[tuple[str, bytes]]:
         archive, path = self.archive, self.path
         if path is None:
-            path = downloaded(archive.url, archive.sha256, downloads, progress)
+            path = downloaded(archive.url, f"sha256:{archive.sha256}", downloads, progress)
         if path.is_file():
             return files_in_archive(archive, path)
         if (path / archive.file).is_file():
@@ -160,13 +175,3 @@ class CifarSource(Source):
 
 def _joined(batches: Sequence[Batch]) -> NDArray[np.int64]:
     return np.concatenate([batch.labels for batch in batches])
-
-
-def _write(batches: Sequence[Batch], rows: NDArray[np.int64], allocate: Allocate) -> None:
-    images = allocate(len(rows), SIZE, CHANNELS)
-    stored = np.argsort(rows)
-    start = 0
-    for batch in batches:
-        stop = start + len(batch.labels)
-        images[stored[start:stop]] = batch.images
-        start = stop

@@ -167,7 +167,7 @@ def read_batch(content: bytes, name: str, label_key: bytes, classes: int) -> Bat
     Raises:
         DataError: The file has other content.
     """
-    entries = _entries(content, name)
+    entries = read_entries(content, name)
     pixels, labels = entries.get(b"data"), entries.get(label_key)
     if not _are_pixels(pixels) or not _are_labels(labels, len(pixels), classes):
         raise DataError(f"{name} is not a batch of CIFAR images: fetch the archive again.")
@@ -181,7 +181,7 @@ def read_names(content: bytes, name: str, key: bytes) -> tuple[str, ...]:
     Raises:
         DataError: The file has other content.
     """
-    names = _entries(content, name).get(key)
+    names = read_entries(content, name).get(key)
     if not isinstance(names, list) or not all(isinstance(item, bytes) for item in names):
         raise DataError(f"{name} does not hold the CIFAR class names: fetch the archive again.")
     return tuple(item.decode() for item in names)
@@ -200,7 +200,12 @@ def _are_labels(value: object, count: int, classes: int) -> TypeGuard[list[int]]
     )
 
 
-def _entries(content: bytes, name: str) -> dict[object, object]:
+def read_entries(content: bytes, name: str) -> dict[object, object]:
+    """Return the dictionary in a pickle that may hold arrays and simple values only.
+
+    Raises:
+        DataError: It holds something else, or is damaged.
+    """
     try:
         entries = _Unpickler(io.BytesIO(content), encoding="bytes").load()
     except Exception as error:  # A damaged pickle can make the unpickler raise anything.

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
-from cifar_exp.system.formatting import listed, printable
+from cifar_exp.system.formatting import counted, listed, printable
 
 if TYPE_CHECKING:
     import torch
@@ -21,7 +21,7 @@ SMALLEST_STD = 1.0
 
 
 def data_warnings(data: Dataset) -> list[str]:
-    """Return warnings: files that are not read, classes without a test image, too little contrast.
+    """Return warnings: files that are not read, untested classes, few images, little contrast.
 
     Each is one sentence without a full stop.
     """
@@ -29,6 +29,13 @@ def data_warnings(data: Dataset) -> list[str]:
     if data.untested_classes:
         names = listed(map(printable, data.untested_classes))
         warnings.append(f"there are no test images of {names}")
+    if len(data.val) < data.fewest_validation:
+        points = 100 * math.sqrt(0.25 / len(data.val))
+        warnings.append(
+            f"there are only {counted(len(data.val), 'validation image')}, so accuracies that "
+            f"settings are chosen by have a standard error of up to {points:.1f} points: a larger "
+            "share, such as `validation = 0.3` in the table of the data set, is more exact"
+        )
     return warnings + _contrast_warnings(data)
 
 

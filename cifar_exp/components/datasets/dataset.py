@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -53,6 +54,12 @@ class Dataset:
             0..1, and at least 1/255, so that it can be a divisor.
         path: The cache folder, for `open_dataset` in another process.
         left_out: Sentences about files of the source that are not read, from `load` only.
+        settings: The settings of the data set that are not the default, from `load` only.
+        fewest_validation: Number of validation images below which `load` wants a warning.
+        class_counts: The number of training images of each class before label noise, if accuracies
+            by frequency of the class are wanted.
+        changes: What was changed, by the names under which runs record it.
+        notes: Sentences about the changes, without a full stop.
     """
 
     name: str
@@ -65,11 +72,21 @@ class Dataset:
     std: tuple[float, ...]
     path: Path
     left_out: tuple[str, ...] = ()
+    settings: Mapping[str, str] = field(default_factory=dict)
+    fewest_validation: int = 0
+    class_counts: tuple[int, ...] | None = None
+    changes: Mapping[str, str] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
 
     @property
     def splits(self) -> dict[str, Split]:
         """The splits by their names in sentences."""
         return {"training": self.train, "validation": self.val, "test": self.test}
+
+    @property
+    def described(self) -> dict[str, str]:
+        """The settings by the names under which they are recorded, such as `dataset.path`."""
+        return {f"dataset.{name}": text for name, text in self.settings.items()}
 
     @property
     def num_classes(self) -> int:

@@ -2,10 +2,20 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, ClassVar
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated, ClassVar
 
-from cifar_exp.components.datasets.source import Contents, DatasetChoice, Source
+from pydantic import Field
+
+from cifar_exp.components.datasets.source import (
+    VALIDATION_FRACTION,
+    Contents,
+    Source,
+    WithDrawnValidation,
+    validation_key,
+)
 from cifar_exp.components.datasets.split import drawn_order
+from cifar_exp.components.settings import Later
 from cifar_exp.system.lazy_import import np
 
 if TYPE_CHECKING:
@@ -17,26 +27,42 @@ if TYPE_CHECKING:
 
 ENLARGEMENT = 4
 LARGEST_VALUE = 16
+TEST_FRACTION = 0.2
 CLASSES = tuple("0123456789")
 
 
-class Digits(DatasetChoice):
+class Digits(WithDrawnValidation):
     """The 1,797 handwritten digits of scikit-learn, enlarged to 3 x 32 x 32; needs no download."""
 
     name: ClassVar[str] = "digits"
+    fewest_validation: ClassVar[int] = 100  # it is for trying things out: 179 are no surprise
+
+    validation: Annotated[float, Later()] = Field(
+        default=VALIDATION_FRACTION,
+        gt=0,
+        lt=1 - TEST_FRACTION,
+        description="The share of all images of each class that is for validation.",
+    )
 
     def source(self) -> Source:
         """Return the source: the installed scikit-learn."""
-        return DigitsSource()
+        return DigitsSource(validation=self.validation)
 
 
+@dataclass(frozen=True, kw_only=True)
 class DigitsSource(Source):
-    """The digits of scikit-learn, split 70 : 10 : 20 by class."""
+    """The digits of scikit-learn, split by class: a fifth for testing, a tenth for validation.
+
+    Attributes:
+        validation: The share of all images for validation.
+    """
+
+    validation: float = VALIDATION_FRACTION
 
     @property
     def key(self) -> str:
-        """A constant, as the images never change."""
-        return "digits"
+        """A constant, as the images never change, and the share of validation."""
+        return f"digits{validation_key(self.validation)}"
 
     def read(
         self,
@@ -48,7 +74,7 @@ class DigitsSource(Source):
         from sklearn.datasets import load_digits  # noqa: PLC0415
 
         values, labels = load_digits(return_X_y=True)
-        order = drawn_order(labels, val=0.1, test=0.2, classes=CLASSES)
+        order = drawn_order(labels, val=self.validation, test=TEST_FRACTION, classes=CLASSES)
         images = _enlarged(values[order.rows].reshape(-1, 8, 8))
         allocate(len(images), images.shape[1], 3)[:] = images[..., None]
         progress("reading digits", len(images), len(images))

@@ -16,7 +16,7 @@ TIMEOUT_SECONDS = 30
 BYTES_AT_ONCE = 2**18
 
 
-def downloaded(url: str, sha256: str, folder: Path, progress: Progress) -> Path:
+def downloaded(url: str, checksum: str, folder: Path, progress: Progress) -> Path:
     """Download a file into a folder, unless it exists with the right checksum.
 
     The file gets its name only when it is complete. A lock ensures that one process downloads it
@@ -24,7 +24,7 @@ def downloaded(url: str, sha256: str, folder: Path, progress: Progress) -> Path:
 
     Args:
         url: The address; its last part is the file name.
-        sha256: The checksum, 64 hex digits.
+        checksum: The algorithm and the checksum, such as `sha256:` and 64 hex digits.
         folder: The destination folder.
         progress: Called with the number of bytes received.
 
@@ -42,9 +42,7 @@ def downloaded(url: str, sha256: str, folder: Path, progress: Progress) -> Path:
     shared_folder(folder)
     try:
         with FileLock(shared_file(folder / f"{file.name}.lock")):
-            pooch.retrieve(
-                url, f"sha256:{sha256}", file.name, folder, downloader=_downloader(progress)
-            )
+            pooch.retrieve(url, checksum, file.name, folder, downloader=_downloader(progress))
             share(file)
     except RequestException as error:
         raise _failure(url, file, _cause(error)) from error

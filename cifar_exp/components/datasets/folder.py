@@ -18,10 +18,18 @@ from cifar_exp.components.datasets.images.decoding import (
     pillow_silenced,
     unreadable,
 )
-from cifar_exp.components.datasets.images.files import ImageFile, SplitFiles, split_files
+from cifar_exp.components.datasets.images.files import ImageFile, SplitFiles, no_files, split_files
 from cifar_exp.components.datasets.images.left_out import left_out_files, left_out_splits
-from cifar_exp.components.datasets.source import Contents, DataError, DatasetChoice, Place, Source
-from cifar_exp.components.datasets.split import official_order
+from cifar_exp.components.datasets.source import (
+    VALIDATION_FRACTION,
+    Contents,
+    DataError,
+    Place,
+    Source,
+    WithDrawnValidation,
+    validation_key,
+)
+from cifar_exp.components.datasets.split import Order, drawn_order, published_order
 from cifar_exp.system.formatting import listed
 from cifar_exp.system.lazy_import import np
 
@@ -33,10 +41,16 @@ if TYPE_CHECKING:
     from cifar_exp.components.datasets.source import Allocate, Progress
 
 FILES_AT_ONCE = 256
+LAYOUT = (
+    "the images belong in train/<class>/ and test/<class>/; if they are in <class>/, set "
+    "`holdout`, for example to 0.2, to draw the test images"
+)
 
 
-class Folder(DatasetChoice):
+class Folder(WithDrawnValidation):
     """Your own images, in train/<class>/ and test/<class>/; a tenth of train is for validation.
+
+    With `holdout`, in <class>/: that share of each class, drawn once, is for testing.
 
     PNG, JPEG, BMP, WebP, TIFF, GIF and PNM files are read as 8-bit RGB, on a white background.
     """
@@ -44,8 +58,8 @@ class Folder(DatasetChoice):
     name: ClassVar[str] = "folder"
 
     path: Place = Field(
-        description="The folder that contains train/<class>/ and test/<class>/; "
-        "a relative path is relative to the working directory.",
+        description="The folder that contains train/<class>/ and test/<class>/, or <class>/ with "
+        "`holdout`; a relative path is relative to the working directory.",
     )
     size: int | None = Field(
         default=None,
@@ -53,6 +67,13 @@ class Folder(DatasetChoice):
         le=4096,
         description="Height and width in pixels to which every image is resized; "
         "not needed if all images are square and have the same size.",
+    )
+    holdout: float | None = Field(
+        default=None,
+        gt=0,
+        lt=1,
+        description="For a folder with <class>/ instead of train/ and test/: the share of the "
+        "images of each class that is for testing, drawn once; for example 0.2.",
     )
 
     def source(self) -> Source:
@@ -63,18 +84,35 @@ class Folder(DatasetChoice):
                 the name of a class is unsuitable.
         """
         root = self.path.expanduser().absolute()
-        train, test = split_files(root / "train"), split_files(root / "test")
+        train, test = self._splits(root)
         if damaged := train.unreadable + test.unreadable:
             raise unreadable(damaged)
         check_class_names(root, train.images.keys() | test.images.keys())
-        _check_classes(root, train.images, test.images)
+        _check_classes(train, test)
         return FolderSource(
             root=root,
             size=self.size,
+            validation=self.validation,
+            holdout=self.holdout,
             train=train.images,
             test=test.images,
-            left_out=_left_out(root, train, test),
+            left_out=self._left_out(root, train, test),
         )
+
+    def _splits(self, root: Path) -> tuple[SplitFiles, SplitFiles]:
+        """Return the files for training and for testing; with `holdout`, all are in the first."""
+        if self.holdout is None:
+            return split_files(root / "train", LAYOUT), split_files(root / "test", LAYOUT)
+        if (root / "train").is_dir() and (root / "test").is_dir():
+            raise DataError(f"{root} has train/ and test/, which are its split: remove `holdout`.")
+        return split_files(root, "the images belong in <class>/"), no_files(root)
+
+    def _left_out(self, root: Path, train: SplitFiles, test: SplitFiles) -> tuple[str, ...]:
+        files = (*left_out_files(train), *left_out_files(test))
+        if self.holdout is not None:
+            return files
+        splits = left_out_splits(root, ["train", "test"], train.images, self.validation)
+        return (*files, *splits)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -84,6 +122,8 @@ class FolderSource(Source):
     Attributes:
         root: The folder.
         size: Height and width to resize to, if any.
+        validation: The share of the training images for validation.
+        holdout: The share of all images for testing, if there are no test files.
         train: The training files by class; its keys are all classes.
         test: The test files by class.
         left_out: Sentences about files that are not read.
@@ -91,6 +131,8 @@ class FolderSource(Source):
 
     root: Path
     size: int | None
+    validation: float = VALIDATION_FRACTION
+    holdout: float | None = None
     train: dict[str, list[ImageFile]]
     test: dict[str, list[ImageFile]]
     left_out: tuple[str, ...]
@@ -98,7 +140,9 @@ class FolderSource(Source):
     @property
     def key(self) -> str:
         """A digest of the folder, the files' names, sizes and times, and how they are decoded."""
-        digest = hashlib.sha256(f"folder, {VERSION}\0{self.size}\0".encode())
+        holdout = "" if self.holdout is None else f":holdout {self.holdout}"
+        how = f"{self.size}{validation_key(self.validation)}{holdout}"
+        digest = hashlib.sha256(f"folder, {VERSION}\0{how}\0".encode())
         digest.update(bytes(self.root.resolve()))
         start = len(str(self.root))
         for file in _all(self.train) + _all(self.test):
@@ -115,11 +159,20 @@ class FolderSource(Source):
         """Decode the images, see `Source.read`."""
         classes = tuple(self.train)
         train_labels, test_labels = _labels(self.train, classes), _labels(self.test, classes)
-        order = official_order(train_labels, len(test_labels), classes)
+        labels = np.concatenate([train_labels, test_labels])
+        order = self._order(labels, (len(train_labels), 0, len(test_labels)), classes)
         files = _all(self.train) + _all(self.test)
         self._decode([files[row].path for row in order.rows], allocate, progress)
-        labels = np.concatenate([train_labels, test_labels])[order.rows]
-        return Contents(classes=classes, labels=labels, counts=order.counts)
+        return Contents(classes=classes, labels=labels[order.rows], counts=order.counts)
+
+    def _order(
+        self, labels: NDArray[np.int64], counts: tuple[int, int, int], classes: Sequence[str]
+    ) -> Order:
+        if self.holdout is None:
+            return published_order(labels, counts, classes, self.validation)
+        return drawn_order(
+            labels, val=self.validation * (1 - self.holdout), test=self.holdout, classes=classes
+        )
 
     def _decode(self, paths: Sequence[str], allocate: Allocate, progress: Progress) -> None:
         damaged: list[UnreadableImage] = []
@@ -168,20 +221,15 @@ class FolderSource(Source):
         return image
 
 
-def _left_out(root: Path, train: SplitFiles, test: SplitFiles) -> tuple[str, ...]:
-    splits = left_out_splits(root, ["train", "test"], train.images)
-    return (*left_out_files(train), *left_out_files(test), *splits)
-
-
-def _check_classes(
-    root: Path, train: dict[str, list[ImageFile]], test: dict[str, list[ImageFile]]
-) -> None:
-    if len(train) < 2:
-        raise DataError(f"{root / 'train'} has only the class {min(train)!r}: add a second one.")
-    untrained = [repr(name) for name in test if name not in train]
+def _check_classes(train: SplitFiles, test: SplitFiles) -> None:
+    if len(train.images) < 2:
+        raise DataError(
+            f"{train.folder} has only the class {min(train.images)!r}: add a second one."
+        )
+    untrained = [repr(name) for name in test.images if name not in train.images]
     if untrained:
         raise DataError(
-            f"Class {listed(untrained)} is in {root / 'test'} but not in {root / 'train'}: "
+            f"Class {listed(untrained)} is in {test.folder} but not in {train.folder}: "
             "add training images of it or remove it from test."
         )
 

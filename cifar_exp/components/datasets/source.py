@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, ClassVar
 from pydantic import AfterValidator, Field
 from pydantic_core import PydanticCustomError
 
-from cifar_exp.components.settings import Settings
+from cifar_exp.components.settings import Later, Settings
 from cifar_exp.errors import Unavailable
 from cifar_exp.system.names import is_utf8
 
@@ -31,6 +31,10 @@ def no_progress(what: str, done: int, total: int) -> None:
     """Report nothing."""
 
 
+VALIDATION_FRACTION = 0.1
+"""The share of the training images that is held out for validation by default."""
+
+
 class DataError(Unavailable):
     """A data set cannot be loaded; the message says what is wrong, where, and what to do."""
 
@@ -43,11 +47,16 @@ class Contents:
         classes: The name of each class.
         labels: int64, N; the label of each image, in the stored order.
         counts: The number of images of train, val and test, which are stored in this order.
+        images_of: The cache folder of another data set with the same images; then none are written.
+        class_counts: The number of training images of each class before label noise, if accuracies
+            by frequency of the class are wanted.
     """
 
     classes: tuple[str, ...]
     labels: NDArray[np.int64]
     counts: tuple[int, int, int]
+    images_of: str | None = None
+    class_counts: tuple[int, ...] | None = None
 
 
 class Source(ABC):
@@ -69,13 +78,18 @@ class Source(ABC):
         """Write all images, in the stored order, into the array created by `allocate`.
 
         Args:
-            allocate: Creates the array; must be called once.
+            allocate: Creates the array; must be called once, unless `images_of` is set.
             downloads: The folder for downloaded files.
             progress: Called with the progress.
 
         Raises:
             DataError: The images are missing, damaged or unsuitable.
         """
+
+
+def validation_key(validation: float) -> str:
+    """Return the part of a source's key for a share of validation; none for the default."""
+    return "" if validation == VALIDATION_FRACTION else f":validation {validation}"
 
 
 def _check_path(path: Path) -> Path:
@@ -98,6 +112,8 @@ class DatasetChoice(Settings, ABC):
     """A data set in a definition; its fields are the settings."""
 
     name: ClassVar[str]
+    fewest_validation: ClassVar[int] = 0
+    """Number of validation images below which a warning is given."""
 
     @abstractmethod
     def source(self) -> Source:
@@ -106,3 +122,25 @@ class DatasetChoice(Settings, ABC):
         Raises:
             DataError: The path is missing or cannot be read.
         """
+
+    @property
+    def settings(self) -> dict[str, str]:
+        """The settings that a run records, by name: those that are not the default."""
+        return {
+            name: str(value.expanduser().absolute() if isinstance(value, Path) else value)
+            for name, value in self
+            if value != type(self).model_fields[name].default
+        }
+
+
+class WithDrawnValidation(DatasetChoice, ABC):
+    """A data set without a validation split of its own."""
+
+    fewest_validation: ClassVar[int] = 500
+
+    validation: Annotated[float, Later()] = Field(
+        default=VALIDATION_FRACTION,
+        gt=0,
+        lt=1,
+        description="The share of the training images of each class that is for validation.",
+    )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from cifar_exp.components.datasets.source import DataError
+from cifar_exp.components.datasets.source import VALIDATION_FRACTION, DataError
 from cifar_exp.system.formatting import counted, listed
 from cifar_exp.system.lazy_import import np
 
@@ -16,9 +16,6 @@ if TYPE_CHECKING:
 
 SPLIT_SEED = 20_201_109
 """The seed of every split, the same for all experiments, so that their results are comparable."""
-
-VALIDATION_FRACTION = 0.1
-"""The fraction of the training images that is held out for validation."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -34,19 +31,29 @@ class Order:
     counts: tuple[int, int, int]
 
 
-def official_order(train_labels: NDArray[np.int64], test: int, classes: Sequence[str]) -> Order:
-    """Keep the official test images and hold out a tenth of the training images.
+def published_order(
+    labels: NDArray[np.int64],
+    counts: tuple[int, int, int],
+    classes: Sequence[str],
+    validation: float = VALIDATION_FRACTION,
+) -> Order:
+    """Keep the published splits; without one for validation, hold out some training images.
 
     Args:
-        train_labels: int64, N; the labels of the source's first N rows.
-        test: The number of rows after them, all for testing.
+        labels: int64, N; the labels of the training, the validation and the test images.
+        counts: The number of each.
         classes: The name of each class.
+        validation: The share of the training images that is held out if there are no
+            validation images.
 
     Raises:
         DataError: A class has fewer than two training images.
     """
-    val = held_out(train_labels, VALIDATION_FRACTION, classes)
-    return _order(np.concatenate([val.astype(np.int8), np.full(test, 2, np.int8)]))
+    parts = np.repeat(np.arange(3, dtype=np.int8), counts)
+    train, val, _ = counts
+    if not val:
+        parts[:train][held_out(labels[:train], validation, classes)] = 1
+    return _order(parts)
 
 
 def drawn_order(

@@ -82,8 +82,10 @@ class MeanSquaredError(_Invertible):
     name: ClassVar[str] = "mse"
 
     def _per_image(self, logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
-        target = one_hot(logits, labels)
-        squares = torch.nn.functional.mse_loss(self.outputs(logits), target, reduction="none")
+        return self._per_distribution(logits, one_hot(logits, labels))
+
+    def _per_distribution(self, logits: torch.Tensor, shares: torch.Tensor) -> torch.Tensor:
+        squares = torch.nn.functional.mse_loss(self.outputs(logits), shares, reduction="none")
         return squares.mean(dim=1)
 
     def _slope(self, distances: torch.Tensor) -> torch.Tensor:
@@ -102,8 +104,10 @@ class MeanAbsoluteError(_Regression):
     name: ClassVar[str] = "l1"
 
     def _per_image(self, logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
-        target = one_hot(logits, labels)
-        distances = torch.nn.functional.l1_loss(self.outputs(logits), target, reduction="none")
+        return self._per_distribution(logits, one_hot(logits, labels))
+
+    def _per_distribution(self, logits: torch.Tensor, shares: torch.Tensor) -> torch.Tensor:
+        distances = torch.nn.functional.l1_loss(self.outputs(logits), shares, reduction="none")
         return distances.mean(dim=1)
 
 
@@ -124,8 +128,11 @@ class Huber(_Invertible):
     )
 
     def _per_image(self, logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+        return self._per_distribution(logits, one_hot(logits, labels))
+
+    def _per_distribution(self, logits: torch.Tensor, shares: torch.Tensor) -> torch.Tensor:
         terms = torch.nn.functional.huber_loss(
-            self.outputs(logits), one_hot(logits, labels), reduction="none", delta=self.delta
+            self.outputs(logits), shares, reduction="none", delta=self.delta
         )
         return terms.sum(dim=1)
 
@@ -142,7 +149,10 @@ class Brier(Loss):
     name: ClassVar[str] = "brier"
 
     def _per_image(self, logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
-        return (torch.softmax(logits, dim=1) - one_hot(logits, labels)).square().sum(dim=1)
+        return self._per_distribution(logits, one_hot(logits, labels))
+
+    def _per_distribution(self, logits: torch.Tensor, shares: torch.Tensor) -> torch.Tensor:
+        return (torch.softmax(logits, dim=1) - shares).square().sum(dim=1)
 
 
 class RescaledMeanSquaredError(Loss):

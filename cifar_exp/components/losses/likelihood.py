@@ -7,8 +7,11 @@ from typing import ClassVar
 
 from pydantic import Field
 
-from cifar_exp.components.losses.base import Loss, label_log_probability
+from cifar_exp.components.losses.base import Loss, label_log_probability, one_hot
 from cifar_exp.system.lazy_import import torch
+
+LEAST_SHARE = 1e-4
+"""Replaces a share of 0 in logarithms of labels."""
 
 
 class CrossEntropy(Loss):
@@ -32,6 +35,11 @@ class CrossEntropy(Loss):
             logits, labels, label_smoothing=self.label_smoothing, reduction="none"
         )
 
+    def _per_distribution(self, logits: torch.Tensor, shares: torch.Tensor) -> torch.Tensor:
+        return torch.nn.functional.cross_entropy(
+            logits, shares, label_smoothing=self.label_smoothing, reduction="none"
+        )
+
 
 class Focal(Loss):
     """Focal loss: -(1 - p_y)^gamma ln p_y, which reduces the weight of well-classified images.
@@ -51,6 +59,16 @@ class Focal(Loss):
         # has an infinite slope.
         log_rest = torch.logsumexp(log_p.scatter(1, at_label, -math.inf), dim=1)
         return -torch.exp(self.gamma * log_rest) * log_p.gather(1, at_label).squeeze(1)
+
+
+def reverse_cross_entropy(log_p: torch.Tensor, shares: torch.Tensor) -> torch.Tensor:
+    """Return -sum_k p_k ln max(Y_k, 1e-4) of each image (N), as in the authors' code.
+
+    Args:
+        log_p: ln p, N x C.
+        shares: Shares of the classes in place of Y, N x C.
+    """
+    return -(log_p.exp() * shares.clamp(min=LEAST_SHARE).log()).sum(dim=1)
 
 
 class GeneralizedCrossEntropy(Loss):
@@ -90,8 +108,13 @@ class SymmetricCrossEntropy(Loss):
 
     def _per_image(self, logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
         log_p = label_log_probability(logits, labels)
-        reverse = math.log(1e-4) * torch.expm1(log_p)
+        reverse = math.log(LEAST_SHARE) * torch.expm1(log_p)
         return self.beta * reverse - self.alpha * log_p
+
+    def _per_distribution(self, logits: torch.Tensor, shares: torch.Tensor) -> torch.Tensor:
+        log_p = torch.log_softmax(logits, dim=1)
+        cross_entropy = -(shares * log_p).sum(dim=1)
+        return self.alpha * cross_entropy + self.beta * reverse_cross_entropy(log_p, shares)
 
 
 class Poly1(Loss):
@@ -108,3 +131,22 @@ class Poly1(Loss):
     def _per_image(self, logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
         log_p = label_log_probability(logits, labels)
         return -(log_p + self.epsilon * torch.expm1(log_p))
+
+
+class Squentropy(Loss):
+    """Squentropy: -ln p_y + mean_{k != y} z_k^2, cross-entropy and the mean of the other logits^2.
+
+    With mixed labels Y: sum_k Y_k (-ln p_k) + sum_k (1 - Y_k) z_k^2 / (C - 1). Probabilities:
+    softmax.
+    Source: Hui, Belkin and Wright 2023, Cut your Losses with Squentropy.
+    """
+
+    name: ClassVar[str] = "squentropy"
+
+    def _per_image(self, logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+        return self._per_distribution(logits, one_hot(logits, labels))
+
+    def _per_distribution(self, logits: torch.Tensor, shares: torch.Tensor) -> torch.Tensor:
+        cross_entropy = torch.nn.functional.cross_entropy(logits, shares, reduction="none")
+        squares = ((1 - shares) * logits.square()).sum(dim=1)
+        return cross_entropy + squares / (logits.shape[1] - 1)

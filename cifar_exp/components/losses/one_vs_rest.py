@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import ClassVar, Literal
 
 from pydantic import Field
@@ -20,8 +21,11 @@ class BinaryCrossEntropy(Loss):
     name: ClassVar[str] = "bce"
 
     def _per_image(self, logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+        return self._per_distribution(logits, one_hot(logits, labels))
+
+    def _per_distribution(self, logits: torch.Tensor, shares: torch.Tensor) -> torch.Tensor:
         terms = torch.nn.functional.binary_cross_entropy_with_logits(
-            logits, one_hot(logits, labels), reduction="none"
+            logits, shares, reduction="none"
         )
         return terms.sum(dim=1)
 
@@ -48,3 +52,34 @@ class MultiMargin(Loss):
         return torch.nn.functional.multi_margin_loss(
             logits, labels, p=self.p, margin=self.margin, reduction="none"
         )
+
+
+class Asymmetric(Loss):
+    """Asymmetric loss of one label: -sum_k Y'_k w_k ln p_k, Y' the smoothed label.
+
+    The label has the weight w_y = (1 - p_y)^gamma_pos, the other classes w_k = p_k^gamma_neg; the
+    gradient includes that of the weights. Y' = (1 - epsilon) Y + epsilon / C. Probabilities:
+    softmax.
+    Source: Ridnik et al. 2021, Asymmetric Loss for Multi-Label Classification, with the form for
+    one label and its defaults in the authors' code.
+    """
+
+    name: ClassVar[str] = "asymmetric"
+
+    gamma_pos: float = Field(default=0.0, ge=0, description="exponent of the label's weight")
+    gamma_neg: float = Field(
+        default=4.0, ge=0, description="exponent of the weights of the other classes"
+    )
+    epsilon: float = Field(
+        default=0.1, ge=0, lt=1, description="fraction of the label distributed over all classes"
+    )
+
+    def _per_image(self, logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+        log_p = torch.log_softmax(logits, dim=1)
+        at_label = labels.unsqueeze(1)
+        # ln(1 - p_y) from the other classes, as 1 - p_y may round to 0.
+        log_rest = torch.logsumexp(log_p.scatter(1, at_label, -math.inf), dim=1, keepdim=True)
+        is_label = one_hot(logits, labels)
+        exponents = torch.where(is_label > 0, self.gamma_pos * log_rest, self.gamma_neg * log_p)
+        smoothed = (1 - self.epsilon) * is_label + self.epsilon / logits.shape[1]
+        return -(smoothed * exponents.exp() * log_p).sum(dim=1)

@@ -212,8 +212,19 @@ SCALED: Mapping[str, str] = {
     name: f"{name}_scaled" for name, metric in AS_TRAINED.items() if metric.of_probabilities
 }
 """The name after temperature scaling of each metric that it changes."""
+BY_FREQUENCY: Mapping[str, Metric] = {
+    f"accuracy_{name}": Metric(
+        label=f"accuracy of classes with {name} images",
+        description=f"Accuracy of the classes with {text} training images, in confirmations with "
+        "class imbalance only.",
+        compute=lambda _: None,  # it needs the training images, see `accuracy_by_frequency`
+    )
+    for name, text in (("many", "many"), ("medium", "neither many nor few"), ("few", "few"))
+}
+"""The metrics of classes by their frequency in the training images."""
 METRICS: Mapping[str, Metric] = {
     **AS_TRAINED,
     **{scaled: _after_scaling(AS_TRAINED[name]) for name, scaled in SCALED.items()},
+    **BY_FREQUENCY,
 }
 """All metrics by name, which is also used in MLflow, as in `val/nll` and `test_nll`."""

@@ -1,26 +1,72 @@
-"""Builds a network by name for images of a given shape."""
+"""Reads a network from a definition, and builds it for images of a given shape."""
 
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Callable, Sequence
-from typing import cast
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from pydantic_core import PydanticCustomError
 
 from cifar_exp.components.models.networks import MODELS
-from cifar_exp.components.models.suggestion import TORCHVISION, unknown_model
-from cifar_exp.system.lazy_import import torch, torchvision
+from cifar_exp.components.models.networks.base import LibraryModel, Model
+from cifar_exp.components.models.suggestion import LIBRARIES, unknown_model
+from cifar_exp.components.validation import Problem, Problems, validation_error
+from cifar_exp.system.lazy_import import torch
+
+
+def read_model(raw: Any) -> Model:
+    """Parse the name of a network, or a table with its `type` and settings.
+
+    Raises:
+        ValidationError, PydanticCustomError: It is not a network.
+    """
+    table = {"type": raw} if isinstance(raw, str) else raw
+    if isinstance(table, Model):
+        return table
+    if not isinstance(table, Mapping) or not isinstance(table.get("type"), str):
+        raise PydanticCustomError("model", "should be a name, or a table with its `type`")
+    name = table["type"]
+    try:
+        check_name(name)
+    except ValueError as error:
+        path = () if isinstance(raw, str) else ("type",)
+        problem = Problem(path, str(error), unknown=("model", name))
+        raise validation_error([problem]) from None
+    given = {key: value for key, value in table.items() if key != "type"}
+    return _settings(name, given)
+
+
+def _settings(name: str, given: Mapping[str, Any]) -> Model:
+    library = _library(name)
+    if library is None:
+        return MODELS[name].model_validate(given)
+    with Problems() as problems, problems.at():
+        if "architecture" in given:
+            known = sorted(library.model_fields.keys() - {"architecture"})
+            message = f"unknown name; known are: {', '.join(known)}"
+            raise validation_error([Problem(("architecture",), message)])
+    return library.model_validate({**given, "architecture": name.removeprefix(library.prefix)})
 
 
 def check_name(name: str) -> None:
     """Raise ValueError, with the nearest or all known names, if the network is unknown."""
-    prefixed = name.startswith(TORCHVISION)
-    known = _torchvision_names() if prefixed else [*MODELS, f"{TORCHVISION}NAME"]
-    if name not in known:
+    library = _library(name)
+    if library is None:
+        known = [*MODELS, *(f"{prefix}NAME" for prefix in LIBRARIES)]
+    else:
+        known = [f"{library.prefix}{architecture}" for architecture in library.names()]
+    if name not in known or name.endswith(":NAME"):
         raise ValueError(unknown_model(name, known))
 
 
+def _library(name: str) -> type[LibraryModel] | None:
+    """Return the library that the prefix of a name belongs to."""
+    return next((lib for prefix, lib in LIBRARIES.items() if name.startswith(prefix)), None)
+
+
 def build(
-    name: str,
+    settings: Model,
     *,
     mean: Sequence[float],
     std: Sequence[float],
@@ -31,7 +77,7 @@ def build(
     """Build a network that maps raw images to logits.
 
     Args:
-        name: A key of MODELS, or torchvision:NAME for torchvision's classification networks.
+        settings: The network.
         mean: Mean of each channel over the training images, in 0..1.
         std: Standard deviation of each channel, in 0..1.
         size: Height and width of the images, in pixels.
@@ -42,19 +88,28 @@ def build(
         A Sequential of `standardize` and `network`: N x C x H x W uint8 to N x num_classes.
 
     Raises:
-        ValueError: The name is unknown, or the network cannot take images of this shape.
+        ValueError: The network cannot take images of this shape.
     """
     from cifar_exp.components.models.standardize import Standardize  # noqa: PLC0415 - imports torch
 
-    check_name(name)
     channels = len(mean)
     with torch.random.fork_rng(devices=[]):
         # torch.manual_seed would also reseed the GPUs.
         torch.default_generator.manual_seed(seed)
-        network = _builder(name)(channels=channels, size=size, num_classes=num_classes)
+        try:
+            network = settings.network(channels=channels, size=size, num_classes=num_classes)
+        except (TypeError, RuntimeError, AssertionError) as error:
+            reason = str(error).partition("\n")[0]
+            raise ValueError(f"model {settings.type} cannot be built: {reason}") from error
+    if settings.weights is not None:
+        from cifar_exp.components.models import pretrained  # noqa: PLC0415 - imports torch
+
+        pretrained.load_weights(network, settings.weights)
+        if settings.frozen:
+            pretrained.freeze(network)
     layers = OrderedDict(standardize=Standardize(mean, std), network=network)
     model = torch.nn.Sequential(layers)
-    check_input(name, model, channels=channels, size=size, num_classes=num_classes)
+    check_input(settings.type, model, channels=channels, size=size, num_classes=num_classes)
     return model
 
 
@@ -76,33 +131,3 @@ def check_input(
         model.train(training)
     if shape != (2, num_classes):
         raise ValueError(f"model {name} has outputs of shape {shape}, not {(2, num_classes)}")
-
-
-def _builder(name: str) -> Callable[..., torch.nn.Module]:
-    if name.startswith(TORCHVISION):
-        return _torchvision_builder(name.removeprefix(TORCHVISION))
-    return MODELS[name]
-
-
-# These two have auxiliary outputs in training by default.
-_WITHOUT_AUXILIARY_HEADS: dict[str, dict[str, bool]] = {
-    "googlenet": {"aux_logits": False, "init_weights": True},
-    "inception_v3": {"aux_logits": False, "init_weights": True},
-}
-
-
-def _torchvision_builder(architecture: str) -> Callable[..., torch.nn.Module]:
-    options = _WITHOUT_AUXILIARY_HEADS.get(architecture, {})
-
-    def builder(*, channels: int, size: int, num_classes: int) -> torch.nn.Module:  # noqa: ARG001
-        network = torchvision.models.get_model(
-            architecture, weights=None, num_classes=num_classes, **options
-        )
-        return cast("torch.nn.Module", network)
-
-    return builder
-
-
-def _torchvision_names() -> list[str]:
-    names = torchvision.models.list_models(module=torchvision.models)
-    return [f"{TORCHVISION}{name}" for name in names]

@@ -3,9 +3,19 @@
 from __future__ import annotations
 
 from cifar_exp.components.models.networks import MODELS
+from cifar_exp.components.models.networks.base import LibraryModel
+from cifar_exp.components.models.networks.timm import Timm
+from cifar_exp.components.models.networks.torchvision import Torchvision
 from cifar_exp.components.validation import nearest, quoted, unknown
 
-TORCHVISION = "torchvision:"
+LIBRARIES: dict[str, type[LibraryModel]] = {
+    library.prefix: library for library in (Torchvision, Timm)
+}
+"""The libraries of networks by prefix."""
+
+MOST_LISTED = 100
+"""Names in a message; timm has more than a thousand."""
+
 _NAMES = """
 alexnet convnext_base convnext_large convnext_small convnext_tiny densenet121 densenet161
 densenet169 densenet201 efficientnet_b0 efficientnet_b1 efficientnet_b2 efficientnet_b3
@@ -30,10 +40,14 @@ def unknown_model(name: str, known: list[str]) -> str:
     Networks of all sources are compared by the name after their prefix, if they have one.
     """
     own = {bare: bare for bare in MODELS}
-    of_torchvision = {bare: f"{TORCHVISION}{bare}" for bare in TORCHVISION_NAMES}
-    prefixed = name.startswith(TORCHVISION)
-    full_names = {**own, **of_torchvision} if prefixed else {**of_torchvision, **own}
+    of_torchvision = {bare: f"{Torchvision.prefix}{bare}" for bare in TORCHVISION_NAMES}
+    if name.startswith(Timm.prefix):
+        full_names = {known_name.rpartition(":")[2]: known_name for known_name in known}
+    elif name.startswith(Torchvision.prefix):
+        full_names = {**own, **of_torchvision}
+    else:
+        full_names = {**of_torchvision, **own}
     match = nearest(name.rpartition(":")[2], full_names)
     if match is None:
-        return unknown("model", name, known)
+        return unknown("model", name, known[:MOST_LISTED])
     return f'unknown model {quoted(name)}; did you mean "{full_names[match]}"?'

@@ -8,7 +8,7 @@ from typing import Annotated, Any, ClassVar
 from pydantic import Field
 
 from cifar_exp.components.optimizers.stacked import Numbers, StackedStep, State
-from cifar_exp.components.settings import Settings
+from cifar_exp.components.settings import Later, Settings
 from cifar_exp.components.table import Component
 from cifar_exp.system.lazy_import import torch
 
@@ -35,6 +35,16 @@ class Optimizer(Settings, Component):
     optimizer are trained one by one.
     """
 
+    schedulable: ClassVar[bool] = True
+    """Whether every step depends on the learning rate, so that a schedule has an effect."""
+
+    clip: Annotated[float, Later()] = Field(
+        default=0.0,
+        ge=0,
+        description="largest norm of the gradient of all parameters, which is scaled down to it; "
+        "0 for no limit",
+    )
+
     @classmethod
     def is_stackable(cls) -> bool:
         """Return whether there is a form for stacked networks."""
@@ -42,7 +52,14 @@ class Optimizer(Settings, Component):
 
     def build(self, model: torch.nn.Module, lr: float) -> torch.optim.Optimizer:
         """Return the torch optimizer of the model's trainable parameters, with learning rate lr."""
-        return self._make(self._groups([p for p in model.parameters() if p.requires_grad]), lr)
+        parameters = [p for p in model.parameters() if p.requires_grad]
+        optimizer = self._make(self._groups(parameters), lr)
+        if self.clip > 0:
+            optimizer.register_step_pre_hook(lambda *_: self._clip(parameters))
+        return optimizer
+
+    def _clip(self, parameters: list[torch.nn.Parameter]) -> None:
+        torch.nn.utils.clip_grad_norm_(parameters, self.clip)
 
     def _groups(self, parameters: list[torch.nn.Parameter]) -> list[Group]:
         return [{"params": parameters}]

@@ -69,7 +69,8 @@ class SGD(DecayingOptimizer):
 class ASGD(DecayingOptimizer):
     """Averaged gradient descent with a decreasing step size; weight decay is coupled.
 
-    The average of the iterates is in the optimizer's state; the model has the last iterate.
+    The average of the iterates is in the optimizer's state; the model has the last iterate. As in
+    torch, a change of the learning rate by a schedule takes effect one step later.
     Source: Polyak and Juditsky 1992, Acceleration of Stochastic Approximation by Averaging.
     """
 
@@ -88,8 +89,9 @@ class ASGD(DecayingOptimizer):
 
     def coefficients(self, numbers: Numbers, count: torch.Tensor) -> Numbers:
         """Return the present step size, and the factor by which it shrinks the weights."""
-        decay = numbers["lambd"] * numbers["lr"]
-        rate = numbers["lr"] / (1 + decay * (count - 1)) ** numbers["alpha"]
+        lr = numbers["previous_lr"]
+        decay = numbers["lambd"] * lr
+        rate = lr / (1 + decay * (count - 1)) ** numbers["alpha"]
         return {"rate": rate, "lambd_shrink": 1 - numbers["lambd"] * rate}
 
     def update(self, step: StackedStep) -> None:
@@ -107,6 +109,7 @@ class Rprop(Optimizer):
     """
 
     name: ClassVar[str] = "rprop"
+    schedulable: ClassVar[bool] = False
 
     eta_minus: float = Field(
         default=0.5, gt=0, lt=1, description="factor of the step size if the sign changes"

@@ -4,16 +4,35 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    import torch
+from cifar_exp.system.lazy_import import torch
 
 State = dict[str, "torch.Tensor"]
 """The state of an optimizer for one stacked parameter; the first dimension is the network."""
 
 Numbers = Mapping[str, "torch.Tensor"]
-"""Numbers by name, one float64 per network: the settings that are numbers, and `lr`."""
+"""Numbers by name, one float64 per network: the settings that are numbers, `lr`, and `previous_lr`,
+the learning rate of the step before (of the first step at the first)."""
+
+
+NORM_EPSILON = 1e-6
+"""Added to the norm by which torch's clipping divides."""
+
+
+def clipped(gradients: Numbers, largest: torch.Tensor) -> dict[str, torch.Tensor]:
+    """Scale the gradients of each network down to a norm, as `torch.nn.utils.clip_grad_norm_`.
+
+    Args:
+        gradients: By the name of the parameter: networks x shape of the parameter.
+        largest: The largest norm of each network.
+    """
+    squares = [gradient.flatten(1).square().sum(1) for gradient in gradients.values()]
+    norms = torch.stack(squares).sum(0).sqrt()
+    factors = (largest / (norms + NORM_EPSILON)).clamp(max=1).to(norms.dtype)
+    return {
+        name: gradient * factors.view(-1, *[1] * (gradient.ndim - 1))
+        for name, gradient in gradients.items()
+    }
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from cifar_exp.components.datasets import DatasetChoice
 from cifar_exp.components.datasets.source import Contents, DataError, Source
-from cifar_exp.components.datasets.split import drawn_order, official_order
+from cifar_exp.components.datasets.split import drawn_order, published_order
 from cifar_exp.components.losses import Loss
+from cifar_exp.components.models import Model
 from cifar_exp.components.optimizers import Optimizer
 from cifar_exp.components.optimizers.base import Group
 from cifar_exp.components.plugins.plugin import PluginError
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
 
     from cifar_exp.components.datasets.source import Allocate, Progress
 
-BUILDER_PARAMETERS = ("channels", "size", "num_classes")
+SHAPE = ("channels", "size", "num_classes")
 
 
 class FunctionLoss(Loss):
@@ -44,6 +45,25 @@ class TorchOptimizer(Optimizer):
 
     def _make(self, groups: list[Group], lr: float) -> torch.optim.Optimizer:
         return type(self).torch_class(groups, lr=lr, **self.model_dump(include=set(self.given)))
+
+
+class FunctionModel(Model):
+    """A network that a function or class builds; its fields are their further parameters."""
+
+    function: ClassVar[Callable[..., torch.nn.Module]]
+    given: ClassVar[frozenset[str]]
+    shape: ClassVar[frozenset[str]]
+
+    def network(self, *, channels: int, size: int, num_classes: int) -> torch.nn.Module:
+        """Return the untrained network, see `Model.network`."""
+        shape = {"channels": channels, "size": size, "num_classes": num_classes}
+        given = {name: number for name, number in shape.items() if name in self.shape}
+        settings = {name: getattr(self, name) for name in self.given}
+        made = type(self).function(**given, **settings)
+        if not isinstance(made, torch.nn.Module):
+            kind = type(made).__name__
+            raise ValueError(f"model {self.name} is not a torch.nn.Module but {kind}")
+        return made
 
 
 class FunctionDataset(DatasetChoice):
@@ -89,7 +109,7 @@ class FunctionSource(Source):
         if len(parts) == 2:
             order = drawn_order(labels, val=0.1, test=0.2, classes=classes)
         else:
-            order = official_order(parts[1], len(parts[3]), classes)
+            order = published_order(labels, (len(parts[1]), 0, len(parts[3])), classes)
         _, size, _, channels = images.shape
         allocate(len(images), size, channels)[:] = images[order.rows]
         progress("making images", len(images), len(images))
@@ -149,25 +169,15 @@ def optimizer_of(torch_class: Any, name: str, module: str) -> type[Optimizer]:
     return model
 
 
-def builder_of(network: Any, name: str, module: str) -> Callable[..., torch.nn.Module]:  # noqa: ARG001
-    """Return the function that builds a marked network, with its default settings."""
+def network_of(network: Any, name: str, module: str) -> type[Model]:
+    """Return the network that a marked class or function builds."""
     parameters = parameters_of(network)
     require(parameters, ("num_classes",))
-    settings_of(parameters, BUILDER_PARAMETERS)
-    for parameter in parameters.values():
-        needed = parameter.default is inspect.Parameter.empty
-        if needed and parameter.name not in BUILDER_PARAMETERS:
-            raise PluginError(f"its parameter `{parameter.name}` needs a default")
-
-    def build(**given: int) -> torch.nn.Module:
-        made = network(**{key: value for key, value in given.items() if key in parameters})
-        if not isinstance(made, torch.nn.Module):
-            raise ValueError(f"model {name} is not a torch.nn.Module but {type(made).__name__}")
-        return made
-
-    build.__doc__ = network.__doc__
-    build.__wrapped__ = network  # type: ignore[attr-defined]  # where its source is
-    return build
+    fields = settings_of(parameters, SHAPE)
+    model = model_of(FunctionModel, fields, name=name, module=module, doc=network.__doc__)
+    model.name, model.given = name, frozenset(fields)
+    model.function, model.shape = staticmethod(network), frozenset(SHAPE) & parameters.keys()
+    return model
 
 
 def dataset_of(function: Any, name: str, module: str) -> type[DatasetChoice]:
@@ -182,7 +192,7 @@ def dataset_of(function: Any, name: str, module: str) -> type[DatasetChoice]:
 FORMS: Mapping[str, Callable[[Any, str, str], Any]] = {
     "losses": loss_of,
     "optimizers": optimizer_of,
-    "models": builder_of,
+    "models": network_of,
     "datasets": dataset_of,
 }
 """Returns the component of a marked object by kind, from its name and that of its module."""

@@ -6,6 +6,8 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.cm import ScalarMappable
+from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
@@ -29,46 +31,69 @@ LONG_NAME = 14  # letters; longer column names are rotated
 
 
 def heat_map(ranking: Ranking) -> Picture | None:
-    """Draw the mean of each loss with each optimizer; a frame marks what may be the best."""
+    """Draw the mean of each loss with each optimizer; a frame marks what may be the best.
+
+    Of several schedules each has a panel.
+    """
     rows = _scored(ranking)
     if not rows:
         return None
     losses = sorted({row.loss for row in ranking.combinations})
     optimizers = sorted({row.optimizer for row in ranking.combinations})
-    scale = _scale(ranking)
-    cells = np.full((len(losses), len(optimizers)), np.nan)
-    for row in rows:
-        cells[losses.index(row.loss), optimizers.index(row.optimizer)] = scale * (row.mean or 0.0)
+    schedules = sorted({row.schedule for row in ranking.combinations})
     longest = max(map(len, optimizers))
     rotated = longest if longest > LONG_NAME else 0
-    figure = blank(
-        EDGE_INCHES + 0.5 * len(losses) + LETTER_INCHES * rotated,
-        max(WIDTH, 2.5 + 1.1 * len(optimizers) + LETTER_INCHES * max(map(len, losses))),
+    height = EDGE_INCHES + 0.5 * len(losses) + LETTER_INCHES * rotated
+    width = max(WIDTH, 2.5 + 1.1 * len(optimizers) + LETTER_INCHES * max(map(len, losses)))
+    figure = blank(height * len(schedules), width)
+    scale = _scale(ranking)
+    means = [scale * (row.mean or 0.0) for row in rows]
+    colours = ScalarMappable(
+        Normalize(min(means), max(means)), "cividis_r" if ranking.smaller_is_better else "cividis"
     )
-    axes = figure.add_subplot()
-    colours = "cividis_r" if ranking.smaller_is_better else "cividis"
-    image = axes.imshow(cells, cmap=colours, aspect="auto")
+    panels = figure.subplots(len(schedules), 1, squeeze=False)[:, 0]
+    for axes, schedule in zip(panels, schedules, strict=True):
+        of_schedule = [row for row in rows if row.schedule == schedule]
+        _draw_cells(axes, ranking, of_schedule, (losses, optimizers), colours)
+        axes.tick_params(axis="x", rotation=90 if rotated else 0)
+        if len(schedules) > 1:
+            axes.set_title(schedule, fontsize=9)
+    figure.colorbar(colours, ax=panels, label=_label(ranking))
+    return Picture(
+        name="heat-map",
+        title="Every loss with every optimizer" + (" and schedule" if len(schedules) > 1 else ""),
+        caption=f"Mean {ranking.method.measure.label} with its {_level(ranking)} interval; lighter "
+        "is better. A red frame marks those that may be the best.",
+        figure=figure,
+    )
+
+
+def _draw_cells(
+    axes: Axes,
+    ranking: Ranking,
+    rows: Sequence[Row],
+    names: tuple[Sequence[str], Sequence[str]],
+    colours: ScalarMappable,
+) -> None:
+    """Draw the combinations of one schedule; `names` are the losses and the optimizers."""
+    losses, optimizers = names
+    cells = np.full((len(losses), len(optimizers)), np.nan)
+    for row in rows:
+        mean = _scale(ranking) * (row.mean or 0.0)
+        cells[losses.index(row.loss), optimizers.index(row.optimizer)] = mean
+    axes.imshow(cells, cmap=colours.cmap, norm=colours.norm, aspect="auto")
     axes.grid(visible=False)
     axes.spines[:].set_visible(False)
     axes.set_xticks(range(len(optimizers)), optimizers)
     axes.set_yticks(range(len(losses)), losses)
     axes.tick_params(length=0, axis="both")
-    axes.tick_params(axis="x", rotation=90 if rotated else 0)
-    figure.colorbar(image, label=_label(ranking))
     for row in rows:
         position = (optimizers.index(row.optimizer), losses.index(row.loss))
-        fraction = float(np.ma.filled(image.norm(cells[position[1], position[0]]), 0.0))
+        fraction = float(np.ma.filled(colours.norm(cells[position[1], position[0]]), 0.0))
         is_dark = (fraction > 0.5) == ranking.smaller_is_better
         axes.text(*position, _cell(ranking, row), ha="center", va="center", color="wk"[not is_dark])
         if row.may_be_best:
             axes.add_patch(_frame(position))
-    return Picture(
-        name="heat-map",
-        title="Every loss with every optimizer",
-        caption=f"Mean {ranking.method.measure.label} with its {_level(ranking)} interval; lighter "
-        "is better. A red frame marks those that may be the best.",
-        figure=figure,
-    )
 
 
 def differences(

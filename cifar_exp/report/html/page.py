@@ -14,6 +14,7 @@ from markupsafe import Markup, escape
 from cifar_exp.comparison import Ranking
 from cifar_exp.report.figures.colours import Palette
 from cifar_exp.report.html.tables import Table, fairness_table, made_table, ranking_table
+from cifar_exp.report.text.factors import loss_and_optimizer, losses_and_optimizers
 from cifar_exp.report.text.next_step import ONE, next_step
 from cifar_exp.report.text.sentences import explanation, fairness, sentences, verdict, warnings
 from cifar_exp.report.text.table import mean_text
@@ -47,6 +48,7 @@ def page(
     shown_elsewhere = {verdict(ranking), next_step(ranking), *fairness(ranking)}
     return environment.get_template(TEMPLATE.name).render(
         ranking=ranking,
+        subject=losses_and_optimizers(ranking),
         about=f"{_summary(ranking)} {_place_and_time(ranking, trained)}".strip(),
         verdict=_with_code(_verdict(ranking)),
         explanation=explanation(ranking),
@@ -82,7 +84,7 @@ def _summary(ranking: Ranking) -> str:
     subject = [definition[name] for name in ("dataset", "model") if name in definition]
     epochs = [counted(int(definition["epochs"]), "epoch")] if "epochs" in definition else []
     size = [
-        f"{counted(len(ranking.combinations), 'combination')} of loss and optimizer",
+        f"{counted(len(ranking.combinations), 'combination')} of {loss_and_optimizer(ranking)}",
         counted(trials, "trial"),
         counted(confirmed, "confirmation"),
     ]

@@ -8,6 +8,7 @@ from cifar_exp.comparison.ranking import Ranking
 from cifar_exp.comparison.replicates import DECIDED_BY
 from cifar_exp.comparison.row import Row
 from cifar_exp.comparison.statistics.power import MOST_REPLICATES, POWER
+from cifar_exp.report.text.factors import loss_and_optimizer
 from cifar_exp.system.formatting import counted
 
 AGAIN = "in the definition, then `cifar-exp run FILE` again"
@@ -39,7 +40,7 @@ def _after_decision(ranking: Ranking) -> str:
         return ""
     return (
         f"To do next: `search.studies = {ENOUGH}` {AGAIN}, to see whether the best setting is "
-        "also of the best loss and optimizer."
+        f"also of the best {loss_and_optimizer(ranking)}."
     )
 
 

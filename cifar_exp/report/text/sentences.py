@@ -8,6 +8,7 @@ from cifar_exp.comparison.fairness import Condition
 from cifar_exp.comparison.ranking import Ranking
 from cifar_exp.comparison.replicates import DECIDED_BY
 from cifar_exp.comparison.row import Row
+from cifar_exp.report.text.factors import the_loss_or_the_optimizer
 from cifar_exp.report.text.next_step import ONE, next_step
 from cifar_exp.report.text.search_space import repeated, small_spaces
 from cifar_exp.report.text.variance import shares
@@ -41,14 +42,19 @@ def scope(ranking: Ranking) -> str:
     same = "on this validation split and these test images"
     if ranking.replicates == "studies":
         return (
-            "True for each loss with its optimizer, tuned in this search space with this budget, "
+            f"True for each {_joined(ranking)}, tuned in this search space with this budget, "
             f"{same}: each combination was tuned several times, and the errors include the luck of "
             "tuning."
         )
     return (
-        f"True for these settings, found by one search each, {same}; not for the loss or the "
-        "optimizer: tuned again, another setting may win."
+        f"True for these settings, found by one search each, {same}; not for "
+        f"{the_loss_or_the_optimizer(ranking)}: tuned again, another setting may win."
     )
+
+
+def _joined(ranking: Ranking) -> str:
+    first, *others = ranking.factors
+    return f"{first} with its {' and '.join(others)}"
 
 
 def verdict(ranking: Ranking) -> str:

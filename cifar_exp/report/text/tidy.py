@@ -16,8 +16,6 @@ Line = Mapping[str, Any]
 # In every table as `test_..._mean` and `_std`, whichever metric is the yardstick.
 DOUBLED = ("mean", "std")
 SHARED = ("study", "number", "seed", "state", "lr", "batch_size", "val_accuracy", "seconds")
-OF_TRAINING = ("combination", "loss", "optimizer", *SHARED)
-"""The columns of confirmations and of trials."""
 # Tables of their own in `seeds.csv` and `trials.csv`, or in `ranking.json` only.
 NESTED = (
     *("trial_results", "confirmation_results", "study_results", "time_to_target", "lr_response"),
@@ -28,18 +26,19 @@ NESTED = (
 
 def to_csv(ranking: Ranking) -> str:
     """Return one row per combination; metrics and settings have a column each."""
-    return _table([_of_combination(ranking, row) for row in ranking.combinations], _names())
+    names = _names(ranking)
+    return _table([_of_combination(ranking, row) for row in ranking.combinations], names)
 
 
 def seeds_csv(ranking: Ranking) -> str:
     """Return one row per confirmation."""
     return _table(
         [
-            {**_of_training(row, result), **result.metrics}
+            {**_of_training(ranking, row, result), **result.metrics}
             for row in ranking.combinations
             for result in row.confirmation_results
         ],
-        OF_TRAINING,
+        (*_of_row(ranking), *SHARED),
     )
 
 
@@ -47,16 +46,18 @@ def trials_csv(ranking: Ranking) -> str:
     """Return one row per trial."""
     return _table(
         [
-            {**_of_training(row, result), "diverged": result.diverged}
+            {**_of_training(ranking, row, result), "diverged": result.diverged}
             for row in ranking.combinations
             for result in row.trial_results
         ],
-        OF_TRAINING,
+        (*_of_row(ranking), *SHARED),
     )
 
 
-def _names() -> list[str]:
-    return [f.name for f in fields(Row) if f.name not in (*NESTED, *DOUBLED)]
+def _names(ranking: Ranking) -> list[str]:
+    first = ("rank", *_of_row(ranking))
+    left_out = (*NESTED, *DOUBLED, *first, "schedule")
+    return [*first, *(f.name for f in fields(Row) if f.name not in left_out)]
 
 
 def _of_combination(ranking: Ranking, row: Row) -> Line:
@@ -66,18 +67,22 @@ def _of_combination(ranking: Ranking, row: Row) -> Line:
         for name, values in statistics.items()
         for metric, value in values.items()
     }
-    known = {name: getattr(row, name) for name in _names()}
+    known = {name: getattr(row, name) for name in _names(ranking)}
     return {**metrics, **known, "yardstick": ranking.yardstick, **row.settings}
 
 
-def _of_training(row: Row, result: ConfirmationResult | TrialResult) -> Line:
+def _of_training(ranking: Ranking, row: Row, result: ConfirmationResult | TrialResult) -> Line:
     return {
-        "combination": row.combination,
-        "loss": row.loss,
-        "optimizer": row.optimizer,
+        **{name: getattr(row, name) for name in _of_row(ranking)},
         **{name: getattr(result, name) for name in SHARED},
         **result.settings,
     }
+
+
+def _of_row(ranking: Ranking) -> tuple[str, ...]:
+    """Return the columns of confirmations and trials that name their combination."""
+    names = ("combination", "loss", "optimizer")
+    return (*names, "schedule") if ranking.has_schedules else names
 
 
 def _table(lines: Sequence[Line], first: Iterable[str]) -> str:

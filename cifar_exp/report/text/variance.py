@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from cifar_exp.comparison.ranking import Ranking
-from cifar_exp.comparison.statistics.anova import INTERACTION, Source
+from cifar_exp.comparison.statistics.anova import REPLICATE, Source
 
-EFFECTS = ("loss", "optimizer", INTERACTION)
 NOT_TESTED = "not tested"
 
 
@@ -14,7 +13,7 @@ def shares(ranking: Ranking) -> str:
     sources = [source for source in ranking.two_way if source.omega_squared is not None]
     told = [(source_name(source), share(source, ranking.alpha)) for source in sources]
     known = [f"{name} {text}" for name, text in told if text != NOT_TESTED]
-    unknown = [name for name, text in told if text == NOT_TESTED and name in EFFECTS]
+    unknown = [name for name, text in told if text == NOT_TESTED and name not in REPLICATE.values()]
     reason = "" if ranking.spread_pooled else ", as spreads differ"
     found = [f"Share of the variance (omega squared): {', '.join(known)}."] if known else []
     found += [f"Not tested{reason}: {', '.join(unknown)}."] if unknown else []

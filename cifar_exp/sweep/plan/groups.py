@@ -110,7 +110,7 @@ def measure_group(experiment: Experiment, data: Dataset, batch_size: int, togeth
     in_program = [configs[index] for index in in_order(configs)]
     train = loop.on_device(data.train.first(MAX_STEPS * batch_size))
     initial = loop.initial_model(in_program[0].model, data, in_program[0].seed)
-    program = Program(in_program, initial, train, [None] * together)
+    program = Program(in_program, initial, train, [None] * together, data.num_classes)
     program.train_epoch(1)  # a warm-up
     started = time.perf_counter()
     program.train_epoch(2)
@@ -119,4 +119,5 @@ def measure_group(experiment: Experiment, data: Dataset, batch_size: int, togeth
     program.logits(evaluated).sum().item()  # waits for the GPU
     ended = time.perf_counter()
     num_steps = math.ceil(len(train) / batch_size)
-    return Speed((trained - started) / num_steps, (ended - trained) / len(evaluated))
+    num_evaluated = len(evaluated) / (1 if experiment.ema is None else 2)
+    return Speed((trained - started) / num_steps, (ended - trained) / num_evaluated)

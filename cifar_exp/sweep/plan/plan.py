@@ -47,7 +47,7 @@ class Plan:
     """Every combination with the most replicates; equal to `least` if their number is fixed."""
     images_per_second: Mapping[int, float]
     """Training speed of each worker by batch size: of all networks of a group together, else with
-    the first loss and optimizer."""
+    the first combination."""
     together: int = 1
     """Networks in a group, on average."""
 

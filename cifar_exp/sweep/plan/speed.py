@@ -28,7 +28,7 @@ class Speed:
     started: float
     """When the worker was ready, in seconds since 1970."""
     step_seconds: Mapping[int, float]
-    """Seconds of a training step by batch size, with the first loss and optimizer."""
+    """Seconds of a training step by batch size, with the first combination."""
     optimizer_seconds: Mapping[str, float]
     """Additional seconds of a step with each optimizer, compared with the first."""
     evaluation_seconds: float
@@ -61,7 +61,8 @@ def _measure_cached(experiment: Experiment, data_path: Path) -> Speed:
 
 def _measure(experiment: Experiment, data: Dataset) -> Speed:
     started = time.time()
-    combinations = experiment.combinations()[: len(experiment.optimizers)]
+    every = experiment.combinations()
+    combinations = list({c.optimizer.name: c for c in reversed(every)}.values())[::-1]
     sizes = experiment.search.batch_size
     # The time of an optimizer's step does not depend on the batch size, so one size is enough.
     steps = {
@@ -77,7 +78,8 @@ def _measure(experiment: Experiment, data: Dataset) -> Speed:
             **{s: _step_seconds(low_config(experiment, combinations[0], s), data) for s in others},
         },
         optimizer_seconds={name: seconds - first for name, seconds in steps.items()},
-        evaluation_seconds=_evaluation_seconds(experiment, data),
+        evaluation_seconds=(1 if experiment.ema is None else 2)
+        * _evaluation_seconds(experiment, data),
     )
 
 

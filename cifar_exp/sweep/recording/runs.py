@@ -10,7 +10,7 @@ from pathlib import Path
 from cifar_exp import report, tracking
 from cifar_exp.comparison import Ranking, Row
 from cifar_exp.components.datasets import Dataset
-from cifar_exp.experiment import Experiment, Range, Space, num_settings
+from cifar_exp.experiment import Combination, Experiment, Range, Space, num_settings
 from cifar_exp.experiment.identity import definition_hash
 from cifar_exp.experiment.named import plugins_used
 from cifar_exp.report.text.formats import to_markdown
@@ -36,6 +36,7 @@ def open_sweep(
         run_ = tracker.open_run("sweep", experiment.name, tags=tags, params=params)
     else:
         run_ = tracker.adopt(inherited, experiment.name, {"kind": "sweep", **tags}, params)
+    run_.describe_data(data)  # not among `params`: older versions did not
     run_.log_text(definition, tracking.DEFINITION_FILE)
     run_.log_plugins(plugins_used(experiment))
     return run_
@@ -51,12 +52,18 @@ def open_combinations(
             combination.name,
             parent=sweep_run.run_id,
             combination_id=experiment.identity(combination, data.fingerprint),
-            params={"loss": combination.loss.name, "optimizer": combination.optimizer.name},
+            params=_components(experiment, combination),
         )
         run_.log_params(_lr_range(combination.optimizer.lr))  # older versions did not
         run_.log_params(_space_size(experiment.space(combination)))
         parents[combination.name] = run_.run_id
     return parents
+
+
+def _components(experiment: Experiment, combination: Combination) -> dict[str, str]:
+    """Return the params of a combination; the schedule if the definition has schedules."""
+    names = {"loss": combination.loss.name, "optimizer": combination.optimizer.name}
+    return {**names, "schedule": combination.schedule.name} if experiment.schedules else names
 
 
 def _lr_range(lr: float | Range) -> dict[str, float]:
@@ -74,14 +81,18 @@ def _params(experiment: Experiment, data: Dataset) -> dict[str, object]:
     search = experiment.search
     return {
         "dataset": data.name,
-        "model": experiment.model,
+        **data.changes,
+        "model": experiment.model.type,
+        **{f"model.{name}": value for name, value in experiment.model.params().items()},
         "epochs": experiment.epochs,
         "seed": experiment.seed,
         "precision": experiment.arithmetic,
-        "augment": experiment.augment,
+        "augment": str(experiment.augment),
         "compile": experiment.compile,
+        **({} if experiment.ema is None else {"ema": experiment.ema}),
         "losses": ", ".join(experiment.losses),
         "optimizers": ", ".join(experiment.optimizers),
+        **({"schedules": ", ".join(experiment.schedules)} if experiment.schedules else {}),
         "sampler": search.sampler,
         "pruner": search.pruner,
         "batch_size": ", ".join(map(str, search.batch_size)),

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from cifar_exp.components.datasets import Dataset
+from cifar_exp.components.settings import Settings
 from cifar_exp.experiment import TrialConfig
 from cifar_exp.tracking import Run
 from cifar_exp.training import loop
@@ -23,21 +24,39 @@ def params(config: TrialConfig, data: Dataset, threads: int) -> dict[str, Any]:
     """
     return {
         "dataset": data.name,
-        "model": config.model,
+        **data.changes,
+        "model": config.model.type,
+        **{f"model.{name}": value for name, value in config.model.params().items()},
         "loss": config.loss,
-        **{f"loss.{name}": value for name, value in config.loss_settings},
+        **_settings("loss", config.loss_settings),
         "optimizer": config.optimizer,
-        **{f"optimizer.{name}": value for name, value in config.optimizer_settings},
+        **_settings("optimizer", config.optimizer_settings),
+        **_schedule(config),
         "lr": config.lr,
         "batch_size": config.batch_size,
         "epochs": config.epochs,
         "seed": config.seed,
         "precision": config.precision,
-        "augment": config.augment,
+        "augment": str(config.augment),
         "compile": config.compile,
+        **({} if config.ema is None else {"ema": config.ema}),
         "threads": threads,
         "device": loop.device().type,
     }
+
+
+def _schedule(config: TrialConfig) -> dict[str, Any]:
+    """Return the params of the schedule; empty if the definition has none."""
+    if config.schedule is None:
+        return {}
+    return {"schedule": config.schedule, **_settings("schedule", config.schedule_settings)}
+
+
+def _settings(component: str, settings: Settings) -> dict[str, Any]:
+    """Return settings as params; the default of a `Later` one is left out, as in older runs."""
+    values = dict(settings)
+    left_out = settings.uncounted(values)
+    return {f"{component}.{name}": values[name] for name in values if name not in left_out}
 
 
 def epoch_metrics(metrics: EpochMetrics) -> dict[str, float]:
@@ -45,6 +64,7 @@ def epoch_metrics(metrics: EpochMetrics) -> dict[str, float]:
     return {
         "train/loss": metrics.train_loss,
         **metrics.val.named("val/"),
+        **({} if metrics.val_ema is None else metrics.val_ema.named("val_ema/")),
         "epoch_seconds": metrics.seconds,
         "images_per_second": metrics.images_per_second,
     }

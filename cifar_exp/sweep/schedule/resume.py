@@ -75,7 +75,7 @@ def _work(
     ended: Sequence[TrialResult],
 ) -> Work:
     identity = experiment.identity(combination, data.fingerprint)
-    name = study_name(experiment.name, study_label(combination.name, number), identity)
+    name = study_name(experiment.name, study_label(combination.key, number), identity)
     tuning = Tuning(experiment, combination, name, experiment.study_seed(number))
     work = Work(experiment, combination, number, identity, tuning, records)
     if not work.tuned:

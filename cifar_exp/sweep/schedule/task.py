@@ -44,7 +44,8 @@ class Task:
     @property
     def alike(self) -> Hashable:
         """What trainings have in common that can be trained together."""
-        own = {"loss", "loss_settings", "optimizer", "optimizer_settings", "lr"}
+        kinds = ("loss", "optimizer", "schedule")
+        own = {"lr", *kinds, *(f"{kind}_settings" for kind in kinds)}
         return tuple(self.config.model_dump(exclude=own).items())
 
     @property

@@ -40,11 +40,19 @@ def log_model(
     with TemporaryDirectory() as folder:
         path = Path(folder) / "model"
         model = torch.load(network, map_location="cpu", weights_only=False)
-        _save(model, Model(run_id=run.run_id, model_id=logged.model_id), path, data)
+        described = Model(
+            run_id=run.run_id, model_id=logged.model_id, metadata=data_description(data)
+        )
+        _save(model, described, path, data)
         repository = get_artifact_repository(logged.artifact_location, client.tracking_uri)
         repository.log_artifacts(str(path))
     client.finalize_logged_model(logged.model_id, entities.LoggedModelStatus.READY)
     return str(logged.model_id)
+
+
+def data_description(data: Dataset) -> dict[str, object]:
+    """Return what a stored model says of its data: name, settings, and the class of each logit."""
+    return {"dataset": data.name, **data.described, "classes": list(data.classes)}
 
 
 def dataset_input(data: Dataset) -> entities.DatasetInput:
@@ -54,6 +62,7 @@ def dataset_input(data: Dataset) -> entities.DatasetInput:
         "val": len(data.val.labels),
         "test": len(data.test.labels),
         "classes": data.num_classes,
+        "class_names": data.classes,
         "fingerprint": data.fingerprint,
     }
     dataset = entities.Dataset(

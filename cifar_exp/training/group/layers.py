@@ -102,8 +102,10 @@ class StackedLinear(nn.Module):
         self.bias = None if layers[0].bias is None else _stacked([layer.bias for layer in layers])
 
     def forward(self, features: torch.Tensor) -> torch.Tensor:
-        """Map features N x (networks * inputs) to N x (networks * outputs)."""
+        """Map stacked features, or images that all networks share, to stacked features."""
         num_networks, _, num_inputs = self.weight.shape
+        if features.shape[1] == num_inputs:  # the images, which all networks share
+            features = features.repeat(1, num_networks)
         by_network = features.reshape(len(features), num_networks, num_inputs).transpose(0, 1)
         if self.bias is None:
             outputs = torch.bmm(by_network, self.weight.mT)

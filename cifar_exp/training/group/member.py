@@ -49,8 +49,8 @@ class Together:
     that saves time.
 
     Args:
-        configs: The training of each member. They differ in loss, optimizer, their settings and
-            learning rate only.
+        configs: The training of each member. They differ in loss, optimizer, schedule, their
+            settings and learning rate only.
         data: The data set.
     """
 
@@ -60,6 +60,8 @@ class Together:
         self._train = loop.on_device(data.train)
         self._val = loop.on_device(data.val)
         self._test = data.test
+        self._num_classes = data.num_classes
+        self._ema = configs[0].ema is not None
         self.template = loop.initial_model(configs[0].model, data, configs[0].seed)
         self.seconds = dict.fromkeys(self.configs, 0.0)
         """The share of each member in the wall time."""
@@ -68,7 +70,8 @@ class Together:
         self._num_done = dict.fromkeys(self.configs, 0)
         self._metrics: dict[int, EpochMetrics] = {}
         self._errors: dict[int, BaseException] = {}
-        self._tested: dict[int, Evaluation] = {}
+        self._tested: dict[tuple[int, bool], Evaluation] = {}
+        """By member, and whether it is of the average of the weights."""
         self._program: Program | None = None
         self._rows: list[int] = []
         """The members in the program, in its order."""
@@ -98,15 +101,21 @@ class Together:
             raise self._errors.pop(member)
         return self._metrics.pop(member)
 
-    def test(self, member: int) -> Evaluation:
-        """Return the evaluation of a member on the test split, with its temperature."""
-        if member not in self._tested:
+    def test(self, member: int, *, averaged: bool = False) -> Evaluation:
+        """Return the evaluation of a member on the test split, with its temperature.
+
+        Args:
+            member: The member.
+            averaged: Whether to evaluate the average of its weights, which there must be.
+        """
+        if (member, averaged) not in self._tested:
             num_done = self._num_done[member]
             members = [m for m in self.configs if self._num_done[m] == num_done]
             with self._shared_time(members):
                 self._program_of(members, num_done + 1)
-                self._tested |= self._test_all(members)
-        evaluation = self._tested.pop(member)
+                tested = self._test_all(members, averaged)
+                self._tested |= {(m, averaged): found for m, found in tested.items()}
+        evaluation = self._tested.pop((member, averaged))
         if not _is_finite(evaluation.scores):
             raise Diverged(OUTPUT_NOT_FINITE)
         return evaluation
@@ -141,13 +150,14 @@ class Together:
         losses = dict(zip(self._rows, program.train_epoch(epoch), strict=True))
         trained = time.perf_counter()
         scores = self._evaluate(members, self._val, scores_of)
+        averages = self._evaluate(members, self._val, scores_of, averaged=True) if self._ema else {}
         self._last_epoch_seconds = time.perf_counter() - begun
         seconds = (time.perf_counter() - started) / len(members)
         num_images = len(members) * len(self._train)
         for member in members:
             if not math.isfinite(losses[member]):
                 self._errors[member] = Diverged(LOSS_NOT_FINITE)
-            elif not _is_finite(scores[member]):
+            elif not all(map(_is_finite, (scores[member], averages.get(member, scores[member])))):
                 self._errors[member] = Diverged(OUTPUT_NOT_FINITE)
             else:
                 self._metrics[member] = EpochMetrics(
@@ -156,6 +166,7 @@ class Together:
                     val=scores[member],
                     seconds=seconds,
                     images_per_second=num_images / (trained - begun),
+                    val_ema=averages.get(member),
                 )
 
     def _program_of(self, members: Sequence[int], epoch: int) -> Program:
@@ -171,7 +182,11 @@ class Together:
         self._rows = in_order(configs)
         states = [self._states.pop(member, None) for member in self._rows]
         self._program = Program(
-            [configs[member] for member in self._rows], self.template, self._train, states
+            [configs[member] for member in self._rows],
+            self.template,
+            self._train,
+            states,
+            self._num_classes,
         )
         return self._program
 
@@ -181,18 +196,23 @@ class Together:
             self._states[member] = self.state(member)
         self._program, self._rows = None, []
 
-    def _test_all(self, members: Sequence[int]) -> dict[int, Evaluation]:
+    def _test_all(self, members: Sequence[int], averaged: bool) -> dict[int, Evaluation]:
         """Evaluate members on the test split, with temperatures of the validation split."""
-        temperatures = self._evaluate(members, self._val, temperatures_of)
+        temperatures = self._evaluate(members, self._val, temperatures_of, averaged=averaged)
         measure = partial(evaluations_of, temperatures=list(temperatures.values()))
-        return self._evaluate(members, loop.on_device(self._test), measure)
+        return self._evaluate(members, loop.on_device(self._test), measure, averaged=averaged)
 
     def _evaluate(
-        self, members: Sequence[int], split: Split, measure: Measure[Measured]
+        self,
+        members: Sequence[int],
+        split: Split,
+        measure: Measure[Measured],
+        *,
+        averaged: bool = False,
     ) -> dict[int, Measured]:
         """Measure members of the program, all together on their device."""
         assert self._program is not None
-        logits = self._program.logits(split)
+        logits = self._program.logits(split, averaged=averaged)
         rows = torch.tensor([self._rows.index(m) for m in members], device=logits.device)
         losses = [self.configs[member].loss_settings for member in members]
         measured = measure(logits.index_select(0, rows), split.labels, losses)
@@ -235,6 +255,8 @@ class Member:
                 weights=checkpoint.model,
                 optimizer=checkpoint.optimizer["states"],
                 num_steps=checkpoint.optimizer["num_steps"],
+                loss_memory=checkpoint.extra["loss_memory"],
+                average=checkpoint.extra["average"],
             )
             self._together.set_state(self._index, state, len(checkpoint.history))
 
@@ -246,11 +268,18 @@ class Member:
         """Evaluate the network on the test split, with the temperature of the validation split."""
         return self._together.test(self._index)
 
+    def test_average(self) -> Evaluation | None:
+        """Evaluate the average of the weights likewise, if there is one."""
+        if self._together.configs[self._index].ema is None:
+            return None
+        return self._together.test(self._index, averaged=True)
+
     def checkpoint(self, epochs: Sequence[EpochMetrics], seconds: float) -> Checkpoint:
         """Return a copy of the present state."""
         state = self._together.state(self._index)
         optimizer = {"states": state.optimizer, "num_steps": state.num_steps}
-        return Checkpoint.of(state.weights, optimizer, epochs, seconds)
+        extra = {"loss_memory": state.loss_memory, "average": state.average}
+        return Checkpoint.of(state.weights, optimizer, epochs, seconds, extra)
 
     def network(self) -> torch.nn.Module:
         """Return the trained network, on the CPU."""

@@ -9,8 +9,9 @@ from itertools import groupby
 import torch
 
 from cifar_exp.components.optimizers import Optimizer
-from cifar_exp.components.optimizers.stacked import StackedStep, State
+from cifar_exp.components.optimizers.stacked import Numbers, StackedStep, State, clipped
 from cifar_exp.experiment import TrialConfig
+from cifar_exp.training.group.schedule import Factors
 
 
 def structure(optimizer: Optimizer) -> Hashable:
@@ -38,19 +39,29 @@ class _Part:
         parameters: Mapping[str, torch.Tensor],
         gradients: Mapping[str, torch.Tensor],
         count: torch.Tensor,
+        factors: Factors | None,
     ) -> None:
         """Update all parameters of these networks."""
-        numbers = {**self.numbers, **self.optimizer.coefficients(self.numbers, count)}
+        given = self._scheduled(factors) if factors else self.numbers
+        numbers = {**given, **self.optimizer.coefficients(given, count)}
         rounded = dict(zip(numbers, torch.stack([*numbers.values()]).float(), strict=True))
-        for name, gradient in gradients.items():
+        own = {name: gradient[self.rows] for name, gradient in gradients.items()}
+        if self.optimizer.clip > 0:
+            own = clipped(own, numbers["clip"])
+        for name, gradient in own.items():
             step = StackedStep(
                 weight=parameters[name][self.rows],
-                gradient=gradient[self.rows],
+                gradient=gradient,
                 state=self.states[name],
                 numbers=numbers,
                 rounded=rounded,
             )
             self.optimizer.update(step)
+
+    def _scheduled(self, factors: Factors) -> Numbers:
+        lr = self.numbers["lr"]
+        now, before = factors.now[self.rows], factors.before[self.rows]
+        return {**self.numbers, "lr": lr * now, "previous_lr": lr * before}
 
 
 class StackedOptimizer:
@@ -71,11 +82,16 @@ class StackedOptimizer:
         self._parts = _parts(configs, parameters)
 
     @torch.no_grad()
-    def step(self, gradients: Mapping[str, torch.Tensor]) -> None:
-        """Update all parameters in place, from their gradients by name."""
+    def step(self, gradients: Mapping[str, torch.Tensor], factors: Factors | None = None) -> None:
+        """Update all parameters in place.
+
+        Args:
+            gradients: The gradients of the stacked parameters by name.
+            factors: The factors of the learning rates; None if all are 1.
+        """
         self.count.add_(1)
         for part in self._parts:
-            part.step(self._parameters, gradients, self.count)
+            part.step(self._parameters, gradients, self.count, factors)
 
     def tensors(self) -> list[torch.Tensor]:
         """Return all tensors that a step changes, besides the parameters."""
@@ -123,6 +139,7 @@ def _part(
         for name, value in settings[0].items()
         if type(value) is float
     }
+    numbers["previous_lr"] = numbers["lr"]
     states = {
         name: optimizer.initial_state(weight[rows].detach(), numbers)
         for name, weight in parameters.items()

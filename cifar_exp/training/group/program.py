@@ -9,8 +9,8 @@ from dataclasses import dataclass
 import torch
 
 from cifar_exp import seeds
-from cifar_exp.components.augmentations import AUGMENTATIONS
 from cifar_exp.components.datasets import Split
+from cifar_exp.components.losses.context import count_classes
 from cifar_exp.components.precision import float32_products
 from cifar_exp.experiment import TrialConfig
 from cifar_exp.training import loop
@@ -18,7 +18,8 @@ from cifar_exp.training.group.captured import CapturedStep
 from cifar_exp.training.group.loss import StackedLoss
 from cifar_exp.training.group.network import stack, weights_of
 from cifar_exp.training.group.optimizer import StackedOptimizer, structure
-from cifar_exp.training.loader import epoch_batches, make_batch
+from cifar_exp.training.group.schedule import StackedSchedule
+from cifar_exp.training.loader import epoch_batches, make_batch, num_batches, progress_of
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -31,16 +32,19 @@ class NetworkState:
     """Its optimizer's tensors, by parameter and name."""
     num_steps: int
     """Number of optimizer steps done."""
+    loss_memory: torch.Tensor
+    """The memory of its loss, see `Context`."""
+    average: Mapping[str, torch.Tensor] | None
+    """The state dict of the average of its weights, if there is one."""
 
     def to_cpu(self) -> NetworkState:
         """Return a copy on the CPU."""
         return NetworkState(
-            weights={name: _copy(tensor) for name, tensor in self.weights.items()},
-            optimizer={
-                name: {key: _copy(tensor) for key, tensor in state.items()}
-                for name, state in self.optimizer.items()
-            },
+            weights=_copies(self.weights),
+            optimizer={name: _copies(state) for name, state in self.optimizer.items()},
             num_steps=self.num_steps,
+            loss_memory=_copy(self.loss_memory),
+            average=None if self.average is None else _copies(self.average),
         )
 
 
@@ -55,7 +59,10 @@ def check_state(state: NetworkState, config: TrialConfig, initial: torch.nn.Modu
     Raises:
         KeyError, RuntimeError: It is of another network or optimizer.
     """
-    copy.deepcopy(initial).load_state_dict(dict(state.weights))
+    copied = copy.deepcopy(initial)
+    copied.load_state_dict(dict(state.weights))
+    if config.ema is not None:
+        copied.load_state_dict(dict(state.average or {}))
     parameters = dict(stack([initial]).named_parameters())
     StackedOptimizer([config], parameters).load_state(0, state.optimizer)
 
@@ -65,10 +72,11 @@ class Program:
 
     Args:
         configs: The training of each network, in the order of `in_order`. They differ in loss,
-            optimizer, their settings and learning rate only.
+            optimizer, schedule, their settings and learning rate only.
         initial: The untrained network of all of them.
         train: The training split, on the device.
         states: The state of each network; None for the initial one.
+        num_classes: Number of logits of a network.
     """
 
     def __init__(
@@ -77,6 +85,7 @@ class Program:
         initial: torch.nn.Module,
         train: Split,
         states: Sequence[NetworkState | None],
+        num_classes: int,
     ) -> None:
         self._config = configs[0]
         self._shapes = initial.state_dict()
@@ -86,10 +95,19 @@ class Program:
             for name, parameter in self._network.named_parameters()
             if parameter.requires_grad
         }
-        self._loss = StackedLoss([config.loss_settings for config in configs], loop.device())
+        losses = [config.loss_settings for config in configs]
+        self._loss = StackedLoss(losses, count_classes(train.labels, num_classes), len(train))
         self._optimizer = StackedOptimizer(configs, self._parameters)
-        self._augment = AUGMENTATIONS[self._config.augment]()
+        self._schedule = StackedSchedule(
+            [config.schedule_settings for config in configs],
+            num_batches(len(train), self._config.batch_size),
+            self._config.epochs,
+            loop.device(),
+        )
+        self._augment = self._config.augment
+        self._num_classes = num_classes
         self._train = train
+        self._average = loop.build_average(self._network, self._config)
         self._totals = torch.zeros(len(configs), device=loop.device())
         for index, state in enumerate(states):
             if state is not None:
@@ -103,24 +121,35 @@ class Program:
         torch.manual_seed(seeds.derive("epoch", config.seed, epoch))  # dropout's draws
         self._network.train()
         self._totals.zero_()
+        self._schedule.begin(epoch)
         num_images = 0
+        num_steps = num_batches(len(self._train), config.batch_size)
         batches = epoch_batches(self._train, self._augment, config.batch_size, config.seed, epoch)
         with float32_products(config.precision):
-            for chosen, draws in batches:
-                self._step({"chosen": chosen, **draws}, self._step_on, self._tensors)
+            for step, (chosen, draws) in enumerate(batches):
+                done = progress_of(epoch, step, num_steps, config.epochs)
+                progress = torch.full((), done, device=chosen.device)
+                batch = {"chosen": chosen, "progress": progress, **draws}
+                self._step(batch, self._step_on, self._tensors)
                 num_images += len(chosen)
         means: list[float] = (self._totals / num_images).tolist()
         return means
 
     @torch.no_grad()
-    def logits(self, split: Split) -> torch.Tensor:
-        """Return the outputs on a split: networks x N x C, float32."""
-        self._network.eval()
+    def logits(self, split: Split, *, averaged: bool = False) -> torch.Tensor:
+        """Return the outputs on a split: networks x N x C, float32.
+
+        Args:
+            split: The images.
+            averaged: Whether to use the average of the weights, which there must be.
+        """
+        network = self._average.network if averaged and self._average else self._network
+        network.eval()
         outputs = []
         precision = self._config.precision
         for batch in split.images.split(loop.EVALUATION_BATCH):
             with float32_products(precision), loop.autocast(precision):
-                outputs.append(self._by_network(self._network(batch.to(loop.device()))))
+                outputs.append(self._by_network(network(batch.to(loop.device()))))
         return torch.cat(outputs).transpose(0, 1)
 
     def state(self, index: int) -> NetworkState:
@@ -129,7 +158,14 @@ class Program:
             weights=weights_of(self._network, index, self._shapes),
             optimizer=self._optimizer.state_of(index),
             num_steps=int(self._optimizer.count),
+            loss_memory=self._loss.memory_of(index),
+            average=self._average_of(index),
         )
+
+    def _average_of(self, index: int) -> Mapping[str, torch.Tensor] | None:
+        if self._average is None:
+            return None
+        return weights_of(self._average.network, index, self._shapes)
 
     def _load(self, index: int, state: NetworkState) -> None:
         own = self.state(index)
@@ -137,17 +173,27 @@ class Program:
             tensor.copy_(state.weights[name])
         self._optimizer.load_state(index, state.optimizer)
         self._optimizer.count.fill_(state.num_steps)
+        own.loss_memory.copy_(state.loss_memory)
+        if self._average is not None and own.average is not None and state.average is not None:
+            for name, tensor in own.average.items():
+                tensor.copy_(state.average[name])
+            self._average.count.fill_(state.num_steps)
 
     def _step_on(self, batch: Mapping[str, torch.Tensor]) -> None:
         """Train on one batch; no value is read by Python, so that this can be captured."""
-        draws = {purpose: drawn for purpose, drawn in batch.items() if purpose != "chosen"}
-        images, labels = make_batch(self._train, self._augment, batch["chosen"], draws)
+        draws = {purpose: batch[purpose] for purpose in self._augment.all_purposes}
+        images, targets, index = make_batch(
+            self._train, self._augment, batch["chosen"], draws, self._num_classes
+        )
         with loop.autocast(self._config.precision):
             outputs = self._forward(images)
-        losses = self._loss(self._by_network(outputs), labels)
+        losses = self._loss(self._by_network(outputs), targets, index, batch["progress"])
         gradients = torch.autograd.grad(losses.sum(), list(self._parameters.values()))
-        self._optimizer.step(dict(zip(self._parameters, gradients, strict=True)))
-        self._totals.add_(losses.detach() * len(labels))
+        by_name = dict(zip(self._parameters, gradients, strict=True))
+        self._optimizer.step(by_name, self._schedule.next())
+        if self._average is not None:
+            self._average.update()
+        self._totals.add_(losses.detach() * len(index))
 
     def _by_network(self, outputs: torch.Tensor) -> torch.Tensor:
         """Return stacked outputs as N x networks x C, float32."""
@@ -158,8 +204,15 @@ class Program:
         return [
             *self._network.state_dict().values(),
             *self._optimizer.tensors(),
+            *self._schedule.tensors(),
+            *self._loss.tensors(),
+            *([] if self._average is None else self._average.tensors()),
             self._totals,
         ]
+
+
+def _copies(tensors: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    return {name: _copy(tensor) for name, tensor in tensors.items()}
 
 
 def _copy(tensor: torch.Tensor) -> torch.Tensor:

@@ -7,7 +7,7 @@ from functools import lru_cache
 
 import torch
 
-from cifar_exp.components.models.build import build
+from cifar_exp.components.models import Model, build
 from cifar_exp.training.group.network import stack
 
 NUM_IMAGES = 4
@@ -17,7 +17,7 @@ TOLERANCE = 1e-3
 
 
 @lru_cache
-def is_stackable(model: str, channels: int, size: int, num_classes: int) -> bool:
+def is_stackable(model: Model, channels: int, size: int, num_classes: int) -> bool:
     """Return whether a stack of two networks computes the same as each of them alone.
 
     Outputs and gradients in training are compared, and then outputs in evaluation, on a few images
@@ -25,7 +25,7 @@ def is_stackable(model: str, channels: int, size: int, num_classes: int) -> bool
     one that concatenates channels, for example. The global random state is not changed.
 
     Args:
-        model: The name of the network.
+        model: The network.
         channels: Channels of the images.
         size: Height and width of the images.
         num_classes: Number of logits.
@@ -41,7 +41,9 @@ def is_stackable(model: str, channels: int, size: int, num_classes: int) -> bool
             return False
 
 
-def _network(model: str, channels: int, size: int, num_classes: int, seed: int) -> torch.nn.Module:
+def _network(
+    model: Model, channels: int, size: int, num_classes: int, seed: int
+) -> torch.nn.Module:
     mean, std = [0.5] * channels, [0.25] * channels
     return build(model, mean=mean, std=std, size=size, num_classes=num_classes, seed=seed).train()
 

@@ -11,9 +11,10 @@ from collections.abc import Callable, Mapping
 
 import numpy as np
 
-from cifar_exp.comparison.statistics.anova import Source, two_way
+from cifar_exp.comparison.statistics.anova import Source, analysis_of_variance
 from cifar_exp.comparison.statistics.estimate import Floats, estimate, own_spreads
 from cifar_exp.comparison.statistics.interval import half_widths
+from cifar_exp.comparison.statistics.paired import paired_difference
 from cifar_exp.comparison.statistics.prior import shrunk_means
 from cifar_exp.comparison.statistics.resampling import best_shares, draw_means, equivalent_shares
 from cifar_exp.comparison.statistics.sensitivity import accuracy_lost
@@ -77,6 +78,44 @@ def effect_rate(
     return significant / num_sweeps
 
 
+def schedule_rates(tuning: float, num_sweeps: int) -> tuple[float, float, float]:
+    """Return how often a schedule is shown to matter in 3 x 3 x 3 combinations without any effect.
+
+    By the analysis of variance of combinations that are tuned once, by that of repeated tunings,
+    and by any of the intervals of `compare --by`, of combinations that are tuned once.
+
+    Args:
+        tuning: Standard deviation of the luck of tuning; that of a seed is 1.
+        num_sweeps: Number of sweeps.
+    """
+    rng = np.random.default_rng(0)
+    significant = np.zeros(3)
+    for _ in range(num_sweeps):
+        noise = rng.standard_normal((SIDE**3, SEEDS))
+        once = tuning * rng.standard_normal((SIDE**3, 1)) + noise
+        repeated = tuning * rng.standard_normal((SIDE**3, SEEDS)) + noise
+        by_level = once.mean(axis=1).reshape(-1, SIDE).T
+        first, *others = sorted(by_level, key=np.mean, reverse=True)
+        found = (paired_difference(list(first), list(level), LEVEL / SIDE) for level in others)
+        significant += (
+            (_three_factors(once, tuned_once=True)["schedule"].p or 0.0) < LEVEL,
+            (_three_factors(repeated, tuned_once=False)["schedule"].p or 0.0) < LEVEL,
+            any((difference.low or 0.0) > 0 for difference in found if difference),
+        )
+    once_rate, repeated_rate, by_rate = (significant / num_sweeps).tolist()
+    return once_rate, repeated_rate, by_rate
+
+
+def _three_factors(values: Floats, *, tuned_once: bool) -> dict[str, Source]:
+    cells = itertools.product("abc", "xyz", "123", range(values.shape[1]))
+    losses, optimizers, schedules, replicates = zip(*cells, strict=True)
+    factors = {"loss": losses, "optimizer": optimizers, "schedule": schedules}
+    found = analysis_of_variance(
+        values.ravel().tolist(), factors, replicates, tuned_once=tuned_once
+    )
+    return {source.source: source for source in found}
+
+
 def bound_coverage(effect: float, tuning: float, num_sweeps: int) -> float:
     """Return how often the share of the loss is below its bound; 3 x 3, each tuned once.
 
@@ -100,10 +139,9 @@ def analysed(values: Floats, *, tuned_once: bool, equal_spreads: bool = True) ->
     """Return the sources of 3 x 3 combinations x replicates."""
     cells = itertools.product("abc", "xyz", range(values.shape[1]))
     losses, optimizers, replicates = zip(*cells, strict=True)
-    found = two_way(
+    found = analysis_of_variance(
         values.ravel().tolist(),
-        losses,
-        optimizers,
+        {"loss": losses, "optimizer": optimizers},
         replicates,
         tuned_once=tuned_once,
         equal_spreads=equal_spreads,
@@ -213,6 +251,9 @@ def main(num_sweeps: int = 2000) -> None:
             for studies, against in ((False, False), (False, True), (True, True))
         )
         _print(tuning, *map(_percent, rates))
+    _print("tuning", "schedule, tuned once", "schedule, repeated", "any interval of --by")
+    for tuning in (0.0, 1.0, 3.0):
+        _print(tuning, *map(_percent, schedule_rates(tuning, num_sweeps)))
     _print("spreads of the repeated tunings", "F test", "Welch and James")
     for name, spreads in SPREADS.items():
         rates = (

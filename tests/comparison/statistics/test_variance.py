@@ -11,7 +11,7 @@ import statsmodels.formula.api as smf
 from scipy import stats
 from statsmodels.stats.anova import anova_lm
 
-from cifar_exp.comparison.statistics.anova import Source, noncentrality_bound, two_way
+from cifar_exp.comparison.statistics.anova import Source, analysis_of_variance, noncentrality_bound
 from cifar_exp.comparison.statistics.estimate import own_spreads
 from cifar_exp.comparison.statistics.welch_james import NUM_DRAWS, p_values
 from tests.comparison.statistics.calibration import bound_coverage, effect_rate
@@ -36,10 +36,9 @@ def design(num_losses: int, num_optimizers: int, num_seeds: int) -> pd.DataFrame
 def analysed(
     table: pd.DataFrame, *, tuned_once: bool = False, equal_spreads: bool = True
 ) -> dict[str, Source]:
-    found = two_way(
+    found = analysis_of_variance(
         list(table.y),
-        [str(v) for v in table.loss],
-        [str(v) for v in table.optimizer],
+        {name: [str(v) for v in table[name]] for name in ("loss", "optimizer")},
         [int(v) for v in table.seed],
         tuned_once=tuned_once,
         equal_spreads=equal_spreads,
@@ -199,7 +198,7 @@ def test_two_groups_with_own_spreads_by_welch() -> None:
     rng = np.random.default_rng(3)
     first, second = rng.normal(0.0, 1.0, 30), rng.normal(0.5, 4.0, 30)
     expected = stats.ttest_ind(first, second, equal_var=False).pvalue
-    found, *others = p_values(own_spreads([list(first), list(second)]), 2, 1)
+    found, *others = p_values(own_spreads([list(first), list(second)]), [2, 1])
     assert found == pytest.approx(expected, abs=4 * 0.5 / NUM_DRAWS**0.5)
     assert others == [None, None]
 
@@ -208,7 +207,7 @@ def test_many_values_give_the_approximation_by_chi_squared() -> None:
     rng = np.random.default_rng(4)
     spreads = np.repeat([1.0, 2.0, 5.0], 2)
     cells = [list(rng.normal(0.1 * k, spread, 400)) for k, spread in enumerate(spreads)]
-    found = p_values(own_spreads(cells), 3, 2)
+    found = p_values(own_spreads(cells), [3, 2])
     means = np.array([np.mean(cell) for cell in cells]).reshape(3, 2)
     squares = (spreads**2 / 400).reshape(3, 2)
     halves, widths = means.mean(axis=1), squares.sum(axis=1) / 4
@@ -231,8 +230,8 @@ def test_effects_far_above_the_error_are_tested() -> None:
         for n, (x, y) in enumerate(cells)
     ]
     losses, optimizers = zip(*cells, strict=True)
-    sources = two_way(
-        values, losses, optimizers, list(range(5)) * 9,
+    sources = analysis_of_variance(
+        values, {"loss": losses, "optimizer": optimizers}, list(range(5)) * 9,
         tuned_once=False, equal_spreads=True, alpha=0.05,
     )  # fmt: skip
     found = {source.source: source for source in sources}

@@ -18,6 +18,8 @@ from PIL import Image
 from cifar_exp.components.datasets import Cifar10, Cifar100, DatasetChoice, Digits, Folder
 from cifar_exp.components.datasets.cifar_archive import Archive
 
+from . import official
+
 CLASSES = ("ant", "bee", "cow")
 Writer = Callable[[dict[bytes, object]], bytes]
 
@@ -172,9 +174,18 @@ def table(official: Archive, files: dict[str, bytes], path: Path) -> Archive:
     )
 
 
+def _official(name: str) -> Callable[[Path], Sample]:
+    def make(root: Path) -> Sample:
+        choice, images, labels = official.TINY[name](root / "official")
+        return Sample(choice, images, labels)
+
+    return make
+
+
 SAMPLES: dict[str, Callable[[Path], Sample]] = {
     "digits": digits,
     "cifar10": lambda root: tiny_cifar10(root).sample,
     "cifar100": lambda root: tiny_cifar100(root).sample,
     "folder": folder,
+    **{name: _official(name) for name in official.TINY},
 }

@@ -289,7 +289,7 @@ def test_of_two_parallel_downloads_only_one_is_done(
     server.delay = 0.3
     url, checksum = remote.archive.url, remote.archive.sha256
     with ThreadPoolExecutor(2) as pool:
-        args = (url, checksum, tmp_path / "downloads", no_progress)
+        args = (url, f"sha256:{checksum}", tmp_path / "downloads", no_progress)
         files = list(pool.map(lambda _: downloaded(*args), range(2)))
     assert files[0] == files[1]
     assert len(server.requests) == 1

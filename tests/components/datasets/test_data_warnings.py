@@ -14,7 +14,7 @@ from .samples import folder
 
 @pytest.fixture
 def data(tmp_path: Path) -> Dataset:
-    return load(folder(tmp_path).choice)
+    return replace(load(folder(tmp_path).choice), fewest_validation=0)
 
 
 def images(low: int, high: int, number: int = 40, size: int = 8) -> torch.Tensor:
@@ -65,6 +65,13 @@ def test_the_warning_of_untested_classes_names_some(data: Dataset) -> None:
     (warning,) = data_warnings(replace(data, classes=names))
     assert warning.startswith("there are no test images of class 3, class 4, ")
     assert warning.endswith(", class 10 and 2989 more")
+
+
+def test_few_validation_images_are_warned_of(tmp_path: Path) -> None:
+    """The standard error of a share is at most 0.5 / sqrt(n): of 3 images 28.9 points."""
+    (warning,) = data_warnings(load(folder(tmp_path).choice))
+    assert warning.startswith("there are only 3 validation images, so accuracies that settings")
+    assert "up to 28.9 points: a larger share, such as `validation = 0.3`" in warning
 
 
 def test_what_is_left_out_is_warned_of(data: Dataset) -> None:

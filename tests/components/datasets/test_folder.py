@@ -232,7 +232,51 @@ def test_a_decompression_bomb_is_refused(root: Path, monkeypatch: pytest.MonkeyP
 def test_missing_folders_are_named(root: Path, gone: str) -> None:
     shutil.rmtree(root / gone)
     named = gone or "train"
-    refused(root, f"{named} .No such file or directory.: the images belong in train/<class>/")
+    words = "the images belong in train/<class>/ and test/<class>/; .* set `holdout`"
+    refused(root, f"{named} .No such file or directory.: {words}")
+
+
+@pytest.fixture
+def unsplit(root: Path) -> Path:
+    """A folder with 20 images of each class in <class>/."""
+    for number, name in enumerate(CLASSES):
+        for row, image in enumerate(noise(20, 8, number)):
+            write_image(root.parent / "unsplit" / name / f"{row:03d}.png", image)
+    return root.parent / "unsplit"
+
+
+def test_a_folder_without_a_split_is_split_by_class(unsplit: Path) -> None:
+    data = load(Folder(path=unsplit, holdout=0.2))
+    assert data.classes == CLASSES
+    counts = [np.bincount(split.labels).tolist() for split in data.splits.values()]
+    assert counts == [[14] * 3, [2] * 3, [4] * 3]  # a fifth is 4, a tenth of the other 16 is 2
+    files = [np.asarray(Image.open(file)) for file in sorted(unsplit.rglob("*.png"))]
+    images = [image.numpy() for split in data.splits.values() for image in split.images]
+    found = {image.transpose(1, 2, 0).tobytes() for image in images}
+    assert found == {image.tobytes() for image in files}
+    assert load(Folder(path=unsplit, holdout=0.2)).path == data.path
+
+
+def test_holdout_and_validation_are_independent_shares(unsplit: Path) -> None:
+    data = load(Folder(path=unsplit, holdout=0.5, validation=0.3))
+    assert [len(split) for split in data.splits.values()] == [21, 9, 30]
+
+
+def test_holdout_of_a_split_folder_is_refused(root: Path) -> None:
+    with pytest.raises(DataError, match=r"has train/ and test/, which are its split: remove"):
+        load(Folder(path=root, holdout=0.2))
+
+
+def test_a_class_of_two_images_cannot_be_split_in_three(unsplit: Path) -> None:
+    for file in sorted((unsplit / "cow").iterdir())[2:]:
+        file.unlink()
+    with pytest.raises(DataError, match=r"Class 'cow' has 1 training image, but at least 2"):
+        load(Folder(path=unsplit, holdout=0.2))
+
+
+def test_settings_that_are_not_the_default_are_kept(unsplit: Path) -> None:
+    data = load(Folder(path=unsplit, holdout=0.2))
+    assert data.settings == {"path": str(unsplit), "holdout": "0.2"}
 
 
 @pytest.mark.parametrize("part", ["train", "test"])

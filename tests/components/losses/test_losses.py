@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import subprocess
 import sys
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -14,6 +15,7 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from cifar_exp.components.losses import LOSSES, Loss
+from cifar_exp.components.losses.context import Context
 from cifar_exp.testing import check_loss
 
 NAMES = sorted(LOSSES)
@@ -32,6 +34,14 @@ VARIANTS: list[tuple[str, dict[str, Any]]] = [(name, {}) for name in NAMES] + [
     ("generalized_cross_entropy", {"q": 0.01}),
     ("symmetric_cross_entropy", {"alpha": 6.0, "beta": 0.1}),
     ("poly1", {"epsilon": -1.0}),
+    ("ldam", {"reweight_from": 0.0, "beta": 0.9}),
+    ("logit_adjusted", {"tau": 2.0}),
+    ("class_balanced", {"beta": 0.5}),
+    ("nce_rce", {"alpha": 10.0, "beta": 0.1}),
+    ("taylor_cross_entropy", {"t": 5}),
+    ("asymmetric", {"gamma_pos": 0.5, "epsilon": 0.0}),
+    ("cross_entropy", {"class_weights": "balanced"}),
+    ("ldam", {"class_weights": "balanced"}),
 ]
 every_variant = pytest.mark.parametrize(
     ("name", "given_settings"), VARIANTS, ids=[f"{name}-{given}" for name, given in VARIANTS]
@@ -48,9 +58,14 @@ def batch(images: int = 6, classes: int = 4, seed: int = 0) -> tuple[torch.Tenso
     return logits, torch.randint(classes, (images,), generator=random)
 
 
+def mean(loss: Loss, logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+    """Return the loss in the first step of a training on these images alone."""
+    return loss(logits, labels, Context.of(labels, logits.shape[1]))
+
+
 def gradient(loss: Loss, logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
     leaf = logits.detach().requires_grad_()
-    return torch.autograd.grad(loss(leaf, labels), leaf)[0]
+    return torch.autograd.grad(mean(loss, leaf, labels), leaf)[0]
 
 
 # At z = 0 with 10 classes: the value, and the norm of the gradient relative to cross-entropy's.
@@ -189,7 +204,7 @@ def test_extreme_logits_stay_finite(name: str, given_settings: dict[str, Any], s
     loss = make(name, given_settings)
     for label in range(3):
         labels = torch.full((len(rows),), label)
-        assert loss(logits, labels).isfinite()
+        assert mean(loss, logits, labels).isfinite()
         assert gradient(loss, logits, labels).isfinite().all()
     probabilities = loss.probabilities(logits)
     torch.testing.assert_close(probabilities.sum(1), torch.ones(len(rows)))
@@ -208,15 +223,16 @@ def test_properties(name: str, rows: list[list[float]], seed: int) -> None:
     logits = torch.tensor(rows, dtype=torch.float64)
     labels = torch.randint(4, (len(rows),), generator=random)
     order = torch.randperm(len(rows), generator=random)
-    loss = make(name)
-    value, probabilities = loss(logits, labels), loss.probabilities(logits)
+    loss, context = make(name), Context.of(labels, 4)
+    value, probabilities = mean(loss, logits, labels), loss.probabilities(logits)
 
-    assert value >= 0
-    torch.testing.assert_close(loss(logits[order], labels[order]), value)
-    alone = torch.stack([loss(logits[i : i + 1], labels[i : i + 1]) for i in range(len(rows))])
-    torch.testing.assert_close(alone.mean(), value)
+    assert value >= 0 or name == "elr"  # its regularization is the logarithm of at most 1
+    torch.testing.assert_close(mean(loss, logits[order], labels[order]), value)
+    places = [torch.tensor([i]) for i in range(len(rows))]
+    alone = [loss(logits[i], labels[i], replace(context, index=i)) for i in places]
+    torch.testing.assert_close(torch.stack(alone).mean(), value)
     classes = torch.randperm(4, generator=random)
-    torch.testing.assert_close(loss(logits[:, classes], classes.argsort()[labels]), value)
+    torch.testing.assert_close(mean(loss, logits[:, classes], classes.argsort()[labels]), value)
 
     assert (probabilities >= 0).all()
     torch.testing.assert_close(probabilities.sum(1), torch.ones(len(rows), dtype=torch.float64))
@@ -244,6 +260,12 @@ def test_probabilities_of_one_vs_all_are_scaled_sigmoids() -> None:
         ("generalized_cross_entropy", {"q": 0.0}),
         ("generalized_cross_entropy", {"q": 1.1}),
         ("poly1", {"epsilon": -2.0}),
+        ("ldam", {"reweight_from": 1.1}),
+        ("class_balanced", {"beta": 1.0}),
+        ("taylor_cross_entropy", {"t": 0}),
+        ("asymmetric", {"epsilon": 1.0}),
+        ("elr", {"beta": 1.0}),
+        *[("mse", {"class_weights": w}) for w in ("even", [], [1.0, 0.0], [1.0, "2"], None)],
         *[(name, {"no_such_setting": 1}) for name in NAMES],
     ],
 )
@@ -268,7 +290,7 @@ from cifar_exp.components.losses import LOSSES
 from cifar_exp.components.models import build
 from cifar_exp.components.optimizers import OPTIMIZERS
 LOSSES["focal"](gamma=1.0), OPTIMIZERS["sgd"](momentum=0.9)
-build.check_name("resnet18")
+build.read_model("resnet18")
 assert "torch._C" not in sys.modules and "torchvision.models" not in sys.modules
 """
     subprocess.run([sys.executable, "-c", code], check=True, timeout=60)

@@ -16,7 +16,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from cifar_exp.components.losses import LOSSES, Loss
 from cifar_exp.components.metrics import outputs
-from cifar_exp.components.metrics.metrics import AS_TRAINED, METRICS
+from cifar_exp.components.metrics.metrics import AS_TRAINED, BY_FREQUENCY, METRICS
 from cifar_exp.components.metrics.outputs import outputs_of
 from cifar_exp.components.metrics.probabilities import probabilities_of
 from cifar_exp.components.metrics.scores import (
@@ -257,7 +257,8 @@ def operations(num_networks: int, device: str) -> list[str]:
     temperatures = torch.ones(num_networks, dtype=torch.float64, device=device)
     with Operations(names):
         for part in outputs_of(logits.to(device), targets, losses, temperatures):
-            assert measure(part).values.shape == (num_networks, len(METRICS))
+            measured = METRICS.keys() - BY_FREQUENCY.keys()
+            assert measure(part).values.shape == (num_networks, len(measured))
             assert fitted(part.probabilities, targets).shape == (num_networks,)
     return names
 

@@ -2,30 +2,43 @@
 
 from __future__ import annotations
 
+import itertools
 import re
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
-from cifar_exp.components.models import build as building
-from cifar_exp.components.models import networks
+from cifar_exp.components.models import MODELS, read_model
+from cifar_exp.components.models import build as build_model
+from cifar_exp.components.models.blocks import whiten
+from cifar_exp.components.models.build import check_input, check_name
+from cifar_exp.components.models.networks.torchvision import Torchvision
 from cifar_exp.components.models.standardize import Standardize
 from cifar_exp.components.models.suggestion import TORCHVISION_NAMES
 from cifar_exp.testing.networks import CHECKS
+from tests.components.models.small import SETTINGS, small, small_size
 
 PAGE = Path(__file__).parents[3] / "docs" / "components.md"
 
-NAMES = sorted(networks.MODELS)
-PLAIN = sorted(set(NAMES) - {"resnet18"})
+NAMES = sorted(MODELS)
 
 
 def build(
-    name: str, size: int = 32, num_classes: int = 10, seed: int = 0, channels: int = 3
+    name: str,
+    size: int = 32,
+    num_classes: int = 10,
+    seed: int = 0,
+    channels: int = 3,
+    settings: Mapping[str, Any] | None = None,
 ) -> torch.nn.Module:
-    return building.build(
-        name,
+    """Build a network; by default one of the table is small."""
+    chosen = SETTINGS.get(name, {}) if settings is None else settings
+    return build_model(
+        read_model({"type": name, **chosen}),
         mean=[0.5] * channels,
         std=[0.25] * channels,
         size=size,
@@ -50,6 +63,7 @@ def weights(model: torch.nn.Module) -> torch.Tensor:
 @pytest.mark.parametrize("name", NAMES)
 @pytest.mark.parametrize(("size", "num_classes", "channels"), [(32, 10, 3), (28, 7, 1), (17, 2, 3)])
 def test_logits_have_the_right_shape(name: str, size: int, num_classes: int, channels: int) -> None:
+    size = max(size, small_size(name))
     model = build(name, size=size, num_classes=num_classes, channels=channels)
     logits = model(images(size, channels))
     assert logits.shape == (2, num_classes)
@@ -73,6 +87,21 @@ def block(inputs: int, outputs: int) -> int:
     return convolutions + 4 * outputs + shortcut
 
 
+def wide(depth: int, width: int) -> int:
+    """Return the parameters of a wide ResNet: blocks as above, with a norm before each convolution.
+
+    Three blocks change the number of channels, and their shortcuts have no norm.
+    """
+    blocks = (depth - 4) // 6
+    channels = [16, 16 * width, 32 * width, 64 * width]
+    total = 27 * 16
+    for inputs, outputs in itertools.pairwise(channels):
+        changing = 9 * inputs * outputs + 9 * outputs**2 + inputs * outputs
+        total += changing + 2 * (inputs + outputs)
+        total += (blocks - 1) * (18 * outputs**2 + 4 * outputs)
+    return total + 2 * channels[-1] + linear(channels[-1], 10)
+
+
 SEED_CNN = (
     convolution(3, 32, 5) + convolution(32, 32, 5) + convolution(32, 64, 5)
     + linear(1024, 64) + linear(64, 10)
@@ -91,6 +120,14 @@ PARAMETERS = {
     + linear(1152, 512)
     + linear(512, 256)
     + linear(256, 10),
+    "mlp": linear(3072, 512) + linear(512, 512) + linear(512, 10),
+    # Six convolutions without bias, of which all but the first are 3 x 3, and their norms.
+    "airbench": convolution(3, 24, 2)
+    + 9 * sum(a * b for a, b in [(24, 64), (64, 64), (64, 256), *[(256, 256)] * 3])
+    + 2 * (2 * 64 + 4 * 256)
+    + 256 * 10,
+    "wrn_16_4": wide(16, 4),
+    "wrn_28_10": wide(28, 10),
     "resnet18": 27 * 64
     + 2 * 64
     + sum(
@@ -103,11 +140,18 @@ PARAMETERS = {
 
 @pytest.mark.parametrize("name", NAMES)
 def test_parameter_counts(name: str) -> None:
-    assert count(build(name)) == PARAMETERS[name]
+    assert count(build(name, settings={})) == PARAMETERS[name]
 
 
 def test_published_parameter_counts() -> None:
-    published = {"seed_cnn": 145578, "lenet": 62006, "cifar10_3c3d": 895210, "resnet18": 11173962}
+    published = {
+        "seed_cnn": 145578,
+        "lenet": 62006,
+        "cifar10_3c3d": 895210,
+        "resnet18": 11173962,
+        "wrn_16_4": 2748890,
+        "wrn_28_10": 36479194,
+    }
     assert {name: PARAMETERS[name] for name in published} == published
 
 
@@ -133,7 +177,7 @@ def test_memory_layout_does_not_change_the_output(name: str) -> None:
 
 @pytest.mark.parametrize("name", NAMES)
 def test_gradients_reach_every_parameter(name: str) -> None:
-    CHECKS["gradients"](name)
+    CHECKS["gradients"](small(name))
 
 
 def test_seed_cnn_has_no_activations() -> None:
@@ -197,9 +241,23 @@ def test_pooling_of_3c3d_pads_on_the_right_and_at_the_bottom() -> None:
     assert pool(grid).shape == (1, 1, 14, 14)
 
 
+def test_the_first_layer_of_airbench_whitens_patches() -> None:
+    """The covariance of its outputs is the identity, but for the number added to variances."""
+    random = torch.Generator().manual_seed(0)
+    mixing = torch.randn(3, 3, generator=random)
+    pixels = torch.randn(50, 3, 12, 12, generator=random)
+    given = torch.einsum("ij,njhw->nihw", mixing, pixels)
+    layer = torch.nn.Conv2d(3, 24, 2, bias=False)
+    whiten(layer, given, eps=0.0)
+    outputs = layer(given).detach().permute(0, 2, 3, 1).reshape(-1, 24)
+    covariance = outputs[:, :12].T @ outputs[:, :12] / len(outputs)
+    torch.testing.assert_close(covariance, torch.eye(12), rtol=0, atol=1e-4)
+    torch.testing.assert_close(outputs[:, 12:], -outputs[:, :12])
+
+
 @pytest.mark.parametrize(
     ("name", "least"),
-    [("seed_cnn", 8), ("seed_cnn_relu", 8), ("lenet", 16), ("cifar10_3c3d", 16)],
+    [("seed_cnn", 8), ("seed_cnn_relu", 8), ("lenet", 16), ("cifar10_3c3d", 16), ("airbench", 25)],
 )
 def test_smallest_image_size(name: str, least: int) -> None:
     assert build(name, size=least)(images(least)).shape == (2, 10)
@@ -236,9 +294,9 @@ def test_a_check_does_not_change_the_model(training: bool) -> None:
     layers = (Standardize([0.0] * 3, [1.0] * 3), torch.nn.BatchNorm2d(3), torch.nn.Flatten())
     model = torch.nn.Sequential(*layers).train(training)
     before = [tensor.clone() for tensor in model.state_dict().values()]
-    building.check_input("flat", model, channels=3, size=2, num_classes=12)
+    check_input("flat", model, channels=3, size=2, num_classes=12)
     with pytest.raises(ValueError, match=r"model flat has outputs of shape \(2, 12\), not"):
-        building.check_input("flat", model, channels=3, size=2, num_classes=10)
+        check_input("flat", model, channels=3, size=2, num_classes=10)
     assert {layer.training for layer in model.modules()} == {training}
     assert all(map(torch.equal, model.state_dict().values(), before))
 
@@ -254,8 +312,8 @@ def test_a_check_does_not_change_the_model(training: bool) -> None:
         ("vgg16", "torchvision:vgg16"),
         ("efficientnet-b0", "torchvision:efficientnet_b0"),
         ("torchvison:resnet50", "torchvision:resnet50"),
-        ("timm:resnet50", "torchvision:resnet50"),
-        ("timm:resnet18", "resnet18"),
+        ("timm:resnet_50", "timm:resnet50"),
+        ("tim:seed_cnn", "seed_cnn"),
         ("torchvision:seed_cnn", "seed_cnn"),
         ("SEED_CNN", "seed_cnn"),
         ("torchvision:resnet81", "torchvision:resnet18"),
@@ -264,31 +322,31 @@ def test_a_check_does_not_change_the_model(training: bool) -> None:
 )
 def test_unknown_names_are_answered_with_the_most_similar(name: str, meant: str) -> None:
     with pytest.raises(ValueError, match=f'unknown model "{name}"; did you mean "{meant}"?'):
-        building.check_name(name)
+        check_name(name)
 
 
 def test_the_suggested_networks_of_torchvision_are_all_that_it_has() -> None:
-    assert [f"torchvision:{name}" for name in TORCHVISION_NAMES] == building._torchvision_names()
+    assert Torchvision.names() == TORCHVISION_NAMES
 
 
 def test_unknown_names_without_a_similar_one_are_answered_with_all() -> None:
-    with pytest.raises(ValueError, match="seed_cnn, seed_cnn_relu, torchvision:NAME"):
-        building.check_name("xyzzy")
+    with pytest.raises(ValueError, match="seed_cnn, seed_cnn_relu, timm:NAME, torchvision:NAME"):
+        check_name("xyzzy")
     with pytest.raises(ValueError, match="unknown model"):
         build("xyzzy")
-    for name in ("torchvision:NAME", "torchvision:", "torchvision:fcn_resnet50"):
+    for name in ("torchvision:NAME", "torchvision:", "torchvision:fcn_resnet50", "timm:"):
         with pytest.raises(ValueError, match="unknown model"):
-            building.check_name(name)
+            check_name(name)
 
 
 def test_known_names() -> None:
     for name in [*NAMES, "torchvision:resnet50"]:
-        building.check_name(name)
+        check_name(name)
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_models_are_described_in_one_line(name: str) -> None:
-    first = (networks.MODELS[name].__doc__ or "").partition("\n")[0]
+    first = (MODELS[name].__doc__ or "").partition("\n")[0]
     assert first.endswith(".")
     assert len(first) > 20
 
@@ -320,9 +378,10 @@ def test_the_documented_costs_are_those_counted_by_torch() -> None:
         for names, cost, parameters in rows
         for name in re.findall("`(.*?)`", names)
     }
-    assert costs.keys() == networks.MODELS.keys()
+    assert costs.keys() == MODELS.keys()
     for name, (cost, parameters) in costs.items():
-        model = build(name).eval()  # in training, layers of oneDNN are used, which are not counted
+        # In training, layers of oneDNN are used, which are not counted.
+        model = build(name, settings={}).eval()
         with FlopCounterMode(display=False) as counter:
             model(images())
         per_image = counter.get_total_flops() / 2 / len(images())

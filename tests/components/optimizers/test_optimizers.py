@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import pytest
@@ -106,7 +107,7 @@ def test_settings_are_passed_to_torch(
 
 
 def test_every_setting_is_in_the_list_of_passed_settings() -> None:
-    decay = {"weight_decay", "decay_bias"}  # they have tests of their own
+    decay = {"weight_decay", "decay_bias", "clip"}  # they have tests of their own
     reaching = {(name, key) for name, given, _ in PASSED_TO_TORCH for key in given.keys() - decay}
     every = {(name, key) for name in NAMES for key in OPTIMIZERS[name].model_fields.keys() - decay}
     assert reaching == every
@@ -167,6 +168,44 @@ def test_decay_of_biases_is_a_choice(name: str) -> None:
             assert decay[id(parameter)] == expected
 
 
+def test_every_normalisation_and_bias_of_a_network_can_be_without_decay() -> None:
+    nn = torch.nn
+    kinds = (
+        nn.BatchNorm2d(4),
+        nn.GroupNorm(2, 4),
+        nn.LayerNorm(4),
+        nn.InstanceNorm2d(4, affine=True),
+    )
+    model = nn.Sequential(nn.Conv2d(3, 4, 1), *kinds, nn.Linear(4, 2))
+    settings = make("adamw", {"weight_decay": 0.5, "decay_bias": False})
+    decayed, *_ = settings.build(model, 0.1).param_groups
+    assert [id(p) for p in decayed["params"]] == [id(model[0].weight), id(model[-1].weight)]
+
+
+def clipped_by_hand(gradients: list[torch.Tensor], clip: float) -> list[torch.Tensor]:
+    norm = math.sqrt(sum(float((g.double() ** 2).sum()) for g in gradients))
+    return [g * min(1, clip / (norm + 1e-6)) for g in gradients]
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("clip", [0.5, 1e3])
+def test_a_clipped_step_is_a_step_with_the_clipped_gradient(name: str, clip: float) -> None:
+    clipped, plain = network(), network()
+    optimizers = make(name, {"clip": clip}).build(clipped, 0.01), make(name).build(plain, 0.01)
+    random = torch.Generator().manual_seed(3)
+    for _ in range(3):
+        drawn = [torch.randn(p.shape, generator=random) for p in plain.parameters()]
+        by_hand = clipped_by_hand(drawn, clip)
+        for p, q, full, scaled in zip(
+            clipped.parameters(), plain.parameters(), drawn, by_hand, strict=True
+        ):
+            p.grad, q.grad = full.clone(), scaled
+        for optimizer in optimizers:
+            optimizer.step()
+    for one, other in zip(clipped.parameters(), plain.parameters(), strict=True):
+        torch.testing.assert_close(one, other, rtol=1e-4, atol=1e-5)
+
+
 def test_rprop_has_no_decay() -> None:
     assert set(NAMES) - set(DECAYING) == {"rprop"}
     assert "decay_bias" not in OPTIMIZERS["rprop"].model_fields
@@ -213,6 +252,7 @@ def test_coupled_decay_is_a_part_of_the_gradient(name: str) -> None:
         ("rprop", {"eta_plus": 0.9}),
         ("adafactor", {"beta2_decay": 0.5}),
         ("muon", {"ns_steps": 100}),
+        *[(name, {"clip": -1.0}) for name in NAMES],
         *[(name, {"lr": 0.1}) for name in NAMES],
         *[(name, {"weight_decay": -0.1}) for name in DECAYING],
     ],

@@ -18,9 +18,11 @@ import torch
 from mlflow.entities import RunTag
 from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
 
+from cifar_exp.components.augmentations import AUGMENTATIONS
 from cifar_exp.components.datasets import Dataset
 from cifar_exp.components.losses.likelihood import CrossEntropy
 from cifar_exp.components.metrics.scores import Evaluation
+from cifar_exp.components.models import read_model
 from cifar_exp.experiment import TrialConfig
 from cifar_exp.records import RunRecord
 from cifar_exp.sweep.recording import training_run
@@ -138,7 +140,7 @@ def test_every_epoch_is_one_point_of_every_metric(
 def test_params_name_all_that_the_training_depends_on(
     config: TrialConfig, tracker: Tracker, open_run: Open
 ) -> None:
-    open_run(config.model_copy(update={"augment": "flip", "compile": True}))
+    open_run(config.model_copy(update={"augment": AUGMENTATIONS["flip"](), "compile": True}))
     assert only(tracker).params == {
         "dataset": "folder",
         "model": "seed_cnn_relu",
@@ -373,7 +375,7 @@ def test_stored_models_reproduce_their_validation_accuracy_in_a_fresh_process(
     data = tiny.dataset(tiny.write_images(tmp_path / "images", size=32))
     accuracies = {}
     for model in ("seed_cnn_relu", "torchvision:squeezenet1_1"):
-        chosen = config.model_copy(update={"model": model, "epochs": 1})
+        chosen = config.model_copy(update={"model": read_model(model), "epochs": 1})
         run = open_run(chosen)
         outcome = train_recorded(chosen, data, run)
         outputs = tracker.client.get_run(run.run_id).outputs
@@ -403,6 +405,41 @@ def test_the_stored_model_says_what_it_takes_and_needs(
     [images], [logits] = info.signature.inputs, info.signature.outputs
     assert (images.type, images.shape) == ("uint8", (-1, 3, 8, 8))
     assert (logits.type, logits.shape) == ("float32", (-1, 3))
+    assert info.metadata == {
+        "dataset": "folder",
+        "dataset.path": data.settings["path"],
+        "classes": ["blue", "green", "red"],
+    }
+
+
+def test_a_run_has_the_names_of_the_classes_and_the_folder(
+    config: TrialConfig, data: Dataset, tracker: Tracker, open_run: Open, images: Path
+) -> None:
+    run = open_run(config)
+    run.log_dataset(data)
+    [record] = tracker.records()
+    assert record.params["classes"] == "blue, green, red"
+    assert record.tags["dataset.path"] == str(images)
+    moved = replace(data, settings={"path": "/elsewhere"})
+    run.log_dataset(moved)  # the same images in another place
+    [record] = tracker.records()
+    assert record.tags["dataset.path"] == "/elsewhere"
+
+
+def test_many_long_names_of_classes_are_shortened(
+    config: TrialConfig, data: Dataset, tracker: Tracker, open_run: Open
+) -> None:
+    """MLflow's params have at most 6,000 characters; the input has all names."""
+    names = tuple(f"{'name' * 10} {number}" for number in range(1000))
+    run = open_run(config)
+    run.log_dataset(replace(data, classes=names))
+    [record] = tracker.records()
+    assert len(record.params["classes"]) <= 6000
+    assert "... sha256:" in record.params["classes"]
+    inputs = tracker.client.get_run(run.run_id).inputs
+    assert inputs is not None
+    [given] = inputs.dataset_inputs
+    assert json.loads(given.dataset.profile or "")["class_names"] == list(names)
 
 
 def test_the_data_set_is_the_runs_input(
@@ -513,7 +550,7 @@ def test_a_checkpoint_of_another_network_costs_its_epochs_alone(
     open_run: Open,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    other = config.model_copy(update={"model": "lenet"})
+    other = config.model_copy(update={"model": read_model("lenet")})
     model = loop.build_model(other, tiny_32(data))
     optimizer = loop.build_optimizer(model, other)
     file = CheckpointFile("it", key_of(config, data.fingerprint))

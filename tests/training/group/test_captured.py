@@ -15,7 +15,9 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from cifar_exp.components.augmentations import AUGMENTATIONS
 from cifar_exp.components.datasets import Dataset
 from cifar_exp.components.losses import LOSSES
+from cifar_exp.components.models import read_model
 from cifar_exp.components.optimizers import OPTIMIZERS
+from cifar_exp.components.schedules import SCHEDULES
 from cifar_exp.experiment import TrialConfig
 from cifar_exp.training import loop
 from cifar_exp.training.group import captured, member
@@ -25,13 +27,14 @@ from cifar_exp.training.messages import TooWide
 CASES = [
     *({"loss": name, "loss_settings": LOSSES[name]()} for name in LOSSES),
     *({"optimizer": name, "optimizer_settings": OPTIMIZERS[name]()} for name in OPTIMIZERS),
-    *({"augment": name} for name in AUGMENTATIONS),
+    *({"schedule_settings": SCHEDULES[name](warmup=0.1)} for name in SCHEDULES),
+    *({"augment": AUGMENTATIONS[name]()} for name in AUGMENTATIONS),
 ]
 
 
 def config(**changes: Any) -> TrialConfig:
     base = TrialConfig(
-        model="seed_cnn_relu",
+        model=read_model("seed_cnn_relu"),
         loss="mse",
         loss_settings=LOSSES["mse"](),
         optimizer="sgd",
@@ -46,8 +49,8 @@ def config(**changes: Any) -> TrialConfig:
 
 def program_of(data: Dataset, **changes: Any) -> Program:
     configs = [config(**changes)] * 2
-    initial = loop.initial_model("seed_cnn_relu", data, 0)
-    return Program(configs, initial, data.train, [None, None])
+    initial = loop.initial_model(read_model("seed_cnn_relu"), data, 0)
+    return Program(configs, initial, data.train, [None, None], data.num_classes)
 
 
 class NoValueIsRead(TorchDispatchMode):
@@ -67,17 +70,17 @@ def no_tensor_from_the_host(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
         yield
 
 
-@pytest.mark.parametrize("changes", CASES, ids=lambda c: str(next(iter(c.values()))))
+@pytest.mark.parametrize(
+    "changes", CASES, ids=lambda c: str(next(iter(c.values()))).partition(",")[0]
+)
 def test_a_step_can_be_captured(
     data: Dataset, monkeypatch: pytest.MonkeyPatch, changes: dict[str, Any]
 ) -> None:
     """Except in a warm-up, it reads no tensor values and copies no numbers from the host."""
     trained = program_of(data, **changes)
     chosen = torch.arange(8)
-    draws = {
-        purpose: torch.rand(8) for purpose in AUGMENTATIONS[config(**changes).augment].purposes
-    }
-    batch = {"chosen": chosen, **draws}
+    draws = {purpose: torch.rand(8) for purpose in config(**changes).augment.all_purposes}
+    batch = {"chosen": chosen, "progress": torch.zeros(()), **draws}
     trained._step_on(batch)
     with no_tensor_from_the_host(monkeypatch), NoValueIsRead():  # type: ignore[no-untyped-call]
         trained._step_on(batch)

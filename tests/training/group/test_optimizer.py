@@ -9,10 +9,14 @@ import pytest
 import torch
 
 from cifar_exp.components.losses import LOSSES
+from cifar_exp.components.models import read_model
 from cifar_exp.components.optimizers import OPTIMIZERS
+from cifar_exp.components.schedules import SCHEDULES, Constant, Schedule
 from cifar_exp.experiment import TrialConfig
 from cifar_exp.training.group.optimizer import StackedOptimizer, structure
 from cifar_exp.training.group.program import in_order
+from cifar_exp.training.group.schedule import StackedSchedule
+from cifar_exp.training.learning_rate import LearningRate
 from tests.components.optimizers.test_optimizers import DECAYING, DECOUPLED, OTHER_SETTINGS
 
 STEPS = 50
@@ -28,12 +32,15 @@ CASES: list[tuple[str, Settings]] = [
     *((name, {"weight_decay": 0.2, "decay_bias": False}) for name in DECAYING),
     *((name, {"weight_decay": 0.2, **settings}) for name, settings in DECOUPLED),
     ("sgd", {"momentum": 0.9}),
+    *((name, {"clip": 0.5}) for name in ("sgd", "adamw", "muon")),
 ]
 
 
-def config(optimizer: str, lr: float, settings: Settings) -> TrialConfig:
+def config(
+    optimizer: str, lr: float, settings: Settings, schedule: Schedule | None = None
+) -> TrialConfig:
     return TrialConfig(
-        model="seed_cnn",
+        model=read_model("seed_cnn"),
         loss="mse",
         loss_settings=LOSSES["mse"](),
         optimizer=optimizer,
@@ -42,6 +49,7 @@ def config(optimizer: str, lr: float, settings: Settings) -> TrialConfig:
         batch_size=8,
         epochs=1,
         seed=0,
+        schedule_settings=schedule or Constant(),
     )
 
 
@@ -65,7 +73,10 @@ def trained_alone(
     networks = [Network(seed) for seed in range(len(configs))]
     for index, (one, network) in enumerate(zip(configs, networks, strict=True)):
         optimizer = one.optimizer_settings.build(network, one.lr)
-        for gradient in gradients:
+        rate = LearningRate(optimizer, one.schedule_settings, len(gradients), 1)
+        rate.begin(1)
+        for step, gradient in enumerate(gradients):
+            rate.set(step)
             for name, weight in network.named_parameters():
                 weight.grad = gradient[name][index].clone()
             optimizer.step()
@@ -116,6 +127,34 @@ def test_fifty_steps_are_those_of_torch(name: str, settings: Settings) -> None:
     assert optimizer.count == STEPS
 
 
+@pytest.mark.parametrize("name", [n for n in OPTIMIZERS if OPTIMIZERS[n].schedulable])
+def test_every_schedule_is_that_of_a_network_alone(name: str) -> None:
+    """In one group: each network with a schedule of its own, one with a constant rate."""
+    settings = {"weight_decay": 0.1} if name in DECAYING else {}
+    schedules = [Constant(), *(schedule(warmup=0.1) for schedule in SCHEDULES.values())]
+    configs = [config(name, 1e-2, settings, schedule) for schedule in schedules]
+    gradients = random_gradients(len(configs), 20)
+    optimizer, weights = stacked(configs)
+    schedule = StackedSchedule(schedules, 20, 1, torch.device("cpu"))
+    schedule.begin(1)
+    for gradient in gradients:
+        optimizer.step(gradient, schedule.next())
+    assert_equal(weights, trained_alone(configs, gradients), BOUNDS.get(name, 2e-6))
+
+
+def test_the_factors_of_every_epoch_and_of_the_step_before() -> None:
+    schedules = [SCHEDULES["linear"](), Constant()]
+    stacked_schedule = StackedSchedule(schedules, 2, 2, torch.device("cpu"))
+    found = []
+    for epoch in (1, 2):
+        stacked_schedule.begin(epoch)
+        found += [stacked_schedule.next() for _ in range(2)]
+    assert [f.now.tolist() for f in found if f] == [[1, 1], [0.75, 1], [0.5, 1], [0.25, 1]]
+    assert [f.before.tolist() for f in found if f] == [[1, 1], [1, 1], [0.75, 1], [0.5, 1]]
+    for _ in range(3):  # a warm-up before a capture runs more steps than an epoch has
+        assert stacked_schedule.next() is not None
+
+
 def test_different_optimizers_are_updated_together() -> None:
     configs = [config(name, lr, {}) for lr in (1e-3, 2e-3) for name in OPTIMIZERS]
     configs = [configs[index] for index in in_order(dict(enumerate(configs)))]
@@ -159,6 +198,8 @@ def test_a_state_continues_in_another_row_bitwise_identically(name: str) -> None
         (("adamw", {}), ("adamw", {"weight_decay": 0.0}), False),
         (("adamw", {}), ("adamw", {"decay_bias": False}), False),
         (("adam", {}), ("adamw", {}), False),
+        (("adam", {"clip": 1.0}), ("adam", {"clip": 2.0}), True),
+        (("adam", {"clip": 1.0}), ("adam", {}), False),
         (("muon", {}), ("muon", {"ns_steps": 4}), False),
     ],
 )

@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 from torch import nn
 from torch.nn import functional
 
+from cifar_exp.components.models import read_model
 from cifar_exp.system.lazy_import import LazyModule
 from cifar_exp.training.group import layers, network, pooling
 from cifar_exp.training.group.network import stack
@@ -234,7 +235,7 @@ def plain_stack(networks: list[nn.Module]) -> nn.Module:
 
 @pytest.mark.parametrize("model", ["seed_cnn", "lenet", "cifar10_3c3d"])
 def test_on_a_cpu_results_and_names_are_identical(model: str) -> None:
-    networks, images = networks_of(model), images_of()
+    networks, images = networks_of(read_model(model)), images_of()
     joined = stack(networks)
     assert list(joined.state_dict()) == list(networks[0].state_dict())
     assert sum(isinstance(m, layers.StackedPooledConv2d) for m in joined.modules()) >= 2
@@ -248,7 +249,7 @@ def test_a_stack_trains_with_the_operation(
     kernel: ModuleType, on_gpu: Callable[[object], None], autocast: bool
 ) -> None:
     on_gpu(kernel)
-    networks, images = networks_of("lenet")[:2], images_of()
+    networks, images = networks_of(read_model("lenet"))[:2], images_of()
     with torch.autocast("cpu", torch.bfloat16, enabled=autocast):
         found = trained(stack(networks), images)
         on_gpu(None)
@@ -305,7 +306,7 @@ def test_plain_layers_replace_a_broken_operation_with_one_warning(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     on_gpu(broken(kernel))
-    networks, images = networks_of("lenet")[:2], images_of()
+    networks, images = networks_of(read_model("lenet"))[:2], images_of()
     expected = trained(plain_stack(networks), images)
     stacked = stack(networks)
     with caplog.at_level(logging.WARNING):
@@ -317,7 +318,7 @@ def test_plain_layers_replace_a_broken_operation_with_one_warning(
 def test_out_of_memory_does_not_disable_the_operation(on_gpu: Callable[[object], None]) -> None:
     on_gpu(Raises(None, torch.OutOfMemoryError(), 0))
     with pytest.raises(torch.OutOfMemoryError):
-        trained(stack(networks_of("lenet")), images_of())
+        trained(stack(networks_of(read_model("lenet"))), images_of())
     assert not pooling._is_right
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import warnings
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import IO, TYPE_CHECKING
 
 from cifar_exp.components.datasets.images.rgb import scale_of, scale_transparency, to_rgb
 from cifar_exp.components.datasets.source import DataError
@@ -45,16 +45,34 @@ def decoded(path: str, size: int | None) -> NDArray[np.uint8]:
     """
     from PIL import Image  # noqa: PLC0415
 
-    try:
-        with Image.open(path, formats=FORMATS) as image:
-            scale = scale_of(image)
-            scale_transparency(image)
-            colour = to_rgb(_upright(image), scale)
-    except Exception as error:  # Damaged files make Pillow raise many kinds.
-        raise UnreadableImage(path, _reason(error)) from error
+    colour = _colour(path, path)
     if size is not None and colour.size != (size, size):
         colour = colour.resize((size, size), Image.Resampling.BILINEAR)
     return np.asarray(colour)
+
+
+def decoded_image(file: IO[bytes], name: str) -> NDArray[np.uint8]:
+    """Return the image in an open file of an archive as uint8, H x W x 3 (RGB).
+
+    Raises:
+        DataError: The file cannot be read as an image.
+    """
+    try:
+        return np.asarray(_colour(file, name))
+    except UnreadableImage as image:
+        raise unreadable([image]) from image
+
+
+def _colour(file: str | IO[bytes], name: str) -> Image.Image:
+    from PIL import Image  # noqa: PLC0415
+
+    try:
+        with Image.open(file, formats=FORMATS) as image:
+            scale = scale_of(image)
+            scale_transparency(image)
+            return to_rgb(_upright(image), scale)
+    except Exception as error:  # Damaged files make Pillow raise many kinds.
+        raise UnreadableImage(name, _reason(error)) from error
 
 
 def _upright(image: Image.Image) -> Image.Image:

@@ -46,14 +46,23 @@ class SplitFiles:
     unreadable: list[UnreadableImage]
 
 
-def split_files(folder: Path) -> SplitFiles:
+def no_files(folder: Path) -> SplitFiles:
+    """Return a split without files."""
+    return SplitFiles(folder=folder, images={}, left_out=[], unreadable=[])
+
+
+def split_files(folder: Path, layout: str) -> SplitFiles:
     """Return the files of a split: images are directly in the folder of their class.
+
+    Args:
+        folder: The folder of the split.
+        layout: What to do if there is no such folder.
 
     Raises:
         DataError: A folder is missing or unreadable, or contains no classes or no images.
     """
-    found = SplitFiles(folder=folder, images={}, left_out=[], unreadable=[])
-    for entry in _entries(folder, "the images belong in train/<class>/ and test/<class>/"):
+    found = no_files(folder)
+    for entry in _entries(folder, layout):
         if entry.is_dir():
             found.images[entry.name] = list(_images(entry.path, found))
         else:

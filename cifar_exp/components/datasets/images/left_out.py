@@ -43,12 +43,21 @@ def _kind(split: Path, path: str) -> str:
     return (suffix.group() if suffix else "without a suffix") + where
 
 
-def left_out_splits(root: Path, read: Sequence[str], classes: Iterable[str]) -> list[str]:
-    """Return a sentence for each other folder that has folders of the same classes, such as val."""
+def left_out_splits(
+    root: Path, read: Sequence[str], classes: Iterable[str], validation: float
+) -> list[str]:
+    """Return a sentence for each other folder that has folders of the same classes, such as val.
+
+    Args:
+        root: The folder around.
+        read: The names of the folders that are read.
+        classes: The classes.
+        validation: The share of the training images that is for validation.
+    """
     names = set(classes)
     return [
         f"{printable(str(root / name))} has folders of the same classes but is not read; "
-        "the validation images are a tenth of those in train"
+        f"the validation images are {100 * validation:g} % of those in train"
         for name in sorted(_folders(root) - set(read))
         if not name.startswith(".") and len(names & _folders(root / name)) >= SHARED_CLASSES
     ]

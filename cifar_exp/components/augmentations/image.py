@@ -1,57 +1,26 @@
-"""Augmentations: random transformations of a batch of images."""
+"""Random transformations of each image: shifts, flips and colours."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from functools import cache
 from typing import TYPE_CHECKING, ClassVar
 
-from cifar_exp.components.table import Component, table_of
+from cifar_exp.components.augmentations.base import Augmentation
 from cifar_exp.system.lazy_import import torch
 
 if TYPE_CHECKING:
-    Draws = Mapping[str, torch.Tensor]
-    """Random numbers by purpose, one per image: N float32, uniform in [0, 1)."""
+    from cifar_exp.components.augmentations.base import Draws
 
 CROP_PADDING = 4
 DEEPOBS_PADDING = 2
 GREY = (0.299, 0.587, 0.114)  # weights of red, green and blue in brightness: ITU-R BT.601
 
 
-class Augmentation(Component):
-    """A random transformation of training images.
-
-    The result for an image depends on its own draws only, not on the rest of the batch.
-    """
-
-    purposes: ClassVar[tuple[str, ...]] = ()
-    """Names of the random numbers drawn per image; each has its own random stream."""
-    version: ClassVar[int] = 2
-    """Increased when the results change, so that trainings of another version are not reused."""
-
-    @classmethod
-    def identity(cls) -> str:
-        """Return the name, with the version if it is not 1."""
-        return cls.name if cls.version == 1 else f"{cls.name} {cls.version}"
-
-    def __call__(self, images: torch.Tensor, draws: Draws) -> torch.Tensor:
-        """Transform a batch.
-
-        Args:
-            images: N x C x H x W uint8, with the channels last in memory.
-            draws: The random numbers by purpose, N each.
-
-        Returns:
-            Images of the same shape, with values 0 to 255 or, as float32, near that range.
-        """
-        raise NotImplementedError
-
-
 class NoAugmentation(Augmentation):
     """No augmentation."""
 
-    name = "none"
-    version = 1
+    name: ClassVar[str] = "none"
+    version: ClassVar[int] = 1
 
     def __call__(self, images: torch.Tensor, draws: Draws) -> torch.Tensor:  # noqa: ARG002
         """Return the images unchanged."""
@@ -61,8 +30,8 @@ class NoAugmentation(Augmentation):
 class Flip(Augmentation):
     """Horizontal flip with probability 0.5."""
 
-    name = "flip"
-    purposes = ("flip",)
+    name: ClassVar[str] = "flip"
+    purposes: ClassVar[tuple[str, ...]] = ("flip",)
 
     def __call__(self, images: torch.Tensor, draws: Draws) -> torch.Tensor:
         """Flip images at random."""
@@ -75,8 +44,8 @@ class CropFlip(Augmentation):
     Source: He et al. 2016, Deep Residual Learning for Image Recognition, section 4.2.
     """
 
-    name = "crop_flip"
-    purposes = ("flip", "crop down", "crop right")
+    name: ClassVar[str] = "crop_flip"
+    purposes: ClassVar[tuple[str, ...]] = ("flip", "crop down", "crop right")
 
     def __call__(self, images: torch.Tensor, draws: Draws) -> torch.Tensor:
         """Crop and flip images at random."""
@@ -93,8 +62,15 @@ class DeepObs(Augmentation):
     Source: Schneider et al. 2019, DeepOBS: A Deep Learning Optimizer Benchmark Suite.
     """
 
-    name = "deepobs"
-    purposes = ("flip", "crop down", "crop right", "brightness", "saturation", "contrast")
+    name: ClassVar[str] = "deepobs"
+    purposes: ClassVar[tuple[str, ...]] = (
+        "flip",
+        "crop down",
+        "crop right",
+        "brightness",
+        "saturation",
+        "contrast",
+    )
 
     def __call__(self, images: torch.Tensor, draws: Draws) -> torch.Tensor:
         """Crop and flip images, and change their colours."""
@@ -143,6 +119,3 @@ def _crop_and_flip(images: torch.Tensor, draws: Draws, padding: int) -> torch.Te
     indices = padded_width * rows[:, :, None] + (columns + right[:, None])[:, None, :]
     cropped = pixels.view(-1, channels).index_select(0, indices.view(-1))
     return cropped.view(num_images, height, width, channels).permute(0, 3, 1, 2)
-
-
-AUGMENTATIONS = table_of(Augmentation)

@@ -1,0 +1,60 @@
+"""Pretrained weights: files in safetensors format."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import torch
+
+
+def load_weights(network: torch.nn.Module, path: Path) -> None:
+    """Load weights into a network; its last layer is loaded only if the file has one that fits.
+
+    Raises:
+        ValueError: The file cannot be read, or is not of this network.
+    """
+    weights, own = _read(path), network.state_dict()
+    last = last_layer(network)
+    fit = {name for name in own.keys() & weights.keys() if own[name].shape == weights[name].shape}
+    wrong = (own.keys() | weights.keys()) - fit
+    others = sorted(name for name in wrong if name.rpartition(".")[0] != last)
+    if others:
+        raise ValueError(
+            f"weights {path} are not of this network: "
+            f"{_reason(others[0], own, weights)} ({len(fit)} of {len(own)} tensors fit)"
+        )
+    network.load_state_dict({name: weights[name] for name in fit}, strict=False)
+
+
+def freeze(network: torch.nn.Module) -> None:
+    """Let only the last layer be trained; statistics of BatchNorm still follow the batches."""
+    last = last_layer(network)
+    for name, parameter in network.named_parameters():
+        parameter.requires_grad = name.rpartition(".")[0] == last
+
+
+def last_layer(network: torch.nn.Module) -> str:
+    """Return the name of the last layer with parameters, the classifier."""
+    *_, name = (name for name, _ in network.named_parameters())
+    return name.rpartition(".")[0]
+
+
+def _reason(name: str, own: Mapping[str, torch.Tensor], weights: Mapping[str, torch.Tensor]) -> str:
+    if name not in weights:
+        return f"{name} is missing"
+    if name not in own:
+        return f"{name} is unknown"
+    return f"{name} has shape {tuple(weights[name].shape)}, not {tuple(own[name].shape)}"
+
+
+def _read(path: Path) -> dict[str, torch.Tensor]:
+    try:
+        from safetensors.torch import load_file  # noqa: PLC0415 - an extra
+    except ModuleNotFoundError:
+        raise ValueError("weights need a package: pip install 'cifar_exp[timm]'") from None
+    try:
+        weights: dict[str, torch.Tensor] = load_file(path)
+    except Exception as error:  # the library has errors of its own
+        raise ValueError(f"weights {path} cannot be read: {error}") from error
+    return weights
