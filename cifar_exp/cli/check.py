@@ -87,7 +87,14 @@ def _chosen(kind: str | None, name: str | None) -> Sequence[tuple[str, str]]:
 
 
 def _results(kind: str, name: str, given: Sequence[str]) -> list[Result]:
-    from cifar_exp.testing import augmentations, datasets, losses, networks, optimizers
+    from cifar_exp.testing import (
+        augmentations,
+        datasets,
+        losses,
+        networks,
+        optimizers,
+        schedules,
+    )
 
     examine: dict[str, Any] = {
         "losses": losses.results,
@@ -95,6 +102,7 @@ def _results(kind: str, name: str, given: Sequence[str]) -> list[Result]:
         "models": networks.results,
         "datasets": datasets.results,
         "augmentations": augmentations.results,
+        "schedules": schedules.results,
     }
     results: list[Result] = examine[kind](_component(kind, name, given))
     return results

@@ -11,6 +11,7 @@ from cifar_exp.testing.datasets import check_dataset
 from cifar_exp.testing.losses import check_loss
 from cifar_exp.testing.networks import check_network
 from cifar_exp.testing.optimizers import check_optimizer
+from cifar_exp.testing.schedules import check_schedule
 
 __all__ = [
     "ContractError",
@@ -20,4 +21,5 @@ __all__ = [
     "check_loss",
     "check_network",
     "check_optimizer",
+    "check_schedule",
 ]

@@ -15,16 +15,17 @@ from cifar_exp.components.plugins import registry
 PACKAGES = ("cifar_exp", "torch", "torchvision", "mlflow", "optuna", "numpy")
 
 
-def tags() -> Mapping[str, str]:
-    """Return tags of the code version (packages, git commit, changes, plug-ins) and processor."""
-    plugins = ", ".join(f"{plugin.label} {plugin.digest}" for plugin in registry.loaded())
-    return {**_of_this_machine(), **({"plugins": plugins} if plugins else {})}
-
-
 @functools.cache
-def _of_this_machine() -> Mapping[str, str]:
+def tags() -> Mapping[str, str]:
+    """Return tags of the code version (packages, git commit, changes) and of the processor."""
     versions = {f"version.{name}": importlib.metadata.version(name) for name in PACKAGES}
     return {**versions, "version.python": platform.python_version(), **_git(), **_hardware()}
+
+
+def plugin_tags() -> Mapping[str, str]:
+    """Return the tag with names and hashes of the plug-ins of this process; empty without any."""
+    plugins = ", ".join(f"{plugin.label} {plugin.digest}" for plugin in registry.loaded())
+    return {"plugins": plugins} if plugins else {}
 
 
 def _git() -> dict[str, str]:

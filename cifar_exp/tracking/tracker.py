@@ -71,7 +71,7 @@ class Tracker(ExperimentRuns):
     ) -> Run:
         """Start a run; `parent` is the id of its parent run, if any."""
         parent_tag = {} if parent is None else {"mlflow.parentRunId": parent}
-        source = {"mlflow.user": _user(), "mlflow.source.name": "cifar-exp", **provenance.tags()}
+        source = {"mlflow.user": _user(), "mlflow.source.name": "cifar-exp", **_code()}
         created = self.client.create_run(
             self.mlflow_experiment_id,
             run_name=name,
@@ -91,7 +91,7 @@ class Tracker(ExperimentRuns):
         existing = self.client.get_run(run_id)
         run = Run(self.client, existing.info)
         self.client.update_run(run_id, name=name)
-        run.set_tags({**self._identity(tags), **provenance.tags()})
+        run.set_tags({**self._identity(tags), **_code()})
         run.log_params({k: v for k, v in params.items() if k not in existing.data.params})
         return run
 
@@ -177,6 +177,10 @@ def mlflow_experiment(client: mlflow.MlflowClient, name: str) -> str:
         raise StoreError(f"the MLflow experiment {name!r} is deleted; restore it or choose a name")
     artifact_root.check_location(found)
     return str(found.experiment_id)
+
+
+def _code() -> Mapping[str, str]:
+    return {**provenance.tags(), **provenance.plugin_tags()}
 
 
 def _user() -> str:

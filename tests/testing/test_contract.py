@@ -14,6 +14,8 @@ import cifar_exp
 from cifar_exp.components.augmentations import AUGMENTATIONS, Augmentation
 from cifar_exp.components.losses import LOSSES
 from cifar_exp.components.optimizers import OPTIMIZERS
+from cifar_exp.components.schedules import SCHEDULES
+from cifar_exp.components.schedules.base import Schedule
 from cifar_exp.testing import (
     ContractError,
     check_augmentation,
@@ -21,6 +23,7 @@ from cifar_exp.testing import (
     check_loss,
     check_network,
     check_optimizer,
+    check_schedule,
 )
 from tests import plugins
 from tests.plugins import LOSS, NETWORK, OPTIMIZER, write
@@ -190,3 +193,27 @@ def test_a_bad_augmentation_is_found() -> None:
     assert check_augmentation("flip")
     assert set(AUGMENTATIONS) == {"none", "flip", "crop_flip", "deepobs"}
     assert "noise" not in LOSSES
+
+
+@pytest.mark.parametrize("name", SCHEDULES)
+def test_schedules_fulfil_their_contract(name: str) -> None:
+    assert check_schedule(name)
+
+
+def test_a_bad_schedule_is_found() -> None:
+    class Wave(Schedule):
+        name = "wave"
+
+        def _after_warmup(self, steps: torch.Tensor, total: int) -> torch.Tensor:
+            return torch.cos(steps / total * 3) + 0 * steps.max()
+
+    class Relative(Schedule):
+        name = "relative"
+
+        def _after_warmup(self, steps: torch.Tensor, total: int) -> torch.Tensor:
+            return 1 - (steps - steps.min()) / total
+
+    with pytest.raises(ContractError, match="factors: one is negative"):
+        check_schedule(Wave())
+    with pytest.raises(ContractError, match="depends on where one begins"):
+        check_schedule(Relative())

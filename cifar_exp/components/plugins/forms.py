@@ -71,6 +71,12 @@ class FunctionDataset(DatasetChoice):
 
     function: ClassVar[Callable[..., Any]]
 
+    given: ClassVar[frozenset[str]]
+
+    def arguments(self) -> dict[str, Any]:
+        """Return the arguments of the function."""
+        return self.model_dump(include=set(self.given))
+
     def source(self) -> Source:
         """Return the source: the function with these settings."""
         return FunctionSource(self)
@@ -100,7 +106,7 @@ class FunctionSource(Source):
         """Call the function and write its images, see `Source.read`."""
         name = self._choice.name
         try:
-            returned = type(self._choice).function(**dict(self._choice))
+            returned = type(self._choice).function(**self._choice.arguments())
         except Exception as error:
             raise DataError(f"data set {name}: {type(error).__name__}: {error}") from error
         parts = _arrays(name, returned)
@@ -184,7 +190,7 @@ def dataset_of(function: Any, name: str, module: str) -> type[DatasetChoice]:
     """Return the data set that a marked function returns."""
     fields = settings_of(parameters_of(function), ())
     model = model_of(FunctionDataset, fields, name=name, module=module, doc=function.__doc__)
-    model.name = name
+    model.name, model.given = name, frozenset(fields)
     model.function = staticmethod(function)
     return model
 

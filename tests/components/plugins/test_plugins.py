@@ -15,7 +15,7 @@ from cifar_exp.components import components_of
 from cifar_exp.components.augmentations import AUGMENTATIONS
 from cifar_exp.components.datasets import DATASETS, DataError, load
 from cifar_exp.components.losses import LOSSES
-from cifar_exp.components.models.build import build
+from cifar_exp.components.models.build import build, read_model
 from cifar_exp.components.models.networks import MODELS
 from cifar_exp.components.optimizers import OPTIMIZERS
 from cifar_exp.components.plugins import registry
@@ -67,11 +67,15 @@ def test_parameters_of_torchs_own_optimizers_are_settings(tmp_path: Path) -> Non
     assert found == {"lr": 0.1, "momentum": 0.9, "nesterov": True, "foreach": None}
 
 
-def test_a_module_is_a_network(tmp_path: Path) -> None:
-    plugins.load(write(tmp_path, NETWORK))
-    size = {"mean": [0.5], "std": [0.5], "size": 8, "num_classes": 3, "seed": 0}
-    network = build("Colours", **size)  # type: ignore[arg-type]
-    assert network(torch.zeros(2, 1, 8, 8, dtype=torch.uint8)).shape == (2, 3)
+def test_a_module_is_a_network_whose_other_parameters_are_settings(tmp_path: Path) -> None:
+    source = NETWORK.replace("channels: int = 3)", "channels: int = 3, groups: int = 1)")
+    plugins.load(
+        write(tmp_path, source.replace("(channels, num", "(channels * groups // groups, num"))
+    )
+    for raw in ("Colours", {"type": "Colours", "groups": 2}):
+        network = build(read_model(raw), mean=[0.5], std=[0.5], size=8, num_classes=3, seed=0)
+        assert network(torch.zeros(2, 1, 8, 8, dtype=torch.uint8)).shape == (2, 3)
+    assert read_model({"type": "Colours", "groups": 2}).model_dump()["groups"] == 2
 
 
 DATA = """
@@ -155,7 +159,7 @@ BAD = {
     "(built in, cifar_exp.components.losses.distance); rename it",
     OPTIMIZER.replace("(torch.optim.Optimizer)", ""): "not a subclass of torch.optim.Optimizer",
     OPTIMIZER.replace(" lr: float", " rate: float"): "it needs a parameter `lr`",
-    NETWORK.replace("channels: int = 3", "width: int"): "`width` needs a default",
+    NETWORK.replace("channels: int = 3", "width: list"): "`width` needs a default",
     NETWORK.replace("num_classes, ch", "ch").replace("num_classes", "2"): "parameter `num_classes`",
 }
 
