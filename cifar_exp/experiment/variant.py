@@ -65,9 +65,9 @@ def schedule_problems(optimizers: Iterable[Variant], schedules: Iterable[Variant
 
     Only one of them may be constant, as its combinations are those without a schedule.
     """
-    constant, changing = [], []
-    for schedule in schedules:
-        (constant if is_constant(schedule) else changing).append(schedule.name)
+    given = list(schedules)
+    constant = [schedule.name for schedule in given if is_constant(schedule)]
+    changing = [schedule.name for schedule in given if not is_constant(schedule)]
     no_effect = (
         "only its first step depends on the learning rate, so it cannot be combined with a "
         f"schedule ({listed(changing)})"

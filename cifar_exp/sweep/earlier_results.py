@@ -82,7 +82,8 @@ def _reason(
     was["precision"] = recorded.get("precision", was["precision"])
     now = identity_settings(experiment, combination, data.fingerprint)
     reasons = list(differences(was, now))
-    if hash_of(was) != earlier.combination_id:
+    same_changes = was.get("data_changes") == now.get("data_changes")
+    if same_changes and hash_of(was) != earlier.combination_id:
         trainings = [r for r in records if r.combination_id == earlier.combination_id]
         digests = {r.data_digest for r in trainings} - {None}
         same_data = data.fingerprint[:DIGEST_LENGTH] in digests

@@ -9,6 +9,7 @@ import pytest
 from cifar_exp.components.validation import DefinitionError
 from cifar_exp.experiment import read
 from cifar_exp.sweep import prepare
+from cifar_exp.sweep.earlier_results import not_counted
 from tests import tiny
 from tests.bench import Bench
 
@@ -41,6 +42,11 @@ def test_a_sweep_on_changed_data_records_the_changes_and_is_another_one(
     }
     assert confirmed.metrics["test_accuracy_few"] == confirmed.metrics["test_accuracy"]
     assert len({r.data_digest for r in bench.trainings()}) == 2
+    other = read(tiny.definition(images, top=CHANGES.replace("0.3", "0.2"), **plain))
+    found = not_counted(other, prepare.prepare(other), bench.client, bench.records())
+    [sentence] = [notice.sentence for notice in found]
+    assert "data_changes was {" in sentence
+    assert "the images, their labels or the split have changed" not in sentence
 
 
 def test_noise_without_a_map_for_these_classes_is_bad_input(images: Path) -> None:

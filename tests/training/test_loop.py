@@ -118,7 +118,7 @@ def test_the_learning_rate_follows_the_schedule(
 ) -> None:
     """A cosine over all steps but a last batch of one image, which is no step."""
     few = replace(large, train=large.train.first(55))
-    cosine = {"schedule_settings": SCHEDULES["cosine"](floor=0.1), "lr": 0.2}
+    cosine = {"schedule_settings": SCHEDULES["cosine"].model_validate({"floor": 0.1}), "lr": 0.2}
     changed = config.model_copy(update={**cosine, "batch_size": batch_size})
     total = changed.epochs * steps_per_epoch
     _, epochs = train(changed, few)

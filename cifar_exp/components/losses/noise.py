@@ -77,7 +77,9 @@ class EarlyLearningRegularization(ContextLoss):
     def _in_context(
         self, logits: torch.Tensor, labels: torch.Tensor, context: Context
     ) -> torch.Tensor:
-        p = torch.softmax(logits, dim=1).clamp(LEAST_PROBABILITY, 1 - LEAST_PROBABILITY)
+        # The gradient of `clamp` copies a number to the device, which no CUDA graph can capture.
+        ends = LEAST_PROBABILITY, 1 - LEAST_PROBABILITY
+        p = torch.nn.functional.hardtanh(torch.softmax(logits, dim=1), *ends)
         target = self._target(p.detach(), context).to(p.dtype)
         regularization = torch.log1p(-(p * target).sum(dim=1))
         return self.lambd * regularization - label_log_probability(logits, labels)

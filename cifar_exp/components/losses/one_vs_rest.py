@@ -80,6 +80,7 @@ class Asymmetric(Loss):
         # ln(1 - p_y) from the other classes, as 1 - p_y may round to 0.
         log_rest = torch.logsumexp(log_p.scatter(1, at_label, -math.inf), dim=1, keepdim=True)
         is_label = one_hot(logits, labels)
-        exponents = torch.where(is_label > 0, self.gamma_pos * log_rest, self.gamma_neg * log_p)
+        of_label, of_others = self.gamma_pos * log_rest, self.gamma_neg * log_p
+        exponents = is_label * of_label + (1 - is_label) * of_others
         smoothed = (1 - self.epsilon) * is_label + self.epsilon / logits.shape[1]
         return -(smoothed * exponents.exp() * log_p).sum(dim=1)

@@ -48,17 +48,15 @@ def heat_map(ranking: Ranking) -> Picture | None:
     figure = blank(height * len(schedules), width)
     scale = _scale(ranking)
     means = [scale * (row.mean or 0.0) for row in rows]
-    colours = ScalarMappable(
-        Normalize(min(means), max(means)), "cividis_r" if ranking.smaller_is_better else "cividis"
-    )
+    norm = Normalize(min(means), max(means))
     panels = figure.subplots(len(schedules), 1, squeeze=False)[:, 0]
     for axes, schedule in zip(panels, schedules, strict=True):
         of_schedule = [row for row in rows if row.schedule == schedule]
-        _draw_cells(axes, ranking, of_schedule, (losses, optimizers), colours)
+        _draw_cells(axes, ranking, of_schedule, (losses, optimizers), norm)
         axes.tick_params(axis="x", rotation=90 if rotated else 0)
         if len(schedules) > 1:
             axes.set_title(schedule, fontsize=9)
-    figure.colorbar(colours, ax=panels, label=_label(ranking))
+    figure.colorbar(ScalarMappable(norm, _colours(ranking)), ax=panels, label=_label(ranking))
     return Picture(
         name="heat-map",
         title="Every loss with every optimizer" + (" and schedule" if len(schedules) > 1 else ""),
@@ -73,7 +71,7 @@ def _draw_cells(
     ranking: Ranking,
     rows: Sequence[Row],
     names: tuple[Sequence[str], Sequence[str]],
-    colours: ScalarMappable,
+    norm: Normalize,
 ) -> None:
     """Draw the combinations of one schedule; `names` are the losses and the optimizers."""
     losses, optimizers = names
@@ -81,7 +79,7 @@ def _draw_cells(
     for row in rows:
         mean = _scale(ranking) * (row.mean or 0.0)
         cells[losses.index(row.loss), optimizers.index(row.optimizer)] = mean
-    axes.imshow(cells, cmap=colours.cmap, norm=colours.norm, aspect="auto")
+    axes.imshow(cells, cmap=_colours(ranking), norm=norm, aspect="auto")
     axes.grid(visible=False)
     axes.spines[:].set_visible(False)
     axes.set_xticks(range(len(optimizers)), optimizers)
@@ -89,7 +87,7 @@ def _draw_cells(
     axes.tick_params(length=0, axis="both")
     for row in rows:
         position = (optimizers.index(row.optimizer), losses.index(row.loss))
-        fraction = float(np.ma.filled(colours.norm(cells[position[1], position[0]]), 0.0))
+        fraction = float(np.ma.filled(norm(cells[position[1], position[0]]), 0.0))
         is_dark = (fraction > 0.5) == ranking.smaller_is_better
         axes.text(*position, _cell(ranking, row), ha="center", va="center", color="wk"[not is_dark])
         if row.may_be_best:
@@ -188,6 +186,10 @@ def best_shares(ranking: Ranking, palette: Palette) -> Picture | None:
         "(empirical Bayes), as the first of similar combinations was lucky.",
         figure=figure,
     )
+
+
+def _colours(ranking: Ranking) -> str:
+    return "cividis_r" if ranking.smaller_is_better else "cividis"
 
 
 def _scored(ranking: Ranking) -> list[Row]:

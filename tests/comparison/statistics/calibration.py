@@ -253,7 +253,7 @@ def main(num_sweeps: int = 2000) -> None:
         _print(tuning, *map(_percent, rates))
     _print("tuning", "schedule, tuned once", "schedule, repeated", "any interval of --by")
     for tuning in (0.0, 1.0, 3.0):
-        _print(tuning, *map(_percent, schedule_rates(tuning, num_sweeps)))
+        _print(tuning, *map(_percent, schedule_rates(tuning, num_sweeps // 2)))
     _print("spreads of the repeated tunings", "F test", "Welch and James")
     for name, spreads in SPREADS.items():
         rates = (

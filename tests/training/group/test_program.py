@@ -30,7 +30,8 @@ STEPS, BATCH_SIZE = 50, 4
 # Small, as adaptive steps amplify rounding: a gradient of almost zero has a random sign.
 LR = {"sgd": 0.01, "asgd": 0.01, "adadelta": 0.01, "rmsprop": 1e-5, "rprop": 1e-5}
 # Muon orthogonalizes in bfloat16: another order of summation changes the last of eight bits.
-BOUNDS = {"muon": 1e-3}
+# Early-learning regularization has the logarithm of a difference.
+BOUNDS = {"muon": 1e-3, "elr": 1e-4}
 
 ALL_PAIRS = list(itertools.product(LOSSES, OPTIMIZERS))
 EACH_ONCE = list(zip(LOSSES, itertools.cycle(OPTIMIZERS)))
@@ -97,7 +98,7 @@ def check(configs: Sequence[TrialConfig], data: Dataset) -> None:
         logits = program.logits(data.val)
         scores.append(scores_of(logits, data.val.labels, [c.loss_settings for c in configs]))
     for index, one in enumerate(configs):
-        bound = BOUNDS.get(one.optimizer, 1e-5)
+        bound = max(BOUNDS.get(name, 1e-5) for name in (one.loss, one.optimizer))
         alone = loop.train(loop.build_model(one, data), one, data)
         for epoch, metrics in enumerate(alone):
             found = losses[epoch][index], scores[epoch][index].values["nll"]

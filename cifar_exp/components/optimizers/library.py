@@ -1,0 +1,211 @@
+"""Optimizers of libraries: `timm:NAME` and `pytorch_optimizer:NAME`.
+
+Their settings are the parameters of the library's class that are numbers, truth values or texts. A
+pair or triple of numbers, such as `betas`, is one setting for each: `beta1`, `beta2`.
+"""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+import warnings
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from functools import cache
+from typing import Any, ClassVar
+
+from pydantic import create_model
+
+from cifar_exp.components.optimizers.base import DecayingOptimizer, Group, Optimizer
+from cifar_exp.system.lazy_import import torch
+
+GIVEN = ("self", "params", "lr")
+PLAIN = (bool, int, float, str)
+NOT_SETTINGS = ("foreach", "fused", "capturable", "differentiable", "maximize", "name", "type", "clip")
+"""Parameters of how a step is computed, and those whose names have another meaning."""
+
+
+class LibraryOptimizer(Optimizer):
+    """An optimizer of a library; its fields are the parameters of the library's class."""
+
+    torch_class: ClassVar[type[torch.optim.Optimizer]]
+    bound: ClassVar[Mapping[str, Any]]
+    """Arguments that the library binds to the name."""
+    tuples: ClassVar[Mapping[str, tuple[str, ...]]]
+    """The settings that a parameter is made of, by its name."""
+
+    def _make(self, groups: list[Group], lr: float) -> torch.optim.Optimizer:
+        single = {name: getattr(self, name) for name in self._own_fields()}
+        joined = {
+            name: tuple(single.pop(part) for part in parts) for name, parts in self.tuples.items()
+        }
+        return type(self).torch_class(groups, lr=lr, **{**self.bound, **single, **joined})
+
+    @classmethod
+    def _own_fields(cls) -> list[str]:
+        """Return the names of the settings that the library's class has."""
+        return [name for name in cls.model_fields if name not in Optimizer.model_fields]
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickle the name and the settings, as the class is made when it is first named."""
+        return _rebuilt, (self.name, dict(self))
+
+
+class DecayingLibraryOptimizer(LibraryOptimizer, DecayingOptimizer):
+    """An optimizer of a library with weight decay, which is set in the parameter groups."""
+
+    @classmethod
+    def _own_fields(cls) -> list[str]:
+        return [name for name in super()._own_fields() if name != "decay_bias"]
+
+
+class Library(ABC):
+    """A library of optimizers."""
+
+    module: ClassVar[str]
+    extra: ClassVar[str]
+    """The extra of this package that installs it."""
+
+    @abstractmethod
+    def names(self) -> list[str]:
+        """Return the names of all optimizers."""
+
+    @abstractmethod
+    def find(self, name: str) -> tuple[type[torch.optim.Optimizer], Mapping[str, Any]]:
+        """Return the class of an optimizer, and the arguments that belong to the name."""
+
+    def imported(self) -> Any:
+        """Return the library's module.
+
+        Raises:
+            ValueError: It is not installed.
+        """
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                return importlib.import_module(self.module)
+        except ModuleNotFoundError as error:
+            message = f"needs a package: pip install 'cifar_exp[{self.extra}]' ({error})"
+            raise ValueError(message) from None
+
+
+class Timm(Library):
+    """The optimizers of timm."""
+
+    module = "timm.optim"
+    extra = "timm"
+
+    def names(self) -> list[str]:
+        """Return the names of all optimizers."""
+        names: list[str] = self.imported().list_optimizers()
+        return names
+
+    def find(self, name: str) -> tuple[type[torch.optim.Optimizer], Mapping[str, Any]]:
+        """Return the class of an optimizer, and the arguments that belong to the name."""
+        info = self.imported().get_optimizer_info(name)
+        return info.opt_class, info.defaults or {}
+
+
+class PytorchOptimizer(Library):
+    """The optimizers of pytorch_optimizer."""
+
+    module = "pytorch_optimizer"
+    extra = "pytorch_optimizer"
+
+    def names(self) -> list[str]:
+        """Return the names of all optimizers."""
+        names: list[str] = self.imported().get_supported_optimizers()
+        return names
+
+    def find(self, name: str) -> tuple[type[torch.optim.Optimizer], Mapping[str, Any]]:
+        """Return the class of an optimizer; no arguments belong to a name."""
+        return self.imported().load_optimizer(name), {}
+
+
+LIBRARIES: Mapping[str, Library] = {"timm:": Timm(), "pytorch_optimizer:": PytorchOptimizer()}
+"""The libraries of optimizers by prefix."""
+
+
+class OptimizerTable(dict[str, type[Optimizer]]):
+    """The optimizers by name; those of libraries are found when they are named."""
+
+    def __contains__(self, name: object) -> bool:
+        """Return whether there is an optimizer of this name, also in a library."""
+        return super().__contains__(name) or (isinstance(name, str) and _is_in_library(name))
+
+    def __missing__(self, name: str) -> type[Optimizer]:
+        """Return an optimizer of a library.
+
+        Raises:
+            KeyError: There is none.
+        """
+        if not _is_in_library(name):
+            raise KeyError(name)
+        return _class_of(name)
+
+
+def library_of(name: str) -> tuple[Library, str] | None:
+    """Return the library that the prefix of a name belongs to, and the name there."""
+    for prefix, library in LIBRARIES.items():
+        if name.startswith(prefix):
+            return library, name.removeprefix(prefix)
+    return None
+
+
+def _is_in_library(name: str) -> bool:
+    found = library_of(name)
+    return found is not None and found[1] in found[0].names()
+
+
+@cache
+def _class_of(name: str) -> type[Optimizer]:
+    found = library_of(name)
+    assert found is not None
+    library, own_name = found
+    torch_class, bound = library.find(own_name)
+    fields, tuples = _fields(torch_class, bound)
+    base = DecayingLibraryOptimizer if "weight_decay" in fields else LibraryOptimizer
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # pydantic warns of fields that hide attributes
+        model = create_model(name, __base__=base, __doc__=_doc(name, torch_class), **fields)
+    model.name, model.torch_class = name, torch_class
+    model.bound = {key: value for key, value in bound.items() if key not in fields}
+    model.tuples = tuples
+    return model
+
+
+def _fields(
+    torch_class: type[torch.optim.Optimizer], bound: Mapping[str, Any]
+) -> tuple[dict[str, Any], dict[str, tuple[str, ...]]]:
+    """Return the fields of a settings model, and the tuples that some of them make up."""
+    fields: dict[str, Any] = {}
+    tuples: dict[str, tuple[str, ...]] = {}
+    for name, parameter in inspect.signature(torch_class.__init__).parameters.items():
+        if name in GIVEN or name in NOT_SETTINGS:
+            continue
+        default = bound.get(name, parameter.default)
+        if type(default) in PLAIN:
+            fields[name] = _typed(default, str(parameter.annotation))
+        elif isinstance(default, tuple) and default and all(map(_is_number, default)):
+            stem = name.removesuffix("s")
+            tuples[name] = tuple(f"{stem}{number}" for number in range(1, len(default) + 1))
+            parts = zip(tuples[name], default, strict=True)
+            fields |= {part: _typed(value, "float") for part, value in parts}
+    return fields, tuples
+
+
+def _typed(default: Any, annotation: str) -> tuple[type, Any]:
+    is_float = type(default) is int and "float" in annotation
+    return (float, float(default)) if is_float else (type(default), default)
+
+
+def _is_number(value: Any) -> bool:
+    return type(value) in (int, float)
+
+
+def _doc(name: str, torch_class: type) -> str:
+    return f"{torch_class.__name__} of {name.partition(':')[0]}."
+
+
+def _rebuilt(name: str, settings: Mapping[str, Any]) -> Optimizer:
+    return _class_of(name).model_validate(settings)
