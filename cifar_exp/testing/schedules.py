@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import Any
 
 import torch
@@ -56,7 +57,7 @@ def _short(schedule: Schedule) -> str:
 def _parts(schedule: Schedule) -> str:
     whole = schedule.factors(0, STEPS, STEPS)
     ends = [0, 1, 60, 61, STEPS]
-    parts = [schedule.factors(*ends[i : i + 2], STEPS) for i in range(len(ends) - 1)]
+    parts = [schedule.factors(first, last, STEPS) for first, last in pairwise(ends)]
     assert torch.equal(torch.cat(parts), whole), "the factor of a step depends on where one begins"
     return "the same after an interruption"
 

@@ -32,7 +32,7 @@ def test_the_list_names_the_file_or_the_package(
     assert shown.code == 0
     lines = shown.out.splitlines()
     own = f"tempered: Cross-entropy of divided logits. [{path}]"
-    assert lines[lines.index(own) + 1] == "    temperature = 2.0"
+    assert "    temperature = 2.0" in lines[lines.index(own) :]
     assert (
         "packaged: Cross-entropy of divided logits. [own-losses 1.2 (own_losses.losses)]" in lines
     )
@@ -68,7 +68,10 @@ def test_check_fails_with_a_sentence(cli: Cli, here: Path) -> None:
             '-s gama: unknown name; did you mean "gamma"?',
         ),
         (("check", "loss", "focal", "-s", "gamma"), "-s gamma: write NAME=VALUE"),
-        (("check", "augmentation", "flip", "-s", "p=1"), "augmentation flip has no settings"),
+        (
+            ("check", "augmentation", "flip", "-s", "p=1"),
+            "-s p: unknown name; there are no settings",
+        ),
         (("list", "losses", "--plugin", "no.py"), "--plugin no.py: there is no such file"),
     ],
 )
@@ -84,7 +87,7 @@ def test_a_definition_without_its_plugin_names_the_file(cli: Cli, here: Path, im
     text = tiny.definition(images, losses="tempered = {}", optimizers="Plain = { lr = 0.1 }")
     (here / "mine.toml").write_text(text.replace("seed_cnn_relu", "Colours"), encoding="utf-8")
     shown = cli("plan", "mine.toml", "--plugin", "my.py", "--workers", 1, "--group", 4)
-    assert (shown.code, shown.err) == (0, "")
+    assert shown.code == 0, shown.err
     assert "trained one by one, without a form for groups: " in shown.out
     registry.forget()
     shown = cli("run", "mine.toml")

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -11,9 +12,9 @@ import torch
 from pydantic import Field
 
 import cifar_exp
-from cifar_exp.components.augmentations import AUGMENTATIONS, Augmentation
-from cifar_exp.components.losses import LOSSES
-from cifar_exp.components.optimizers import OPTIMIZERS
+from cifar_exp.components.augmentations import Augmentation
+from cifar_exp.components.optimizers.gradient_descent import SGD
+from cifar_exp.components.optimizers.stacked import StackedStep
 from cifar_exp.components.schedules import SCHEDULES
 from cifar_exp.components.schedules.base import Schedule
 from cifar_exp.testing import (
@@ -49,11 +50,11 @@ class NoGradient(torch.autograd.Function):
         return values.clone()
 
     @staticmethod
-    def backward(_: object, gradient: torch.Tensor) -> torch.Tensor:  # type: ignore[override]
+    def backward(_: object, gradient: torch.Tensor) -> torch.Tensor:
         return gradient / 2
 
 
-BAD_LOSSES = {
+BAD_LOSSES: dict[str, tuple[Callable[..., Any], str]] = {
     "mean": (
         cross_entropy,
         r"returned shape \(\), not one value for each of 12",
@@ -78,7 +79,8 @@ def test_a_bad_loss_is_found(name: str) -> None:
     function, problem = BAD_LOSSES[name]
 
     def loss(logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
-        return function(logits, labels)  # type: ignore[no-any-return, no-untyped-call]
+        values: torch.Tensor = function(logits, labels)
+        return values
 
     with pytest.raises(ContractError, match=problem):
         check_loss(cifar_exp.loss(loss))
@@ -122,9 +124,9 @@ def test_a_bad_optimizer_is_found(name: str, tmp_path: Path) -> None:
 
 
 def test_a_wrong_form_for_groups_is_found() -> None:
-    class Wrong(OPTIMIZERS["sgd"]):  # type: ignore[misc]
-        def update(self, step: object) -> None:
-            step.subtract(step.gradient, 2 * step["lr"])  # type: ignore[attr-defined, index]
+    class Wrong(SGD):
+        def update(self, step: StackedStep) -> None:
+            step.subtract(step.gradient, 2 * step["lr"])
 
     with pytest.raises(ContractError, match=r"group: the weights differ by 0\.\d+ after 10 steps"):
         check_optimizer(Wrong())
@@ -191,8 +193,6 @@ def test_a_bad_augmentation_is_found() -> None:
     with pytest.raises(ContractError, match=r"depends on the other .* draws random numbers"):
         check_augmentation(Noise())
     assert check_augmentation("flip")
-    assert set(AUGMENTATIONS) == {"none", "flip", "crop_flip", "deepobs"}
-    assert "noise" not in LOSSES
 
 
 @pytest.mark.parametrize("name", SCHEDULES)

@@ -15,6 +15,9 @@ from cifar_exp.components.plugins.plugin import Plugin, PluginError
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
 
+MADE = "_component_"
+"""Begins the names of the classes that are made of marked functions and classes."""
+
 Key = tuple[str, str]
 """Kind and name of a component."""
 
@@ -28,7 +31,7 @@ def components_in(plugin: Plugin, module: ModuleType) -> dict[Key, Any]:
     named = getattr(plugin, "attribute", "")
     found: dict[Key, Any] = {}
     for variable, value in list(vars(module).items()):
-        if named and variable != named:
+        if variable.startswith(MADE) or (named and variable != named):
             continue
         with_kind = _kind_and_name(value, module)
         if with_kind is None:
@@ -84,7 +87,7 @@ def _made(plugin: Plugin, kind: str, name: str, value: Any, module: ModuleType) 
     except PluginError as error:
         raise PluginError(f"{told_of(plugin, kind, name, value)}: {error}") from error
     if inspect.isclass(component):  # so that pickle finds the class by its module and name
-        component.__qualname__ = f"component_{name}"
+        component.__qualname__ = f"{MADE}{name}"
         setattr(module, component.__qualname__, component)
     return checked(kind, component, f"{plugin.label}{_line_of(value)}")
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from statistics import fmean
 
 from cifar_exp.components.datasets import Dataset
+from cifar_exp.components.optimizers import OPTIMIZERS
 from cifar_exp.experiment import Combination, Experiment
 from cifar_exp.study import trials_per_block
 from cifar_exp.sweep.disk_space import need
@@ -57,7 +58,9 @@ def measure(
 ) -> Plan:
     """Estimate the cost of a sweep from a few training steps.
 
-    Nothing is recorded. The estimate assumes that all batch sizes are equally frequent.
+    If networks with one of the optimizers train one by one, the estimate is that of all trainings
+    one by one, which is an upper bound. Nothing is recorded. The estimate assumes that all batch
+    sizes are equally frequent.
 
     Args:
         experiment: The definition.
@@ -66,7 +69,7 @@ def measure(
         threads: CPU threads of each.
         width: The largest number of networks that a trainer trains together.
     """
-    if width > 1:
+    if width > 1 and all(OPTIMIZERS[v.type].is_stackable() for v in experiment.optimizers.values()):
         groups = measure_groups(experiment, data, workers, threads, width)
         least, most = (
             _cost(sized, data, _seconds_of_groups(sized, groups))
