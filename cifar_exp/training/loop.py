@@ -304,8 +304,8 @@ def _train_epoch(
         backward.optimizer.step()
         if average is not None:
             average.update()
-        total += batch_loss * len(batch.index)
-        num_images += len(batch.index)
+        total += batch_loss * len(batch.chosen)
+        num_images += len(batch.chosen)
         if step % STEPS_BETWEEN_CHECKS == 0 and total.device.type == "cpu":
             _check_finite(total)  # on a GPU this would wait for the device
     _check_finite(total)

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import torch
 
-from cifar_exp.components.optimizers import OPTIMIZERS
+from cifar_exp.components.optimizers import OPTIMIZERS, Optimizer
 from cifar_exp.components.optimizers.library import LIBRARIES, UNSUITABLE, check_name
 from cifar_exp.components.validation import DefinitionError
 from cifar_exp.experiment import read_document
@@ -30,9 +30,13 @@ def network() -> torch.nn.Sequential:
     return torch.nn.Sequential(*features, torch.nn.Flatten(), torch.nn.Linear(64, 3))
 
 
+def make(name: str, **settings: Any) -> Optimizer:
+    return OPTIMIZERS[name].model_validate(settings)
+
+
 def train(name: str, **settings: Any) -> torch.nn.Sequential:
     """Return a network after three steps."""
-    chosen, model = OPTIMIZERS[name](**settings), network()
+    chosen, model = make(name, **settings), network()
     optimizer = chosen.build(model, 0.01)
     images = torch.randn(8, 3, 6, 6, generator=torch.Generator().manual_seed(0))
     for _ in range(3):
@@ -75,7 +79,7 @@ def test_settings_follow_from_the_signature() -> None:
 
 
 def test_weight_decay_can_leave_out_biases() -> None:
-    groups = OPTIMIZERS["timm:lion"](weight_decay=0.1, decay_bias=False).build(network(), 0.1)
+    groups = make("timm:lion", weight_decay=0.1, decay_bias=False).build(network(), 0.1)
     assert [group["weight_decay"] for group in groups.param_groups] == [0.1, 0.0]
 
 
@@ -124,7 +128,7 @@ def test_all_others_can_be_used(prefix: str) -> None:
 @pytest.mark.parametrize("name", UNSUITABLE)
 def test_those_with_a_reason_cannot(name: str) -> None:
     library, own_name = LIBRARIES[f"{name.partition(':')[0]}:"], name.partition(":")[2]
-    torch_class = library.find(own_name)[0]
+    torch_class: Any = library.find(own_name)[0]
     with pytest.raises(Exception, match=r"."):
         optimizer = torch_class([*network().parameters()], lr=0.01)
         optimizer.zero_grad()
