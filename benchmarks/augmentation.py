@@ -101,7 +101,7 @@ def _config(augment: str, precision: Precision, batch_size: int, epochs: int) ->
         epochs=epochs,
         seed=0,
         precision=precision,
-        augment=augment,
+        augment=AUGMENTATIONS[augment](),
     )
 
 

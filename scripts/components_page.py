@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from cifar_exp.components import components_of
+from cifar_exp.components.optimizers.library import LIBRARIES, reason_against
 
 PAGE = Path(__file__).parents[1] / "docs" / "components.md"
 TABLES = (
@@ -20,7 +21,23 @@ def written(page: str) -> str:
     for kind in TABLES:
         markers = re.compile(rf"(<!-- {kind} -->\n).*?(<!-- end -->)", re.DOTALL)
         page = markers.sub(lambda found, kind=kind: f"{found[1]}{_table(kind)}{found[2]}", page)  # type: ignore[misc]
-    return page
+    markers = re.compile(r"(<!-- libraries -->\n).*?(<!-- end -->)", re.DOTALL)
+    return markers.sub(lambda found: f"{found[1]}{_libraries()}{found[2]}", page)
+
+
+def _libraries() -> str:
+    """Return the table of the optimizers of libraries, by whether they can be used and why not."""
+    rows = [("library", "can it be used", "optimizers")]
+    for prefix, library in LIBRARIES.items():
+        by_reason: dict[str, list[str]] = {}
+        for name in library.names():
+            by_reason.setdefault(reason_against(f"{prefix}{name}") or "yes", []).append(name)
+        rows += [
+            (f"`{prefix}`", reason, ", ".join(f"`{name}`" for name in names))
+            for reason, names in sorted(by_reason.items(), key=lambda entry: entry[0] != "yes")
+        ]
+    header, *lines = (f"| {' | '.join(row)} |\n" for row in rows)
+    return "".join([header, "| --- | --- | --- |\n", *lines])
 
 
 def _table(kind: str) -> str:

@@ -81,17 +81,28 @@ def single_definition(
         "name": SINGLE,
         "search": search,
         "losses": {loss: settings.get("loss", {})},
-        "optimizers": {optimizer: {"lr": lr, **settings.get("optimizer", {})}},
+        "optimizers": {
+            _variant_name(optimizer): {
+                "type": optimizer,
+                "lr": lr,
+                **settings.get("optimizer", {}),
+            }
+        },
         **({"schedules": schedule} if schedule else {}),
         **values,
     }
-    words = _single_options(values, loss, optimizer, next(iter(schedule), ""))
+    words = _single_options(values, loss, _variant_name(optimizer), next(iter(schedule), ""))
     experiment = read_document(document, "train", words)
     [combination] = experiment.combinations()
     searched = set(experiment.space(combination)) - {"batch_size"}
     if searched:
         raise DefinitionError(f"-s {min(searched)}: one training takes one value, not a range")
     return experiment
+
+
+def _variant_name(type_: str) -> str:
+    """Return a name for a component of a library, such as `timm.lion` for `timm:lion`."""
+    return type_.replace(":", ".")
 
 
 def _schedule(name: str | None, settings: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:

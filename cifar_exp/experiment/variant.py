@@ -12,6 +12,7 @@ from cifar_exp.components.augmentations import AUGMENTATIONS, Augmentation
 from cifar_exp.components.datasets import DATASETS, DatasetChoice
 from cifar_exp.components.losses import LOSSES
 from cifar_exp.components.optimizers import OPTIMIZERS
+from cifar_exp.components.optimizers.library import check_name
 from cifar_exp.components.schedules import SCHEDULES, Constant
 from cifar_exp.components.settings import Settings
 from cifar_exp.components.validation import (
@@ -146,6 +147,7 @@ def read_optimizer(name: str, table: Any) -> OptimizerVariant:
         with problems.at("lr"):
             lr = _read_lr(lr)
         with problems.at():
+            _check_library(raw.get("type", name))
             variant = _read_variant("optimizer", name, raw, OPTIMIZERS)
     return OptimizerVariant(lr=lr, **dict(variant))
 
@@ -153,6 +155,13 @@ def read_optimizer(name: str, table: Any) -> OptimizerVariant:
 def read_schedule(name: str, table: Any) -> Variant:
     """Parse the table of a schedule."""
     return _read_variant("schedule", name, _table(table), SCHEDULES)
+
+
+def _check_library(name: Any) -> None:
+    try:
+        check_name(str(name))
+    except ValueError as error:
+        raise validation_error([Problem(("type",), str(error))]) from None
 
 
 def _read_lr(raw: Any) -> float | Range:

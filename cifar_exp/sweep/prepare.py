@@ -106,7 +106,11 @@ def trained_alone(experiment: Experiment, data: Dataset) -> list[str]:
     """Return the network, or else the optimizers, that have no form for groups."""
     if not _is_stackable(experiment, data):
         return [experiment.model.type]
-    return [v.name for v in experiment.optimizers.values() if not OPTIMIZERS[v.type].is_stackable()]
+    return [
+        variant.name
+        for variant in experiment.optimizers.values()
+        if not OPTIMIZERS[variant.type].is_stackable(variant.settings)
+    ]
 
 
 def _is_stackable(experiment: Experiment, data: Dataset) -> bool:

@@ -159,7 +159,7 @@ def _resumed(optimizer: Optimizer) -> str:
 
 
 def _group(optimizer: Optimizer) -> str:
-    if not optimizer.is_stackable():
+    if not optimizer.is_stackable(dict(optimizer)):
         return "no form for groups: networks train one by one"
     rates = (LR, 0.5 * LR)
     networks = [_network(seed) for seed in range(len(rates))]

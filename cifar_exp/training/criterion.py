@@ -28,7 +28,7 @@ class Criterion:
         """Return the mean loss of a batch; `progress` is the share of the training that is done."""
         context = Context(
             class_counts=self._class_counts,
-            index=batch.index,
+            index=batch.chosen,
             progress=torch.full((), progress, device=logits.device),
             memory=self.memory,
         )

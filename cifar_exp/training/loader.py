@@ -19,7 +19,7 @@ class Batch(NamedTuple):
     """N x C x H x W, channels last in memory."""
     targets: torch.Tensor
     """Their labels: N, int64; of mixed images, the shares of the classes: N x C, float32."""
-    index: torch.Tensor
+    chosen: torch.Tensor
     """Which training images these are: N, int64."""
 
 

@@ -27,6 +27,8 @@ from cifar_exp.training.average import Average
 from cifar_exp.training.criterion import Criterion
 from cifar_exp.training.learning_rate import LearningRate
 from cifar_exp.training.loader import Batch, batches, num_batches, progress_of
+from cifar_exp.training.sharpness import SharpnessAware
+from cifar_exp.training.statistics import refresh
 
 EVALUATION_BATCH = 500
 STEPS_BETWEEN_CHECKS = 50
@@ -104,6 +106,12 @@ def build_average(model: torch.nn.Module, config: TrialConfig) -> Average | None
     return None if config.ema is None else Average(model, config.ema)
 
 
+def build_sharpness(model: torch.nn.Module, config: TrialConfig) -> SharpnessAware | None:
+    """Return what moves the weights for sharpness-aware minimisation, if it is used."""
+    rho = config.optimizer_settings.sam
+    return SharpnessAware(model, rho) if rho > 0 else None
+
+
 def train(
     model: torch.nn.Module,
     config: TrialConfig,
@@ -138,6 +146,13 @@ def train(
     train_split, val_split = on_device(data.train), on_device(data.val)
     num_steps = num_batches(len(train_split), config.batch_size)
     rate = LearningRate(optimizer, config.schedule_settings, num_steps, config.epochs)
+    sharpness = build_sharpness(model, config)
+    backward = Backward(
+        forward=forward,
+        criterion=criterion,
+        optimizer=optimizer,
+        computing=autocast(config.precision),
+    )
     for epoch in range(epochs_done + 1, config.epochs + 1):
         started = time.perf_counter()
         torch.manual_seed(seeds.derive("epoch", config.seed, epoch))  # dropout's draws
@@ -146,13 +161,15 @@ def train(
         )
         progress = [progress_of(epoch, step, num_steps, config.epochs) for step in range(num_steps)]
         rate.begin(epoch)
+        config.optimizer_settings.to_training(optimizer)
         model.train()
         # Not around the `yield`: another training of this process may have another precision.
         with float32_products(config.precision):
             steps = zip(batches_of_epoch, progress, strict=True)
-            train_loss = _train_epoch(
-                forward, criterion, optimizer, rate, steps, config.precision, average
-            )
+            train_loss = _train_epoch(backward, rate, steps, average, sharpness)
+            if config.optimizer_settings.to_evaluation(optimizer):
+                with backward.computing:
+                    refresh(model, _images(config, data, epoch))
         trained = time.perf_counter()
         val = evaluate(model, loss, val_split, config.precision).scores
         val_ema = None
@@ -245,39 +262,61 @@ def _compiled(model: torch.nn.Module) -> torch.nn.Module:
     return cast("torch.nn.Module", torch.compile(model, mode="reduce-overhead", dynamic=False))
 
 
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class Backward:
+    """Computes the loss of a batch and the gradients of the weights."""
+
+    forward: Callable[[torch.Tensor], torch.Tensor]
+    criterion: Criterion
+    optimizer: torch.optim.Optimizer
+    computing: torch.autocast
+    """Made once, as a query of the device can take longer than a layer."""
+
+    def __call__(self, batch: Batch, progress: float) -> torch.Tensor:
+        """Return the mean loss; `progress` is the share of the training that is done."""
+        with self.computing:
+            logits = self.forward(batch.images)
+        loss = self.criterion(logits.float(), batch, progress)
+        self.optimizer.zero_grad()
+        loss.backward()
+        return loss.detach()
+
+
 def _train_epoch(
-    forward: Callable[[torch.Tensor], torch.Tensor],
-    criterion: Criterion,
-    optimizer: torch.optim.Optimizer,
+    backward: Backward,
     rate: LearningRate,
     steps: Iterator[tuple[Batch, float]],
-    precision: Precision,
     average: Average | None,
+    sharpness: SharpnessAware | None,
 ) -> float:
     """Train on the batches of an epoch; return the mean loss over all examples.
 
     Each batch is given with the share of the training that is done before it.
     """
     total = torch.zeros((), device=device())
-    # Once per epoch: a query of the device can take longer than a layer.
-    computing = autocast(precision)
     num_images = 0
     for step, (batch, progress) in enumerate(steps, start=1):
         rate.set(step - 1)
-        with computing:
-            logits = forward(batch.images)
-        batch_loss = criterion(logits.float(), batch, progress)
-        optimizer.zero_grad()
-        batch_loss.backward()
-        optimizer.step()
+        batch_loss = backward(batch, progress)
+        if sharpness is not None:
+            with sharpness.perturbed():
+                backward(batch, progress)
+        backward.optimizer.step()
         if average is not None:
             average.update()
-        total += batch_loss.detach() * len(batch.index)
-        num_images += len(batch.index)
+        total += batch_loss * len(batch.chosen)
+        num_images += len(batch.chosen)
         if step % STEPS_BETWEEN_CHECKS == 0 and total.device.type == "cpu":
             _check_finite(total)  # on a GPU this would wait for the device
     _check_finite(total)
     return total.item() / num_images
+
+
+def _images(config: TrialConfig, data: Dataset, epoch: int) -> Iterator[torch.Tensor]:
+    """Return the batches of images of an epoch."""
+    split, seed = on_device(data.train), config.seed
+    for batch in batches(split, config.augment, config.batch_size, seed, epoch, data.num_classes):
+        yield batch.images
 
 
 def autocast(precision: Precision) -> torch.autocast:

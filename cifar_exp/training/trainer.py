@@ -115,7 +115,8 @@ def _in_one_program(configs: Sequence[TrialConfig], data: Dataset) -> bool:
     if len(configs) == 1 and loop.device().type != "cuda":
         return False
     shape = (data.channels, data.size, data.num_classes)
-    return all(config.optimizer_settings.is_stackable() for config in configs) and is_stackable(
+    optimizers = [config.optimizer_settings for config in configs]
+    return all(each.is_stackable(dict(each)) for each in optimizers) and is_stackable(
         configs[0].model, *shape
     )
 

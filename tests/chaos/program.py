@@ -22,6 +22,7 @@ import torch
 from cifar_exp import cli
 from cifar_exp.components.datasets import Dataset
 from cifar_exp.components.losses import LOSSES
+from cifar_exp.components.losses.context import Context
 from cifar_exp.components.losses.likelihood import CrossEntropy
 from cifar_exp.training import checkpoint, loop
 from cifar_exp.training.group.program import Program
@@ -34,23 +35,29 @@ MANY = 2**50
 class Hanging(CrossEntropy):
     """Never returns, and never releases Python's global interpreter lock."""
 
-    def __call__(self, logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
-        del logits, labels
+    def __call__(
+        self, logits: torch.Tensor, targets: torch.Tensor, context: Context | None = None
+    ) -> torch.Tensor:
+        del logits, targets, context
         return torch.tensor(pow(7, 10**9))
 
 
 class Exiting(CrossEntropy):
     """Raises SystemExit."""
 
-    def __call__(self, logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
-        raise SystemExit(f"enough of {len(labels)} of {len(logits)}")
+    def __call__(
+        self, logits: torch.Tensor, targets: torch.Tensor, context: Context | None = None
+    ) -> torch.Tensor:
+        raise SystemExit(f"enough of {len(targets)} of {len(logits)}")
 
 
 class Greedy(CrossEntropy):
     """Allocates more memory than the machine has."""
 
-    def __call__(self, logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
-        return super().__call__(logits, labels) + torch.empty(MANY).sum()
+    def __call__(
+        self, logits: torch.Tensor, targets: torch.Tensor, context: Context | None = None
+    ) -> torch.Tensor:
+        return super().__call__(logits, targets, context) + torch.empty(MANY).sum()
 
 
 class Falling(CrossEntropy):
@@ -58,8 +65,10 @@ class Falling(CrossEntropy):
 
     to: Literal["-inf", "inf", "nan"] = "nan"
 
-    def __call__(self, logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
-        return super().__call__(logits, labels) * float(self.to)
+    def __call__(
+        self, logits: torch.Tensor, targets: torch.Tensor, context: Context | None = None
+    ) -> torch.Tensor:
+        return super().__call__(logits, targets, context) * float(self.to)
 
 
 def slowly(train: Callable[..., Iterator[EpochMetrics]]) -> Callable[..., Iterator[EpochMetrics]]:

@@ -110,7 +110,7 @@ def test_batches_have_shares_of_classes(name: str) -> None:
     each = list(batches(split, make(name), 4, seed=0, epoch=1, num_classes=3))
     assert [batch.targets.shape for batch in each] == [(4, 3), (4, 3), (2, 3)]
     for batch in each:
-        own = batch.targets.gather(1, split.labels[batch.index][:, None])
+        own = batch.targets.gather(1, split.labels[batch.chosen][:, None])
         assert (own > 0).all()
 
 

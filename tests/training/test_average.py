@@ -28,7 +28,7 @@ def values_of(decay: float, weights: list[float]) -> list[float]:
     for weight in weights:
         torch.nn.init.constant_(layer.weight, weight)
         average.update()
-        found.append(average.network.weight.item())  # type: ignore[union-attr, operator]
+        found.append(average.network.weight.item())  # type: ignore[operator]
     return found
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
+from collections.abc import Mapping
 from typing import Annotated, Any, ClassVar
 
 from pydantic import Field
@@ -45,10 +46,24 @@ class Optimizer(Settings, Component):
         "0 for no limit",
     )
 
+    sam: Annotated[float, Later()] = Field(
+        default=0.0,
+        ge=0,
+        description="sharpness-aware minimisation: gradients at weights that are moved by this "
+        "length along the gradient; 0 for none",
+    )
+
     @classmethod
-    def is_stackable(cls) -> bool:
-        """Return whether there is a form for stacked networks."""
-        return cls.update is not Optimizer.update
+    def is_stackable(cls, settings: Mapping[str, Any]) -> bool:
+        """Return whether there is a form for stacked networks with these settings, or ranges."""
+        return cls.update is not Optimizer.update and not settings.get("sam")
+
+    def to_training(self, optimizer: torch.optim.Optimizer) -> None:
+        """Set the weights to those that are trained; most optimizers have no others."""
+
+    def to_evaluation(self, optimizer: torch.optim.Optimizer) -> bool:  # noqa: ARG002
+        """Set the weights to those that are evaluated; return whether they are others."""
+        return False
 
     def build(self, model: torch.nn.Module, lr: float) -> torch.optim.Optimizer:
         """Return the torch optimizer of the model's trainable parameters, with learning rate lr."""

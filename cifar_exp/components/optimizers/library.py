@@ -10,25 +10,54 @@ import importlib
 import inspect
 import warnings
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import cache
 from typing import Any, ClassVar
 
 from pydantic import create_model
 
 from cifar_exp.components.optimizers.base import DecayingOptimizer, Group, Optimizer
+from cifar_exp.components.validation import unknown
 from cifar_exp.system.lazy_import import torch
 
 GIVEN = ("self", "params", "lr")
 PLAIN = (bool, int, float, str)
-NOT_SETTINGS = ("foreach", "fused", "capturable", "differentiable", "maximize", "name", "type", "clip")
+NOT_SETTINGS = (
+    *("foreach", "fused", "capturable", "differentiable", "maximize"),
+    *("name", "type", "clip", "sam"),
+)
 """Parameters of how a step is computed, and those whose names have another meaning."""
+
+GRAPH = "needs the graph of the gradient (create_graph)"
+CLOSURE = "needs a closure that computes the loss again"
+MODEL = "needs the network, not its parameters"
+MUON = "needs the groups of parameters that Muon updates; there is `muon`"
+CUDA = "needs a package for CUDA alone (bitsandbytes or apex)"
+
+UNSUITABLE: Mapping[str, str] = {
+    **dict.fromkeys(("timm:adahessian", "pytorch_optimizer:adahessian"), GRAPH),
+    "pytorch_optimizer:sophiah": GRAPH,
+    **dict.fromkeys(("pytorch_optimizer:alig", "pytorch_optimizer:lbfgs"), CLOSURE),
+    **{f"pytorch_optimizer:{name}": MODEL for name in ("adalomo", "adammini", "lomo")},
+    **{
+        f"pytorch_optimizer:{name}": MUON
+        for name in ("adago", "adamuon", "distributedmuon", "muon", "muonclip", "normuon")
+    },
+    "pytorch_optimizer:bsam": "needs the number of images",
+    "pytorch_optimizer:ranger21": "needs the number of steps",
+    "pytorch_optimizer:demo": "needs several processes, and the package einops",
+    "pytorch_optimizer:spectralsphere": "updates weights of two dimensions alone",
+}
+"""The optimizers that need what this training does not give them, and why."""
+
+NOT_FREE = ("pytorch_optimizer:fromage", "pytorch_optimizer:nero")
+"""The optimizers whose licence, CC BY-NC-SA, excludes commercial use."""
 
 
 class LibraryOptimizer(Optimizer):
     """An optimizer of a library; its fields are the parameters of the library's class."""
 
-    torch_class: ClassVar[type[torch.optim.Optimizer]]
+    torch_class: ClassVar[Callable[..., torch.optim.Optimizer]]
     bound: ClassVar[Mapping[str, Any]]
     """Arguments that the library binds to the name."""
     tuples: ClassVar[Mapping[str, tuple[str, ...]]]
@@ -40,6 +69,18 @@ class LibraryOptimizer(Optimizer):
             name: tuple(single.pop(part) for part in parts) for name, parts in self.tuples.items()
         }
         return type(self).torch_class(groups, lr=lr, **{**self.bound, **single, **joined})
+
+    def to_training(self, optimizer: torch.optim.Optimizer) -> None:
+        """Set the weights to those that are trained, if the optimizer is schedule-free."""
+        if hasattr(optimizer, "train"):
+            optimizer.train()
+
+    def to_evaluation(self, optimizer: torch.optim.Optimizer) -> bool:
+        """Set the weights to their average, if the optimizer is schedule-free."""
+        if hasattr(optimizer, "eval"):
+            optimizer.eval()
+            return True
+        return False
 
     @classmethod
     def _own_fields(cls) -> list[str]:
@@ -103,7 +144,8 @@ class Timm(Library):
     def find(self, name: str) -> tuple[type[torch.optim.Optimizer], Mapping[str, Any]]:
         """Return the class of an optimizer, and the arguments that belong to the name."""
         info = self.imported().get_optimizer_info(name)
-        return info.opt_class, info.defaults or {}
+        usual = {"momentum": 0.9} if info.has_momentum else {}  # as in its create_optimizer_v2
+        return info.opt_class, {**usual, **(info.defaults or {})}
 
 
 class PytorchOptimizer(Library):
@@ -152,9 +194,41 @@ def library_of(name: str) -> tuple[Library, str] | None:
     return None
 
 
-def _is_in_library(name: str) -> bool:
+def check_name(name: str) -> None:
+    """Check an optimizer that is named by the prefix of a library.
+
+    Raises:
+        ValueError: The library is not installed, or has no such optimizer, or the optimizer needs
+            what this training does not give it.
+    """
     found = library_of(name)
-    return found is not None and found[1] in found[0].names()
+    if found is None:
+        return
+    library, own_name = found
+    names = library.names()
+    if own_name not in names:
+        prefix = name.removesuffix(own_name)
+        raise ValueError(unknown("optimizer", name, [f"{prefix}{each}" for each in names]))
+    if reason := reason_against(name):
+        raise ValueError(f"optimizer {name} {reason}")
+
+
+def reason_against(name: str) -> str | None:
+    """Return what an optimizer of a library needs that this training does not give it."""
+    found = library_of(name)
+    if found is None:
+        return None
+    library, own_name = found
+    is_text = isinstance(library.find(own_name)[0], str)  # timm's, if the package is missing
+    return CUDA if is_text else UNSUITABLE.get(name)
+
+
+def _is_in_library(name: str) -> bool:
+    try:
+        check_name(name)
+    except ValueError:
+        return False
+    return library_of(name) is not None
 
 
 @cache

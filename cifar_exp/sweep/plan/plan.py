@@ -69,7 +69,8 @@ def measure(
         threads: CPU threads of each.
         width: The largest number of networks that a trainer trains together.
     """
-    if width > 1 and all(OPTIMIZERS[v.type].is_stackable() for v in experiment.optimizers.values()):
+    optimizers = experiment.optimizers.values()
+    if width > 1 and all(OPTIMIZERS[v.type].is_stackable(v.settings) for v in optimizers):
         groups = measure_groups(experiment, data, workers, threads, width)
         least, most = (
             _cost(sized, data, _seconds_of_groups(sized, groups))

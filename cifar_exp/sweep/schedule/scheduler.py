@@ -121,7 +121,8 @@ class Scheduler:
         return (urgent, *alike[: width - 1])
 
     def _is_alone(self, task: Task) -> bool:
-        return task.key in self._alone or not task.config.optimizer_settings.is_stackable()
+        optimizer = task.config.optimizer_settings
+        return task.key in self._alone or not optimizer.is_stackable(dict(optimizer))
 
     def _urgency(self, task: Task) -> tuple[bool, float]:
         return task.key in self._begun, self._seconds_until_end(task)

@@ -103,9 +103,8 @@ class StackedLoss:
 
     def memory_of(self, index: int) -> torch.Tensor:
         """Return the memory of the loss of one network, a view."""
-        return next(
-            memory
+        return {
+            row: memory
             for part in self._parts
-            for row, memory in zip(part.rows.tolist(), part.memories(), strict=True)
-            if row == index
-        )
+            for row, memory in zip(part.rows.tolist(), part.memories().unbind(), strict=True)
+        }[index]

@@ -55,7 +55,7 @@ def test_a_class_of_torch_is_an_optimizer(tmp_path: Path) -> None:
     optimizer = OPTIMIZERS["Plain"](shrink=0.5)  # type: ignore[call-arg]
     optimizer.build(layer, 0.1).step()
     assert layer.weight.item() == pytest.approx(0.5 * 2.0 - 0.1 * 3.0)
-    assert not optimizer.is_stackable()
+    assert not optimizer.is_stackable({})
 
 
 def test_parameters_of_torchs_own_optimizers_are_settings(tmp_path: Path) -> None:

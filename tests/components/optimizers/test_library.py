@@ -1,0 +1,138 @@
+"""Optimizers of libraries: names, settings and which of them can be used."""
+
+from __future__ import annotations
+
+import pickle
+from typing import Any
+
+import pytest
+import torch
+
+from cifar_exp.components.optimizers import OPTIMIZERS, Optimizer
+from cifar_exp.components.optimizers.library import LIBRARIES, UNSUITABLE, check_name
+from cifar_exp.components.validation import DefinitionError
+from cifar_exp.experiment import read_document
+from tests.definitions import changed
+
+pytest.importorskip("timm")
+pytest.importorskip("pytorch_optimizer")
+
+FEW = (
+    *("timm:adamw", "timm:lion", "timm:sgd", "timm:lamb", "timm:nesterov", "timm:cadamw"),
+    *(f"pytorch_optimizer:{name}" for name in ("adabelief", "lion", "sgdp", "schedulefreeadamw")),
+)
+
+
+def network() -> torch.nn.Sequential:
+    torch.manual_seed(0)
+    convolution = torch.nn.Conv2d(3, 4, 3, bias=False)  # a bias has no gradient but rounding
+    features = convolution, torch.nn.BatchNorm2d(4), torch.nn.ReLU()
+    return torch.nn.Sequential(*features, torch.nn.Flatten(), torch.nn.Linear(64, 3))
+
+
+def make(name: str, **settings: Any) -> Optimizer:
+    return OPTIMIZERS[name].model_validate(settings)
+
+
+def train(name: str, **settings: Any) -> torch.nn.Sequential:
+    """Return a network after three steps."""
+    chosen, model = make(name, **settings), network()
+    optimizer = chosen.build(model, 0.01)
+    images = torch.randn(8, 3, 6, 6, generator=torch.Generator().manual_seed(0))
+    for _ in range(3):
+        optimizer.zero_grad()
+        torch.nn.functional.cross_entropy(model(images), torch.arange(8) % 3).backward()
+        optimizer.step()
+    return model
+
+
+@pytest.mark.parametrize("name", FEW)
+def test_an_optimizer_of_a_library_trains(name: str) -> None:
+    before, after = [*network().parameters()], [*train(name).parameters()]
+    assert all(p.isfinite().all() for p in after)
+    assert not all(map(torch.equal, before, after))
+
+
+@pytest.mark.parametrize(
+    ("name", "settings", "same"),
+    [
+        ("timm:adamw", {"beta1": 0.8, "weight_decay": 0.1}, "adamw"),
+        ("pytorch_optimizer:adamw", {"beta1": 0.8, "weight_decay": 0.1}, "adamw"),
+        ("timm:sgd", {"momentum": 0.9, "nesterov": True}, "sgd"),
+        ("timm:rmsprop", {"alpha": 0.99, "momentum": 0.0}, "rmsprop"),
+    ],
+)
+def test_the_steps_are_those_of_torch(name: str, settings: dict[str, Any], same: str) -> None:
+    ours = train(same, **settings).parameters()
+    for found, expected in zip(train(name, **settings).parameters(), ours, strict=True):
+        torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-6)
+
+
+def test_settings_follow_from_the_signature() -> None:
+    adabelief = OPTIMIZERS["pytorch_optimizer:adabelief"]()
+    values = dict(adabelief)
+    assert {"beta1": 0.9, "beta2": 0.999, "rectify": False, "weight_decay": 0.0}.items() <= (
+        values.items()
+    )
+    assert values.keys().isdisjoint({"params", "lr", "betas", "foreach", "maximize"})
+    assert pickle.loads(pickle.dumps(adabelief)) == adabelief
+
+
+def test_weight_decay_can_leave_out_biases() -> None:
+    groups = make("timm:lion", weight_decay=0.1, decay_bias=False).build(network(), 0.1)
+    assert [group["weight_decay"] for group in groups.param_groups] == [0.1, 0.0]
+
+
+@pytest.mark.parametrize(
+    ("type_", "says"),
+    [
+        ("timm:lions", 'unknown optimizer "timm:lions"; did you mean "timm:lion"?'),
+        ("pytorch_optimizer:lomo", "pytorch_optimizer:lomo needs the network"),
+        ("timm:adahessian", "timm:adahessian needs the graph of the gradient"),
+        ("timm:bnbadam", "timm:bnbadam needs a package for CUDA alone"),
+        ("torch:adam", 'unknown optimizer "torch:adam"'),
+    ],
+)
+def test_what_cannot_be_used_is_one_sentence(type_: str, says: str) -> None:
+    document = changed({"optimizers": {"a": {"type": type_, "lr": 0.1}}})
+    with pytest.raises(DefinitionError) as caught:
+        read_document(document, "a.toml")
+    [line] = str(caught.value).splitlines()
+    assert says in line
+
+
+def test_settings_are_checked_against_the_signature() -> None:
+    document = changed({"optimizers": {"a": {"type": "timm:lion", "lr": 0.1, "beta3": 0.1}}})
+    with pytest.raises(DefinitionError, match=r'a.beta3: unknown name; did you mean "beta[12]"'):
+        read_document(document, "a.toml")
+    document = changed({"optimizers": {"a": {"type": "timm:lion", "lr": 0.1, "beta1": "x"}}})
+    with pytest.raises(DefinitionError, match=r"optimizers.a.beta1: should be a number"):
+        read_document(document, "a.toml")
+
+
+@pytest.mark.chaos
+@pytest.mark.parametrize("prefix", LIBRARIES)
+def test_all_others_can_be_used(prefix: str) -> None:
+    """Every optimizer of a library trains, or is named with a reason."""
+    for own_name in LIBRARIES[prefix].names():
+        name = f"{prefix}{own_name}"
+        try:
+            check_name(name)
+        except ValueError as error:
+            assert name in UNSUITABLE or "CUDA" in str(error), name  # noqa: PT017
+            continue
+        assert all(p.isfinite().all() for p in train(name).parameters()), name
+
+
+@pytest.mark.chaos
+@pytest.mark.parametrize("name", UNSUITABLE)
+def test_those_with_a_reason_cannot(name: str) -> None:
+    library, own_name = LIBRARIES[f"{name.partition(':')[0]}:"], name.partition(":")[2]
+    torch_class: Any = library.find(own_name)[0]
+    with pytest.raises(Exception, match=r"."):
+        optimizer = torch_class([*network().parameters()], lr=0.01)
+        optimizer.zero_grad()
+        for group in optimizer.param_groups:
+            for parameter in group["params"]:
+                parameter.grad = torch.ones_like(parameter)
+        optimizer.step()
