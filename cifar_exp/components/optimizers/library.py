@@ -69,7 +69,9 @@ class LibraryOptimizer(Optimizer):
         joined = {
             name: tuple(single.pop(part) for part in parts) for name, parts in self.tuples.items()
         }
-        return type(self).torch_class(groups, lr=lr, **{**self.bound, **single, **joined})
+        arguments = {**self.bound, **single, **joined}
+        optimizer: torch.optim.Optimizer = type(self).torch_class(groups, lr=lr, **arguments)
+        return optimizer
 
     def to_training(self, optimizer: torch.optim.Optimizer) -> None:
         """Set the weights to those that are trained, if the optimizer is schedule-free."""
