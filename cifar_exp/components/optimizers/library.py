@@ -10,7 +10,7 @@ import importlib
 import inspect
 import warnings
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from functools import cache
 from typing import Any, ClassVar
 
@@ -57,7 +57,8 @@ NOT_FREE = ("pytorch_optimizer:fromage", "pytorch_optimizer:nero")
 class LibraryOptimizer(Optimizer):
     """An optimizer of a library; its fields are the parameters of the library's class."""
 
-    torch_class: ClassVar[Callable[..., torch.optim.Optimizer]]
+    torch_class: ClassVar[Any]
+    """The library's class; pydantic would import torch to evaluate its type."""
     bound: ClassVar[Mapping[str, Any]]
     """Arguments that the library binds to the name."""
     tuples: ClassVar[Mapping[str, tuple[str, ...]]]
@@ -68,7 +69,9 @@ class LibraryOptimizer(Optimizer):
         joined = {
             name: tuple(single.pop(part) for part in parts) for name, parts in self.tuples.items()
         }
-        return type(self).torch_class(groups, lr=lr, **{**self.bound, **single, **joined})
+        arguments = {**self.bound, **single, **joined}
+        optimizer: torch.optim.Optimizer = type(self).torch_class(groups, lr=lr, **arguments)
+        return optimizer
 
     def to_training(self, optimizer: torch.optim.Optimizer) -> None:
         """Set the weights to those that are trained, if the optimizer is schedule-free."""

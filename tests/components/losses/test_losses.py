@@ -287,10 +287,10 @@ def test_components_are_named_without_loading_torch() -> None:
     code = """
 import sys
 from cifar_exp.components.losses import LOSSES
-from cifar_exp.components.models import build
+from cifar_exp.components.models import read_model
 from cifar_exp.components.optimizers import OPTIMIZERS
 LOSSES["focal"](gamma=1.0), OPTIMIZERS["sgd"](momentum=0.9)
-build.read_model("resnet18")
+read_model("resnet18")
 assert "torch._C" not in sys.modules and "torchvision.models" not in sys.modules
 """
     subprocess.run([sys.executable, "-c", code], check=True, timeout=60)
