@@ -46,6 +46,7 @@ UNSUITABLE: Mapping[str, str] = {
     "pytorch_optimizer:bsam": "needs the number of images",
     "pytorch_optimizer:ranger21": "needs the number of steps",
     "pytorch_optimizer:demo": "needs several processes, and the package einops",
+    "pytorch_optimizer:lorarite": "updates pairs of matrices of a low rank",
     "pytorch_optimizer:spectralsphere": "updates weights of two dimensions alone",
 }
 """The optimizers that need what this training does not give them, and why."""
