@@ -130,9 +130,13 @@ def test_those_with_a_reason_cannot(name: str) -> None:
     library, own_name = LIBRARIES[f"{name.partition(':')[0]}:"], name.partition(":")[2]
     torch_class: Any = library.find(own_name)[0]
     with pytest.raises(Exception, match=r"."):
-        optimizer = torch_class([*network().parameters()], lr=0.01)
-        optimizer.zero_grad()
-        for group in optimizer.param_groups:
-            for parameter in group["params"]:
-                parameter.grad = torch.ones_like(parameter)
-        optimizer.step()
+        step(torch_class)
+
+
+def step(torch_class: Any) -> None:
+    """Do a step with gradients that have no graph."""
+    optimizer = torch_class([*network().parameters()], lr=0.01)
+    for group in optimizer.param_groups:
+        for parameter in group["params"]:
+            parameter.grad = torch.ones_like(parameter)
+    optimizer.step()
