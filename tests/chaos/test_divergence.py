@@ -17,6 +17,7 @@ from cifar_exp.components.datasets import Dataset
 from cifar_exp.components.losses import LOSSES
 from cifar_exp.components.losses.base import Loss
 from cifar_exp.components.metrics.scores import examine
+from cifar_exp.components.models import read_model
 from cifar_exp.experiment import TrialConfig
 from cifar_exp.records import RunRecord
 from cifar_exp.sweep.recording import training_run
@@ -66,7 +67,7 @@ def _losses(monkeypatch: pytest.MonkeyPatch) -> None:
     """Register the losses, and do not count the steps of a warm-up."""
     for loss in (Breaking, Unbounded, Steep):
         monkeypatch.setitem(LOSSES, loss.__name__.lower(), loss)
-    monkeypatch.setattr(loop, "_warm", {"seed_cnn_relu"})
+    monkeypatch.setattr(loop, "_warm", {read_model("seed_cnn_relu")})
 
 
 def recorded(config: TrialConfig, data: Dataset, tracker: Tracker) -> tuple[Any, RunRecord]:

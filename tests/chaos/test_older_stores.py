@@ -72,6 +72,14 @@ def approximate(results: dict[str, Any]) -> Any:
     return results
 
 
+def known(results: dict[str, Any]) -> dict[str, Any]:
+    """Leave out the params that the older version did not record."""
+    return {
+        name: {**training, "params": {**training["params"], "classes": None}}
+        for name, training in results.items()
+    }
+
+
 def measured(record: RunRecord) -> tuple[Any, ...]:
     return record.state, record.params, record.metrics
 
@@ -94,7 +102,7 @@ def test_a_sweep_started_by_an_older_version_is_resumed(
     assert after[begun.run_id].finished
     assert len([event for event in bench.events if event.kept]) == 10
     other_bench.run(definition)
-    assert bench.results() == approximate(other_bench.results())
+    assert known(bench.results()) == approximate(known(other_bench.results()))
     stored = {r.name: (r.state, r.metrics.get("val_accuracy")) for r in bench.records("trial")}
     for study_ in studies(bench):
         combination = study_.study_name.removeprefix("tiny/").split()[0]

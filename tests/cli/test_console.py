@@ -182,6 +182,7 @@ def settings_of(definition: Experiment, combination: Combination) -> dict[str, s
     return {
         **{f"loss.{name}": str(value) for name, value in config.loss_settings},
         **{f"optimizer.{name}": str(value) for name, value in config.optimizer_settings},
+        **{f"schedule.{name}": str(value) for name, value in config.schedule_settings},
     }
 
 

@@ -379,7 +379,7 @@ def test_a_trial_has_the_fixed_and_the_sampled_settings() -> None:
     others = config.model_dump(exclude={"loss", "optimizer", "loss_settings", "optimizer_settings"})
     assert others == {
         **{"lr": 0.25, "batch_size": 64, "seed": 11, "model": "seed_cnn", "epochs": 3},
-        **{"precision": "bf16", "augment": "crop_flip", "compile": True},
+        **{"precision": "bf16", "augment": "crop_flip", "compile": True, "ema": None},
         **{"schedule": None, "schedule_settings": {"warmup": 0.0}},
     }
 

@@ -455,6 +455,7 @@ def test_the_data_set_is_the_runs_input(
         "val": 6,
         "test": 30,
         "classes": 3,
+        "class_names": ["blue", "green", "red"],
         "fingerprint": data.fingerprint,
     }
 
