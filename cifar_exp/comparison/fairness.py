@@ -95,6 +95,7 @@ READ: Mapping[str, Callable[[Trainings], str]] = {
     "data changes": lambda records: _joined(_settings(r, "data_changes.") for r in records),
     "network": lambda records: _joined(map(_network, records)),
     "augmentation": _params("augment"),
+    "average of the weights": _params("ema"),
     "precision": _params("precision"),
     "device": _params("device"),
     "processor": _tags("processor"),

@@ -7,6 +7,7 @@ from urllib.parse import parse_qsl
 from cifar_exp import tracking
 from cifar_exp.components.data_changes import changed
 from cifar_exp.components.datasets import Dataset, Progress, load, no_progress
+from cifar_exp.components.losses import LOSSES
 from cifar_exp.components.optimizers import OPTIMIZERS
 from cifar_exp.components.precision import resolve
 from cifar_exp.components.validation import DefinitionError
@@ -75,6 +76,10 @@ def check_fit(experiment: Experiment, data: Dataset) -> None:
         images = counted(available, "training image")
         message = f"search.batch_size: {largest} is more than the {images}"
         raise DefinitionError(message)
+    for variant in experiment.losses.values():
+        if LOSSES[variant.type].takes_cosines and experiment.model.head != "cosine":
+            needed = 'a network whose last layer computes cosines: head = "cosine" in its table'
+            raise DefinitionError(f"losses.{variant.name}: {variant.type} needs {needed}")
     try:
         initial_model(experiment.model, data, experiment.seed)
     except ValueError as error:

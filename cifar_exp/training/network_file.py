@@ -8,12 +8,12 @@ from pathlib import Path
 import cloudpickle
 import torch
 
-from cifar_exp.components.models import blocks, onednn, standardize
+from cifar_exp.components.models import blocks, heads, onednn, standardize
 from cifar_exp.components.plugins import registry
 
 # With the code of the layers in the file, it can be loaded where cifar_exp or a plug-in is not
 # installed.
-for layers in (blocks, onednn, standardize):
+for layers in (blocks, heads, onednn, standardize):
     cloudpickle.register_pickle_by_value(layers)
 
 

@@ -90,5 +90,5 @@ def test_the_example_of_a_loss_is_one_class_and_passes_the_tests_of_every_loss(
         check=False,
     )
     assert tested.returncode == 0, tested.stdout
-    assert int(re.findall(r"(\d+) passed", tested.stdout)[0]) >= 12
+    assert int(re.findall(r"(\d+) passed", tested.stdout)[0]) >= 11
     assert "unhinged" in (copied / "docs" / "components.md").read_text().partition("## Adding")[0]

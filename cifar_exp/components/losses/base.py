@@ -44,6 +44,9 @@ class Loss(Settings, Component):
     needs: ClassVar[frozenset[Need]] = frozenset()
     """What the loss uses of the context; empty for a loss of logits and labels alone."""
 
+    takes_cosines: ClassVar[bool] = False
+    """Whether the logits have to be cosines, those of a network with `head = "cosine"`."""
+
     class_weights: ClassWeights = Field(
         default="none",
         description="factor of an image's loss by its class: a list, or balanced, which is "

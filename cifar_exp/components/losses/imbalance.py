@@ -33,8 +33,8 @@ class LDAM(ContextLoss):
     The margin of a class of n images is proportional to n^(-1/4), at most max_m. After the share
     reweight_from of the training, the loss of an image is multiplied by the weight of its class,
     (1 - beta) / (1 - beta^n) with mean 1 over classes: deferred re-weighting (DRW), in the authors'
-    code from 0.8. The authors' last layer has weights and features of norm 1, the networks here do
-    not. Probabilities: softmax of s z, without the margin.
+    code from 0.8. The authors' last layer has weights and features of norm 1: that of networks
+    with `head = "cosine"`. Probabilities: softmax of s z, without the margin.
     Source: Cao et al. 2019, Learning Imbalanced Datasets with Label-Distribution-Aware Margin Loss.
     """
 

@@ -101,6 +101,10 @@ def build(
         except (TypeError, RuntimeError, AssertionError) as error:
             reason = str(error).partition("\n")[0]
             raise ValueError(f"model {settings.type} cannot be built: {reason}") from error
+    if settings.head == "cosine":
+        from cifar_exp.components.models.heads import with_cosine_head  # noqa: PLC0415 - as above
+
+        network = with_cosine_head(network)
     if settings.weights is not None:
         from cifar_exp.components.models import pretrained  # noqa: PLC0415 - imports torch
 

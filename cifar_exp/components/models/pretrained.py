@@ -7,6 +7,8 @@ from pathlib import Path
 
 import torch
 
+from cifar_exp.components.models.heads import last_layer
+
 
 def load_weights(network: torch.nn.Module, path: Path) -> None:
     """Load weights into a network; its last layer is loaded only if the file has one that fits.
@@ -32,12 +34,6 @@ def freeze(network: torch.nn.Module) -> None:
     last = last_layer(network)
     for name, parameter in network.named_parameters():
         parameter.requires_grad = name.rpartition(".")[0] == last
-
-
-def last_layer(network: torch.nn.Module) -> str:
-    """Return the name of the last layer with parameters, the classifier."""
-    *_, name = (name for name, _ in network.named_parameters())
-    return name.rpartition(".")[0]
 
 
 def _reason(name: str, own: Mapping[str, torch.Tensor], weights: Mapping[str, torch.Tensor]) -> str:

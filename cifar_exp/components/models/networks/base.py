@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from abc import abstractmethod
 from pathlib import Path
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar, Literal, Self
 
 from pydantic import Field, model_serializer, model_validator
 
@@ -22,6 +22,11 @@ class Model(Settings, Component):
 
     weights: Path | None = Field(
         default=None, strict=False, description="pretrained weights: a file in safetensors format"
+    )
+    head: Literal["linear", "cosine"] = Field(
+        default="linear",
+        description="the last layer: linear, or the cosines of the angles between features and the "
+        "weights of each class",
     )
     frozen: bool = Field(
         default=False, description="train only the last layer, on pretrained weights"
