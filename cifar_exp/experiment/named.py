@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from cifar_exp.components import WORDS
+from cifar_exp.components.plugins.discovery import Key
 from cifar_exp.components.plugins.plugin import Plugin
 from cifar_exp.components.plugins.registry import origin, remember, with_installed
 
@@ -24,32 +25,31 @@ def read(reading: Callable[[], Experiment]) -> Experiment:
         PluginError: An installed plug-in cannot be imported.
     """
     experiment = with_installed(reading)
-    remember(key for c in experiment.combinations() for key in named(experiment, c).items())
+    remember(key for c in experiment.combinations() for key in named(experiment, c))
     return experiment
 
 
-def named(experiment: Experiment, combination: Combination) -> dict[str, str]:
-    """Return the name of each component that a combination depends on, by kind."""
-    return {
-        "losses": combination.loss.type,
-        "optimizers": combination.optimizer.type,
-        "models": experiment.model.type,
-        "datasets": experiment.dataset.type,
-        "augmentations": experiment.augment.name,
-        "schedules": combination.schedule.type,
-    }
+def named(experiment: Experiment, combination: Combination) -> list[Key]:
+    """Return kind and name of each component that a combination depends on."""
+    return [
+        ("losses", combination.loss.type),
+        ("optimizers", combination.optimizer.type),
+        ("schedules", combination.schedule.type),
+        ("models", experiment.model.type),
+        ("datasets", experiment.dataset.type),
+        *(("augmentations", name) for name in experiment.augment.names),
+    ]
 
 
 def plugins_used(experiment: Experiment) -> list[Plugin]:
     """Return the plug-ins that a definition uses, each once."""
-    keys = [key for c in experiment.combinations() for key in named(experiment, c).items()]
+    keys = [key for c in experiment.combinations() for key in named(experiment, c)]
     return [*dict.fromkeys(found for key in keys if (found := origin(*key)) is not None)]
 
 
 def plugin_digests(experiment: Experiment, combination: Combination) -> dict[str, str]:
     """Return the hash of the plug-in of each component of a combination that is not built in."""
     found = {
-        f"{WORDS[kind]} {name}": origin(kind, name)
-        for kind, name in named(experiment, combination).items()
+        f"{WORDS[kind]} {name}": origin(kind, name) for kind, name in named(experiment, combination)
     }
     return {component: plugin.digest for component, plugin in found.items() if plugin is not None}

@@ -32,6 +32,11 @@ class Augmentation(Settings, Component):
         """The purposes of all draws, with those of an augmentation that is applied before."""
         return self.purposes
 
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The names of this augmentation and of one that is applied before."""
+        return (self.name,)
+
     def identity(self) -> Any:
         """Return what the results depend on: the name, the version if it is not 1, the settings."""
         named = self.name if self.version == 1 else f"{self.name} {self.version}"

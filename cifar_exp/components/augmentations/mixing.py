@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from pydantic import Field, field_validator
 
 from cifar_exp.components.augmentations.base import Augmentation
-from cifar_exp.components.table import table_of
 from cifar_exp.components.validation import check_known
 from cifar_exp.system.lazy_import import torch
 
@@ -45,6 +44,11 @@ class _Mixing(Augmentation):
     def all_purposes(self) -> tuple[str, ...]:
         """The purposes of all draws, with those of the base."""
         return (*self._base().all_purposes, *self.purposes)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The names of this augmentation and its base."""
+        return (self.name, *self._base().names)
 
     def identity(self) -> Any:
         """Return what the results depend on."""
@@ -162,4 +166,6 @@ def _shares_of(
 
 def _unmixed() -> dict[str, type[Augmentation]]:
     """Return the augmentations that mix nothing, by name."""
-    return {name: found for name, found in table_of(Augmentation).items() if not found.mixes}
+    from cifar_exp.components.augmentations import AUGMENTATIONS  # noqa: PLC0415 - made of these
+
+    return {name: found for name, found in AUGMENTATIONS.items() if not found.mixes}

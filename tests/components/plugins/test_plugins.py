@@ -237,6 +237,26 @@ def test_the_source_of_a_network_is_in_the_identity_of_all(tmp_path: Path) -> No
     assert set(found[0].values()).isdisjoint(found[1].values())
 
 
+DARK = """
+from cifar_exp.components.augmentations import Augmentation
+
+class Dark(Augmentation):
+    name = "dark"
+    def __call__(self, images, draws):
+        return images // 2
+"""
+
+
+def test_the_source_of_the_base_of_an_augmentation_is_in_the_identity(tmp_path: Path) -> None:
+    parts = tiny.definition(tmp_path, losses="cross_entropy = {}")
+    definition = 'augment = { type = "mixup", base = "dark" }\n' + parts
+    found = []
+    for source in (DARK, f"{DARK}# changed\n"):
+        plugins.load(write(tmp_path, source))
+        found.append(identities(read(definition)))
+    assert set(found[0].values()).isdisjoint(found[1].values())
+
+
 # Installed packages
 
 
