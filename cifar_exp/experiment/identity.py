@@ -27,6 +27,7 @@ def definition_hash(experiment: Experiment, data: Dataset) -> str:
         **dict.fromkeys(experiment.uncounted(dict(experiment)), True),
         "dataset": True,
         "precision": True,
+        **({} if experiment.data_changes is None else {"data_changes": {"noise": {"path"}}}),
         "search": search.uncounted(dict(search)),
         "confirm": confirm.uncounted(dict(confirm)),
         "losses": _uncounted(LOSSES, experiment.losses),
@@ -71,7 +72,11 @@ def identity_settings(
 def _changes(experiment: Experiment) -> dict[str, Any]:
     if experiment.data_changes is None:
         return {}
-    return {"data_changes": experiment.data_changes.model_dump(mode="json", exclude_none=True)}
+    # The fingerprint of the data has the content of the file at the path.
+    changes = experiment.data_changes.model_dump(
+        mode="json", exclude_none=True, exclude={"noise": {"path"}}
+    )
+    return {"data_changes": changes}
 
 
 def hash_of(settings: Mapping[str, Any]) -> str:

@@ -78,7 +78,10 @@ def _reason(
         return NOT_KNOWN
     recorded = next((r.params for r in records if r.run_id == earlier.parent), {})
     here = before.model_copy(update={"precision": experiment.precision})
-    was = identity_settings(here, same_name[0], data.fingerprint)
+    try:
+        was = identity_settings(here, same_name[0], data.fingerprint)
+    except OSError:  # a file of pretrained weights is not there any more
+        return NOT_KNOWN
     was["precision"] = recorded.get("precision", was["precision"])
     now = identity_settings(experiment, combination, data.fingerprint)
     reasons = list(differences(was, now))

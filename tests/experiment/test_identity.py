@@ -164,6 +164,25 @@ def test_a_setting_changes_only_the_identities_of_its_combinations(
     }
 
 
+def test_the_place_of_human_labels_changes_no_identity() -> None:
+    """Their content is in the fingerprint of the data."""
+    noise = 'noise = {{ type = "cifar_n", labels = "worse", path = "{}" }}'
+    text = EVERY_KEY.replace('dataset = "digits"', 'dataset = "cifar10"')
+    assert text != EVERY_KEY
+    one, other = (
+        identities(read(f"{text}\n[data_changes]\n{noise.format(path)}"))
+        for path in ("a.pt", "b.pt")
+    )
+    assert one == other != identities(read(text))
+
+
+def test_settings_of_the_network_are_in_the_identity() -> None:
+    plain = identities(changed("model", "mlp"))
+    assert plain == identities(changed("model", {"type": "mlp", "width": 512}))
+    wide = identities(changed("model", {"type": "mlp", "width": 64}))
+    assert not set(plain.values()) & set(wide.values())
+
+
 def test_further_schedules_change_no_identity_and_no_draw() -> None:
     """With several schedules combinations have other names, but the same results as before."""
     alone = read(EVERY_KEY).combinations()

@@ -17,6 +17,7 @@ from cifar_exp.sweep.earlier_results import (
     OTHER_VERSION,
     not_counted,
 )
+from cifar_exp.training.loop import initial_model
 from tests import tiny
 from tests.bench import Bench
 
@@ -53,6 +54,20 @@ def test_the_same_definition_in_other_words_finds_all_results(
     bench: Bench, data: Dataset, images: Path, changes: dict[str, str]
 ) -> None:
     assert said(bench, data, tiny.definition(images, **changes)) == []
+
+
+def test_earlier_weights_that_are_gone_are_not_needed(
+    bench: Bench, data: Dataset, images: Path, tmp_path: Path
+) -> None:
+    torch = pytest.importorskip("safetensors.torch")
+    definition = tiny.definition(images)
+    weights = tmp_path / "weights.safetensors"
+    model = read(definition).model
+    torch.save_file(initial_model(model, data, 9).get_submodule("network").state_dict(), weights)
+    table = f'{{ type = "{model.type}", weights = "{weights}" }}'
+    bench.run(definition.replace(f'"{model.type}"', table))
+    weights.unlink()
+    assert said(bench, data, definition) == [f"{BOTH}{NOT_KNOWN}"]
 
 
 @pytest.mark.usefixtures("swept")

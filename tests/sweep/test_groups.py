@@ -16,6 +16,7 @@ from tests import tiny
 from tests.bench import Bench, scores
 
 WIDTH = 8
+WITH_SETTINGS = '{ type = "mlp", width = 8 }'
 OPTIMIZERS = """
 sgd = { lr = { low = 0.02, high = 0.1 } }
 momentum = { type = "sgd", momentum = 0.9, lr = { low = 0.002, high = 0.01 } }
@@ -98,6 +99,13 @@ def test_a_group_has_at_most_the_trainings_that_can_run_at_the_same_time(
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     experiment = tiny.experiment(images, search=search("random", "none", ""))
     assert prepare.group_width(experiment, data, given) == width
+
+
+def test_networks_with_settings_are_trained_together(bench: Bench, images: Path) -> None:
+    definition = tiny.definition(images).replace('"seed_cnn_relu"', WITH_SETTINGS)
+    bench.run(definition, group=WIDTH)
+    assert bench.running() == []
+    assert_tagged_with_their_groups(bench)
 
 
 SLOW = pytest.mark.chaos

@@ -62,9 +62,10 @@ class DataChanges(Settings):
         return None if raw is None else read_by_type("imbalance", raw, IMBALANCES)
 
     def params(self) -> dict[str, str]:
-        """Return the settings by the names under which a run records them."""
+        """Return the settings by the names under which a run records them, without paths."""
         found: dict[str, str] = {}
-        for name, value in self.model_dump(mode="json", exclude_none=True).items():
+        settings = self.model_dump(mode="json", exclude_none=True, exclude={"noise": {"path"}})
+        for name, value in settings.items():
             if isinstance(value, dict):
                 found |= {f"data_changes.{name}.{key}": str(each) for key, each in value.items()}
             else:

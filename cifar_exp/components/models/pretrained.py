@@ -50,7 +50,7 @@ def _read(path: Path) -> dict[str, torch.Tensor]:
     except ModuleNotFoundError:
         raise ValueError("weights need a package: pip install 'cifar_exp[timm]'") from None
     try:
-        weights: dict[str, torch.Tensor] = load_file(path)
+        weights: dict[str, torch.Tensor] = load_file(path.expanduser())
     except Exception as error:  # the library has errors of its own
         raise ValueError(f"weights {path} cannot be read: {error}") from error
     return weights

@@ -59,11 +59,16 @@ class Optimizer(Settings, Component):
         return cls.update is not Optimizer.update and not settings.get("sam")
 
     def to_training(self, optimizer: torch.optim.Optimizer) -> None:
-        """Set the weights to those that are trained; most optimizers have no others."""
+        """Set the weights to those that are trained; only schedule-free optimizers have others."""
+        if hasattr(optimizer, "train"):
+            optimizer.train()
 
-    def to_evaluation(self, optimizer: torch.optim.Optimizer) -> bool:  # noqa: ARG002
+    def to_evaluation(self, optimizer: torch.optim.Optimizer) -> bool:
         """Set the weights to those that are evaluated; return whether they are others."""
-        return False
+        if not hasattr(optimizer, "eval"):
+            return False
+        optimizer.eval()
+        return True
 
     def build(self, model: torch.nn.Module, lr: float) -> torch.optim.Optimizer:
         """Return the torch optimizer of the model's trainable parameters, with learning rate lr."""

@@ -8,17 +8,20 @@ from __future__ import annotations
 
 import importlib
 import inspect
+import math
 import warnings
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from functools import cache
-from typing import Any, ClassVar
+from typing import Annotated, Any, ClassVar
 
-from pydantic import create_model
+from pydantic import Field, create_model
 
 from cifar_exp.components.optimizers.base import DecayingOptimizer, Group, Optimizer
 from cifar_exp.components.validation import unknown
 from cifar_exp.system.lazy_import import torch
+
+NotNegative = Annotated[float, Field(ge=0)]
 
 GIVEN = ("self", "params", "lr")
 PLAIN = (bool, int, float, str)
@@ -66,25 +69,14 @@ class LibraryOptimizer(Optimizer):
     """The settings that a parameter is made of, by its name."""
 
     def _make(self, groups: list[Group], lr: float) -> torch.optim.Optimizer:
-        single = {name: getattr(self, name) for name in self._own_fields()}
+        values = dict(self)  # not attributes: some have the name of a property
+        single = {name: values[name] for name in self._own_fields()}
         joined = {
             name: tuple(single.pop(part) for part in parts) for name, parts in self.tuples.items()
         }
         arguments = {**self.bound, **single, **joined}
         optimizer: torch.optim.Optimizer = type(self).torch_class(groups, lr=lr, **arguments)
         return optimizer
-
-    def to_training(self, optimizer: torch.optim.Optimizer) -> None:
-        """Set the weights to those that are trained, if the optimizer is schedule-free."""
-        if hasattr(optimizer, "train"):
-            optimizer.train()
-
-    def to_evaluation(self, optimizer: torch.optim.Optimizer) -> bool:
-        """Set the weights to their average, if the optimizer is schedule-free."""
-        if hasattr(optimizer, "eval"):
-            optimizer.eval()
-            return True
-        return False
 
     @classmethod
     def _own_fields(cls) -> list[str]:
@@ -262,17 +254,22 @@ def _fields(
         if name in GIVEN or name in NOT_SETTINGS:
             continue
         default = bound.get(name, parameter.default)
+        if default in (math.inf, -math.inf):  # no value of a definition: the library's own is used
+            continue
         if type(default) in PLAIN:
-            fields[name] = _typed(default, str(parameter.annotation))
+            fields[name] = _typed(name, default, str(parameter.annotation))
         elif isinstance(default, tuple) and default and all(map(_is_number, default)):
             stem = name.removesuffix("s")
             tuples[name] = tuple(f"{stem}{number}" for number in range(1, len(default) + 1))
             parts = zip(tuples[name], default, strict=True)
-            fields |= {part: _typed(value, "float") for part, value in parts}
+            fields |= {part: _typed(part, value, "float") for part, value in parts}
     return fields, tuples
 
 
-def _typed(default: Any, annotation: str) -> tuple[type, Any]:
+def _typed(name: str, default: Any, annotation: str) -> tuple[Any, Any]:
+    """Return type and default of a setting."""
+    if name == "weight_decay":
+        return NotNegative, float(default)
     is_float = type(default) is int and "float" in annotation
     return (float, float(default)) if is_float else (type(default), default)
 

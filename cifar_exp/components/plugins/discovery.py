@@ -30,6 +30,7 @@ def components_in(plugin: Plugin, module: ModuleType) -> dict[Key, Any]:
     """
     named = getattr(plugin, "attribute", "")
     found: dict[Key, Any] = {}
+    values: dict[Key, Any] = {}
     for variable, value in list(vars(module).items()):
         if variable.startswith(MADE) or (named and variable != named):
             continue
@@ -39,6 +40,10 @@ def components_in(plugin: Plugin, module: ModuleType) -> dict[Key, Any]:
         kind, name = with_kind
         if not NAME.fullmatch(name):
             raise PluginError(f"{told_of(plugin, kind, name, value)}: {name!r} cannot be a name")
+        if (kind, name) in found and value is not values[kind, name]:
+            told = told_of(plugin, kind, name, value)
+            raise PluginError(f"{told}: the file has another one of this name; rename it")
+        values[kind, name] = value
         found[kind, name] = _made(plugin, kind, name, value, module)
     if not found:
         raise PluginError(

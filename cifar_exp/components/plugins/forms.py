@@ -106,10 +106,11 @@ class FunctionSource(Source):
         """Call the function and write its images, see `Source.read`."""
         name = self._choice.name
         try:
-            returned = type(self._choice).function(**self._choice.arguments())
+            parts = _arrays(name, type(self._choice).function(**self._choice.arguments()))
+        except DataError:
+            raise
         except Exception as error:
             raise DataError(f"data set {name}: {type(error).__name__}: {error}") from error
-        parts = _arrays(name, returned)
         images, labels = (np.concatenate(arrays) for arrays in (parts[::2], parts[1::2]))
         classes = tuple(str(label) for label in range(int(labels.max()) + 1))
         if len(parts) == 2:
@@ -136,7 +137,7 @@ def _arrays(name: str, returned: Any) -> list[NDArray[Any]]:
     arrays = [np.asarray(part) for part in returned]
     for images, labels in zip(arrays[::2], arrays[1::2], strict=True):
         shape = images.shape
-        if images.dtype != np.uint8 or images.ndim != 4 or shape[1] != shape[2] or not len(images):
+        if images.dtype != np.uint8 or images.ndim != 4 or shape[1] != shape[2] or not images.size:
             raise DataError(
                 f"data set {name} returns images of type {images.dtype} and shape {shape}, not "
                 "uint8 N x H x W x channels with H = W"
@@ -146,6 +147,12 @@ def _arrays(name: str, returned: Any) -> list[NDArray[Any]]:
                 f"data set {name} returns labels of type {labels.dtype} and shape {labels.shape}, "
                 f"not {len(images)} integers from 0"
             )
+    largest = max(int(labels.max()) for labels in arrays[1::2])
+    if not 1 <= largest < len(arrays[1]):
+        raise DataError(
+            f"data set {name} returns labels up to {largest} for {len(arrays[1])} training images: "
+            "they count the classes from 0, and there are at least two"
+        )
     if len(arrays) == 4 and arrays[0].shape[1:] != arrays[2].shape[1:]:
         raise DataError(f"data set {name} returns test images of another shape")
     return [a if number % 2 == 0 else a.astype(np.int64) for number, a in enumerate(arrays)]

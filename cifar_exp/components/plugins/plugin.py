@@ -12,6 +12,7 @@ import traceback
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from types import ModuleType
 from typing import Protocol
@@ -120,7 +121,7 @@ class PluginFile:
         sys.modules[name] = module  # dataclasses and pickle look it up
         try:
             with _importing(self.place):
-                exec(compile(self.source, str(self.path), "exec"), vars(module))
+                exec(compile(self.source, str(self.path), "exec", dont_inherit=True), vars(module))
         except BaseException:
             del sys.modules[name]
             raise
@@ -153,7 +154,7 @@ class PluginPackage:
     @property
     def digest(self) -> str:
         """The hash of the source of the imported module; of a package, that of all its modules."""
-        return self.expected or _digest(*(path.read_bytes() for path in sources(self.module())))
+        return self.expected or first_digest(self.name)
 
     @property
     def options(self) -> list[str]:
@@ -177,6 +178,13 @@ class PluginPackage:
         if self.expected not in (None, found):
             raise PluginError(f"plug-in {self.place} has changed since the command started")
         return module
+
+
+@cache
+def first_digest(name: str) -> str:
+    """Return the hash of the source that a module had when it was asked for first."""
+    module = importlib.import_module(name)
+    return _digest(*(path.read_bytes() for path in sources(module)))
 
 
 def sources(module: ModuleType) -> list[Path]:

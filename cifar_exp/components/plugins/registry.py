@@ -19,6 +19,7 @@ from cifar_exp.components.plugins.plugin import (
     PluginError,
     PluginFile,
     PluginPackage,
+    first_digest,
     lines_in,
     sources,
 )
@@ -55,6 +56,7 @@ def load(plugins: Iterable[Plugin]) -> None:
         if plugin in _modules:
             continue
         module = plugin.module()
+        _ = plugin.digest  # that of what was imported, whatever happens to the file later
         for key, component in components_in(plugin, module).items():
             _add(plugin, key, component)
         _modules[plugin] = module
@@ -185,3 +187,4 @@ def forget() -> None:
     _origins.clear()
     _modules.clear()
     _installed.cache_clear()
+    first_digest.cache_clear()

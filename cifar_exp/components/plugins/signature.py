@@ -79,7 +79,8 @@ def model_of(
     Raises:
         PluginError: The name of a field has another meaning, or a default is invalid.
     """
-    if taken := [field for field in fields if field in NO_SETTINGS]:
+    reserved = {*NO_SETTINGS, *dir(base), *_annotated(base)}
+    if taken := [field for field in fields if field in reserved]:
         raise PluginError(f"its parameter `{taken[0]}` has a name that a setting cannot have")
     try:
         with warnings.catch_warnings():
@@ -94,6 +95,11 @@ def model_of(
     except (NameError, TypeError, ValueError, UserWarning) as error:
         raise PluginError(f"a parameter cannot be a setting ({error})") from error
     return model
+
+
+def _annotated(base: type) -> set[str]:
+    """Return the names that a class and its bases annotate."""
+    return {name for each in base.__mro__ for name in vars(each).get("__annotations__", {})}
 
 
 def _field(parameter: inspect.Parameter) -> tuple[Any, Any] | None:

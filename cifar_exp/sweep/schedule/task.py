@@ -46,7 +46,7 @@ class Task:
         """What trainings have in common that can be trained together."""
         kinds = ("loss", "optimizer", "schedule")
         own = {"lr", *kinds, *(f"{kind}_settings" for kind in kinds)}
-        return tuple(self.config.model_dump(exclude=own).items())
+        return self.config.model_dump_json(exclude=own)
 
     @property
     def name(self) -> str:

@@ -78,6 +78,19 @@ def test_settings_follow_from_the_signature() -> None:
     assert pickle.loads(pickle.dumps(adabelief)) == adabelief
 
 
+def test_settings_named_like_a_property_reach_the_optimizer() -> None:
+    for decoupled in (True, False):
+        [group] = make("timm:adopt", decoupled=decoupled).build(network(), 0.1).param_groups
+        assert group["decoupled"] == decoupled
+
+
+@pytest.mark.parametrize("name", ["prodigy", "dadaptadam"])
+def test_a_default_that_is_infinite_is_the_librarys(name: str) -> None:
+    chosen = make(f"pytorch_optimizer:{name}")
+    assert "growth_rate" not in dict(chosen)
+    assert chosen.build(network(), 1.0).param_groups[0]["growth_rate"] == float("inf")
+
+
 def test_weight_decay_can_leave_out_biases() -> None:
     groups = make("timm:lion", weight_decay=0.1, decay_bias=False).build(network(), 0.1)
     assert [group["weight_decay"] for group in groups.param_groups] == [0.1, 0.0]

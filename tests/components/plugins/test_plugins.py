@@ -105,6 +105,10 @@ def test_a_function_is_a_data_set_that_is_made_again_if_the_file_changes(tmp_pat
         ("np.uint8)", "float)", "type float64"),
         ("% 2", "% 2 - 1", "not 40 integers from 0"),
         ("return images, ", "return ", "but ndarray"),
+        ("return images, np", "return images[..., :0], np", "shape (40, 4, 4, 0)"),
+        ("return images, np", "return [[1], [1, 2]], np", "ValueError"),
+        ("% 2", "* 0", "labels up to 0"),
+        ("% 2", "+ 2**40", "labels up to 1099511627815"),
     ],
 )
 def test_unsuitable_data_is_refused(tmp_path: Path, old: str, new: str, problem: str) -> None:
@@ -141,6 +145,16 @@ def test_classes_as_the_built_in_ones(tmp_path: Path) -> None:
     assert registry.origin("losses", "focal") is None
 
 
+TWICE = """
+from cifar_exp.components.losses.distance import Brier
+
+class One(Brier):
+    name = "twice"
+
+class Two(Brier):
+    name = "twice"
+"""
+
 BAD = {
     "": "defines no component",
     "def f(:": "line 1: cannot be imported (SyntaxError: invalid syntax)",
@@ -148,12 +162,15 @@ BAD = {
     "import sys\nsys.exit(3)": "line 2: cannot be imported (SystemExit: 3)",
     "import not_installed_anywhere": "line 1: cannot be imported (ModuleNotFoundError",
     LOSS.replace("temperature: float", "temperature"): "`temperature` needs a type",
+    LOSS.replace("temperature", "class_weights"): "`class_weights` has a name that a setting",
+    LOSS.replace("temperature", "given"): "`given` has a name that a setting cannot have",
+    TWICE: "the file has another one of this name",
     LOSS.replace("float = 2.0", "list"): "`temperature` needs a default",
     LOSS.replace("float = 2.0", "float = 'x'"): "default of a parameter is invalid: temperature",
     LOSS.replace("temperature", "type"): "`type` has a name that a setting cannot have",
-    LOSS.replace("temperature", "model_dump"): "a parameter cannot be a setting",
+    LOSS.replace("temperature", "model_dump"): "`model_dump` has a name that a setting cannot have",
     LOSS.replace("labels, temp", "targets: int, temp"): "it needs a parameter `labels`",
-    LOSS.replace("float =", "Nothing ="): "its parameters cannot be read (name 'Nothing'",
+    LOSS.replace("float =", "Nothing ="): "line 6: cannot be imported (NameError: name 'Nothing'",
     LOSS.replace("tempered", "_tempered"): "'_tempered' cannot be a name",
     LOSS.replace("tempered", "mse"): "line 5: loss mse: the name is taken by the one of cifar_exp "
     "(built in, cifar_exp.components.losses.distance); rename it",

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import hashlib
 from abc import abstractmethod
-from pathlib import Path
 from typing import Any, ClassVar, Literal, Self
 
 from pydantic import Field, model_serializer, model_validator
 
+from cifar_exp.components.datasets.source import Place
 from cifar_exp.components.settings import Settings
 from cifar_exp.components.table import Component
 from cifar_exp.system.lazy_import import torch
@@ -20,8 +20,8 @@ class Model(Settings, Component):
     A definition writes it as its name, or as a table with its `type` and settings.
     """
 
-    weights: Path | None = Field(
-        default=None, strict=False, description="pretrained weights: a file in safetensors format"
+    weights: Place | None = Field(
+        default=None, description="pretrained weights: a file in safetensors format"
     )
     head: Literal["linear", "cosine"] = Field(
         default="linear",
@@ -79,7 +79,8 @@ class Model(Settings, Component):
         dumped: str | dict[str, Any] = self.model_dump(mode="json")
         if isinstance(dumped, str) or self.weights is None:
             return dumped
-        return {**dumped, "weights": hashlib.sha256(self.weights.read_bytes()).hexdigest()}
+        with self.weights.expanduser().open("rb") as file:
+            return {**dumped, "weights": hashlib.file_digest(file, "sha256").hexdigest()}
 
     @model_serializer
     def _written(self) -> str | dict[str, Any]:
