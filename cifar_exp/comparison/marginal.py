@@ -67,9 +67,8 @@ def marginal(ranking: Ranking, factor: Factor) -> Marginal:
     """
     names = sorted({level(row, factor) for row in ranking.combinations})
     if len(names) < 2:
-        raise BadInput(
-            f"all combinations have the {factor} {names[0]}: there is nothing to compare"
-        )
+        only = "".join(f" than {name}" for name in names)
+        raise BadInput(f"there is no other {factor}{only} to compare")
     others = tuple(other for other in ranking.factors if other != factor)
     every = _blocks(ranking, factor, others)
     blocks = {block: means for block, means in every.items() if len(means) == len(names)}

@@ -29,7 +29,12 @@ class Average:
         self.network = copy.deepcopy(network).requires_grad_(False).eval()
         self._decay = decay
         tensors = self.network.state_dict()
-        self._pairs = [(tensors[name], own) for name, own in network.state_dict().items()]
+        # By its memory, as tied weights have several names.
+        pairs = {
+            tensors[name].data_ptr() or name: (tensors[name], own)
+            for name, own in network.state_dict().items()
+        }
+        self._pairs = [*pairs.values()]
         first = next(iter(tensors.values()))
         self.count = torch.zeros((), dtype=torch.float64, device=first.device)
         """Number of steps."""

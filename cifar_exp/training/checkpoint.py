@@ -38,9 +38,9 @@ WRONG = (
     LookupError,
     AttributeError,
     EOFError,
-    pickle.UnpicklingError,
+    pickle.PickleError,
 )
-"""Errors raised when an invalid checkpoint is read or restored."""
+"""Errors raised when an invalid checkpoint is read or restored, or one cannot be written."""
 
 _log = logging.getLogger(__name__)
 
@@ -195,11 +195,12 @@ class CheckpointFile:
     def save(self, checkpoint: Checkpoint) -> None:
         """Replace the checkpoint.
 
-        If the disk is full or the folder is not writable, the earlier checkpoint stays.
+        If the disk is full, the folder is not writable or the state cannot be stored, as that of an
+        optimizer of a plug-in, the earlier checkpoint stays.
         """
         try:
             _write(self.path, self.key, checkpoint)
-        except OSError as error:
+        except WRONG as error:
             _temporary(self.path).unlink(missing_ok=True)
             _log.warning("no checkpoint is saved: %s", error)
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 import torch
 
 from cifar_exp.components.datasets import Split
@@ -33,3 +36,12 @@ class Criterion:
             memory=self.memory,
         )
         return self.loss(logits, batch.targets, context)
+
+    @contextmanager
+    def kept_memory(self) -> Iterator[None]:
+        """Do not keep what the loss writes to its memory within the block."""
+        before = self.memory.clone()
+        try:
+            yield
+        finally:
+            self.memory.copy_(before)

@@ -299,7 +299,7 @@ def _train_epoch(
         rate.set(step - 1)
         batch_loss = backward(batch, progress)
         if sharpness is not None:
-            with sharpness.perturbed():
+            with sharpness.perturbed(), backward.criterion.kept_memory():
                 backward(batch, progress)
         backward.optimizer.step()
         if average is not None:

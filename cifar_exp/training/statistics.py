@@ -21,14 +21,16 @@ def _layers(model: torch.nn.Module) -> list[_BatchNorm]:
 def kept_statistics(model: torch.nn.Module) -> Iterator[None]:
     """Do not update the statistics of a network within the block."""
     layers = _layers(model)
-    momenta = [layer.momentum for layer in layers]
+    before = [(layer.momentum, layer.num_batches_tracked) for layer in layers]
     for layer in layers:
         layer.momentum = 0.0
+        layer.num_batches_tracked = None  # not counted
     try:
         yield
     finally:
-        for layer, momentum in zip(layers, momenta, strict=True):
+        for layer, (momentum, count) in zip(layers, before, strict=True):
             layer.momentum = momentum
+            layer.num_batches_tracked = count
 
 
 @torch.no_grad()

@@ -95,7 +95,7 @@ def test_a_single_block_has_no_interval() -> None:
 
 def test_a_factor_with_one_level_is_refused() -> None:
     rows = [row for row in ranked().combinations if row.schedule == "step"]
-    with pytest.raises(BadInput, match="all combinations have the schedule step"):
+    with pytest.raises(BadInput, match="there is no other schedule than step to compare"):
         marginal(ranking(*rows), "schedule")
 
 

@@ -38,6 +38,16 @@ def test_the_average_is_the_mean_at_first() -> None:
     assert values_of(0.999, weights) == pytest.approx(means)
 
 
+def test_tied_weights_are_averaged_once() -> None:
+    first, second = torch.nn.Linear(1, 1), torch.nn.Linear(1, 1)
+    second.weight = first.weight
+    average = Average(torch.nn.Sequential(first, second), 0.5)
+    for value in (0.0, 1.0):
+        torch.nn.init.constant_(first.weight, value)
+        average.update()
+    assert average.network.state_dict()["0.weight"].item() == 0.5
+
+
 def test_the_average_is_exponential_from_the_step_that_the_decay_allows() -> None:
     weights = [3.0, 5.0, -2.0, 4.0, 0.5]
     expected = [3.0, 4.0]  # the decay of a half is reached in the second step

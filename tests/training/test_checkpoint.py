@@ -288,6 +288,16 @@ def test_a_full_disk_keeps_the_earlier_checkpoint(
     assert [metrics.epoch for metrics in saved.epochs()] == [1]
 
 
+def test_a_state_that_cannot_be_stored_ends_no_training(
+    config: TrialConfig, data: Dataset, caplog: pytest.LogCaptureFixture
+) -> None:
+    file = file_of(config, data)
+    state = Checkpoint.of({}, {"state": lambda: None}, [], 0.0)
+    file.save(state)
+    assert "no checkpoint is saved" in caplog.text
+    assert file.load() is None
+
+
 def test_short_epochs_are_not_saved(monkeypatch: pytest.MonkeyPatch) -> None:
     clock = [0.0]
     monkeypatch.setattr(checkpoint, "time", SimpleNamespace(monotonic=lambda: clock[0]))

@@ -10,6 +10,7 @@ import pytest
 import torch
 
 from cifar_exp.components.datasets import Dataset
+from cifar_exp.components.losses import LOSSES
 from cifar_exp.components.models import read_model
 from cifar_exp.components.optimizers import OPTIMIZERS
 from cifar_exp.experiment import TrialConfig
@@ -88,6 +89,29 @@ def test_statistics_are_means_over_batches_and_kept_in_a_block() -> None:
 
 
 @pytest.mark.parametrize("model", ["lenet", "resnet18"])
+def test_statistics_over_all_batches_are_kept_in_a_block() -> None:
+    layer = torch.nn.BatchNorm2d(1, momentum=None)
+    for value in (1.0, 5.0):
+        layer.train()(torch.full((2, 1, 2, 2), value))
+        with kept_statistics(layer):
+            layer(torch.full((2, 1, 2, 2), 100.0))
+    assert layer.running_mean is not None
+    assert layer.running_mean.item() == pytest.approx(3)
+    assert layer.num_batches_tracked == 2
+
+
+def test_the_memory_of_a_loss_is_written_once_a_step(images: Path, data: Dataset) -> None:
+    """After one epoch, that of an image has the sum 1 - beta."""
+    loss = LOSSES["elr"].model_validate({"beta": 0.7})
+    config = config_of(images, "sgd", sam=1e-9).model_copy(
+        update={"loss": "elr", "loss_settings": loss, "epochs": 1}
+    )
+    criterion = loop.build_criterion(config, data)
+    list(loop.train(loop.build_model(config, data), config, data, criterion=criterion))
+    sums = criterion.memory.sum(1)
+    torch.testing.assert_close(sums, torch.full_like(sums, 0.3), rtol=1e-4, atol=1e-4)
+
+
 def test_a_schedule_free_optimizer_evaluates_its_average(model: str, tmp_path: Path) -> None:
     """The average is the mean of the iterates z for a constant rate: x = mean(z_1, ..., z_t)."""
     pytest.importorskip("pytorch_optimizer")

@@ -20,11 +20,12 @@ def effective_number_weights(class_counts: torch.Tensor, beta: float) -> torch.T
     """Return the weights of classes by their effective number of images, with sum C (C, float64).
 
     Source: Cui et al. 2019, Class-Balanced Loss Based on Effective Number of Samples. A class
-    without images counts as one with one image.
+    without images has the weight 0, and is not counted in C.
     """
-    counts = class_counts.double().clamp(min=1)
-    weights = (1 - beta) / (1 - beta**counts)
-    return weights * len(weights) / weights.sum()
+    counts = class_counts.double()
+    there = counts > 0
+    weights = ((1 - beta) / (1 - beta ** counts.clamp(min=1))) * there
+    return weights * there.sum() / weights.sum()
 
 
 class LDAM(ContextLoss):
@@ -54,7 +55,8 @@ class LDAM(ContextLoss):
     def _in_context(
         self, logits: torch.Tensor, labels: torch.Tensor, context: Context
     ) -> torch.Tensor:
-        relative = context.class_counts.clamp(min=1).pow(-0.25)
+        counts = context.class_counts
+        relative = counts.clamp(min=1).pow(-0.25) * (counts > 0)
         margins = (self.max_m * relative / relative.max()).to(logits.dtype)
         at_label = labels.unsqueeze(1)
         lowered = logits.scatter_add(1, at_label, -margins.index_select(0, labels).unsqueeze(1))

@@ -12,7 +12,7 @@ from cifar_exp.components.losses.base import Loss
 from cifar_exp.system.lazy_import import torch
 
 TINY = 1e-6
-"""Distance of a cosine from 1, where the angle has an infinite slope."""
+"""The smallest square of a sine, as the angle has an infinite slope at 0."""
 
 
 class MarginLoss(Loss):
@@ -51,9 +51,9 @@ class ArcFace(MarginLoss):
     m: float = Field(default=0.5, ge=0, le=1.5, description="margin of the angle in radians")
 
     def _lowered(self, cosines: torch.Tensor) -> torch.Tensor:
-        within = cosines.clamp(-1 + TINY, 1 - TINY)
-        sines = torch.sqrt(1 - within.square())
-        moved = within * math.cos(self.m) - sines * math.sin(self.m)
+        # Not clamp, whose gradient copies a number from the host: a graph cannot be captured then.
+        sines = torch.sqrt(torch.relu(1 - cosines.square() - TINY) + TINY)
+        moved = cosines * math.cos(self.m) - sines * math.sin(self.m)
         beyond = cosines - self.m * math.sin(self.m)
         return torch.where(cosines > -math.cos(self.m), moved, beyond)
 

@@ -35,6 +35,7 @@ GRAPH = "needs the graph of the gradient (create_graph)"
 CLOSURE = "needs a closure that computes the loss again"
 MODEL = "needs the network, not its parameters"
 MUON = "needs the groups of parameters that Muon updates; there is `muon`"
+OWN_RATE = "does not use the learning rate"
 CUDA = "needs a package for CUDA alone (bitsandbytes or apex)"
 
 UNSUITABLE: Mapping[str, str] = {
@@ -49,6 +50,7 @@ UNSUITABLE: Mapping[str, str] = {
     "pytorch_optimizer:bsam": "needs the number of images",
     "pytorch_optimizer:ranger21": "needs the number of steps",
     "pytorch_optimizer:demo": "needs several processes, and the package einops",
+    **dict.fromkeys(("pytorch_optimizer:a2grad", "pytorch_optimizer:adafactor"), OWN_RATE),
     "pytorch_optimizer:lorarite": "updates pairs of matrices of a low rank",
     "pytorch_optimizer:spectralsphere": "updates weights of two dimensions alone",
 }

@@ -63,8 +63,12 @@ def check_state(state: NetworkState, config: TrialConfig, initial: torch.nn.Modu
     copied.load_state_dict(dict(state.weights))
     if config.ema is not None:
         copied.load_state_dict(dict(state.average or {}))
-    parameters = dict(stack([initial]).named_parameters())
-    StackedOptimizer([config], parameters).load_state(0, state.optimizer)
+    StackedOptimizer([config], _trained(stack([initial]))).load_state(0, state.optimizer)
+
+
+def _trained(network: torch.nn.Module) -> dict[str, torch.Tensor]:
+    """Return the parameters that are trained, by name."""
+    return {name: each for name, each in network.named_parameters() if each.requires_grad}
 
 
 class Program:
@@ -90,11 +94,7 @@ class Program:
         self._config = configs[0]
         self._shapes = initial.state_dict()
         self._network = stack([initial] * len(configs)).to(loop.device())
-        self._parameters = {
-            name: parameter
-            for name, parameter in self._network.named_parameters()
-            if parameter.requires_grad
-        }
+        self._parameters = _trained(self._network)
         losses = [config.loss_settings for config in configs]
         self._loss = StackedLoss(losses, count_classes(train.labels, num_classes), len(train))
         self._optimizer = StackedOptimizer(configs, self._parameters)

@@ -8,6 +8,7 @@ from functools import lru_cache
 import torch
 
 from cifar_exp.components.models import Model, build
+from cifar_exp.training.group.layers import NotStackable
 from cifar_exp.training.group.network import stack
 
 NUM_IMAGES = 4
@@ -78,7 +79,16 @@ def _forward(network: torch.nn.Module, images: torch.Tensor) -> torch.Tensor:
 
 
 def _gradient(parameter: torch.nn.Parameter) -> torch.Tensor:
-    return torch.zeros_like(parameter) if parameter.grad is None else parameter.grad
+    """Return the gradient of a parameter; zero if it is not trained.
+
+    Raises:
+        NotStackable: It is trained, but the network does not use it.
+    """
+    if parameter.grad is not None:
+        return parameter.grad
+    if parameter.requires_grad:
+        raise NotStackable("a parameter that the network does not use")
+    return torch.zeros_like(parameter)
 
 
 def _equal(found: Sequence[torch.Tensor], expected: Sequence[torch.Tensor]) -> bool:

@@ -12,6 +12,7 @@ from sklearn.utils.class_weight import compute_class_weight
 
 from cifar_exp.components.losses import LOSSES
 from cifar_exp.components.losses.context import Context
+from cifar_exp.components.losses.imbalance import effective_number_weights
 from tests.components.losses.test_losses import batch, make, mean
 
 COUNTS = (16.0, 1.0, 81.0)
@@ -75,6 +76,14 @@ def test_class_balanced_by_hand() -> None:
 def test_a_class_without_images_changes_nothing_to_not_finite(name: str) -> None:
     context = replace(CONTEXT, class_counts=torch.tensor([5.0, 3.0, 0.0]))
     assert np.isfinite(per_image(name, context)).all()
+
+
+def test_a_class_without_images_does_not_weigh() -> None:
+    """The weights of the others are those without it."""
+    counts = torch.tensor([5.0, 3.0])
+    expected = effective_number_weights(counts, 0.9)
+    found = effective_number_weights(torch.tensor([5.0, 3.0, 0.0]), 0.9)
+    torch.testing.assert_close(found, torch.cat([expected, torch.zeros(1, dtype=torch.float64)]))
 
 
 def test_early_learning_regularization_by_hand() -> None:

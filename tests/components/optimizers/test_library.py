@@ -34,10 +34,10 @@ def make(name: str, **settings: Any) -> Optimizer:
     return OPTIMIZERS[name].model_validate(settings)
 
 
-def train(name: str, **settings: Any) -> torch.nn.Sequential:
+def train(name: str, lr: float = 0.01, **settings: Any) -> torch.nn.Sequential:
     """Return a network after three steps."""
     chosen, model = make(name, **settings), network()
-    optimizer = chosen.build(model, 0.01)
+    optimizer = chosen.build(model, lr)
     images = torch.randn(8, 3, 6, 6, generator=torch.Generator().manual_seed(0))
     for _ in range(3):
         optimizer.zero_grad()
@@ -123,6 +123,16 @@ def test_settings_are_checked_against_the_signature() -> None:
         read_document(document, "a.toml")
 
 
+STILL = {"pytorch_optimizer:adashift"}
+"""Those that do not move in their first steps."""
+
+
+def has_lr(name: str) -> bool:
+    """Return whether the steps depend on the learning rate."""
+    one, other = (train(name, lr=lr).parameters() for lr in (0.01, 0.001))
+    return not all(map(torch.equal, one, other))
+
+
 @pytest.mark.chaos
 @pytest.mark.parametrize("prefix", LIBRARIES)
 def test_all_others_can_be_used(prefix: str) -> None:
@@ -135,6 +145,7 @@ def test_all_others_can_be_used(prefix: str) -> None:
             assert name in UNSUITABLE or "CUDA" in str(error), name  # noqa: PT017
             continue
         assert all(p.isfinite().all() for p in train(name).parameters()), name
+        assert name in STILL or has_lr(name), name
 
 
 @pytest.mark.chaos

@@ -157,7 +157,18 @@ class Branching(nn.Module):
         return outputs if outputs.mean().item() > 1e9 else outputs / outputs.std()
 
 
-@pytest.mark.parametrize("module", [Concatenating, Branching])
+class Unused(nn.Module):
+    def __init__(self, channels: int, size: int, num_classes: int) -> None:
+        super().__init__()
+        self.out = nn.Linear(channels * size**2, num_classes)
+        self.unused = nn.Linear(2, 2)
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        outputs: torch.Tensor = self.out(images.flatten(1))
+        return outputs
+
+
+@pytest.mark.parametrize("module", [Concatenating, Branching, Unused])
 def test_a_network_that_would_compute_another_function_is_not_stackable(
     module: Callable[[int, int, int], nn.Module],
 ) -> None:
