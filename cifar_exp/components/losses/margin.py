@@ -51,11 +51,13 @@ class ArcFace(MarginLoss):
     m: float = Field(default=0.5, ge=0, le=1.5, description="margin of the angle in radians")
 
     def _lowered(self, cosines: torch.Tensor) -> torch.Tensor:
-        # Not clamp, whose gradient copies a number from the host: a graph cannot be captured then.
+        # Without clamp and where: their gradients copy a number from the host, which cannot be
+        # captured as a CUDA graph.
         sines = torch.sqrt(torch.relu(1 - cosines.square() - TINY) + TINY)
         moved = cosines * math.cos(self.m) - sines * math.sin(self.m)
         beyond = cosines - self.m * math.sin(self.m)
-        return torch.where(cosines > -math.cos(self.m), moved, beyond)
+        is_within = (cosines > -math.cos(self.m)).to(cosines.dtype)
+        return is_within * moved + (1 - is_within) * beyond
 
 
 class CosFace(MarginLoss):
