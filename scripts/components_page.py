@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from cifar_exp.components import components_of
-from cifar_exp.components.optimizers.library import LIBRARIES, reason_against
+from cifar_exp.components.optimizers.library import LIBRARIES, NOT_FREE, reason_against
 
 PAGE = Path(__file__).parents[1] / "docs" / "components.md"
 TABLES = (
@@ -31,13 +31,21 @@ def _libraries() -> str:
     for prefix, library in LIBRARIES.items():
         by_reason: dict[str, list[str]] = {}
         for name in library.names():
-            by_reason.setdefault(reason_against(f"{prefix}{name}") or "yes", []).append(name)
+            by_reason.setdefault(_usable(f"{prefix}{name}"), []).append(name)
         rows += [
             (f"`{prefix}`", reason, ", ".join(f"`{name}`" for name in names))
-            for reason, names in sorted(by_reason.items(), key=lambda entry: entry[0] != "yes")
+            for reason, names in sorted(
+                by_reason.items(), key=lambda entry: not entry[0].startswith("yes")
+            )
         ]
     header, *lines = (f"| {' | '.join(row)} |\n" for row in rows)
     return "".join([header, "| --- | --- | --- |\n", *lines])
+
+
+def _usable(name: str) -> str:
+    """Return whether an optimizer can be used, or why not."""
+    licence = ", but not commercially: CC BY-NC-SA" if name in NOT_FREE else ""
+    return reason_against(name) or f"yes{licence}"
 
 
 def _table(kind: str) -> str:
