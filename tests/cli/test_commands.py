@@ -88,7 +88,7 @@ def test_run_compare_and_train_the_best_again(
     assert cli("compare", "tiny", "x", "--pair", *names).code == 2
     assert cli("compare", "tiny", "--by", "loss").out.startswith("tiny by loss")
     assert cli("compare", "tiny", "x", "--by", "loss").code == 2
-    assert "nothing to compare" in cli("compare", "tiny", "--by", "schedule").err
+    assert "there is no other schedule" in cli("compare", "tiny", "--by", "schedule").err
     assert (output / "figures" / "heat-map.png").stat().st_size > 1000
     drawn = {path.stem for path in (output / "figures").iterdir()}
     assert {

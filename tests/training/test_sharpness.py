@@ -88,7 +88,6 @@ def test_statistics_are_means_over_batches_and_kept_in_a_block() -> None:
     assert layer.running_mean.item() == pytest.approx(3)
 
 
-@pytest.mark.parametrize("model", ["lenet", "resnet18"])
 def test_statistics_over_all_batches_are_kept_in_a_block() -> None:
     layer = torch.nn.BatchNorm2d(1, momentum=None)
     for value in (1.0, 5.0):
@@ -112,6 +111,7 @@ def test_the_memory_of_a_loss_is_written_once_a_step(images: Path, data: Dataset
     torch.testing.assert_close(sums, torch.full_like(sums, 0.3), rtol=1e-4, atol=1e-4)
 
 
+@pytest.mark.parametrize("model", ["lenet", "resnet18"])
 def test_a_schedule_free_optimizer_evaluates_its_average(model: str, tmp_path: Path) -> None:
     """The average is the mean of the iterates z for a constant rate: x = mean(z_1, ..., z_t)."""
     pytest.importorskip("pytorch_optimizer")

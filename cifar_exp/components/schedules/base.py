@@ -38,11 +38,12 @@ class Schedule(Settings, Component):
             last: The step after the last of them.
             total: The number of all steps of the training.
         """
-        steps = torch.arange(first, last, dtype=torch.float64)
+        # Of all steps, as vectors of other lengths may be rounded differently.
+        steps = torch.arange(total, dtype=torch.float64)
         num_warmup = round(total * self.warmup)
         rising = (steps + 1) / (num_warmup + 1)
         after = self._after_warmup((steps - num_warmup).clamp(min=0), max(total - num_warmup, 1))
-        return torch.where(steps < num_warmup, rising, after)
+        return torch.where(steps < num_warmup, rising, after)[first:last]
 
     @abstractmethod
     def _after_warmup(self, steps: torch.Tensor, total: int) -> torch.Tensor:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -66,12 +65,13 @@ def clipped(logits: Floats) -> Floats:
     return normalised(np.clip(logits, 0.001, 1))
 
 
+SETTINGS = dict.fromkeys(("arcface", "cosface", "ldam"), {"s": 2.0})
+"""At their own scales scikit-learn clips the NLL."""
 MAPS = dict.fromkeys(LOSSES, softmax) | {
     "bce": scaled_sigmoids,
     "mse_rescaled": clipped,
-    "ldam": lambda logits: softmax(2 * logits),
+    **dict.fromkeys(SETTINGS, lambda logits: softmax(2 * logits)),
 }
-SETTINGS: dict[str, dict[str, Any]] = {"ldam": {"s": 2.0}}  # at its 30, scikit-learn clips the NLL
 
 
 def reference(

@@ -146,12 +146,12 @@ def test_classes_as_the_built_in_ones(tmp_path: Path) -> None:
 
 
 TWICE = """
-from cifar_exp.components.losses.distance import Brier
+from cifar_exp.components.augmentations import Augmentation
 
-class One(Brier):
+class One(Augmentation):
     name = "twice"
 
-class Two(Brier):
+class Two(Augmentation):
     name = "twice"
 """
 
