@@ -65,7 +65,7 @@ def clipped(logits: Floats) -> Floats:
     return normalised(np.clip(logits, 0.001, 1))
 
 
-SETTINGS = dict.fromkeys(("arcface", "cosface", "ldam"), {"s": 2.0})
+SETTINGS = {name: {"s": 2.0} for name in ("arcface", "cosface", "ldam")}
 """At their own scales scikit-learn clips the NLL."""
 MAPS = dict.fromkeys(LOSSES, softmax) | {
     "bce": scaled_sigmoids,
