@@ -33,7 +33,6 @@ from cifar_exp.training.statistics import refresh
 EVALUATION_BATCH = 500
 STEPS_BETWEEN_CHECKS = 50
 WARM_UP_IMAGES = 8
-INITIALISATION_IMAGES = 5000  # from which a network may compute initial weights
 
 _warm: set[Model] = set()
 """The networks that are warmed up in this process."""
@@ -86,8 +85,7 @@ def initial_model(settings: Model, data: Dataset, seed: int) -> torch.nn.Module:
         seed=seed,
     )
     if settings.weights is None:
-        standardize, network = model.children()
-        settings.initialise(network, standardize(data.train.images[:INITIALISATION_IMAGES]))
+        settings.initialise(model, data.train.images)
     return model
 
 

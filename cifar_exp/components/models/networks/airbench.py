@@ -16,6 +16,10 @@ else:  # it defines layers, so it imports torch
     blocks = LazyModule("cifar_exp.components.models.blocks")
 
 
+WHITENED_IMAGES = 5000
+"""Training images from which the first layer is computed, as in Jordan's code."""
+
+
 class Airbench(Model):
     """The network of airbench94: six convolutions after a first layer that whitens 2 x 2 patches.
 
@@ -35,7 +39,8 @@ class Airbench(Model):
         require_size(self.name, size, minimum=25)
         return blocks.airbench(self.width, channels=channels, size=size, num_classes=num_classes)
 
-    def initialise(self, network: torch.nn.Module, images: torch.Tensor) -> None:
+    def initialise(self, model: torch.nn.Module, images: torch.Tensor) -> None:
         """Compute the weights of the first layer from training images."""
-        first = cast("torch.nn.Conv2d", network.get_submodule("0"))
-        blocks.whiten(first, images)
+        first = cast("torch.nn.Conv2d", model.get_submodule("network.0"))
+        standardize = model.get_submodule("standardize")
+        blocks.whiten(first, standardize(images[:WHITENED_IMAGES]))

@@ -53,12 +53,12 @@ class Model(Settings, Component):
             ValueError: The network cannot take images of this shape.
         """
 
-    def initialise(self, network: torch.nn.Module, images: torch.Tensor) -> None:
+    def initialise(self, model: torch.nn.Module, images: torch.Tensor) -> None:
         """Set weights that depend on the training images; most networks have none.
 
         Args:
-            network: The untrained network.
-            images: Standardised training images, N x C x H x W float32.
+            model: A Sequential of `standardize` and the untrained `network`.
+            images: The training images, N x C x H x W uint8.
         """
 
     def params(self) -> dict[str, Any]:
