@@ -183,6 +183,14 @@ class Problems:
             ]
 
 
+def name_and_settings(kind: Any, raw: Any) -> tuple[Any, dict[str, Any]]:
+    """Return the type of a component and its settings, from its name or a table with its `type`."""
+    table = {"type": raw} if isinstance(raw, str) else raw
+    if not isinstance(table, dict) or "type" not in table:
+        raise PydanticCustomError(kind, "should be a name, or a table with its `type`")
+    return table["type"], {name: value for name, value in table.items() if name != "type"}
+
+
 def nearest(text: str, known: Iterable[str]) -> str | None:
     """Return the most similar known name, if one is similar enough; case does not matter."""
     names = {name.casefold(): name for name in sorted(known)}

@@ -72,11 +72,7 @@ def identity_settings(
 def _changes(experiment: Experiment) -> dict[str, Any]:
     if experiment.data_changes is None:
         return {}
-    # The fingerprint of the data has the content of the file at the path.
-    changes = experiment.data_changes.model_dump(
-        mode="json", exclude_none=True, exclude={"noise": {"path"}}
-    )
-    return {"data_changes": changes}
+    return {"data_changes": experiment.data_changes.counted()}
 
 
 def hash_of(settings: Mapping[str, Any]) -> str:

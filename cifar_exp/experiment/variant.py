@@ -6,7 +6,6 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Annotated, Any, TypeVar
 
 from pydantic import BeforeValidator, Field, PlainSerializer, SerializeAsAny, TypeAdapter
-from pydantic_core import PydanticCustomError
 
 from cifar_exp.components.augmentations import AUGMENTATIONS, Augmentation
 from cifar_exp.components.datasets import DATASETS, DatasetChoice
@@ -19,6 +18,7 @@ from cifar_exp.components.validation import (
     Problem,
     Problems,
     check_known,
+    name_and_settings,
     unknown,
     validation_error,
 )
@@ -93,26 +93,19 @@ class DatasetVariant(Settings):
 
 def read_dataset(raw: Any) -> DatasetVariant:
     """Parse the name of a data set, or a table with its `type` and settings."""
-    table = {"type": raw} if isinstance(raw, str) else raw
-    if not isinstance(table, dict) or "type" not in table:
-        raise PydanticCustomError("dataset", "should be a name, or a table with its `type`")
-    settings = {name: value for name, value in table.items() if name != "type"}
-    dataset = _known("dataset", table["type"], DATASETS)
+    name, settings = name_and_settings("dataset", raw)
+    dataset = _known("dataset", name, DATASETS)
     if "path" in settings and "path" not in dataset.model_fields:
-        message = f"the data set {table['type']!r} brings its own images; leave it out"
+        message = f"the data set {name!r} brings its own images; leave it out"
         raise validation_error([Problem(path=("path",), message=message)])
-    return DatasetVariant(type=table["type"], choice=dataset.model_validate(settings))
+    return DatasetVariant(type=name, choice=dataset.model_validate(settings))
 
 
 def read_augmentation(raw: Any) -> Any:
     """Parse the name of an augmentation, or a table with its `type` and settings."""
     if isinstance(raw, Augmentation):
         return raw
-    table = {"type": raw} if isinstance(raw, str) else raw
-    if not isinstance(table, dict) or "type" not in table:
-        raise PydanticCustomError("augment", "should be a name, or a table with its `type`")
-    settings = {name: value for name, value in table.items() if name != "type"}
-    name = table["type"]
+    name, settings = name_and_settings("augment", raw)
     if isinstance(raw, str):
         check_known("augmentation", name, AUGMENTATIONS)
     return _known("augmentation", name, AUGMENTATIONS).model_validate(settings)

@@ -61,11 +61,17 @@ class DataChanges(Settings):
     def _read_imbalance(cls, raw: Any) -> Any:
         return None if raw is None else read_by_type("imbalance", raw, IMBALANCES)
 
+    def counted(self) -> dict[str, Any]:
+        """Return the settings that results depend on.
+
+        The path of a file is left out: the fingerprint of the data has its content.
+        """
+        return self.model_dump(mode="json", exclude_none=True, exclude={"noise": {"path"}})
+
     def params(self) -> dict[str, str]:
         """Return the settings by the names under which a run records them, without paths."""
         found: dict[str, str] = {}
-        settings = self.model_dump(mode="json", exclude_none=True, exclude={"noise": {"path"}})
-        for name, value in settings.items():
+        for name, value in self.counted().items():
             if isinstance(value, dict):
                 found |= {f"data_changes.{name}.{key}": str(each) for key, each in value.items()}
             else:

@@ -11,7 +11,7 @@ from pydantic_core import PydanticCustomError
 from cifar_exp.components.models.networks import MODELS
 from cifar_exp.components.models.networks.base import LibraryModel, Model
 from cifar_exp.components.models.suggestion import LIBRARIES, unknown_model
-from cifar_exp.components.validation import Problem, Problems, validation_error
+from cifar_exp.components.validation import Problem, name_and_settings, validation_error
 from cifar_exp.system.lazy_import import torch
 
 
@@ -21,19 +21,17 @@ def read_model(raw: Any) -> Model:
     Raises:
         ValidationError, PydanticCustomError: It is not a network.
     """
-    table = {"type": raw} if isinstance(raw, str) else raw
-    if isinstance(table, Model):
-        return table
-    if not isinstance(table, Mapping) or not isinstance(table.get("type"), str):
+    if isinstance(raw, Model):
+        return raw
+    name, given = name_and_settings("model", raw)
+    if not isinstance(name, str):
         raise PydanticCustomError("model", "should be a name, or a table with its `type`")
-    name = table["type"]
     try:
         check_name(name)
     except ValueError as error:
         path = () if isinstance(raw, str) else ("type",)
         problem = Problem(path, str(error), unknown=("model", name))
         raise validation_error([problem]) from None
-    given = {key: value for key, value in table.items() if key != "type"}
     return _settings(name, given)
 
 
@@ -41,11 +39,10 @@ def _settings(name: str, given: Mapping[str, Any]) -> Model:
     library = _library(name)
     if library is None:
         return MODELS[name].model_validate(given)
-    with Problems() as problems, problems.at():
-        if "architecture" in given:
-            known = sorted(library.model_fields.keys() - {"architecture"})
-            message = f"unknown name; known are: {', '.join(known)}"
-            raise validation_error([Problem(("architecture",), message)])
+    if "architecture" in given:
+        known = sorted(library.model_fields.keys() - {"architecture"})
+        message = f"unknown name; known are: {', '.join(known)}"
+        raise validation_error([Problem(("architecture",), message)])
     return library.model_validate({**given, "architecture": name.removeprefix(library.prefix)})
 
 
@@ -56,7 +53,7 @@ def check_name(name: str) -> None:
         known = [*MODELS, *(f"{prefix}NAME" for prefix in LIBRARIES)]
     else:
         known = [f"{library.prefix}{architecture}" for architecture in library.names()]
-    if name not in known or name.endswith(":NAME"):
+    if name not in known:
         raise ValueError(unknown_model(name, known))
 
 
