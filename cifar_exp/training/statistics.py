@@ -18,18 +18,30 @@ def _layers(model: torch.nn.Module) -> list[_BatchNorm]:
 
 
 @contextmanager
-def kept_statistics(model: torch.nn.Module) -> Iterator[None]:
-    """Do not update the statistics of a network within the block."""
-    layers = _layers(model)
-    before = [(layer.momentum, layer.num_batches_tracked) for layer in layers]
+def _momentum(layers: list[_BatchNorm], momentum: float | None) -> Iterator[None]:
+    """Update statistics with this momentum within the block; None for the mean over all batches."""
+    before = [layer.momentum for layer in layers]
     for layer in layers:
-        layer.momentum = 0.0
-        layer.num_batches_tracked = None  # not counted
+        layer.momentum = momentum
     try:
         yield
     finally:
-        for layer, (momentum, count) in zip(layers, before, strict=True):
-            layer.momentum = momentum
+        for layer, own in zip(layers, before, strict=True):
+            layer.momentum = own
+
+
+@contextmanager
+def kept_statistics(model: torch.nn.Module) -> Iterator[None]:
+    """Do not update the statistics of a network within the block."""
+    layers = _layers(model)
+    counts = [layer.num_batches_tracked for layer in layers]
+    for layer in layers:
+        layer.num_batches_tracked = None  # not counted
+    try:
+        with _momentum(layers, 0.0):
+            yield
+    finally:
+        for layer, count in zip(layers, counts, strict=True):
             layer.num_batches_tracked = count
 
 
@@ -44,12 +56,9 @@ def refresh(model: torch.nn.Module, images: Iterable[torch.Tensor]) -> None:
     layers = _layers(model)
     if not layers:
         return
-    momenta = [layer.momentum for layer in layers]
     for layer in layers:
         layer.reset_running_stats()
-        layer.momentum = None  # the mean over all batches
     model.train()
-    for batch in islice(images, MOST_BATCHES):
-        model(batch)
-    for layer, momentum in zip(layers, momenta, strict=True):
-        layer.momentum = momentum
+    with _momentum(layers, None):
+        for batch in islice(images, MOST_BATCHES):
+            model(batch)
