@@ -282,7 +282,8 @@ def test_an_installed_package_is_imported_only_for_an_unknown_name(
 ) -> None:
     write_package(tmp_path)
     monkeypatch.syspath_prepend(tmp_path)
-    monkeypatch.delitem(sys.modules, "own_losses.losses", raising=False)
+    for name in ("own_losses", "own_losses.losses"):  # of another test, in another folder
+        monkeypatch.delitem(sys.modules, name, raising=False)
     named.read(lambda: tiny.experiment(tmp_path))
     wrong = "sgd = { lr = 0.1, momentun = 0.9 }"
     with pytest.raises(DefinitionError, match="momentun"):
