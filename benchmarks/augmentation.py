@@ -16,7 +16,7 @@ from cifar_exp.components.models import read_model
 from cifar_exp.components.optimizers import OPTIMIZERS
 from cifar_exp.components.precision import Precision, resolve
 from cifar_exp.experiment import TrialConfig
-from cifar_exp.training import loop
+from cifar_exp.training import loop, untrained
 from cifar_exp.training.hardware import prepare_process
 
 BATCH_SIZES = (64, 256)
@@ -56,7 +56,7 @@ def _race(data: Dataset, precision: Precision, batch_size: int, rounds: int) -> 
 
 def _epochs(config: TrialConfig, data: Dataset) -> Iterator[float]:
     """Train; yield the images per second of each epoch, without its validation."""
-    for metrics in loop.train(loop.build_model(config, data), config, data):
+    for metrics in loop.train(untrained.build_model(config, data), config, data):
         yield metrics.images_per_second
 
 

@@ -16,7 +16,7 @@ from cifar_exp.components.models import read_model
 from cifar_exp.components.optimizers import OPTIMIZERS
 from cifar_exp.components.precision import Precision
 from cifar_exp.experiment import TrialConfig
-from cifar_exp.training import loop
+from cifar_exp.training import loop, untrained
 from cifar_exp.training.hardware import prepare_process
 
 NUM_IMAGES = 3_200
@@ -28,7 +28,7 @@ def ours(network: str, precision: Precision, batch_size: int, threads: int) -> I
     prepare_process(threads)
     data = synthetic.dataset(NUM_IMAGES)
     config = trial_config(network, precision, batch_size)
-    for metrics in loop.train(loop.build_model(config, data), config, data):
+    for metrics in loop.train(untrained.build_model(config, data), config, data):
         yield metrics.images_per_second
 
 

@@ -30,7 +30,7 @@ from cifar_exp.components.optimizers import OPTIMIZERS
 from cifar_exp.components.precision import Precision, resolve
 from cifar_exp.experiment import DatasetVariant, TrialConfig
 from cifar_exp.experiment.variant import read_dataset
-from cifar_exp.training import loop
+from cifar_exp.training import evaluation, loop, untrained
 from cifar_exp.training.hardware import prepare_process
 
 NETWORK = "seed_cnn_relu"
@@ -103,10 +103,10 @@ def study(
 def accuracy_on_test(config: TrialConfig, data_path: Path) -> float:
     """Train a network; return its accuracy on the test set."""
     data = datasets.open_dataset(data_path)
-    model = loop.build_model(config, data)
+    model = untrained.build_model(config, data)
     for _ in loop.train(model, config, data):
         pass
-    tested = loop.evaluate(model, config.loss_settings, data.test, config.precision)
+    tested = evaluation.evaluate(model, config.loss_settings, data.test, config.precision)
     return tested.scores.accuracy
 
 

@@ -8,7 +8,7 @@ from benchmarks.gpu import command, equality, evaluation, speed
 from benchmarks.gpu.report import Report
 from benchmarks.gpu.section import Section
 from benchmarks.gpu.size import Size
-from cifar_exp.training import loop
+from cifar_exp.training import hardware
 from cifar_exp.training.hardware import available_cores, prepare_process
 
 NO_GPU = "There is no CUDA GPU here, so nothing is measured."
@@ -24,7 +24,7 @@ def main(size: Size | None = None, *, forced: bool = False) -> int:
     Returns:
         The exit code: 1 if a ratio breaks its bound or a section fails, else 0.
     """
-    if loop.device().type != "cuda" and not forced:
+    if hardware.device().type != "cuda" and not forced:
         print(NO_GPU)
         return 0
     prepare_process(available_cores())

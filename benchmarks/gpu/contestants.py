@@ -12,7 +12,7 @@ from benchmarks.contestants import trial_config
 from benchmarks.gpu.size import Size
 from benchmarks.gpu.trainings import group_of, mixed
 from cifar_exp.experiment import TrialConfig
-from cifar_exp.training import loop, trainer
+from cifar_exp.training import hardware, trainer
 from cifar_exp.training.hardware import available_cores, prepare_process
 from cifar_exp.training.messages import Training
 
@@ -61,12 +61,12 @@ def lightning(size: Size, *, channels_last: bool) -> Iterator[float]:
     from benchmarks.loaders import whole_batches  # noqa: PLC0415
 
     torch.set_num_threads(available_cores())
-    train = loop.on_device(size.data.train)
+    train = hardware.on_device(size.data.train)
     floats = (train.images.float() / 255).contiguous()
     yield from lightning_loop.fits(
         whole_batches(TensorDataset(floats, train.labels), size.batch_size),
         len(train),
         "bf16",
         channels_last=channels_last,
-        accelerator="gpu" if loop.device().type == "cuda" else "cpu",
+        accelerator="gpu" if hardware.device().type == "cuda" else "cpu",
     )

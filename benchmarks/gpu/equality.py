@@ -17,7 +17,7 @@ from cifar_exp.components.datasets import Dataset
 from cifar_exp.components.losses import LOSSES
 from cifar_exp.components.metrics.scores import scores_of
 from cifar_exp.experiment import TrialConfig
-from cifar_exp.training import loop
+from cifar_exp.training import hardware, loop, untrained
 
 ALONE = "9. networks of a group against each alone, fp32: losses"
 BESIDE = "9. networks beside one with lr 1e6: weights that differ"
@@ -73,7 +73,7 @@ def _largest_difference(found: Sequence[float], expected: Sequence[float]) -> fl
 
 
 def _losses_alone(config: TrialConfig, data: Dataset) -> list[float]:
-    network = loop.build_model(config, data)
+    network = untrained.build_model(config, data)
     return [metrics.train_loss for metrics in loop.train(network, config, data)]
 
 
@@ -118,7 +118,7 @@ def metrics_on_both(size: Size) -> Row:
     logits = 3 * torch.randn(len(losses), num_images, num_classes, generator=random)
     labels = size.data.val.labels
     on_cpu = scores_of(logits, labels, losses)
-    on_device = scores_of(logits.to(loop.device()), labels.to(loop.device()), losses)
+    on_device = scores_of(logits.to(hardware.device()), labels.to(hardware.device()), losses)
     differences = [
         abs(found.values[name] - value)
         for found, expected in zip(on_device, on_cpu, strict=True)

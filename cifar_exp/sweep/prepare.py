@@ -18,7 +18,8 @@ from cifar_exp.system import sqlite
 from cifar_exp.system.formatting import counted
 from cifar_exp.system.urls import store_name, without_credentials
 from cifar_exp.training.group.stackable import is_stackable
-from cifar_exp.training.loop import device, initial_model
+from cifar_exp.training.hardware import device
+from cifar_exp.training.untrained import initial_model
 
 GPU_WIDTH = 64
 """Networks in a group on a GPU; more of them do not train faster."""

@@ -23,7 +23,7 @@ import torch
 from cifar_exp.components.metrics.scores import Scores
 from cifar_exp.experiment import TrialConfig
 from cifar_exp.system import paths
-from cifar_exp.training import loop
+from cifar_exp.training import hardware
 from cifar_exp.training.loop import EpochMetrics
 
 FORMAT = 4
@@ -239,8 +239,8 @@ def key_of(config: TrialConfig, fingerprint: str, form: str = "alone") -> str:
         fingerprint: The hash of the data set.
         form: How the state is stored: that of a network trained alone or in a group.
     """
-    hardware = f"{torch.get_num_threads()} {loop.device().type} {torch.__version__}"
-    text = f"{FORMAT} {form} {hardware} {fingerprint} {config.model_dump_json()}"
+    machine = f"{torch.get_num_threads()} {hardware.device().type} {torch.__version__}"
+    text = f"{FORMAT} {form} {machine} {fingerprint} {config.model_dump_json()}"
     return hashlib.sha256(text.encode()).hexdigest()
 
 

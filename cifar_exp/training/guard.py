@@ -10,7 +10,7 @@ import torch
 from cifar_exp.components.plugins.registry import place_in_plugin
 from cifar_exp.system.formatting import first_line
 from cifar_exp.system.signals import Terminated
-from cifar_exp.training.loop import Diverged
+from cifar_exp.training.evaluation import Diverged
 from cifar_exp.training.messages import TooWide
 
 CPU_OUT_OF_MEMORY = "can't allocate memory"  # torch's CPU allocator raises a plain RuntimeError

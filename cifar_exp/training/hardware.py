@@ -1,4 +1,4 @@
-"""Cores, threads and memory allocation of a training process."""
+"""Cores, threads, device and memory allocation of a training process."""
 
 from __future__ import annotations
 
@@ -7,6 +7,9 @@ import os
 import sys
 
 import torch
+
+from cifar_exp.components.datasets import Split
+from cifar_exp.components.precision import Precision
 
 # Constants of glibc's malloc.h
 M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3
@@ -64,3 +67,18 @@ def allotment(
         devices = torch.cuda.device_count() if torch.cuda.is_available() else cores
         workers = min(devices, num_side_by_side)
     return workers, threads or max(1, cores // workers)
+
+
+def device() -> torch.device:
+    """Return the device used for training: a CUDA GPU if there is one, else the CPU."""
+    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+
+
+def on_device(split: Split) -> Split:
+    """Return a split with its tensors on the training device; on a CPU nothing is copied."""
+    return Split(images=split.images.to(device()), labels=split.labels.to(device()))
+
+
+def autocast(precision: Precision) -> torch.autocast:
+    """Return the context in which a network computes with a precision."""
+    return torch.autocast(device().type, torch.bfloat16, enabled=precision == "bf16")

@@ -11,7 +11,7 @@ import torch
 from cifar_exp.components.datasets import Dataset
 from cifar_exp.components.metrics.scores import Evaluation
 from cifar_exp.experiment import TrialConfig
-from cifar_exp.training import loop
+from cifar_exp.training import evaluation, loop, untrained
 from cifar_exp.training.checkpoint import Checkpoint
 from cifar_exp.training.loop import EpochMetrics
 
@@ -74,10 +74,10 @@ class Alone:
     def build(self, checkpoint: Checkpoint | None) -> None:
         """Build the network and its optimizer, in the state of a checkpoint if there is one."""
         config, data = self._config, self._data
-        self._network = loop.build_model(config, data)
-        self._optimizer = loop.build_optimizer(self._network, config)
-        self._criterion = loop.build_criterion(config, data)
-        self._average = loop.build_average(self._network, config)
+        self._network = untrained.build_model(config, data)
+        self._optimizer = untrained.build_optimizer(self._network, config)
+        self._criterion = untrained.build_criterion(config, data)
+        self._average = untrained.build_average(self._network, config)
         if checkpoint is not None:
             checkpoint.restore(self._network, self._optimizer)
             self._criterion.memory.copy_(checkpoint.extra["loss_memory"])
@@ -108,8 +108,8 @@ class Alone:
 
     def _test(self, network: torch.nn.Module) -> Evaluation:
         data, loss, precision = self._data, self._config.loss_settings, self._config.precision
-        temperature = loop.fit_temperature(network, loss, data.val, precision)
-        return loop.evaluate(network, loss, data.test, precision, temperature)
+        temperature = evaluation.fit_temperature(network, loss, data.val, precision)
+        return evaluation.evaluate(network, loss, data.test, precision, temperature)
 
     def checkpoint(self, epochs: Sequence[EpochMetrics], seconds: float) -> Checkpoint:
         """Return the present state; its tensors are not copied."""

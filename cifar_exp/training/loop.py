@@ -1,4 +1,4 @@
-"""Training and evaluation of one network.
+"""Training of one network, epoch by epoch.
 
 `train` is a generator: it yields the metrics of each epoch, and the caller decides what to log and
 when to stop. Images stay uint8 until a batch enters the network.
@@ -6,7 +6,6 @@ when to stop. Images stay uint8 until a batch enters the network.
 
 from __future__ import annotations
 
-import math
 import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
@@ -16,34 +15,36 @@ from typing import cast
 import torch
 
 from cifar_exp import seeds
-from cifar_exp.components.datasets import Dataset, Split
-from cifar_exp.components.losses import Loss
-from cifar_exp.components.metrics.scores import Evaluation, Scores, examine, temperatures_of
-from cifar_exp.components.models import Model, build
-from cifar_exp.components.models.onednn import weight_format
-from cifar_exp.components.precision import Precision, float32_products
+from cifar_exp.components.datasets import Dataset
+from cifar_exp.components.metrics.scores import Scores
+from cifar_exp.components.models import Model
+from cifar_exp.components.precision import float32_products
 from cifar_exp.experiment import TrialConfig
 from cifar_exp.training.average import Average
 from cifar_exp.training.criterion import Criterion
+from cifar_exp.training.evaluation import (
+    LOSS_NOT_FINITE,
+    Diverged,
+    evaluate,
+)
+from cifar_exp.training.hardware import autocast, device, on_device
 from cifar_exp.training.learning_rate import LearningRate
 from cifar_exp.training.loader import Batch, batches, num_batches, progress_of
 from cifar_exp.training.sharpness import SharpnessAware
 from cifar_exp.training.statistics import refresh
+from cifar_exp.training.untrained import (
+    build_average,
+    build_criterion,
+    build_optimizer,
+    build_sharpness,
+    initial_model,
+)
 
-EVALUATION_BATCH = 500
 STEPS_BETWEEN_CHECKS = 50
 WARM_UP_IMAGES = 8
 
 _warm: set[Model] = set()
 """The networks that are warmed up in this process."""
-
-
-LOSS_NOT_FINITE = "the training loss is not finite"
-OUTPUT_NOT_FINITE = "an output of the network is not finite"
-
-
-class Diverged(Exception):  # noqa: N818 - an outcome of training, not a fault
-    """The training loss or an output of the network is not finite."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -57,57 +58,6 @@ class EpochMetrics:
     images_per_second: float
     val_ema: Scores | None = None
     """The scores of the average of the weights, if there is one."""
-
-
-def device() -> torch.device:
-    """Return the device used for training: a CUDA GPU if there is one, else the CPU."""
-    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-
-
-def build_model(config: TrialConfig, data: Dataset) -> torch.nn.Module:
-    """Return the untrained network of a training; its weights depend on the seed only."""
-    model = initial_model(config.model, data, config.seed)
-    return model.to(device()).to(memory_format=weight_format(model, device()))
-
-
-def initial_model(settings: Model, data: Dataset, seed: int) -> torch.nn.Module:
-    """Return an untrained network for the images and classes of a data set, on the CPU.
-
-    Raises:
-        ValueError: The network cannot take such images.
-    """
-    model = build(
-        settings,
-        mean=data.mean,
-        std=data.std,
-        size=data.size,
-        num_classes=data.num_classes,
-        seed=seed,
-    )
-    if settings.weights is None:
-        settings.initialise(model, data.train.images)
-    return model
-
-
-def build_optimizer(model: torch.nn.Module, config: TrialConfig) -> torch.optim.Optimizer:
-    """Return the optimizer of a training, in its initial state."""
-    return config.optimizer_settings.build(model, config.lr)
-
-
-def build_criterion(config: TrialConfig, data: Dataset) -> Criterion:
-    """Return the loss of a training, in its initial state."""
-    return Criterion(config.loss_settings, on_device(data.train), data.num_classes)
-
-
-def build_average(model: torch.nn.Module, config: TrialConfig) -> Average | None:
-    """Return the moving average of a network's weights before the first step, if there is one."""
-    return None if config.ema is None else Average(model, config.ema)
-
-
-def build_sharpness(model: torch.nn.Module, config: TrialConfig) -> SharpnessAware | None:
-    """Return what moves the weights for sharpness-aware minimisation, if it is used."""
-    rho = config.optimizer_settings.sam
-    return SharpnessAware(model, rho) if rho > 0 else None
 
 
 def train(
@@ -206,55 +156,6 @@ def warm_up(config: TrialConfig, data: Dataset) -> None:
         )
 
 
-def on_device(split: Split) -> Split:
-    """Return a split with its tensors on the training device; on a CPU nothing is copied."""
-    return Split(images=split.images.to(device()), labels=split.labels.to(device()))
-
-
-def evaluate(
-    model: torch.nn.Module,
-    loss: Loss,
-    split: Split,
-    precision: Precision = "fp32",
-    temperature: float | None = None,
-) -> Evaluation:
-    """Evaluate a network on a split; probabilities follow from the loss.
-
-    With a temperature, the scores after temperature scaling are included.
-
-    Raises:
-        Diverged: An output is not finite.
-    """
-    logits = _outputs(model, split.images, precision)
-    if not logits.isfinite().all():
-        raise Diverged(OUTPUT_NOT_FINITE)
-    evaluation = examine(logits, split.labels.cpu(), loss, temperature)
-    if not all(map(math.isfinite, evaluation.scores.named("").values())):
-        raise Diverged("a score of the network is not finite")
-    return evaluation
-
-
-def fit_temperature(
-    model: torch.nn.Module, loss: Loss, split: Split, precision: Precision = "fp32"
-) -> float:
-    """Return the temperature of a network, fitted on a split that is not used for its scores."""
-    logits = _outputs(model, split.images, precision)
-    [temperature] = temperatures_of(logits.unsqueeze(0), split.labels.cpu(), [loss])
-    return temperature
-
-
-@torch.no_grad()
-def _outputs(model: torch.nn.Module, images: torch.Tensor, precision: Precision) -> torch.Tensor:
-    """Return the outputs of a network for all images, as float32 on the CPU."""
-    model.eval()
-    outputs = []
-    with float32_products(precision):
-        for batch in images.split(EVALUATION_BATCH):
-            with autocast(precision):
-                outputs.append(model(batch.to(device())).float())
-    return torch.cat(outputs).cpu()
-
-
 def _compiled(model: torch.nn.Module) -> torch.nn.Module:
     """Return the compiled network; on a GPU it uses one CUDA graph per batch size."""
     return cast("torch.nn.Module", torch.compile(model, mode="reduce-overhead", dynamic=False))
@@ -315,11 +216,6 @@ def _images(config: TrialConfig, data: Dataset, epoch: int) -> Iterator[torch.Te
     split, seed = on_device(data.train), config.seed
     for batch in batches(split, config.augment, config.batch_size, seed, epoch, data.num_classes):
         yield batch.images
-
-
-def autocast(precision: Precision) -> torch.autocast:
-    """Return the context in which a network computes with a precision."""
-    return torch.autocast(device().type, torch.bfloat16, enabled=precision == "bf16")
 
 
 def _check_finite(total_loss: torch.Tensor) -> None:

@@ -19,13 +19,14 @@ from cifar_exp.components.metrics.scores import Evaluation
 from cifar_exp.experiment import TrialConfig
 from cifar_exp.records import TrialState
 from cifar_exp.system import fault_injection
-from cifar_exp.training import loop
+from cifar_exp.training import hardware
 from cifar_exp.training.checkpoint import WRONG, Pace, keeper_of, key_of
+from cifar_exp.training.evaluation import Diverged
 from cifar_exp.training.group.member import Member, Together
 from cifar_exp.training.group.stackable import is_stackable
 from cifar_exp.training.guard import Guard, TrainingError
 from cifar_exp.training.learner import Alone, Learner
-from cifar_exp.training.loop import Diverged, EpochMetrics
+from cifar_exp.training.loop import EpochMetrics
 from cifar_exp.training.messages import Group, Outcome, Step, Training
 from cifar_exp.training.network_file import save_network
 
@@ -112,7 +113,7 @@ def _learners(trainings: Sequence[Training], data: Dataset) -> list[NewLearner]:
 
 def _in_one_program(configs: Sequence[TrialConfig], data: Dataset) -> bool:
     """Return whether to use a program: for several networks and on a GPU, where it is possible."""
-    if len(configs) == 1 and loop.device().type != "cuda":
+    if len(configs) == 1 and hardware.device().type != "cuda":
         return False
     shape = (data.channels, data.size, data.num_classes)
     optimizers = [config.optimizer_settings for config in configs]

@@ -22,7 +22,7 @@ from cifar_exp.experiment import TrialConfig
 from cifar_exp.records import RunRecord
 from cifar_exp.sweep.recording import training_run
 from cifar_exp.tracking import Tracker, connect
-from cifar_exp.training import loop
+from cifar_exp.training import loop, untrained
 from tests import tiny
 from tests.command import Cli
 from tests.recorded import train_recorded
@@ -152,7 +152,7 @@ def test_outputs_that_are_not_finite_in_validation_only_are_divergence(
     monkeypatch: pytest.MonkeyPatch,
     value: float,
 ) -> None:
-    build = loop.build_model
+    build = untrained.build_model
     monkeypatch.setattr(loop, "build_model", lambda *a: BrokenWhenEvaluated(build(*a), value))
     outcome, record = recorded(tiny.trial_config(images), data, tracker)
     assert (outcome.state, outcome.diverged) == ("FAIL", True)

@@ -17,7 +17,7 @@ from cifar_exp.sweep.earlier_results import (
     OTHER_VERSION,
     not_counted,
 )
-from cifar_exp.training.loop import initial_model
+from cifar_exp.training.untrained import initial_model
 from tests import tiny
 from tests.bench import Bench
 

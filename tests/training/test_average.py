@@ -11,7 +11,7 @@ import torch
 
 from cifar_exp.components.datasets import Dataset
 from cifar_exp.experiment import TrialConfig
-from cifar_exp.training import loop
+from cifar_exp.training import loop, untrained
 from cifar_exp.training.average import Average
 from tests import tiny
 
@@ -72,7 +72,7 @@ def test_an_average_changes_no_training_and_is_scored_after_each_epoch(
 ) -> None:
     scores = []
     for ema in (None, 0.9):
-        model = loop.build_model(config, data)
+        model = untrained.build_model(config, data)
         epochs = list(loop.train(model, config.model_copy(update={"ema": ema}), data))
         scores.append([(e.train_loss, e.val.accuracy, e.val_ema) for e in epochs])
     for (loss, accuracy, none), (same_loss, same, average) in zip(*scores, strict=True):
@@ -82,9 +82,9 @@ def test_an_average_changes_no_training_and_is_scored_after_each_epoch(
 
 
 def test_the_average_of_a_training_is_that_of_its_steps(config: TrialConfig, data: Dataset) -> None:
-    model = loop.build_model(config, data)
+    model = untrained.build_model(config, data)
     steps: list[torch.Tensor] = []
-    optimizer = loop.build_optimizer(model, config)
+    optimizer = untrained.build_optimizer(model, config)
     parameter = next(model.parameters())
     optimizer.register_step_post_hook(lambda *_: steps.append(parameter.detach().clone()))
     average = Average(model, 0.9)
@@ -97,11 +97,11 @@ def test_the_average_of_a_training_is_that_of_its_steps(config: TrialConfig, dat
 
 
 def test_a_state_continues_bitwise_identically(config: TrialConfig, data: Dataset) -> None:
-    model = loop.build_model(config, data)
+    model = untrained.build_model(config, data)
     average = Average(model, 0.9)
     whole = itertools.islice(loop.train(model, config, data, average=average), 1)
     list(whole)
-    other = Average(loop.build_model(config, data), 0.9)
+    other = Average(untrained.build_model(config, data), 0.9)
     other.load(copy.deepcopy(average.state()))
     for one, another in zip(average.tensors(), other.tensors(), strict=True):
         assert torch.equal(one, another)

@@ -19,7 +19,7 @@ from cifar_exp.components.models import read_model
 from cifar_exp.components.optimizers import OPTIMIZERS
 from cifar_exp.components.schedules import SCHEDULES, Constant
 from cifar_exp.experiment import TrialConfig
-from cifar_exp.training import checkpoint, loop
+from cifar_exp.training import checkpoint, loop, untrained
 from cifar_exp.training.checkpoint import Checkpoint, CheckpointFile, Pace, key_of
 from cifar_exp.training.loop import EpochMetrics
 from tests import tiny
@@ -38,8 +38,8 @@ class Training:
     def __init__(self, config: TrialConfig, data: Dataset) -> None:
         self.config = config
         self.data = data
-        self.model = loop.build_model(config, data)
-        self.optimizer = loop.build_optimizer(self.model, config)
+        self.model = untrained.build_model(config, data)
+        self.optimizer = untrained.build_optimizer(self.model, config)
         self.trained: list[EpochMetrics] = []
 
     def train(self, epochs: int) -> list[EpochMetrics]:

@@ -23,7 +23,7 @@ from cifar_exp.components.models.standardize import Standardize
 from cifar_exp.components.precision import Precision
 from cifar_exp.components.schedules import SCHEDULES
 from cifar_exp.experiment import TrialConfig
-from cifar_exp.training import loop
+from cifar_exp.training import evaluation, loop, untrained
 from cifar_exp.training.learning_rate import LearningRate
 from cifar_exp.training.loader import epoch_order
 from tests import rounding, tiny
@@ -49,7 +49,7 @@ def large(data: Dataset) -> Dataset:
 
 
 def train(config: TrialConfig, data: Dataset) -> tuple[torch.nn.Module, list[loop.EpochMetrics]]:
-    model = loop.build_model(config, data)
+    model = untrained.build_model(config, data)
     return model, list(loop.train(model, config, data))
 
 
@@ -107,7 +107,7 @@ def test_it_trains_like_the_textbook_loop(
     few = replace(large, train=large.train.first(num_images))
     changed = config.model_copy(update=changes)
     _, epochs = train(changed, few)
-    network = loop.build_model(changed, few).get_submodule("network")
+    network = untrained.build_model(changed, few).get_submodule("network")
     expected = plain_losses(network, changed, few)
     assert [e.train_loss for e in epochs] == pytest.approx(expected, rel=1e-4)
 
@@ -122,7 +122,7 @@ def test_the_learning_rate_follows_the_schedule(
     changed = config.model_copy(update={**cosine, "batch_size": batch_size})
     total = changed.epochs * steps_per_epoch
     _, epochs = train(changed, few)
-    network = loop.build_model(changed, few).get_submodule("network")
+    network = untrained.build_model(changed, few).get_submodule("network")
     expected = plain_losses(
         network, changed, few, lambda k: 0.1 + 0.45 * (1 + math.cos(math.pi * k / total))
     )
@@ -200,10 +200,10 @@ def test_the_test_split_is_not_used(config: TrialConfig, data: Dataset) -> None:
 def test_evaluation_scores_the_whole_split_at_any_batch_size(
     config: TrialConfig, data: Dataset, monkeypatch: pytest.MonkeyPatch, batch_size: int
 ) -> None:
-    plain = loop.build_model(config, data)
+    plain = untrained.build_model(config, data)
     model = torch.nn.Sequential(plain, torch.nn.Dropout()).train()  # no effect in evaluation
     monkeypatch.setattr(loop, "EVALUATION_BATCH", batch_size)
-    scores = loop.evaluate(model, LOSSES["cross_entropy"](), data.test).scores
+    scores = evaluation.evaluate(model, LOSSES["cross_entropy"](), data.test).scores
     with torch.no_grad():
         probabilities = plain(data.test.images).double().softmax(1).numpy()
     assert scores.accuracy == accuracy_score(data.test.labels, probabilities.argmax(1))
@@ -213,16 +213,16 @@ def test_evaluation_scores_the_whole_split_at_any_batch_size(
 
 
 def test_a_loss_that_is_not_finite_is_divergence(config: TrialConfig, data: Dataset) -> None:
-    with pytest.raises(loop.Diverged):
+    with pytest.raises(evaluation.Diverged):
         train(config.model_copy(update={"lr": 1e30}), data)
 
 
 def test_outputs_that_are_not_finite_are_divergence(config: TrialConfig, data: Dataset) -> None:
-    model = loop.build_model(config, data)
+    model = untrained.build_model(config, data)
     with torch.no_grad():
         next(model.parameters()).fill_(float("inf"))
-    with pytest.raises(loop.Diverged):
-        loop.evaluate(model, config.loss_settings, data.val)
+    with pytest.raises(evaluation.Diverged):
+        evaluation.evaluate(model, config.loss_settings, data.val)
 
 
 @pytest.mark.parametrize("augment", sorted(AUGMENTATIONS))
@@ -282,7 +282,7 @@ def test_only_the_network_computes_in_the_precision(
 
     whole = config.model_copy(update={"epochs": 1, "precision": precision, "batch_size": 54})
     order = epoch_order(54, config.seed, 1)
-    initial = logits(loop.build_model(whole, data).train(), data.train.images[order])
+    initial = logits(untrained.build_model(whole, data).train(), data.train.images[order])
     expected = functional.cross_entropy(initial, data.train.labels[order]).item()
     model, [epoch] = train(whole, data)
     assert epoch.train_loss == pytest.approx(expected, rel=1e-6)
@@ -301,7 +301,7 @@ def _tf32(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 def watched(config: TrialConfig, data: Dataset) -> tuple[torch.nn.Module, set[Any]]:
     """Return a network and the settings during its passes: forward, backward, evaluation."""
-    model, found = loop.build_model(config, data), set[Any]()
+    model, found = untrained.build_model(config, data), set[Any]()
 
     def forward(module: torch.nn.Module, *_: Any) -> None:
         found.add(("forward" if module.training else "evaluation", Rounding.now()))
@@ -330,7 +330,7 @@ def test_each_training_of_a_process_has_its_own_precision(
 @pytest.mark.usefixtures("_tf32")
 def test_a_network_is_scored_in_its_precision(config: TrialConfig, data: Dataset) -> None:
     model, found = watched(config, data)
-    loop.evaluate(model, config.loss_settings, data.test, "tf32")
+    evaluation.evaluate(model, config.loss_settings, data.test, "tf32")
     assert found == {("evaluation", TF32)}
     assert Rounding.now() == DEFAULT
 
@@ -351,7 +351,7 @@ def test_each_network_is_warmed_up_once(
         built.append(model.type)
         return initial_model(model, *arguments)
 
-    initial_model = loop.initial_model
+    initial_model = untrained.initial_model
     monkeypatch.setattr(loop, "initial_model", watched)
     monkeypatch.setattr(loop, "_compiled", lambda _: pytest.fail("it is compiled twice"))
     config = tiny.trial_config(images).model_copy(update={"compile": True})
@@ -367,4 +367,4 @@ def test_an_error_in_a_warm_up_is_raised_by_the_training(images: Path, data: Dat
     broken = replace(data, train=replace(data.train, labels=data.train.labels + 100))
     loop.warm_up(config, broken)
     with pytest.raises(IndexError):
-        list(loop.train(loop.build_model(config, broken), config, broken))
+        list(loop.train(untrained.build_model(config, broken), config, broken))

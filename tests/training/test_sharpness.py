@@ -14,7 +14,7 @@ from cifar_exp.components.losses import LOSSES
 from cifar_exp.components.models import read_model
 from cifar_exp.components.optimizers import OPTIMIZERS
 from cifar_exp.experiment import TrialConfig
-from cifar_exp.training import loop
+from cifar_exp.training import loop, untrained
 from cifar_exp.training.sharpness import SharpnessAware
 from cifar_exp.training.statistics import kept_statistics, refresh
 from tests import tiny
@@ -56,7 +56,7 @@ def test_a_step_is_that_of_two_passes_by_hand(images: Path, data: Dataset) -> No
     """One batch: the gradient at the moved weights, applied to the weights before the move."""
     whole = len(data.train)
     config = config_of(images, "sgd", sam=0.1).model_copy(update={"batch_size": whole, "epochs": 1})
-    model = loop.build_model(config, data)
+    model = untrained.build_model(config, data)
     own = copy.deepcopy(model).train()
     list(loop.train(model, config, data))
 
@@ -105,8 +105,8 @@ def test_the_memory_of_a_loss_is_written_once_a_step(images: Path, data: Dataset
     config = config_of(images, "sgd", sam=1e-9).model_copy(
         update={"loss": "elr", "loss_settings": loss, "epochs": 1}
     )
-    criterion = loop.build_criterion(config, data)
-    list(loop.train(loop.build_model(config, data), config, data, criterion=criterion))
+    criterion = untrained.build_criterion(config, data)
+    list(loop.train(untrained.build_model(config, data), config, data, criterion=criterion))
     sums = criterion.memory.sum(1)
     torch.testing.assert_close(sums, torch.full_like(sums, 0.3), rtol=1e-4, atol=1e-4)
 
@@ -119,8 +119,8 @@ def test_a_schedule_free_optimizer_evaluates_its_average(model: str, tmp_path: P
     data = tiny.dataset(images)
     name = "pytorch_optimizer:schedulefreesgd"
     config = config_of(images, name, model).model_copy(update={"batch_size": 8})
-    network = loop.build_model(config, data)
-    optimizer = loop.build_optimizer(network, config)
+    network = untrained.build_model(config, data)
+    optimizer = untrained.build_optimizer(network, config)
     epochs = list(loop.train(network, config, data, optimizer))
     assert len(epochs) == 2
     evaluated = [parameter.detach().clone() for parameter in network.parameters()]

@@ -12,7 +12,7 @@ import torch
 from cifar_exp.components.datasets import Dataset
 from cifar_exp.components.metrics.scores import Evaluation
 from cifar_exp.experiment import TrialConfig
-from cifar_exp.training import loop
+from cifar_exp.training import evaluation, loop, untrained
 from cifar_exp.training.checkpoint import Checkpoint, CheckpointFile, key_of
 from cifar_exp.training.loop import EpochMetrics
 from cifar_exp.training.messages import Group, Outcome, Step, Training
@@ -59,7 +59,7 @@ def test_the_returned_network_is_the_scored_one(
     network = network_of(outcome)
     assert outcome.tested is not None
     temperature = outcome.tested.temperature
-    scored = loop.evaluate(network, config.loss_settings, data.test, precision, temperature)
+    scored = evaluation.evaluate(network, config.loss_settings, data.test, precision, temperature)
     assert outcome.tested.scores == scored.scores
     assert (outcome.state, outcome.epochs, outcome.reason) == ("COMPLETE", 3, None)
     assert outcome.val_accuracy == all_metrics[-1].val.accuracy
@@ -140,21 +140,21 @@ def test_the_temperature_is_fitted_on_the_validation_split(
         step = steps.send(answers)
         answers = dict.fromkeys(step.epochs, True)
     for index, training in enumerate(trainings):
-        model = loop.build_model(training.config, data)
+        model = untrained.build_model(training.config, data)
         list(loop.train(model, training.config, data))
         loss = training.config.loss_settings
-        expected = loop.fit_temperature(model, loss, data.val)
+        expected = evaluation.fit_temperature(model, loss, data.val)
         tested = step.outcomes[index].tested
         assert tested is not None
         assert tested.temperature == pytest.approx(expected, rel=1e-4)
-        scaled = loop.evaluate(model, loss, data.test, temperature=expected).scores.values
+        scaled = evaluation.evaluate(model, loss, data.test, temperature=expected).scores.values
         assert tested.scores.values == pytest.approx(dict(scaled), rel=1e-4)
 
 
 def failing(calls: Iterator[bool], evaluate: Any) -> Any:
     def evaluated(*given: Any) -> Evaluation:
         if next(calls):
-            raise loop.Diverged("it diverges")
+            raise evaluation.Diverged("it diverges")
         found: Evaluation = evaluate(*given)
         return found
 
@@ -175,7 +175,7 @@ def test_a_divergence_is_reported_with_its_epoch(
 ) -> None:
     loop.warm_up(config, data)  # which also validates
     calls = iter([False] * fine + [True])
-    monkeypatch.setattr(loop, "evaluate", failing(calls, loop.evaluate))
+    monkeypatch.setattr(loop, "evaluate", failing(calls, evaluation.evaluate))
     training = Training(name="it", config=config, checkpoint="it", test=True)
     _, outcome = finished(training, data, tmp_path, [True] * 3)
     assert (outcome.state, outcome.diverged) == ("FAIL", True)
@@ -186,12 +186,12 @@ def test_a_divergence_is_reported_with_its_epoch(
 def test_a_checkpoint_that_fails_to_load_leaves_no_weights(
     config: TrialConfig, data: Dataset, tmp_path: Path
 ) -> None:
-    other = loop.build_model(config.model_copy(update={"seed": 9}), data)
+    other = untrained.build_model(config.model_copy(update={"seed": 9}), data)
     stored = Checkpoint.of(other.state_dict(), {"state": {}}, [], 1e9)
     file = CheckpointFile("it", key_of(config, data.fingerprint))
     file.save(stored)
     training = Training(name="it", config=config, checkpoint="it")
     all_metrics, outcome = finished(training, data, tmp_path, [True] * 3)
-    expected = list(loop.train(loop.build_model(config, data), config, data))
+    expected = list(loop.train(untrained.build_model(config, data), config, data))
     assert [m.train_loss for m in all_metrics] == [m.train_loss for m in expected]
     assert outcome.seconds < 1e9  # the seconds of that checkpoint do not count

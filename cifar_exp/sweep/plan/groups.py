@@ -12,7 +12,7 @@ from cifar_exp.components.datasets import Dataset
 from cifar_exp.experiment import Experiment
 from cifar_exp.sweep.plan.speed import MAX_STEPS, low_config
 from cifar_exp.sweep.schedule.scheduler import num_side_by_side
-from cifar_exp.training import loop
+from cifar_exp.training import evaluation, hardware, untrained
 from cifar_exp.training.group.program import Program, in_order
 from cifar_exp.training.hardware import prepare_process
 
@@ -108,14 +108,14 @@ def measure_group(experiment: Experiment, data: Dataset, batch_size: int, togeth
         for index in range(together)
     }
     in_program = [configs[index] for index in in_order(configs)]
-    train = loop.on_device(data.train.first(MAX_STEPS * batch_size))
-    initial = loop.initial_model(in_program[0].model, data, in_program[0].seed)
+    train = hardware.on_device(data.train.first(MAX_STEPS * batch_size))
+    initial = untrained.initial_model(in_program[0].model, data, in_program[0].seed)
     program = Program(in_program, initial, train, [None] * together, data.num_classes)
     program.train_epoch(1)  # a warm-up
     started = time.perf_counter()
     program.train_epoch(2)
     trained = time.perf_counter()
-    evaluated = data.val.first(2 * loop.EVALUATION_BATCH)
+    evaluated = data.val.first(2 * evaluation.EVALUATION_BATCH)
     program.logits(evaluated).sum().item()  # waits for the GPU
     ended = time.perf_counter()
     num_steps = math.ceil(len(train) / batch_size)

@@ -14,7 +14,7 @@ from cifar_exp.components.plugins import registry
 from cifar_exp.components.plugins.plugin import Plugin
 from cifar_exp.experiment import Combination, Experiment, Range, TrialConfig
 from cifar_exp.sweep.executors import fork_server
-from cifar_exp.training import loop
+from cifar_exp.training import evaluation, loop, untrained
 from cifar_exp.training.hardware import prepare_process
 
 MEASURED_SECONDS = 0.5
@@ -93,18 +93,18 @@ def _steps(config: TrialConfig, data: Dataset, num_steps: int) -> float:
     """Return the mean seconds of `num_steps` training steps, or of as many as the data allows."""
     num_images = min(len(data.train), num_steps * config.batch_size)
     subset = replace(data, train=data.train.first(num_images), val=data.val.first(1))
-    [epoch] = loop.train(loop.build_model(config, subset), config, subset)
+    [epoch] = loop.train(untrained.build_model(config, subset), config, subset)
     return config.batch_size / epoch.images_per_second
 
 
 def _evaluation_seconds(experiment: Experiment, data: Dataset) -> float:
     """Return the seconds to evaluate one image, measured after one warm-up batch."""
     config = low_config(experiment, experiment.combinations()[0], experiment.search.batch_size[0])
-    model = loop.build_model(config, data)
-    subset = data.val.first(2 * loop.EVALUATION_BATCH)
-    for split in (subset.first(loop.EVALUATION_BATCH), subset):
+    model = untrained.build_model(config, data)
+    subset = data.val.first(2 * evaluation.EVALUATION_BATCH)
+    for split in (subset.first(evaluation.EVALUATION_BATCH), subset):
         started = time.perf_counter()
-        loop.evaluate(model, config.loss_settings, split, config.precision)
+        evaluation.evaluate(model, config.loss_settings, split, config.precision)
     return (time.perf_counter() - started) / len(subset)
 
 

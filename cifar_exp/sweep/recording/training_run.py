@@ -9,7 +9,7 @@ from cifar_exp.components.datasets import Dataset
 from cifar_exp.components.settings import Settings
 from cifar_exp.experiment import TrialConfig
 from cifar_exp.tracking import Run
-from cifar_exp.training import loop
+from cifar_exp.training import hardware
 from cifar_exp.training.loop import EpochMetrics
 from cifar_exp.training.messages import Outcome
 
@@ -41,7 +41,7 @@ def params(config: TrialConfig, data: Dataset, threads: int) -> dict[str, Any]:
         "compile": config.compile,
         **({} if config.ema is None else {"ema": config.ema}),
         "threads": threads,
-        "device": loop.device().type,
+        "device": hardware.device().type,
     }
 
 

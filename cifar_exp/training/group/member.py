@@ -22,16 +22,12 @@ from cifar_exp.components.metrics.scores import (
     temperatures_of,
 )
 from cifar_exp.experiment import TrialConfig
-from cifar_exp.training import loop
+from cifar_exp.training import hardware, loop, untrained
 from cifar_exp.training.checkpoint import Checkpoint
+from cifar_exp.training.evaluation import LOSS_NOT_FINITE, OUTPUT_NOT_FINITE, Diverged
 from cifar_exp.training.group.program import NetworkState, Program, check_state, in_order
 from cifar_exp.training.guard import is_out_of_memory
-from cifar_exp.training.loop import (
-    LOSS_NOT_FINITE,
-    OUTPUT_NOT_FINITE,
-    Diverged,
-    EpochMetrics,
-)
+from cifar_exp.training.loop import EpochMetrics
 from cifar_exp.training.messages import TooWide
 
 Measured = TypeVar("Measured")
@@ -57,12 +53,12 @@ class Together:
     def __init__(self, configs: Sequence[TrialConfig], data: Dataset) -> None:
         self.configs = dict(enumerate(configs))
         """The trainings of the members that have not ended."""
-        self._train = loop.on_device(data.train)
-        self._val = loop.on_device(data.val)
+        self._train = hardware.on_device(data.train)
+        self._val = hardware.on_device(data.val)
         self._test = data.test
         self._num_classes = data.num_classes
         self._ema = configs[0].ema is not None
-        self.template = loop.initial_model(configs[0].model, data, configs[0].seed)
+        self.template = untrained.initial_model(configs[0].model, data, configs[0].seed)
         self.seconds = dict.fromkeys(self.configs, 0.0)
         """The share of each member in the wall time."""
         self._states: dict[int, NetworkState] = {}
@@ -175,7 +171,7 @@ class Together:
             ended = 1 - len(members) / len(self._rows)
             num_left = self.configs[members[0]].epochs - epoch + 1
             saved = ended * num_left * self._last_epoch_seconds
-            if saved <= CAPTURE_SECONDS[loop.device().type]:
+            if saved <= CAPTURE_SECONDS[hardware.device().type]:
                 return self._program
         self._leave_program()
         configs = {member: self.configs[member] for member in members}
@@ -200,7 +196,7 @@ class Together:
         """Evaluate members on the test split, with temperatures of the validation split."""
         temperatures = self._evaluate(members, self._val, temperatures_of, averaged=averaged)
         measure = partial(evaluations_of, temperatures=list(temperatures.values()))
-        return self._evaluate(members, loop.on_device(self._test), measure, averaged=averaged)
+        return self._evaluate(members, hardware.on_device(self._test), measure, averaged=averaged)
 
     def _evaluate(
         self,

@@ -13,7 +13,7 @@ from cifar_exp.components.datasets import Split
 from cifar_exp.components.losses.context import count_classes
 from cifar_exp.components.precision import float32_products
 from cifar_exp.experiment import TrialConfig
-from cifar_exp.training import loop
+from cifar_exp.training import evaluation, hardware
 from cifar_exp.training.group.captured import CapturedStep
 from cifar_exp.training.group.loss import StackedLoss
 from cifar_exp.training.group.network import stack, weights_of
@@ -93,7 +93,7 @@ class Program:
     ) -> None:
         self._config = configs[0]
         self._shapes = initial.state_dict()
-        self._network = stack([initial] * len(configs)).to(loop.device())
+        self._network = stack([initial] * len(configs)).to(hardware.device())
         self._parameters = _trained(self._network)
         losses = [config.loss_settings for config in configs]
         self._loss = StackedLoss(losses, count_classes(train.labels, num_classes), len(train))
@@ -102,13 +102,13 @@ class Program:
             [config.schedule_settings for config in configs],
             num_batches(len(train), self._config.batch_size),
             self._config.epochs,
-            loop.device(),
+            hardware.device(),
         )
         self._augment = self._config.augment
         self._num_classes = num_classes
         self._train = train
-        self._average = loop.build_average(self._network, self._config)
-        self._totals = torch.zeros(len(configs), device=loop.device())
+        self._average = untrained.build_average(self._network, self._config)
+        self._totals = torch.zeros(len(configs), device=hardware.device())
         for index, state in enumerate(states):
             if state is not None:
                 self._load(index, state)
@@ -147,9 +147,9 @@ class Program:
         network.eval()
         outputs = []
         precision = self._config.precision
-        for batch in split.images.split(loop.EVALUATION_BATCH):
-            with float32_products(precision), loop.autocast(precision):
-                outputs.append(self._by_network(network(batch.to(loop.device()))))
+        for batch in split.images.split(evaluation.EVALUATION_BATCH):
+            with float32_products(precision), hardware.autocast(precision):
+                outputs.append(self._by_network(network(batch.to(hardware.device()))))
         return torch.cat(outputs).transpose(0, 1)
 
     def state(self, index: int) -> NetworkState:
@@ -185,7 +185,7 @@ class Program:
         images, targets, index = make_batch(
             self._train, self._augment, batch["chosen"], draws, self._num_classes
         )
-        with loop.autocast(self._config.precision):
+        with hardware.autocast(self._config.precision):
             outputs = self._forward(images)
         losses = self._loss(self._by_network(outputs), targets, index, batch["progress"])
         gradients = torch.autograd.grad(losses.sum(), list(self._parameters.values()))

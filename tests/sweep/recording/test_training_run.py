@@ -35,7 +35,7 @@ from cifar_exp.tracking import (
     read_predictions,
     stored_models,
 )
-from cifar_exp.training import checkpoint, learner, loop
+from cifar_exp.training import checkpoint, evaluation, learner, loop, untrained
 from cifar_exp.training.checkpoint import Checkpoint, CheckpointFile, key_of
 from cifar_exp.training.loop import EpochMetrics
 from cifar_exp.training.messages import Outcome
@@ -109,7 +109,7 @@ def test_seconds_are_without_what_a_process_does_once(
 
     monkeypatch.setattr(learner, "time", SimpleNamespace(perf_counter=lambda: clock[0]))
     monkeypatch.setattr(loop, "warm_up", passes(100, loop.warm_up))
-    monkeypatch.setattr(loop, "build_model", passes(3, loop.build_model))
+    monkeypatch.setattr(loop, "build_model", passes(3, untrained.build_model))
     monkeypatch.setattr(Run, "log_model", passes(20, Run.log_model))
     train_recorded(config, data, open_run(config))
     assert only(tracker).metrics["seconds"] == 3
@@ -120,7 +120,7 @@ def test_every_epoch_is_one_point_of_every_metric(
 ) -> None:
     run = open_run(config)
     train_recorded(config, data, run)
-    expected = list(loop.train(loop.build_model(config, data), config, data))
+    expected = list(loop.train(untrained.build_model(config, data), config, data))
     for name, values in {
         "train/loss": [e.train_loss for e in expected],
         "val/accuracy": [e.val.accuracy for e in expected],
@@ -215,7 +215,7 @@ def test_the_test_split_is_passed_once_and_gives_scores_and_predictions(
         )
         return model
 
-    build_model = loop.build_model
+    build_model = untrained.build_model
     monkeypatch.setattr(loop, "build_model", watched)
     train_recorded(config, data, open_run(config), test=True, keep_model=False)
     num_validations = config.epochs + 1  # the last one for the temperature
@@ -324,10 +324,10 @@ def test_a_test_split_that_diverges_fails_the_training(
 ) -> None:
     def only_validates(*arguments: Any) -> Evaluation:
         if arguments[2] is data.test:
-            raise loop.Diverged("an output of the network is not finite")
+            raise evaluation.Diverged("an output of the network is not finite")
         return evaluate(*arguments)
 
-    evaluate = loop.evaluate
+    evaluate = evaluation.evaluate
     monkeypatch.setattr(loop, "evaluate", only_validates)
     outcome = train_recorded(config, data, open_run(config), test=True)
     record = only(tracker)
@@ -487,7 +487,7 @@ def test_a_training_goes_on_from_its_checkpoint_and_is_recorded_once(
 ) -> None:
     """Interrupted after two epochs were kept, of which MLflow may hold less, or one more."""
     four = config.model_copy(update={"epochs": 4})
-    expected = list(loop.train(loop.build_model(four, data), four, data))
+    expected = list(loop.train(untrained.build_model(four, data), four, data))
     with pytest.raises(Interrupted):
         train_recorded(four, data, open_run(four), checkpoint="it", stop=interrupt_after(3))
     run = open_run(four)
@@ -534,8 +534,8 @@ def test_no_epoch_that_is_kept_is_trained_again(
 def test_the_time_of_earlier_attempts_counts(
     config: TrialConfig, data: Dataset, open_run: Open
 ) -> None:
-    model = loop.build_model(config, data)
-    optimizer = loop.build_optimizer(model, config)
+    model = untrained.build_model(config, data)
+    optimizer = untrained.build_optimizer(model, config)
     epochs = [next(loop.train(model, config, data, optimizer))]
     file = CheckpointFile("it", key_of(config, data.fingerprint))
     extra = {"loss_memory": torch.zeros(0, data.num_classes)}
@@ -553,15 +553,15 @@ def test_a_checkpoint_of_another_network_costs_its_epochs_alone(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     other = config.model_copy(update={"model": read_model("lenet")})
-    model = loop.build_model(other, tiny_32(data))
-    optimizer = loop.build_optimizer(model, other)
+    model = untrained.build_model(other, tiny_32(data))
+    optimizer = untrained.build_optimizer(model, other)
     file = CheckpointFile("it", key_of(config, data.fingerprint))
     file.save(Checkpoint.of(model.state_dict(), optimizer.state_dict(), [], 5.0))
     outcome = train_recorded(config, data, open_run(config), checkpoint="it")
     assert (outcome.state, outcome.epochs) == ("COMPLETE", 2)
     assert caplog.text.count("is not used, training restarts") == 1
     [first] = loop.train(
-        loop.build_model(config, data), config.model_copy(update={"epochs": 1}), data
+        untrained.build_model(config, data), config.model_copy(update={"epochs": 1}), data
     )
     history = tracker.client.get_metric_history(only(tracker).run_id, "train/loss")
     assert history[0].value == first.train_loss
@@ -609,7 +609,7 @@ def test_a_training_that_breaks_later_has_trained_the_epochs_before(
     open_run: Open,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    evaluate, epochs = loop.evaluate, itertools.count(1)
+    evaluate, epochs = evaluation.evaluate, itertools.count(1)
 
     def breaking(*given: Any) -> Evaluation:
         if next(epochs) == 2:

@@ -19,7 +19,7 @@ from cifar_exp.components.models import read_model
 from cifar_exp.components.optimizers import OPTIMIZERS
 from cifar_exp.components.schedules import SCHEDULES
 from cifar_exp.experiment import TrialConfig
-from cifar_exp.training import loop
+from cifar_exp.training import untrained
 from cifar_exp.training.group import captured, member
 from cifar_exp.training.group.program import Program
 from cifar_exp.training.messages import TooWide
@@ -49,7 +49,7 @@ def config(**changes: Any) -> TrialConfig:
 
 def program_of(data: Dataset, **changes: Any) -> Program:
     configs = [config(**changes)] * 2
-    initial = loop.initial_model(read_model("seed_cnn_relu"), data, 0)
+    initial = untrained.initial_model(read_model("seed_cnn_relu"), data, 0)
     return Program(configs, initial, data.train, [None, None], data.num_classes)
 
 

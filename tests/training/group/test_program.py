@@ -21,7 +21,7 @@ from cifar_exp.components.models import MODELS, Model, read_model
 from cifar_exp.components.optimizers import OPTIMIZERS
 from cifar_exp.components.schedules import SCHEDULES
 from cifar_exp.experiment import TrialConfig
-from cifar_exp.training import loop
+from cifar_exp.training import loop, untrained
 from cifar_exp.training.group.program import Program, check_state, in_order
 from tests.components.models.small import small, small_size
 from tests.components.optimizers.test_optimizers import OTHER_SETTINGS
@@ -76,7 +76,7 @@ def _small(split: Split, num_images: int) -> Split:
 
 
 def program_of(configs: Sequence[TrialConfig], data: Dataset) -> Program:
-    initial = loop.initial_model(configs[0].model, data, configs[0].seed)
+    initial = untrained.initial_model(configs[0].model, data, configs[0].seed)
     return Program(configs, initial, data.train, [None] * len(configs), data.num_classes)
 
 
@@ -104,7 +104,7 @@ def check(configs: Sequence[TrialConfig], data: Dataset) -> None:
         scores.append(scores_of(logits, data.val.labels, [c.loss_settings for c in configs]))
     for index, one in enumerate(configs):
         bound = max(BOUNDS.get(name, 1e-5) for name in (one.loss, one.optimizer))
-        alone = loop.train(loop.build_model(one, data), one, data)
+        alone = loop.train(untrained.build_model(one, data), one, data)
         for epoch, metrics in enumerate(alone):
             found = losses[epoch][index], scores[epoch][index].values["nll"]
             expected = metrics.train_loss, metrics.val.values["nll"]
@@ -196,7 +196,7 @@ def test_a_state_has_no_part_for_weights_that_are_not_trained(digits: Dataset) -
     images = torch.zeros(4, 3, side, side, dtype=torch.uint8)
     split = Split(images=images, labels=digits.train.labels[:4])
     one = config("mse", "sgd", model=small("airbench"))
-    initial = loop.initial_model(one.model, replace(digits, train=split), 0)
+    initial = untrained.initial_model(one.model, replace(digits, train=split), 0)
     state = Program([one], initial, split, [None], digits.num_classes).state(0)
     assert not state.weights.keys() <= state.optimizer.keys()
     check_state(state, one, initial)
@@ -208,7 +208,7 @@ def test_a_state_continues_bitwise_identically(digits: Dataset) -> None:
     program.train_epoch(1)
     states = [program.state(index).to_cpu() for index in range(len(configs))]
     assert {state.num_steps for state in states} == {STEPS // 2}
-    initial = loop.initial_model(read_model("lenet"), digits, 0)
+    initial = untrained.initial_model(read_model("lenet"), digits, 0)
     restored = Program(configs, initial, digits.train, states, digits.num_classes)
     assert restored.train_epoch(2) == program.train_epoch(2)
     assert torch.equal(restored.logits(digits.val), program.logits(digits.val))
