@@ -13,7 +13,7 @@ from cifar_exp.components.datasets import Split
 from cifar_exp.components.losses.context import count_classes
 from cifar_exp.components.precision import float32_products
 from cifar_exp.experiment import TrialConfig
-from cifar_exp.training import evaluation, hardware
+from cifar_exp.training import evaluation, hardware, untrained
 from cifar_exp.training.group.captured import CapturedStep
 from cifar_exp.training.group.loss import StackedLoss
 from cifar_exp.training.group.network import stack, weights_of
