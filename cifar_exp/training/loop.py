@@ -20,25 +20,14 @@ from cifar_exp.components.metrics.scores import Scores
 from cifar_exp.components.models import Model
 from cifar_exp.components.precision import float32_products
 from cifar_exp.experiment import TrialConfig
+from cifar_exp.training import evaluation, untrained
 from cifar_exp.training.average import Average
 from cifar_exp.training.criterion import Criterion
-from cifar_exp.training.evaluation import (
-    LOSS_NOT_FINITE,
-    Diverged,
-    evaluate,
-)
 from cifar_exp.training.hardware import autocast, device, on_device
 from cifar_exp.training.learning_rate import LearningRate
 from cifar_exp.training.loader import Batch, batches, num_batches, progress_of
 from cifar_exp.training.sharpness import SharpnessAware
 from cifar_exp.training.statistics import refresh
-from cifar_exp.training.untrained import (
-    build_average,
-    build_criterion,
-    build_optimizer,
-    build_sharpness,
-    initial_model,
-)
 
 STEPS_BETWEEN_CHECKS = 50
 WARM_UP_IMAGES = 8
@@ -87,14 +76,14 @@ def train(
         Diverged: The loss or the validation outputs are not finite.
     """
     loss = config.loss_settings
-    optimizer = optimizer or build_optimizer(model, config)
-    criterion = criterion or build_criterion(config, data)
-    average = average or build_average(model, config)
+    optimizer = optimizer or untrained.build_optimizer(model, config)
+    criterion = criterion or untrained.build_criterion(config, data)
+    average = average or untrained.build_average(model, config)
     forward = _compiled(model) if config.compile else model
     train_split, val_split = on_device(data.train), on_device(data.val)
     num_steps = num_batches(len(train_split), config.batch_size)
     rate = LearningRate(optimizer, config.schedule_settings, num_steps, config.epochs)
-    sharpness = build_sharpness(model, config)
+    sharpness = untrained.build_sharpness(model, config)
     backward = Backward(
         forward=forward,
         criterion=criterion,
@@ -119,10 +108,10 @@ def train(
                 with backward.computing:
                     refresh(model, _images(config, data, epoch))
         trained = time.perf_counter()
-        val = evaluate(model, loss, val_split, config.precision).scores
+        val = evaluation.evaluate(model, loss, val_split, config.precision).scores
         val_ema = None
         if average is not None:
-            val_ema = evaluate(average.network, loss, val_split, config.precision).scores
+            val_ema = evaluation.evaluate(average.network, loss, val_split, config.precision).scores
         yield EpochMetrics(
             epoch=epoch,
             train_loss=train_loss,
@@ -149,7 +138,7 @@ def warm_up(config: TrialConfig, data: Dataset) -> None:
     with suppress(Exception, SystemExit):  # the training itself fails the same way
         list(
             train(
-                initial_model(config.model, subset, config.seed).to(device()),
+                untrained.initial_model(config.model, subset, config.seed).to(device()),
                 warm_up_config,
                 subset,
             )
@@ -220,4 +209,4 @@ def _images(config: TrialConfig, data: Dataset, epoch: int) -> Iterator[torch.Te
 
 def _check_finite(total_loss: torch.Tensor) -> None:
     if not total_loss.isfinite():
-        raise Diverged(LOSS_NOT_FINITE)
+        raise evaluation.Diverged(evaluation.LOSS_NOT_FINITE)

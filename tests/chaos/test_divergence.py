@@ -153,7 +153,7 @@ def test_outputs_that_are_not_finite_in_validation_only_are_divergence(
     value: float,
 ) -> None:
     build = untrained.build_model
-    monkeypatch.setattr(loop, "build_model", lambda *a: BrokenWhenEvaluated(build(*a), value))
+    monkeypatch.setattr(untrained, "build_model", lambda *a: BrokenWhenEvaluated(build(*a), value))
     outcome, record = recorded(tiny.trial_config(images), data, tracker)
     assert (outcome.state, outcome.diverged) == ("FAIL", True)
     assert record.tags["reason"] == "an output of the network is not finite in epoch 1"

@@ -19,7 +19,7 @@ from cifar_exp.components.models import read_model
 from cifar_exp.components.optimizers import OPTIMIZERS
 from cifar_exp.components.schedules import SCHEDULES, Constant
 from cifar_exp.experiment import TrialConfig
-from cifar_exp.training import checkpoint, loop, untrained
+from cifar_exp.training import checkpoint, hardware, loop, untrained
 from cifar_exp.training.checkpoint import Checkpoint, CheckpointFile, Pace, key_of
 from cifar_exp.training.loop import EpochMetrics
 from tests import tiny
@@ -168,7 +168,7 @@ def test_another_training_ignores_it(
         (checkpoint, "FORMAT", 99),
         (torch, "__version__", "99.0"),
         (torch, "get_num_threads", lambda: 77),
-        (loop, "device", lambda: torch.device("meta")),
+        (hardware, "device", lambda: torch.device("meta")),
     ],
 )
 def test_it_depends_on_format_torch_threads_and_device(

@@ -93,7 +93,7 @@ def plain_losses(
     [
         (54, {"epochs": 8}),  # 7 batches per epoch, the last one smaller
         (54, {"model": read_model("lenet")}),
-        (54, {"model": read_model("cifar10_3c3d")}),
+        (54, {"model": read_model("cifar10_3c3d"), "lr": 0.01}),
         (5, {"batch_size": 1}),
         (
             9,
@@ -202,7 +202,7 @@ def test_evaluation_scores_the_whole_split_at_any_batch_size(
 ) -> None:
     plain = untrained.build_model(config, data)
     model = torch.nn.Sequential(plain, torch.nn.Dropout()).train()  # no effect in evaluation
-    monkeypatch.setattr(loop, "EVALUATION_BATCH", batch_size)
+    monkeypatch.setattr(evaluation, "EVALUATION_BATCH", batch_size)
     scores = evaluation.evaluate(model, LOSSES["cross_entropy"](), data.test).scores
     with torch.no_grad():
         probabilities = plain(data.test.images).double().softmax(1).numpy()
@@ -352,7 +352,7 @@ def test_each_network_is_warmed_up_once(
         return initial_model(model, *arguments)
 
     initial_model = untrained.initial_model
-    monkeypatch.setattr(loop, "initial_model", watched)
+    monkeypatch.setattr(untrained, "initial_model", watched)
     monkeypatch.setattr(loop, "_compiled", lambda _: pytest.fail("it is compiled twice"))
     config = tiny.trial_config(images).model_copy(update={"compile": True})
     other = config.model_copy(update={"model": read_model("seed_cnn")})

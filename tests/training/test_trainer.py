@@ -175,7 +175,7 @@ def test_a_divergence_is_reported_with_its_epoch(
 ) -> None:
     loop.warm_up(config, data)  # which also validates
     calls = iter([False] * fine + [True])
-    monkeypatch.setattr(loop, "evaluate", failing(calls, evaluation.evaluate))
+    monkeypatch.setattr(evaluation, "evaluate", failing(calls, evaluation.evaluate))
     training = Training(name="it", config=config, checkpoint="it", test=True)
     _, outcome = finished(training, data, tmp_path, [True] * 3)
     assert (outcome.state, outcome.diverged) == ("FAIL", True)

@@ -109,7 +109,7 @@ def test_seconds_are_without_what_a_process_does_once(
 
     monkeypatch.setattr(learner, "time", SimpleNamespace(perf_counter=lambda: clock[0]))
     monkeypatch.setattr(loop, "warm_up", passes(100, loop.warm_up))
-    monkeypatch.setattr(loop, "build_model", passes(3, untrained.build_model))
+    monkeypatch.setattr(untrained, "build_model", passes(3, untrained.build_model))
     monkeypatch.setattr(Run, "log_model", passes(20, Run.log_model))
     train_recorded(config, data, open_run(config))
     assert only(tracker).metrics["seconds"] == 3
@@ -216,7 +216,7 @@ def test_the_test_split_is_passed_once_and_gives_scores_and_predictions(
         return model
 
     build_model = untrained.build_model
-    monkeypatch.setattr(loop, "build_model", watched)
+    monkeypatch.setattr(untrained, "build_model", watched)
     train_recorded(config, data, open_run(config), test=True, keep_model=False)
     num_validations = config.epochs + 1  # the last one for the temperature
     assert sum(passed) == num_validations * len(data.val) + len(data.test)
@@ -328,7 +328,7 @@ def test_a_test_split_that_diverges_fails_the_training(
         return evaluate(*arguments)
 
     evaluate = evaluation.evaluate
-    monkeypatch.setattr(loop, "evaluate", only_validates)
+    monkeypatch.setattr(evaluation, "evaluate", only_validates)
     outcome = train_recorded(config, data, open_run(config), test=True)
     record = only(tracker)
     assert (outcome.state, outcome.diverged, record.diverged) == ("FAIL", True, True)
@@ -617,7 +617,7 @@ def test_a_training_that_breaks_later_has_trained_the_epochs_before(
         return evaluate(*given)
 
     loop.warm_up(config, data)  # which validates, too
-    monkeypatch.setattr(loop, "evaluate", breaking)
+    monkeypatch.setattr(evaluation, "evaluate", breaking)
     outcome = train_recorded(config, data, open_run(config))
     assert (outcome.state, outcome.epochs) == ("FAIL", 1)
     assert only(tracker).metrics["epochs_trained"] == 1
@@ -647,7 +647,7 @@ def test_what_the_user_ends_is_no_outcome(
     def ended(*_: object) -> None:
         raise error
 
-    monkeypatch.setattr(loop, "build_model", ended)
+    monkeypatch.setattr(untrained, "build_model", ended)
     with pytest.raises(type(error)):
         train_recorded(config, data, open_run(config))
     assert not only(tracker).finished
