@@ -86,8 +86,8 @@ def train(
     read = named.read(lambda: single_definition(options, given))
 
     from cifar_exp import tracking
-    from cifar_exp.cli import console, progress
-    from cifar_exp.cli.data import print_data
+    from cifar_exp.display import console, progress
+    from cifar_exp.display.data import print_data
     from cifar_exp.sweep.prepare import prepare
     from cifar_exp.sweep.single import Single
     from cifar_exp.sweep.single import run as run_single
@@ -204,8 +204,8 @@ def list_(kind: str) -> None:
 
     Those of plug-ins are followed by the file or package that they come from.
     """
-    from cifar_exp.cli import console
     from cifar_exp.components.plugins import registry
+    from cifar_exp.display import console
 
     registry.load_installed()
 

@@ -8,13 +8,13 @@ from dataclasses import replace
 from pathlib import Path
 
 from cifar_exp import report, tracking
-from cifar_exp.cli import console
 from cifar_exp.comparison import Method, Ranking
 from cifar_exp.comparison.across import across
 from cifar_exp.comparison.factors import Factor
 from cifar_exp.comparison.marginal import Marginal, marginal
 from cifar_exp.comparison.method import RAW_OF
 from cifar_exp.comparison.pair import Pair, pair
+from cifar_exp.display import console
 from cifar_exp.errors import BadInput, Unavailable
 from cifar_exp.report.text.across import (
     across_csv,

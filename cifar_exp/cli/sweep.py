@@ -53,7 +53,7 @@ def run(experiment: Path, yes: bool, **options: Any) -> None:
     if not yes:
         overrides.check_size(definition, experiment)
 
-    from cifar_exp.cli import console
+    from cifar_exp.display import console
 
     screen = console.stdout()
     console.print_size(screen, definition)  # before the slow imports
@@ -98,8 +98,8 @@ def _allotment(definition: Experiment, workers: int | None, threads: int | None)
 
 def _run(request: Sweep, screen: Console, group: int | None) -> tuple[Ranking, str]:
     """Run the pre-flight checks and the sweep; return its ranking and its page in MLflow."""
-    from cifar_exp.cli import console, progress
-    from cifar_exp.cli.data import print_data
+    from cifar_exp.display import console, progress
+    from cifar_exp.display.data import print_data
     from cifar_exp.sweep import prepare, sweep
 
     prepare.check_stores(*request.stores)
@@ -128,8 +128,8 @@ def plan(
     text = definition_text(experiment, overrides.changes(options))
     definition = named.read(lambda: read(text, str(experiment), overrides.words(options)))
 
-    from cifar_exp.cli import console, progress
-    from cifar_exp.cli.data import print_data
+    from cifar_exp.display import console, progress
+    from cifar_exp.display.data import print_data
     from cifar_exp.sweep import prepare
     from cifar_exp.sweep.plan import measure
 

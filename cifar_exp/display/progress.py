@@ -1,4 +1,4 @@
-"""Progress of a command: a live display in a terminal, plain lines elsewhere."""
+"""Progress of a sweep: a live display in a terminal, plain lines elsewhere."""
 
 from __future__ import annotations
 
