@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from cifar_exp.cli.outcome import INCOMPLETE, exit_if_incomplete, print_undelivered
+from cifar_exp.cli.outcome import INCOMPLETE, exit_if_incomplete
 from cifar_exp.cli.parameters import (
     Finite,
     MlflowName,
@@ -22,6 +22,7 @@ from cifar_exp.cli.parameters import (
     tracking_option,
 )
 from cifar_exp.components import KINDS
+from cifar_exp.display.delivery import print_undelivered
 
 if TYPE_CHECKING:
     from cifar_exp.comparison.factors import Factor

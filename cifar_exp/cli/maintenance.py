@@ -29,7 +29,7 @@ def doctor(
     from cifar_exp.maintenance import doctor as doctor_
     from cifar_exp.system import sqlite
 
-    uri, url = tracking.resolve_uri(tracking_uri), storage or study.default_url()
+    uri, url = tracking.resolve_uri(tracking_uri), study.resolve_url(storage)
     findings = doctor_.visit(name, uri, url, dry_run=dry_run)
     console.print_findings(console.stdout(), findings, dry_run=dry_run)
     if findings and not doctor_.exists(url):

@@ -42,7 +42,7 @@ def stdout() -> Console:
     For a file or a pipe, the width is fixed.
     """
     if not sys.stdout.isatty():
-        return Console(width=PLAIN_WIDTH, force_interactive=False)
+        return Console(width=PLAIN_WIDTH, force_interactive=False, force_jupyter=False)
     console = Console()
     if console.is_dumb_terminal:  # Rich takes it for one of 80 columns
         console.size = ConsoleDimensions(*shutil.get_terminal_size())

@@ -26,8 +26,13 @@ NESTED = (
 
 def to_csv(ranking: Ranking) -> str:
     """Return one row per combination; metrics and settings have a column each."""
-    names = _names(ranking)
-    return _table([_of_combination(ranking, row) for row in ranking.combinations], names)
+    return _written(*combinations(ranking))
+
+
+def combinations(ranking: Ranking) -> tuple[list[Line], list[str]]:
+    """Return a line for each combination, and the names of all columns in order."""
+    lines = [_of_combination(ranking, row) for row in ranking.combinations]
+    return lines, _columns(lines, _names(ranking))
 
 
 def seeds_csv(ranking: Ranking) -> str:
@@ -86,14 +91,19 @@ def _of_row(ranking: Ranking) -> tuple[str, ...]:
 
 
 def _table(lines: Sequence[Line], first: Iterable[str]) -> str:
-    """Return lines as CSV; a column that a line does not have is empty in it.
+    return _written(lines, _columns(lines, first))
 
-    Settings, whose names have a dot, come last, in alphabetical order.
-    """
+
+def _columns(lines: Sequence[Line], first: Iterable[str]) -> list[str]:
+    """Return the names of all columns; settings, whose names have a dot, last and sorted."""
     names = dict.fromkeys((*first, *(name for line in lines for name in line)))
-    ordered = [n for n in names if "." not in n] + sorted(n for n in names if "." in n)
+    return [n for n in names if "." not in n] + sorted(n for n in names if "." in n)
+
+
+def _written(lines: Iterable[Line], columns: Sequence[str]) -> str:
+    """Return lines as CSV; a column that a line does not have is empty in it."""
     text = io.StringIO()
-    writer = csv.DictWriter(text, ordered, restval="", lineterminator="\n")
+    writer = csv.DictWriter(text, columns, restval="", lineterminator="\n")
     writer.writeheader()
     writer.writerows(lines)
     return text.getvalue()
