@@ -103,7 +103,7 @@ class Experiment(Settings):
             )
             ```
         """
-        validate = partial(super().__init__, **keys)
+        validate = partial(super().__init__, **dict[str, Any](keys))
         with_installed(partial(reported, validate, problems_with_name(keys)))
 
     __init__.__pydantic_base_init__ = True  # type: ignore[attr-defined]  # for direct calls only

@@ -1,7 +1,5 @@
 """The keys of a definition as keyword arguments, and a name that none may have."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from typing import Any, Literal, Required, TypedDict
 
