@@ -16,7 +16,7 @@ from cifar_exp.comparison.across import Across, across
 from cifar_exp.display import console
 from cifar_exp.report import Subject, across_figure, excerpt, excerpt_across, figure_of
 from cifar_exp.report.text.across import across_csv
-from cifar_exp.report.text.tidy import combinations
+from cifar_exp.report.text.tidy import to_csv
 from cifar_exp.sweep.results import Results
 
 WIDTH = 160
@@ -57,8 +57,7 @@ class Ranking:
 
     def to_pandas(self) -> pd.DataFrame:
         """Return a row for each combination, with the columns of `ranking.csv` of a report."""
-        lines, columns = combinations(self._ranking)
-        return pd.DataFrame(lines, columns=columns)
+        return _table(to_csv(self._ranking))
 
     def figure(self, name: str) -> Figure:
         """Draw a figure of the report.
@@ -108,7 +107,7 @@ class RanksAcross:
 
     def to_pandas(self) -> pd.DataFrame:
         """Return a row for each combination and experiment."""
-        return pd.read_csv(io.StringIO(across_csv(self._across)))
+        return _table(across_csv(self._across))
 
     def figure(self) -> Figure:
         """Draw the ranks of each combination in every experiment."""
@@ -124,6 +123,11 @@ class RanksAcross:
 
     def _repr_html_(self) -> str:
         return excerpt_across(self._across)
+
+
+def _table(csv: str) -> pd.DataFrame:
+    """Return a table with its types; only an empty cell is a missing value, not a name like NA."""
+    return pd.read_csv(io.StringIO(csv), keep_default_na=False, na_values=[""])
 
 
 def _printed(show: Callable[[Console], None]) -> str:

@@ -46,7 +46,7 @@ def test_every_key_is_written(changes: dict[str, Any]) -> None:
         changes["losses"] = {"cross_entropy": {}}  # which has a form for mixed labels
     experiment = read_document(changed(changes), "small.toml")
     assert read(experiment.to_toml()) == experiment
-    assert Experiment(**document(experiment)) == experiment  # type: ignore[typeddict-item]
+    assert Experiment(**document(experiment)) == experiment
 
 
 @every_wrong_one
@@ -63,13 +63,13 @@ def test_a_wrong_experiment_gets_the_sentences_of_a_file(wrong: Wrong) -> None:
 
 def test_the_name_of_single_trainings_is_taken() -> None:
     with pytest.raises(cifar_exp.BadInput, match=r'^name: "train" is reserved'):
-        cifar_exp.Experiment(**{**SMALL, "name": "train"})  # type: ignore[typeddict-item]
+        cifar_exp.Experiment(**{**SMALL, "name": "train"})
 
 
 def test_a_file_is_loaded_with_changes(tmp_path: Path) -> None:
     path = tmp_path / "mine.toml"
-    path.write_text(cifar_exp.Experiment(**SMALL).to_toml(), encoding="utf-8")  # type: ignore[typeddict-item]
-    assert cifar_exp.load(path) == cifar_exp.Experiment(**SMALL)  # type: ignore[typeddict-item]
+    path.write_text(cifar_exp.Experiment(**SMALL).to_toml(), encoding="utf-8")
+    assert cifar_exp.load(path) == cifar_exp.Experiment(**SMALL)
     assert cifar_exp.load(str(path), {"search.trials": 3}).search.trials == 3
     with pytest.raises(cifar_exp.BadInput, match=rf"^{path}: search.trials: should be at least 1"):
         cifar_exp.load(path, {"search.trials": 0})
@@ -95,7 +95,7 @@ def test_a_component_in_the_program_is_told_to_be_put_in_a_file(
 
     monkeypatch.setattr(sys.modules["__main__"], "in_a_cell", in_a_cell, raising=False)
     with pytest.raises(cifar_exp.BadInput) as caught:
-        cifar_exp.Experiment(**{**SMALL, "losses": {"in_a_cell": {}}})  # type: ignore[typeddict-item]
+        cifar_exp.Experiment(**{**SMALL, "losses": {"in_a_cell": {}}})
     assert str(caught.value).splitlines()[1] == (
         'loss "in_a_cell" is defined in the program itself, which trainers do not import: put it '
         'in a file, and call cifar_exp.load_plugins("FILE.py")'

@@ -26,13 +26,8 @@ NESTED = (
 
 def to_csv(ranking: Ranking) -> str:
     """Return one row per combination; metrics and settings have a column each."""
-    return _written(*combinations(ranking))
-
-
-def combinations(ranking: Ranking) -> tuple[list[Line], list[str]]:
-    """Return a line for each combination, and the names of all columns in order."""
-    lines = [_of_combination(ranking, row) for row in ranking.combinations]
-    return lines, _columns(lines, _names(ranking))
+    names = _names(ranking)
+    return _table([_of_combination(ranking, row) for row in ranking.combinations], names)
 
 
 def seeds_csv(ranking: Ranking) -> str:
@@ -91,19 +86,14 @@ def _of_row(ranking: Ranking) -> tuple[str, ...]:
 
 
 def _table(lines: Sequence[Line], first: Iterable[str]) -> str:
-    return _written(lines, _columns(lines, first))
+    """Return lines as CSV; a column that a line does not have is empty in it.
 
-
-def _columns(lines: Sequence[Line], first: Iterable[str]) -> list[str]:
-    """Return the names of all columns; settings, whose names have a dot, last and sorted."""
+    Settings, whose names have a dot, come last, in alphabetical order.
+    """
     names = dict.fromkeys((*first, *(name for line in lines for name in line)))
-    return [n for n in names if "." not in n] + sorted(n for n in names if "." in n)
-
-
-def _written(lines: Iterable[Line], columns: Sequence[str]) -> str:
-    """Return lines as CSV; a column that a line does not have is empty in it."""
+    ordered = [n for n in names if "." not in n] + sorted(n for n in names if "." in n)
     text = io.StringIO()
-    writer = csv.DictWriter(text, columns, restval="", lineterminator="\n")
+    writer = csv.DictWriter(text, ordered, restval="", lineterminator="\n")
     writer.writeheader()
     writer.writerows(lines)
     return text.getvalue()

@@ -68,6 +68,6 @@ process.join()
 @pytest.mark.parametrize("method", dict.fromkeys([fork_server.METHOD, "spawn"]))
 def test_a_process_does_not_run_the_script_of_its_parent(tmp_path: Path, method: str) -> None:
     (tmp_path / "script.py").write_text(PROGRAM)
-    words = [sys.executable, tmp_path / "script.py", method]
+    words = [sys.executable, str(tmp_path / "script.py"), method]
     done = subprocess.run(words, capture_output=True, text=True, check=False)
     assert (done.stdout.split(), done.stderr) == (["__main__", "trains"], "")
