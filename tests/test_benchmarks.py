@@ -40,7 +40,7 @@ from benchmarks.gpu.size import Size
 from benchmarks.race import ContestantError
 from benchmarks.server import tracking_server
 from cifar_exp import experiment, tracking
-from cifar_exp.cli.compare import read_results
+from cifar_exp.api.comparison import read_results
 from cifar_exp.components import datasets
 from cifar_exp.components.augmentations import AUGMENTATIONS
 from cifar_exp.components.datasets import Dataset

@@ -40,8 +40,8 @@ def check(kind: str | None, name: str | None, settings: tuple[str, ...]) -> None
     They take about ten seconds: shapes, gradients, whether the loss falls, whether networks in a
     group compute the same as alone, and what stored models and resumed trainings need.
     """
-    from cifar_exp.cli import console
     from cifar_exp.components.plugins import registry
+    from cifar_exp.display import console
 
     registry.load_installed()
     chosen = _chosen(kind, name)
@@ -131,7 +131,7 @@ def _component(kind: str, name: str, given: Sequence[str]) -> Any:
 
 
 def _print(screen: Any, title: str, results: Sequence[Result]) -> None:
-    from cifar_exp.cli.table import print_table
+    from cifar_exp.display.table import print_table
 
     rows = [(r.what, "FAILED" if r.problem else "ok", r.problem or r.finding) for r in results]
     print_table(screen, title, HEADERS, rows, left="found")

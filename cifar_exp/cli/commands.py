@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from cifar_exp.cli.outcome import INCOMPLETE, exit_if_incomplete, print_undelivered
+from cifar_exp.cli.outcome import INCOMPLETE, exit_if_incomplete
 from cifar_exp.cli.parameters import (
     Finite,
     MlflowName,
@@ -22,6 +22,7 @@ from cifar_exp.cli.parameters import (
     tracking_option,
 )
 from cifar_exp.components import KINDS
+from cifar_exp.display.delivery import print_undelivered
 
 if TYPE_CHECKING:
     from cifar_exp.comparison.factors import Factor
@@ -86,8 +87,8 @@ def train(
     read = named.read(lambda: single_definition(options, given))
 
     from cifar_exp import tracking
-    from cifar_exp.cli import console, progress
-    from cifar_exp.cli.data import print_data
+    from cifar_exp.display import console, progress
+    from cifar_exp.display.data import print_data
     from cifar_exp.sweep.prepare import prepare
     from cifar_exp.sweep.single import Single
     from cifar_exp.sweep.single import run as run_single
@@ -204,8 +205,8 @@ def list_(kind: str) -> None:
 
     Those of plug-ins are followed by the file or package that they come from.
     """
-    from cifar_exp.cli import console
     from cifar_exp.components.plugins import registry
+    from cifar_exp.display import console
 
     registry.load_installed()
 

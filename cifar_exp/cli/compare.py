@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import replace
 from pathlib import Path
 
 from cifar_exp import report, tracking
-from cifar_exp.cli import console
+from cifar_exp.api.comparison import by_one_yardstick, read_results
 from cifar_exp.comparison import Method, Ranking
 from cifar_exp.comparison.across import across
 from cifar_exp.comparison.factors import Factor
 from cifar_exp.comparison.marginal import Marginal, marginal
-from cifar_exp.comparison.method import RAW_OF
 from cifar_exp.comparison.pair import Pair, pair
+from cifar_exp.display import console
 from cifar_exp.errors import BadInput, Unavailable
 from cifar_exp.report.text.across import (
     across_csv,
@@ -32,9 +31,6 @@ from cifar_exp.report.text.marginal import (
 from cifar_exp.report.text.pair import pair_csv, pair_json, pair_latex, pair_markdown
 from cifar_exp.report.text.tidy import to_csv
 from cifar_exp.sweep.disk_space import FULL
-from cifar_exp.sweep.results import Results
-from cifar_exp.system import sqlite
-from cifar_exp.system.urls import without_credentials
 
 FORMATS = {"csv": to_csv, "json": to_json, "md": to_markdown, "latex": to_latex}
 ACROSS_FORMATS = {
@@ -178,28 +174,6 @@ def compare_several(
     if output is not None:
         _write(lambda folder: report.write_across(comparison, folder), output)
     return rankings
-
-
-def by_one_yardstick(results: Sequence[Results], method: Method | None) -> list[Ranking]:
-    """Rank every experiment by the same yardstick: the raw one if some have no scaled values."""
-    rankings = [result.ranking(method) for result in results]
-    yardsticks = {ranking.yardstick for ranking in rankings}
-    if method is None or len(yardsticks) == 1:
-        return rankings
-    [raw] = yardsticks - RAW_OF.keys()
-    return [result.ranking(replace(method, yardstick=raw)) for result in results]
-
-
-def read_results(name: str, uri: str) -> Results:
-    """Read the results of an experiment's latest sweep from an MLflow store."""
-    sqlite.require(uri)
-    client = tracking.connect_to_read(uri)
-    records = tracking.read_records(client, name)
-    try:
-        return Results(client, records)
-    except ValueError:
-        store = without_credentials(uri)
-        raise BadInput(f"the MLflow store {store} holds no sweep of experiment {name!r}") from None
 
 
 def _write(write: Callable[[Path], Iterable[Path]], folder: Path) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from cifar_exp import tracking
 from cifar_exp.errors import BadInput
 from cifar_exp.system.formatting import counted
-from cifar_exp.system.urls import without_credentials
 from cifar_exp.tracking import Outbox, StoreError
 
 
@@ -45,10 +44,3 @@ def _send(outbox: Outbox) -> str:
         raise StoreError(f"{outbox.server} refuses {counted(sent.left, 'run')}: {sent.problem}")
     runs, points = counted(sent.runs, "run"), counted(sent.points, "point")
     return f"{outbox.server}: {runs} and {points} sent, nothing is left"
-
-
-def undelivered(num_runs: int, uri: str) -> str:
-    """Return the message that runs are not delivered, with the command that sends them."""
-    runs = f"{counted(num_runs, 'run')} {'is' if num_runs == 1 else 'are'}"
-    sends = "it" if num_runs == 1 else "them"
-    return f"{runs} not delivered to {without_credentials(uri)}: `cifar-exp deliver` sends {sends}"

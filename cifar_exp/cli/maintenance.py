@@ -24,12 +24,12 @@ def doctor(
     sent.
     """
     from cifar_exp import study, tracking
-    from cifar_exp.cli import console
     from cifar_exp.cli.deliver import deliver as deliver_outboxes
+    from cifar_exp.display import console
     from cifar_exp.maintenance import doctor as doctor_
     from cifar_exp.system import sqlite
 
-    uri, url = tracking.resolve_uri(tracking_uri), storage or study.default_url()
+    uri, url = tracking.resolve_uri(tracking_uri), study.resolve_url(storage)
     findings = doctor_.visit(name, uri, url, dry_run=dry_run)
     console.print_findings(console.stdout(), findings, dry_run=dry_run)
     if findings and not doctor_.exists(url):
@@ -50,7 +50,7 @@ def gc(name: str, tracking_uri: str | None, *, dry_run: bool) -> None:
     train; no ranking uses them.
     """
     from cifar_exp import tracking
-    from cifar_exp.cli import console
+    from cifar_exp.display import console
     from cifar_exp.maintenance import model_gc as gc_
 
     collected = gc_.collect(name, tracking.resolve_uri(tracking_uri), dry_run=dry_run)

@@ -1,4 +1,4 @@
-"""How a command ends: runs that are not delivered, combinations without a result."""
+"""How a command ends: combinations without a result."""
 
 from __future__ import annotations
 
@@ -12,15 +12,6 @@ if TYPE_CHECKING:
 
 INCOMPLETE = 1
 """Exit code of a command that is done but lacks a result."""
-
-
-def print_undelivered(tracking_uri: str) -> None:
-    """Print to stderr how many runs are not on the tracking server yet."""
-    from cifar_exp import tracking
-    from cifar_exp.cli.deliver import undelivered
-
-    if num_runs := tracking.undelivered(tracking_uri):
-        print(undelivered(num_runs, tracking_uri), file=sys.stderr)
 
 
 def exit_if_incomplete(ranking: Ranking) -> None:

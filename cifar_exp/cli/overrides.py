@@ -9,11 +9,6 @@ from typing import Any
 
 from cifar_exp.components.validation import Options
 from cifar_exp.errors import BadInput
-from cifar_exp.experiment import Experiment
-
-MAX_TRAININGS = 10_000
-"""Number of trainings that one command starts without `--yes`."""
-
 
 KEY_OF: Mapping[str, tuple[int | str, ...]] = {
     "trials": ("search", "trials"),
@@ -55,21 +50,6 @@ def _given(options: Mapping[str, Any]) -> list[str]:
 def dataset(name: str, path: Path | None) -> dict[str, str]:
     """Return a data set as a definition writes it."""
     return {"type": name} if path is None else {"type": name, "path": str(path)}
-
-
-def check_size(definition: Experiment, path: Path) -> None:
-    """Check that an experiment is small enough to start without `--yes`.
-
-    Raises:
-        BadInput: The experiment has more than MAX_TRAININGS trainings.
-    """
-    number = definition.at_most().num_trainings
-    if number > MAX_TRAININGS:
-        up_to = "up to " if number > definition.num_trainings else ""
-        raise BadInput(
-            f"{path}: {up_to}{number} trainings, and more than {MAX_TRAININGS} need --yes; "
-            "`cifar-exp plan` estimates their time and disk space"
-        )
 
 
 def settings(given: Iterable[str]) -> dict[str, dict[str, Any]]:

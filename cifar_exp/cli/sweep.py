@@ -5,14 +5,12 @@ Imports are inside the commands: torch and MLflow take seconds to load, and `--h
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
-from cifar_exp.cli.outcome import exit_if_incomplete, print_undelivered
+from cifar_exp.cli.outcome import exit_if_incomplete
 from cifar_exp.cli.parameters import (
     Finite,
     cli,
@@ -20,13 +18,7 @@ from cifar_exp.cli.parameters import (
     storage_option,
     tracking_option,
 )
-
-if TYPE_CHECKING:
-    from rich.console import Console
-
-    from cifar_exp.comparison import Ranking
-    from cifar_exp.experiment import Experiment
-    from cifar_exp.sweep.sweep import Sweep
+from cifar_exp.display.delivery import print_undelivered
 
 
 @cli.command()
@@ -47,73 +39,30 @@ def run(experiment: Path, yes: bool, **options: Any) -> None:
     """
     from cifar_exp.cli import overrides
     from cifar_exp.experiment import definition_text, named, read
+    from cifar_exp.experiment.size import check_size
 
     text = definition_text(experiment, overrides.changes(options))
     definition = named.read(lambda: read(text, str(experiment), overrides.words(options)))
     if not yes:
-        overrides.check_size(definition, experiment)
+        check_size(definition, str(experiment), "--yes")
 
-    from cifar_exp.cli import console
+    from cifar_exp.display import console
 
     screen = console.stdout()
     console.print_size(screen, definition)  # before the slow imports
 
-    request = _sweep(definition, text, options)
-    ranking, page = _run(request, screen, options["group"])
-    console.print_ranking(screen, ranking)
-
     from cifar_exp import tracking
+    from cifar_exp.api.sweep import execute, request_of
+
+    names = ("workers", "threads", "time_limit", "tracking_uri", "storage")
+    request = request_of(definition, text, **{name: options[name] for name in names})
+    ranking, page = execute(request, screen, options["group"])
+    console.print_ranking(screen, ranking)
 
     address = tracking.address(request.tracking_uri, page)
     console.print_next_steps(screen, definition, ranking, *address)
     print_undelivered(request.tracking_uri)
     exit_if_incomplete(ranking)
-
-
-def _sweep(definition: Experiment, text: str, options: Mapping[str, Any]) -> Sweep:
-    """Combine the definition with the options that do not change it."""
-    from cifar_exp import study, tracking
-    from cifar_exp.sweep import sweep
-
-    workers, threads = _allotment(definition, options["workers"], options["threads"])
-    return sweep.Sweep(
-        experiment=definition,
-        definition=text,
-        tracking_uri=tracking.resolve_uri(options["tracking_uri"]),
-        storage_url=options["storage"] or study.default_url(),
-        workers=workers,
-        threads=threads,
-        time_limit=options["time_limit"],
-    )
-
-
-def _allotment(definition: Experiment, workers: int | None, threads: int | None) -> tuple[int, int]:
-    """Return the number of workers, of which each has something to do, and the threads of each."""
-    from cifar_exp.sweep.schedule.scheduler import max_workers, num_side_by_side
-    from cifar_exp.training.hardware import allotment
-
-    wanted = None if workers is None else min(workers, max_workers(definition))
-    return allotment(num_side_by_side(definition), wanted, threads)
-
-
-def _run(request: Sweep, screen: Console, group: int | None) -> tuple[Ranking, str]:
-    """Run the pre-flight checks and the sweep; return its ranking and its page in MLflow."""
-    from cifar_exp.cli import console, progress
-    from cifar_exp.cli.data import print_data
-    from cifar_exp.sweep import prepare, sweep
-
-    prepare.check_stores(*request.stores)
-    with progress.data_progress(screen) as data_watch:
-        data = prepare.prepare(request.experiment, data_watch)
-    print_data(screen, data)
-    width = prepare.group_width(request.experiment, data, group)
-    request = replace(request, width=width)
-    console.print_workers(screen, request.workers, request.threads, width)
-    if (group or width) > 1:
-        console.print_alone(screen, prepare.trained_alone(request.experiment, data))
-    num_trainings = request.experiment.num_trainings
-    with progress.sweep_progress(screen, num_trainings, request.workers) as watch:
-        return sweep.run(request, data, watch)
 
 
 @cli.command()
@@ -128,8 +77,8 @@ def plan(
     text = definition_text(experiment, overrides.changes(options))
     definition = named.read(lambda: read(text, str(experiment), overrides.words(options)))
 
-    from cifar_exp.cli import console, progress
-    from cifar_exp.cli.data import print_data
+    from cifar_exp.display import console, progress
+    from cifar_exp.display.data import print_data
     from cifar_exp.sweep import prepare
     from cifar_exp.sweep.plan import measure
 
@@ -137,7 +86,7 @@ def plan(
     with progress.data_progress(screen) as watch:
         data = prepare.prepare(definition, watch)
     print_data(screen, data)
-    workers, threads = _allotment(definition, workers, threads)
+    workers, threads = prepare.allotment(definition, workers, threads)
     width = prepare.group_width(definition, data, group)
     planned = measure(definition, data, workers, threads, width)
     console.print_plan(screen, definition, planned, workers)

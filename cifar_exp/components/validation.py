@@ -5,10 +5,10 @@ from __future__ import annotations
 import difflib
 import json
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails, InitErrorDetails, PydanticCustomError
@@ -19,7 +19,8 @@ from cifar_exp.system.formatting import printable
 Path = tuple[int | str, ...]
 Options = Mapping[Path, str]
 """Command line options by the key path that they set in a definition."""
-
+NO_OPTIONS: Options = {}
+Validated = TypeVar("Validated")
 
 Unknown = tuple[str, str]
 """What a component is, such as `loss`, and a name that none has."""
@@ -85,7 +86,7 @@ class Problem:
         """Return the source of the value and the message.
 
         Args:
-            source: The source of the definition, such as its file.
+            source: The source of the definition, such as its file; "" if it was not read.
             options: The command line options by the key path that they set, of which
                 the longest matching path is used.
         """
@@ -93,7 +94,7 @@ class Problem:
             (key for key in options if key == self.path[: len(key)]), key=len, default=None
         )
         if option_path is None:
-            return f"{source}: {self}"
+            return f"{source}: {self}" if source else str(self)
         position = ".".join([options[option_path], *map(_key, self.path[len(option_path) :])])
         return f"{position}: {self.message}"
 
@@ -135,6 +136,36 @@ def _message(line: ErrorDetails) -> str:
     if "text" in context:
         return line["msg"]
     return template.format(**context) if template else line["msg"].removeprefix("Input ")
+
+
+def reported(
+    validate: Callable[[], Validated],
+    known: Iterable[Problem] = (),
+    *,
+    source: str = "",
+    options: Options = NO_OPTIONS,
+) -> Validated:
+    """Return the result of a validation; all problems are reported at once.
+
+    Args:
+        validate: Raises the ValidationError of pydantic.
+        known: Problems that were found before.
+        source: The source for messages, such as the path of a file; "" if there is none.
+        options: The command line options that set some of the keys, by key path.
+
+    Raises:
+        DefinitionError: There are problems; the message has one line for each.
+    """
+    problems = list(known)
+    try:
+        validated = validate()
+    except ValidationError as error:
+        problems += problems_of(error)
+    if problems:
+        messages = [problem.told(source, options) for problem in problems]
+        unknown = [problem.unknown for problem in problems if problem.unknown]
+        raise DefinitionError("\n".join(dict.fromkeys(messages)), unknown)
+    return validated
 
 
 def validation_error(problems: Iterable[Problem]) -> ValidationError:

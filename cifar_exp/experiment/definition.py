@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, Any, Literal, Self
+from functools import partial
+from typing import Annotated, Any, Literal, Self, Unpack
 
 from pydantic import Field, field_validator, model_validator
 
 from cifar_exp.components.data_changes import DataChanges
 from cifar_exp.components.losses import LOSSES
 from cifar_exp.components.optimizers import OPTIMIZERS
+from cifar_exp.components.plugins.registry import with_installed
 from cifar_exp.components.precision import Precision, PrecisionChoice, resolve
 from cifar_exp.components.schedules import SCHEDULES
 from cifar_exp.components.settings import Later, Settings
-from cifar_exp.components.validation import Problem, Problems, validation_error
+from cifar_exp.components.validation import Problem, Problems, reported, validation_error
 from cifar_exp.experiment.combination import NONE, Combination, Network, TrialConfig
 from cifar_exp.experiment.design import Design
+from cifar_exp.experiment.document import text_of
 from cifar_exp.experiment.identity import hash_of, identity_settings
+from cifar_exp.experiment.keys import Keys, problems_with_name
 from cifar_exp.experiment.search import Confirm, Count, Search, Seed
 from cifar_exp.experiment.space import Choices, Range, Space, num_settings, parse
 from cifar_exp.experiment.variant import (
@@ -75,6 +79,34 @@ class Experiment(Settings):
     schedules: Annotated[dict[Name, Variant], Later()] = Field(default={}, min_length=1)
     """Schedules of the learning rate to compare: `name = {settings}`; without it, it is constant.
     A variant has its own name and a `type`."""
+
+    def __init__(self, /, **keys: Unpack[Keys]) -> None:
+        """Validate a definition that is written in Python, with tables as dictionaries.
+
+        Args:
+            keys: The keys of a definition file, see docs/definition.md.
+
+        Raises:
+            BadInput: It is invalid. The message has one line per problem, as for a file.
+
+        Example:
+            ```python
+            experiment = cifar_exp.Experiment(
+                name="mine",
+                dataset="digits",
+                model="seed_cnn_relu",
+                epochs=2,
+                search={"trials": 4, "sampler": "random", "pruner": "none"},
+                confirm={"seeds": 2},
+                losses={"cross_entropy": {}, "mse": {}},
+                optimizers={"sgd": {"lr": {"low": 0.01, "high": 1.0}}},
+            )
+            ```
+        """
+        validate = partial(super().__init__, **dict[str, Any](keys))
+        with_installed(partial(reported, validate, problems_with_name(keys)))
+
+    __init__.__pydantic_base_init__ = True  # type: ignore[attr-defined]  # for direct calls only
 
     @model_validator(mode="before")
     @classmethod
@@ -173,6 +205,10 @@ class Experiment(Settings):
     def num_confirmations(self) -> int:
         """The number of confirmations of all combinations, at least."""
         return len(self.combinations()) * self.search.studies * self.confirm.seeds
+
+    def to_toml(self) -> str:
+        """Return the text of a definition file that is read as an equal experiment."""
+        return text_of(self)
 
     def trials_of(self, combination: Combination) -> int:
         """Return the number of trials of a study: at most one for each setting of its space."""

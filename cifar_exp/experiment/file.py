@@ -8,18 +8,19 @@ from pathlib import Path
 from typing import Any
 
 import tomli_w
-from pydantic import ValidationError
 
-from cifar_exp.components.validation import DefinitionError, Options, Problem, problems_of, quoted
+from cifar_exp.components.validation import (
+    NO_OPTIONS,
+    DefinitionError,
+    Options,
+    Problem,
+    reported,
+)
 from cifar_exp.experiment.definition import Experiment
-from cifar_exp.experiment.variant import CONSTANT
+from cifar_exp.experiment.keys import problems_with_name
 
-NO_OPTIONS: Options = {}
 MAX_CHARACTERS = 2**18  # a hundred losses and a hundred optimizers need a tenth of it
 MAX_DOTS = 200
-SINGLE = "train"
-"""The reserved name of single trainings, which belong to no experiment."""
-NAME_IS_TAKEN = Problem(("name",), f"{quoted(SINGLE)} is reserved for single trainings")
 
 
 def read(text: str, source: str = "definition", options: Options = NO_OPTIONS) -> Experiment:
@@ -35,8 +36,7 @@ def read(text: str, source: str = "definition", options: Options = NO_OPTIONS) -
             line per problem, with `source` and key path, or with the option that set the key.
     """
     document = _parse(text, source)
-    problems = [NAME_IS_TAKEN] if document.get("name") == SINGLE else []
-    return read_document(document, source, options, problems)
+    return read_document(document, source, options, problems_with_name(document))
 
 
 def read_document(
@@ -46,94 +46,12 @@ def read_document(
     known_problems: Iterable[Problem] = (),
 ) -> Experiment:
     """Validate a parsed definition; see `read`. `known_problems` are reported too."""
-    problems = list(known_problems)
-    try:
-        experiment = Experiment.model_validate(document)
-    except ValidationError as error:
-        problems += problems_of(error)
-    if problems:
-        messages = [problem.told(source, options) for problem in problems]
-        unknown = [problem.unknown for problem in problems if problem.unknown]
-        raise DefinitionError("\n".join(dict.fromkeys(messages)), unknown)
-    return experiment
-
-
-def single_definition(
-    options: Mapping[str, Any], settings: Mapping[str, Mapping[str, Any]]
-) -> Experiment:
-    """Return the definition of a single training: one combination without a search.
-
-    Args:
-        options: Values of keys of a definition, and of `loss`, `optimizer`, `schedule` (None for a
-            constant learning rate), `lr`, `batch_size`.
-        settings: The settings of the `loss`, the `optimizer` and the `schedule`.
-
-    Raises:
-        DefinitionError: An option or setting is invalid.
-    """
-    values = dict(options)
-    loss, optimizer, lr = values.pop("loss"), values.pop("optimizer"), values.pop("lr")
-    schedule = _schedule(values.pop("schedule", None), settings.get("schedule", {}))
-    search = {"trials": 1, "batch_size": [values.pop("batch_size")]}
-    if "lr" in settings.get("optimizer", {}):
-        raise DefinitionError("-s optimizer.lr: the learning rate is given by --lr")
-    document = {
-        "name": SINGLE,
-        "search": search,
-        "losses": {loss: settings.get("loss", {})},
-        "optimizers": {
-            _variant_name(optimizer): {
-                "type": optimizer,
-                "lr": lr,
-                **settings.get("optimizer", {}),
-            }
-        },
-        **({"schedules": schedule} if schedule else {}),
-        **values,
-    }
-    words = _single_options(values, loss, _variant_name(optimizer), next(iter(schedule), ""))
-    experiment = read_document(document, "train", words)
-    [combination] = experiment.combinations()
-    searched = set(experiment.space(combination)) - {"batch_size"}
-    if searched:
-        raise DefinitionError(f"-s {min(searched)}: one training takes one value, not a range")
-    return experiment
-
-
-def _variant_name(type_: str) -> str:
-    """Return a name for a component of a library, such as `timm.lion` for `timm:lion`."""
-    return type_.replace(":", ".")
-
-
-def _schedule(name: str | None, settings: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
-    """Return the table of the schedules of a single training; settings alone are of a constant."""
-    return {name or CONSTANT.name: settings} if name or settings else {}
-
-
-def _single_options(keys: Iterable[str], loss: str, optimizer: str, schedule: str) -> Options:
-    """Return the option that sets each key path in the definition of a single training."""
-    return {
-        **{(key,): f"--{key}" for key in keys},
-        ("dataset",): "-s dataset",
-        ("data_changes",): "-s data_changes",
-        ("augment",): "-s augment",
-        ("augment", "type"): "--augment",
-        ("dataset", "type"): "--dataset",
-        ("dataset", "path"): "--data-dir",
-        ("model",): "-s model",
-        ("model", "type"): "--model",
-        ("search", "batch_size", 0): "--batch-size",
-        ("losses", loss): "-s loss",
-        ("losses", loss, "type"): "--loss",
-        ("losses", loss, "name"): "--loss",
-        ("optimizers", optimizer): "-s optimizer",
-        ("optimizers", optimizer, "type"): "--optimizer",
-        ("optimizers", optimizer, "name"): "--optimizer",
-        ("optimizers", optimizer, "lr"): "--lr",
-        ("schedules", schedule): "-s schedule",
-        ("schedules", schedule, "type"): "--schedule",
-        ("schedules", schedule, "name"): "--schedule",
-    }
+    return reported(
+        lambda: Experiment.model_validate(document),
+        known_problems,
+        source=source,
+        options=options,
+    )
 
 
 def definition_text(path: Path, changes: Mapping[str, Any]) -> str:

@@ -6,15 +6,15 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 
 from cifar_exp.comparison import Ranking
 from cifar_exp.comparison.across import Across
-from cifar_exp.report.figures import order, training, tuning
-from cifar_exp.report.figures.colours import HUES, MARKERS, Palette, palette
-from cifar_exp.report.figures.confusion import confusion_matrix
+from cifar_exp.report.figures.colours import HUES, MARKERS
 from cifar_exp.report.figures.evidence import Evidence
 from cifar_exp.report.figures.order import rows_figure
 from cifar_exp.report.figures.picture import SUFFIXES, Picture, store, style
+from cifar_exp.report.figures.pictures import PICTURES, Subject
 from cifar_exp.report.html.page import Section, page
 from cifar_exp.report.html.tables import (
     pairs_table,
@@ -33,11 +33,6 @@ from cifar_exp.report.text.formats import to_json, to_latex, to_markdown
 from cifar_exp.report.text.tidy import seeds_csv, to_csv, trials_csv
 
 FIGURES = "figures"
-PICTURES = (
-    *("heat-map", "differences", "seeds", "p-best", "learning-curves"),
-    *("lr-response", "budget", "cost", "reliability", "confusion"),
-)
-"""The names of all possible figures."""
 NO_PREDICTIONS = Section(
     id="reliability",
     title="Calibration",
@@ -67,7 +62,6 @@ def write(ranking: Ranking, folder: Path, evidence: Evidence | None = None) -> l
     Returns:
         The paths of the files, sorted.
     """
-    colours = palette(ranking)
     figures = folder / FIGURES
     figures.mkdir(parents=True, exist_ok=True)
     pictures = [figures / f"{name}.{suffix}" for name in PICTURES for suffix in SUFFIXES]
@@ -75,29 +69,27 @@ def write(ranking: Ranking, folder: Path, evidence: Evidence | None = None) -> l
         old.unlink(missing_ok=True)  # figures of an earlier ranking
     for name, to_text in TEXTS.items():
         (folder / name).write_text(to_text(ranking), encoding="utf-8")
-    known = evidence or Evidence()
+    subject = Subject(ranking, lambda: evidence or Evidence())
     with style():
-        sections = list(_sections(ranking, known, colours, figures))
-    text = page(ranking, colours, sections, known.trained)
+        sections = list(_sections(subject, figures))
+    text = page(ranking, subject.colours, sections, subject.evidence.trained)
     (folder / "report.html").write_text(text, encoding="utf-8")
     written = [folder / name for name in [*TEXTS, "report.html"]]
     return sorted([*written, *filter(Path.exists, pictures)])
 
 
-def _sections(
-    ranking: Ranking, evidence: Evidence, colours: Palette, figures: Path
-) -> Iterator[Section]:
+def _sections(subject: Subject, figures: Path) -> Iterator[Section]:
     """Yield the sections of the page in order; draws and stores their figures."""
-    yield from _drawn(order.heat_map(ranking), figures)
-    yield from _drawn(order.differences(ranking, evidence.predictions), figures)
-    yield from _drawn(order.seeds(ranking, colours), figures)
+    ranking, colours = subject.ranking, subject.colours
+    for name in ("heat-map", "differences", "seeds"):
+        yield from _drawn(name, subject, figures)
     yield Section(
         id="pairs",
         title="Study by study" if ranking.replicates == "studies" else "Seed by seed",
         text=f"There are no two combinations with results on common {ranking.replicates}.",
         table=pairs_table(ranking),
     )
-    yield from _drawn(order.best_shares(ranking, colours), figures)
+    yield from _drawn("p-best", subject, figures)
     yield Section(
         id="variance",
         title="Analysis of variance",
@@ -105,16 +97,15 @@ def _sections(
         "variance cannot be split.",
         table=variance_table(ranking),
     )
-    curves = training.learning_curves(ranking, evidence.curves, colours)
-    yield from _drawn(curves, figures)
+    yield from _drawn("learning-curves", subject, figures)
     yield Section(
         id="target",
         title="Time to a target accuracy",
         text="No run has metrics of its epochs, so learning curves and times are unknown.",
         table=target_table(ranking, colours),
     )
-    yield from _drawn(tuning.lr_response(ranking, colours), figures)
-    yield from _drawn(tuning.budget(ranking, colours), figures)
+    yield from _drawn("lr-response", subject, figures)
+    yield from _drawn("budget", subject, figures)
     studies = studies_table(ranking, colours)
     if studies is not None:
         yield Section(id="studies", title="Studies of each combination", table=studies)
@@ -124,13 +115,13 @@ def _sections(
         text="No combination has a complete trial.",
         table=tuning_table(ranking, colours),
     )
-    yield from _drawn(tuning.cost(ranking, colours), figures)
-    reliability = training.reliability_diagrams(ranking, evidence, colours)
-    yield from _drawn(reliability, figures) if reliability else [NO_PREDICTIONS]
-    yield from _drawn(confusion_matrix(ranking, evidence.predictions), figures)
+    yield from _drawn("cost", subject, figures)
+    yield from list(_drawn("reliability", subject, figures)) or [NO_PREDICTIONS]
+    yield from _drawn("confusion", subject, figures)
 
 
-def _drawn(picture: Picture | None, folder: Path) -> Iterator[Section]:
+def _drawn(name: str, subject: Subject, folder: Path) -> Iterator[Section]:
+    picture = PICTURES[name](subject)
     if picture is not None:
         svg = store(picture, folder)
         yield Section(id=picture.name, title=picture.title, text=picture.caption, svg=svg)
@@ -153,6 +144,12 @@ def write_across(across: Across, folder: Path) -> list[Path]:
     with style():
         store(ranks_figure(across), folder)
     return [folder / f"{ACROSS}.{suffix}" for suffix in (*ACROSS_TEXTS, *SUFFIXES)]
+
+
+def across_figure(across: Across) -> Figure:
+    """Return the figure of `ranks_figure`, in the style of the report."""
+    with style():
+        return ranks_figure(across).figure
 
 
 def ranks_figure(across: Across) -> Picture:

@@ -1,6 +1,6 @@
 """Everything that uses Optuna: storage, samplers, pruners and the tuning of a combination."""
 
-from cifar_exp.study.storage import StudyError, connect, default_url
+from cifar_exp.study.storage import StudyError, connect, resolve_url
 from cifar_exp.study.stored import StoredStudy, StudyState, read_states
 from cifar_exp.study.tuning import (
     TrialResult,
@@ -19,9 +19,9 @@ __all__ = [
     "Tuning",
     "block_size",
     "connect",
-    "default_url",
     "identity_and_number",
     "read_states",
+    "resolve_url",
     "study_name",
     "trials_per_block",
 ]

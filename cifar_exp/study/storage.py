@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -44,9 +45,13 @@ class StudyError(Unavailable):
     """The study storage cannot be reached, read or written."""
 
 
-def default_url() -> str:
-    """Return the URL of the database file `optuna.db` in the current folder."""
-    return sqlite.url_of(Path("optuna.db"))
+def resolve_url(given: str | None) -> str:
+    """Return the URL of the study storage to use.
+
+    Args:
+        given: A URL; default: OPTUNA_STORAGE, if unset `optuna.db` in the current folder.
+    """
+    return given or os.environ.get("OPTUNA_STORAGE") or sqlite.url_of(Path("optuna.db"))
 
 
 def connect(url: str) -> BaseStorage:

@@ -13,10 +13,11 @@ from cifar_exp.components.precision import resolve
 from cifar_exp.components.validation import DefinitionError
 from cifar_exp.errors import BadInput
 from cifar_exp.experiment import Experiment
-from cifar_exp.sweep.schedule.scheduler import max_workers
+from cifar_exp.sweep.schedule.scheduler import max_workers, num_side_by_side
 from cifar_exp.system import sqlite
 from cifar_exp.system.formatting import counted
 from cifar_exp.system.urls import store_name, without_credentials
+from cifar_exp.training import hardware
 from cifar_exp.training.group.stackable import is_stackable
 from cifar_exp.training.hardware import device
 from cifar_exp.training.untrained import initial_model
@@ -95,6 +96,12 @@ def _check_class_weights(experiment: Experiment, data: Dataset) -> None:
         if isinstance(weights, tuple) and len(weights) != data.num_classes:
             counts = f"{counted(len(weights), 'weight')} for {counted(data.num_classes, 'class')}"
             raise DefinitionError(f"losses.{name}.class_weights: {counts}")
+
+
+def allotment(experiment: Experiment, workers: int | None, threads: int | None) -> tuple[int, int]:
+    """Return the number of workers, of which each has something to do, and the threads of each."""
+    wanted = None if workers is None else min(workers, max_workers(experiment))
+    return hardware.allotment(num_side_by_side(experiment), wanted, threads)
 
 
 def group_width(experiment: Experiment, data: Dataset, width: int | None) -> int:

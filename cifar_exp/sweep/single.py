@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 
 from cifar_exp import tracking
@@ -47,7 +47,7 @@ def _run(
 ) -> tuple[Outcome, str]:
     prepare_process(single.threads)
     temporary.remove_abandoned()
-    training = _training(single.experiment)
+    training = training_of(single.experiment)
     run_ = _open_run(single, training, data)
     try:
         with locks.writing(run_.run_id), temporary.temporary_folder() as folder:
@@ -61,7 +61,8 @@ def _run(
     return outcome, run_.page
 
 
-def _training(experiment: Experiment) -> Training:
+def training_of(experiment: Experiment) -> Training:
+    """Return the training of a definition without a search."""
     [combination] = experiment.combinations()
     (batch_size,) = experiment.search.batch_size
     config = experiment.trial(combination, {"batch_size": batch_size}, experiment.seed)
@@ -84,13 +85,28 @@ def _open_run(single: Single, training: Training, data: Dataset) -> Run:
 
 def _record(steps: Steps, run_: Run, after_epoch: Callable[[EpochMetrics], None]) -> Outcome:
     """Train to the end; log each epoch and call `after_epoch`."""
-    try:
-        metrics = next(steps)
-        while True:
-            now = int(time.time() * 1000)
-            run_.log_epochs([Point(metrics.epoch, now, training_run.epoch_metrics(metrics))])
-            after_epoch(metrics)
-            metrics = steps.send(True)
-    except StopIteration as end:
-        outcome: Outcome = end.value
-        return outcome
+    epochs = Epochs(steps)
+    for metrics in epochs:
+        now = int(time.time() * 1000)
+        run_.log_epochs([Point(metrics.epoch, now, training_run.epoch_metrics(metrics))])
+        after_epoch(metrics)
+    return epochs.outcome
+
+
+class Epochs:
+    """The metrics of the epochs of a training, which is never stopped, and then its outcome."""
+
+    outcome: Outcome
+
+    def __init__(self, steps: Steps) -> None:
+        self._steps = steps
+
+    def __iter__(self) -> Iterator[EpochMetrics]:
+        """Train, and yield the metrics of each epoch."""
+        try:
+            metrics = next(self._steps)
+            while True:
+                yield metrics
+                metrics = self._steps.send(True)
+        except StopIteration as end:
+            self.outcome = end.value

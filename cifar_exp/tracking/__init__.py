@@ -15,7 +15,7 @@ from cifar_exp.tracking.store.connect import (
     relocate,
     resolve_uri,
 )
-from cifar_exp.tracking.store.history import read_accuracies, read_curves
+from cifar_exp.tracking.store.history import read_accuracies, read_curves, read_epochs
 from cifar_exp.tracking.store.records import (
     deleted_runs,
     experiments,
@@ -60,6 +60,7 @@ __all__ = [
     "read_accuracies",
     "read_curves",
     "read_definition",
+    "read_epochs",
     "read_predictions",
     "read_records",
     "record_of",

@@ -39,7 +39,7 @@ HIGH = 100  # above the numbers of all open files
 LOADED = [
     "cifar_exp.sweep.sweep",
     "cifar_exp.tracking.preload",
-    "cifar_exp.cli.progress",
+    "cifar_exp.display.progress",
     "cifar_exp.cli.compare",
     "cifar_exp.cli.deliver",
 ]

@@ -679,7 +679,7 @@ def test_every_kind_of_end_has_its_exit_code_and_sentence(
     def fail(*_: object) -> None:
         raise error
 
-    monkeypatch.setattr("cifar_exp.cli.console.print_components", fail)
+    monkeypatch.setattr("cifar_exp.display.console.print_components", fail)
     shown = cli("list", "losses")
     assert (shown.code, shown.out, shown.err.strip()) == (code, "", sentence)
 

@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from cifar_exp.cli import console
-from cifar_exp.cli.progress import data_progress, sweep_progress
+from cifar_exp.display import console
+from cifar_exp.display.progress import data_progress, sweep_progress
 from cifar_exp.sweep.events import Event
 from tests.command import Cli
 

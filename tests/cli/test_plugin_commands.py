@@ -72,7 +72,7 @@ def test_check_fails_with_a_sentence(cli: Cli, here: Path) -> None:
             ("check", "augmentation", "flip", "-s", "p=1"),
             "-s p: unknown name; there are no settings",
         ),
-        (("list", "losses", "--plugin", "no.py"), "--plugin no.py: there is no such file"),
+        (("list", "losses", "--plugin", "no.py"), "plug-in no.py: there is no such file"),
     ],
 )
 @pytest.mark.usefixtures("here")

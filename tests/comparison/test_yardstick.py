@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from cifar_exp.cli.compare import by_one_yardstick
+from cifar_exp.api.comparison import by_one_yardstick
 from cifar_exp.comparison import Method, Ranking, rank
 from cifar_exp.comparison.across import across
 from cifar_exp.components.metrics.metrics import SCALED

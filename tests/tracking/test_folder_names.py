@@ -43,7 +43,7 @@ def test_new_databases_are_created_in_the_current_folder(tmp_path: Path) -> None
     here.mkdir()
     with chdir(here):
         client = connect(resolve_uri(None))
-        study.connect(study.default_url())
+        study.connect(study.resolve_url(None))
     assert {path.name for path in here.glob("*.db")} == {"mlflow.db", "optuna.db"}
     assert list(tmp_path.iterdir()) == [here]
     place = client.get_experiment("0").artifact_location  # not used by this program
@@ -88,4 +88,4 @@ def test_a_current_folder_that_is_not_utf8_is_named(
         with refused:
             resolve_uri(None)
         with refused:
-            study.default_url()
+            study.resolve_url(None)

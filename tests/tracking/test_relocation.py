@@ -10,7 +10,7 @@ from pathlib import Path
 import mlflow
 import pytest
 
-from cifar_exp.cli.compare import read_results
+from cifar_exp.api.comparison import read_results
 from cifar_exp.errors import Unavailable
 from cifar_exp.maintenance import doctor, model_gc
 from cifar_exp.system import sqlite

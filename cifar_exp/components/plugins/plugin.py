@@ -81,9 +81,9 @@ class PluginFile:
         try:
             return cls(path=path.resolve(), source=path.read_bytes())
         except FileNotFoundError:
-            raise PluginError(f"--plugin {path}: there is no such file") from None
+            raise PluginError(f"plug-in {path}: there is no such file") from None
         except OSError as error:
-            raise PluginError(f"--plugin {path}: cannot be read ({error.strerror})") from None
+            raise PluginError(f"plug-in {path}: cannot be read ({error.strerror})") from None
 
     @property
     def label(self) -> str:

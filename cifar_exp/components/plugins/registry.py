@@ -5,7 +5,8 @@ from __future__ import annotations
 import functools
 import importlib.metadata
 import os
-from collections.abc import Callable, Iterable
+import sys
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
@@ -14,6 +15,7 @@ from typing import Any, TypeVar
 from cifar_exp.components import WORDS, components_of
 from cifar_exp.components.plugins import notes
 from cifar_exp.components.plugins.discovery import Key, components_in, told_of
+from cifar_exp.components.plugins.marks import MARK
 from cifar_exp.components.plugins.plugin import (
     Plugin,
     PluginError,
@@ -60,6 +62,21 @@ def load(plugins: Iterable[Plugin]) -> None:
         for key, component in components_in(plugin, module).items():
             _add(plugin, key, component)
         _modules[plugin] = module
+
+
+def load_again(plugins: Sequence[Plugin]) -> None:
+    """Load plug-ins as `load` does, in place of earlier versions of the same files.
+
+    Raises:
+        PluginError: As `load`.
+    """
+    places = {plugin.place for plugin in plugins}
+    for earlier in [p for p in _modules if p.place in places and p not in plugins]:
+        for kind, name in components(earlier):
+            del components_of(kind)[name]  # type: ignore[attr-defined]  # only plug-ins change it
+            del _origins[kind, name]
+        del _modules[earlier]
+    load(plugins)
 
 
 def loaded() -> tuple[Plugin, ...]:
@@ -143,7 +160,18 @@ def _explained(error: DefinitionError) -> DefinitionError:
         if place := notes.place_of(word, name):
             place = printable(place)
             text += f'\n{word} "{name}" came from plug-in {place}: add --plugin {place}'
+        if _is_in_program(word, name):
+            text += (
+                f'\n{word} "{name}" is defined in the program itself, which trainers do not '
+                'import: put it in a file, and call cifar_exp.load_plugins("FILE.py")'
+            )
     return DefinitionError(text, unknown=error.unknown)
+
+
+def _is_in_program(word: str, name: str) -> bool:
+    """Return whether the main module marks a component of this name."""
+    marked = getattr(getattr(sys.modules["__main__"], name, None), MARK, None)
+    return marked is not None and WORDS[marked] == word
 
 
 @functools.cache

@@ -45,6 +45,16 @@ class Picture:
     figure: Figure
 
 
+class Drawing(Figure):
+    """A figure that a notebook shows without pyplot."""
+
+    def _repr_png_(self) -> bytes:
+        png = io.BytesIO()
+        with style():
+            self.savefig(png, format="png", dpi=DOTS_PER_INCH)
+        return png.getvalue()
+
+
 @contextmanager
 def style() -> Iterator[None]:
     """Use the style of the report, independent of the user's matplotlib settings."""
@@ -56,7 +66,7 @@ def style() -> Iterator[None]:
 
 def blank(rows: float, width: float = WIDTH) -> Figure:
     """Return an empty figure of height `rows` and width `width`, in inches."""
-    return Figure(figsize=(width, rows), layout="constrained")
+    return Drawing(figsize=(width, rows), layout="constrained")
 
 
 def within(

@@ -2,25 +2,21 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
-from pathlib import Path
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
-from markupsafe import Markup, escape
+from markupsafe import Markup
 
 from cifar_exp.comparison import Ranking
 from cifar_exp.report.figures.colours import Palette
+from cifar_exp.report.html.excerpt import template, with_code
 from cifar_exp.report.html.tables import Table, fairness_table, made_table, ranking_table
 from cifar_exp.report.text.factors import loss_and_optimizer, losses_and_optimizers
 from cifar_exp.report.text.next_step import ONE, next_step
 from cifar_exp.report.text.sentences import explanation, fairness, sentences, verdict, warnings
 from cifar_exp.report.text.table import mean_text
 from cifar_exp.system.formatting import counted
-
-TEMPLATE = Path(__file__).with_name("page.html.jinja")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -41,18 +37,15 @@ def page(
     trained: tuple[date, date] | None = None,
 ) -> str:
     """Return the HTML of the page; all text is escaped except the SVG of figures."""
-    environment = Environment(
-        loader=FileSystemLoader(TEMPLATE.parent), autoescape=True, undefined=StrictUndefined
-    )
     texts = sentences(ranking)
     shown_elsewhere = {verdict(ranking), next_step(ranking), *fairness(ranking)}
-    return environment.get_template(TEMPLATE.name).render(
+    return template("page").render(
         ranking=ranking,
         subject=losses_and_optimizers(ranking),
         about=f"{_summary(ranking)} {_place_and_time(ranking, trained)}".strip(),
-        verdict=_with_code(_verdict(ranking)),
+        verdict=with_code(_verdict(ranking)),
         explanation=explanation(ranking),
-        sentences=[_with_code(text) for text in texts if text not in shown_elsewhere],
+        sentences=[with_code(text) for text in texts if text not in shown_elsewhere],
         sections=[
             {
                 "id": section.id,
@@ -69,11 +62,6 @@ def page(
             "made": made_table(ranking),
         },
     )
-
-
-def _with_code(text: str) -> Markup:
-    """Return escaped text in which what stands between backticks is code."""
-    return Markup(re.sub("`([^`]+)`", r"<code>\1</code>", str(escape(text))))
 
 
 def _summary(ranking: Ranking) -> str:

@@ -13,6 +13,7 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext, suppress
 from multiprocessing import forkserver, resource_tracker
+from types import ModuleType
 from typing import TYPE_CHECKING
 
 from cifar_exp.system import signals
@@ -57,18 +58,33 @@ def load() -> None:
         return
     with suppress(*GONE):  # could not load; starting the first trainer reports it
         first = context().Process(target=int)
-        first.start()
+        start_process(first)
         first.join()
 
 
 def start_process(process: BaseProcess) -> None:
-    """Start a process that was created by `context`.
+    """Start a process that was created by `context`; it does not import this process's program.
 
     Raises:
         One of GONE: The fork server has died.
     """
-    with _isolated() if METHOD == "spawn" else nullcontext():
+    with _without_program(), _isolated() if METHOD == "spawn" else nullcontext():
         process.start()
+
+
+@contextmanager
+def _without_program() -> Iterator[None]:
+    """Start processes that do not import the main module, of which they need nothing.
+
+    Python would run a script in each of them again, with the sweep that it starts unless a
+    `__main__` guard prevents this.
+    """
+    program = sys.modules["__main__"]
+    sys.modules["__main__"] = ModuleType("__main__")
+    try:
+        yield
+    finally:
+        sys.modules["__main__"] = program
 
 
 def _start_resource_tracker() -> None:

@@ -6,6 +6,7 @@ import subprocess
 import sys
 import warnings
 from multiprocessing import resource_tracker
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -50,3 +51,23 @@ print(exit_code)
         [sys.executable, "-c", program], capture_output=True, text=True, check=False
     )
     assert (done.stdout, done.stderr) == ("1\n", "")
+
+
+PROGRAM = """
+import json, sys
+from cifar_exp.sweep.executors import fork_server
+print(__name__)
+fork_server.METHOD = sys.argv[1]
+fork_server.LOADED = "json"  # instead of torch, which takes long
+process = fork_server.context().Process(target=print, args=("trains",))
+fork_server.start_process(process)
+process.join()
+"""
+
+
+@pytest.mark.parametrize("method", dict.fromkeys([fork_server.METHOD, "spawn"]))
+def test_a_process_does_not_run_the_script_of_its_parent(tmp_path: Path, method: str) -> None:
+    (tmp_path / "script.py").write_text(PROGRAM)
+    words = [sys.executable, str(tmp_path / "script.py"), method]
+    done = subprocess.run(words, capture_output=True, text=True, check=False)
+    assert (done.stdout.split(), done.stderr) == (["__main__", "trains"], "")

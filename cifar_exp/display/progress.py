@@ -1,4 +1,4 @@
-"""Progress of a command: a live display in a terminal, plain lines elsewhere."""
+"""Progress of a sweep: a live display in a terminal or a notebook, plain lines elsewhere."""
 
 from __future__ import annotations
 
@@ -21,6 +21,7 @@ from rich.progress import (
 from rich.table import Column
 
 from cifar_exp.components.datasets import Progress as DataProgress
+from cifar_exp.display.notebook import NotebookProgress, in_notebook
 from cifar_exp.sweep.events import Event, Notice, Watch
 from cifar_exp.system.formatting import counted, duration
 
@@ -30,7 +31,7 @@ NARROW = 80  # columns of a terminal
 
 @contextmanager
 def sweep_progress(console: Console, num_trainings: int, num_workers: int) -> Iterator[Watch]:
-    """Show the progress of a sweep: a live display in a terminal, one line per training elsewhere.
+    """Show the progress of a sweep: a live display in a terminal or a notebook, else lines.
 
     Before the first training starts, a line shows how many were finished by an earlier execution.
     """
@@ -59,6 +60,9 @@ def sweep_progress(console: Console, num_trainings: int, num_workers: int) -> It
 def _sweep_display(console: Console, count: Count) -> Iterator[Callable[[Event], None]]:
     if console.is_interactive:
         with _display(console) as progress:
+            yield Live(progress, count).show
+    elif in_notebook() and not console.quiet:
+        with NotebookProgress(*_columns(console)) as progress:
             yield Live(progress, count).show
     else:
         yield Lines(console, count).show

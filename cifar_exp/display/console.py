@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING, Any
 
 from rich.console import Console, ConsoleDimensions
 
-from cifar_exp.cli.line import print_line
-from cifar_exp.cli.rerun import train_command
-from cifar_exp.cli.search_space import num_trials, small_spaces
-from cifar_exp.cli.table import print_table
 from cifar_exp.components import components_of
 from cifar_exp.components.plugins.registry import origin
+from cifar_exp.display.line import print_line
+from cifar_exp.display.rerun import train_command
+from cifar_exp.display.search_space import num_trials, small_spaces
+from cifar_exp.display.table import print_table
 from cifar_exp.experiment import Design, Experiment
 from cifar_exp.system.formatting import counted, duration, size
 from cifar_exp.system.output import spelled
@@ -42,7 +42,7 @@ def stdout() -> Console:
     For a file or a pipe, the width is fixed.
     """
     if not sys.stdout.isatty():
-        return Console(width=PLAIN_WIDTH, force_interactive=False)
+        return Console(width=PLAIN_WIDTH, force_interactive=False, force_jupyter=False)
     console = Console()
     if console.is_dumb_terminal:  # Rich takes it for one of 80 columns
         console.size = ConsoleDimensions(*shutil.get_terminal_size())

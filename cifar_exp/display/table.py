@@ -11,7 +11,7 @@ from rich.console import Console, JustifyMethod
 from rich.markup import escape
 from rich.table import Table
 
-from cifar_exp.cli.line import print_line
+from cifar_exp.display.line import print_line
 from cifar_exp.system.output import spelled
 
 Cells = Sequence[str]

@@ -15,12 +15,12 @@ import pytest
 from rich.console import Console
 
 from cifar_exp import cli, experiment
-from cifar_exp.cli import console
-from cifar_exp.cli.rerun import train_command
 from cifar_exp.components.datasets import DATASETS
 from cifar_exp.components.losses import LOSSES
 from cifar_exp.components.models.networks import MODELS
 from cifar_exp.components.optimizers import OPTIMIZERS
+from cifar_exp.display import console
+from cifar_exp.display.rerun import train_command
 from cifar_exp.experiment import Combination, Experiment, TrialConfig, load, read_document
 from cifar_exp.report.text.table import cells, headers
 from cifar_exp.sweep.plan import Cost, Plan

@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from cifar_exp.cli import progress
-from cifar_exp.cli.progress import Count, data_progress, sweep_progress
+from cifar_exp.display import progress
+from cifar_exp.display.progress import Count, data_progress, sweep_progress
 from cifar_exp.records import TrialState
 from cifar_exp.sweep.events import Event, Notice
 

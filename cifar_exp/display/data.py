@@ -6,8 +6,8 @@ import sys
 
 from rich.console import Console
 
-from cifar_exp.cli.line import print_line
 from cifar_exp.components.datasets import Dataset, data_warnings
+from cifar_exp.display.line import print_line
 from cifar_exp.system.formatting import counted
 
 
