@@ -46,10 +46,8 @@ def run(experiment: Path, yes: bool, **options: Any) -> None:
     The same command resumes an interrupted run and repeats no finished training.
     """
     from cifar_exp.cli import overrides
-    from cifar_exp.experiment import definition_text, named, read
 
-    text = definition_text(experiment, overrides.changes(options))
-    definition = named.read(lambda: read(text, str(experiment), overrides.words(options)))
+    text, definition = overrides.read_definition(experiment, options)
     if not yes:
         overrides.check_size(definition, experiment)
 
@@ -123,10 +121,8 @@ def plan(
 ) -> None:
     """Check a definition, count its trainings, and estimate their time and disk space."""
     from cifar_exp.cli import overrides
-    from cifar_exp.experiment import definition_text, named, read
 
-    text = definition_text(experiment, overrides.changes(options))
-    definition = named.read(lambda: read(text, str(experiment), overrides.words(options)))
+    _, definition = overrides.read_definition(experiment, options)
 
     from cifar_exp.cli import console, progress
     from cifar_exp.cli.data import print_data
