@@ -13,6 +13,7 @@ import click
 
 from cifar_exp.cli.outcome import INCOMPLETE, exit_if_incomplete, print_undelivered
 from cifar_exp.cli.parameters import (
+    ComponentName,
     Finite,
     MlflowName,
     cli,
@@ -23,18 +24,24 @@ from cifar_exp.cli.parameters import (
 )
 from cifar_exp.components import KINDS
 
+EXPERIMENTS = "experiments"
+
 if TYPE_CHECKING:
     from cifar_exp.comparison.factors import Factor
 
 
 @cli.command()
-@click.option("--dataset", default="digits", show_default=True)
+@click.option("--dataset", type=ComponentName("datasets"), default="digits", show_default=True)
 @data_dir_option
 @plugin_option
-@click.option("--model", default="seed_cnn_relu", show_default=True)
-@click.option("--loss", default="cross_entropy", show_default=True)
-@click.option("--optimizer", default="sgd", show_default=True)
-@click.option("--schedule", help="Schedule of the learning rate.  [default: constant]")
+@click.option("--model", type=ComponentName("models"), default="seed_cnn_relu", show_default=True)
+@click.option("--loss", type=ComponentName("losses"), default="cross_entropy", show_default=True)
+@click.option("--optimizer", type=ComponentName("optimizers"), default="sgd", show_default=True)
+@click.option(
+    "--schedule",
+    type=ComponentName("schedules"),
+    help="Schedule of the learning rate.  [default: constant]",
+)
 @click.option("--lr", type=float, default=0.01, show_default=True, help="Learning rate.")
 @click.option("--batch-size", type=int, default=64, show_default=True)
 @click.option("--epochs", type=int, default=20, show_default=True)
@@ -42,6 +49,7 @@ if TYPE_CHECKING:
 @click.option("--precision", default="fp32", show_default=True, help="fp32, tf32, bf16 or auto.")
 @click.option(
     "--augment",
+    type=ComponentName("augmentations"),
     default="none",
     show_default=True,
     help="none, flip, crop_flip, deepobs, mixup, cutmix.",
@@ -197,15 +205,20 @@ def compare(
 
 
 @cli.command("list", cls=click.Command)
-@click.argument("kind", type=click.Choice(KINDS))
+@click.argument("kind", type=click.Choice([*KINDS, EXPERIMENTS]))
 @plugin_option
 def list_(kind: str) -> None:
     """List the components that a definition can name, with settings and defaults.
 
-    Those of plug-ins are followed by the file or package that they come from.
+    Those of plug-ins are followed by the file or package that they come from. `experiments` are
+    the definitions that `run` and `plan` take by name.
     """
     from cifar_exp.cli import console
     from cifar_exp.components.plugins import registry
+
+    if kind == EXPERIMENTS:
+        console.print_definitions(console.stdout())
+        return
 
     registry.load_installed()
 
