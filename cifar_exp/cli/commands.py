@@ -121,7 +121,7 @@ def train(
 
 
 @cli.command()
-@click.argument("names", metavar="NAME...", nargs=-1, required=True)
+@click.argument("names", metavar="[NAME...]", nargs=-1)
 @click.option(
     "--format",
     "form",
@@ -177,12 +177,12 @@ def compare(
     tracking_uri: str | None,
     **options: Any,
 ) -> None:
-    """Print the ranking of experiment NAME, read from MLflow only.
+    """Print the ranking of experiment NAME, read from MLflow only; without a NAME of the newest.
 
     With several experiments, print which combinations keep their rank across them.
     """
     from cifar_exp.cli.compare import compare as compare_one
-    from cifar_exp.cli.compare import compare_by, compare_pair, compare_several
+    from cifar_exp.cli.compare import compare_by, compare_pair, compare_several, newest
     from cifar_exp.comparison import Method
 
     if pair and (len(names) > 1 or output):
@@ -190,6 +190,7 @@ def compare(
     if factor and (len(names) > 1 or output or pair):
         raise click.UsageError("--by compares within one experiment, on the screen, without --pair")
     method = Method(**options)
+    names = names or (newest(tracking_uri),)
     if factor:
         compare_by(names[0], factor, form=form, tracking_uri=tracking_uri, method=method)
     elif pair:

@@ -190,6 +190,22 @@ def by_one_yardstick(results: Sequence[Results], method: Method | None) -> list[
     return [result.ranking(replace(method, yardstick=raw)) for result in results]
 
 
+def newest(tracking_uri: str | None) -> str:
+    """Return the name of the experiment whose sweep began last, and print it to stderr.
+
+    Raises:
+        BadInput: The store holds no sweep.
+    """
+    uri = tracking.resolve_uri(tracking_uri)
+    sqlite.require(uri)
+    sweeps = tracking.read_sweeps(tracking.connect_to_read(uri))
+    if not sweeps:
+        raise BadInput(f"the MLflow store {without_credentials(uri)} holds no sweep")
+    name = sweeps[-1].experiment
+    print(f"comparing {name}, whose sweep began last", file=sys.stderr)
+    return name
+
+
 def read_results(name: str, uri: str) -> Results:
     """Read the results of an experiment's latest sweep from an MLflow store."""
     sqlite.require(uri)

@@ -21,6 +21,7 @@ from cifar_exp.tracking.store.records import (
     experiments,
     files_of_deleted_runs,
     read_records,
+    read_sweeps,
     record_of,
 )
 from cifar_exp.tracking.store.server import StoreError, check_server, is_server
@@ -62,6 +63,7 @@ __all__ = [
     "read_definition",
     "read_predictions",
     "read_records",
+    "read_sweeps",
     "record_of",
     "relocate",
     "resolve_uri",

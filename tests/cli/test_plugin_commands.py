@@ -70,7 +70,7 @@ def test_check_fails_with_a_sentence(cli: Cli, here: Path) -> None:
         (("check", "network", "resnet19"), 'unknown model "resnet19"; did you mean "resnet18"?'),
         (
             ("check", "network", "torchvision:resnet18", "-s", "type=1"),
-            "-s type: unknown name; known are: frozen, head, weights",
+            "-s type: unknown name",
         ),
         (("check", "loss", "focal", "-s", "gamma"), "-s gamma: write NAME=VALUE"),
         (

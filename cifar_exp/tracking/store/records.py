@@ -45,6 +45,12 @@ def experiments(client: mlflow.MlflowClient) -> set[str]:
     return {run.data.tags["experiment"] for run in found if _is_ours(run)}
 
 
+def read_sweeps(client: mlflow.MlflowClient) -> list[RunRecord]:
+    """Return the runs of the sweeps of all experiments; the one that began last is the last."""
+    found = _search(client, "tags.kind = 'sweep' and tags.experiment LIKE '%'")
+    return sorted(map(record_of, found), key=lambda record: record.start_time)
+
+
 def record_of(run: MlflowRun) -> RunRecord:
     """Return a run of this program as a record."""
     tags = {"study": "1", **run.data.tags}  # older versions had one study
