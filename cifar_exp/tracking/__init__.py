@@ -24,6 +24,7 @@ from cifar_exp.tracking.store.records import (
     read_sweeps,
     record_of,
 )
+from cifar_exp.tracking.store.repeated_reading import RepeatedReading
 from cifar_exp.tracking.store.server import StoreError, check_server, is_server
 from cifar_exp.tracking.store.stored_files import StoredModel, artifact_folder, stored_models
 from cifar_exp.tracking.tracker import Tracker, mlflow_experiment
@@ -36,6 +37,7 @@ __all__ = [
     "ExperimentRuns",
     "Outbox",
     "Point",
+    "RepeatedReading",
     "Run",
     "StoreError",
     "StoredModel",
