@@ -82,8 +82,8 @@ def _sweep(client: Client, name: str | None, uri: str) -> RunRecord:
         return of_name[-1]
     running = [sweep for sweep in sweeps if sweep.status == "RUNNING"]
     if not running:
-        others = f"; the newest one has ended: cifar-exp compare {sweeps[-1].experiment}"
-        raise BadInput(f"no sweep runs in {store}{others if sweeps else ''}")
+        ended = [f"; the newest one has ended: cifar-exp compare {s.experiment}" for s in sweeps]
+        raise BadInput(f"no sweep runs in {store}{''.join(ended[-1:])}")
     return running[-1]
 
 

@@ -109,7 +109,7 @@ Place = Annotated[Path, Field(strict=False), AfterValidator(_check_path)]
 
 
 class Extent(NamedTuple):
-    """How many training images a data set has by default, and their height in pixels."""
+    """How many training images a data set has by default, to within a few, and their height."""
 
     images: int
     size: int

@@ -9,8 +9,11 @@ from cifar_exp.tracking.store.history import read_accuracies
 from cifar_exp.tracking.store.records import is_ours, record_of, search_runs
 from cifar_exp.tracking.store.search import quoted
 
-MARGIN = 60_000
-"""Milliseconds between clocks: a run that ended so long before the newest end is read again."""
+MARGIN = 5_000
+"""Milliseconds before the newest end, from which on ended runs are read again.
+
+One process ends all runs of a sweep, in order; the margin is for its clock, which may be set.
+"""
 
 
 class RepeatedReading:
