@@ -43,7 +43,8 @@ if TYPE_CHECKING:
 def run(experiment: Path, yes: bool, **options: Any) -> None:
     """Tune, confirm and rank every combination.
 
-    The same command resumes an interrupted run and repeats no finished training.
+    EXPERIMENT.toml is a file, or a name from `cifar-exp list experiments`. The same command resumes
+    an interrupted run and repeats no finished training.
     """
     from cifar_exp.cli import overrides
 
