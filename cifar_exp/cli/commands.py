@@ -99,7 +99,7 @@ def train(
     from cifar_exp.sweep.prepare import prepare
     from cifar_exp.sweep.single import Single
     from cifar_exp.sweep.single import run as run_single
-    from cifar_exp.training.hardware import available_cores
+    from cifar_exp.system.cores import available_cores
 
     single = Single(
         experiment=read,

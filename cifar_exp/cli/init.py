@@ -74,7 +74,7 @@ def _start(data_dir: Path | None, dataset: str | None, machine: Machine) -> Star
     from pydantic import ValidationError
 
     from cifar_exp.components.datasets import Folder
-    from cifar_exp.components.validation import problems_of
+    from cifar_exp.components.validation import Options, problems_of
     from cifar_exp.experiment import starter
     from cifar_exp.experiment.variant import read_dataset
 
@@ -85,7 +85,7 @@ def _start(data_dir: Path | None, dataset: str | None, machine: Machine) -> Star
     try:
         choice = read_dataset({"type": name, **path}).choice
     except ValidationError as error:
-        words = {("type",): "--dataset", ("path",): "--data-dir"}
+        words: Options = {("type",): "--dataset", ("path",): "--data-dir"}
         raise BadInput("\n".join(p.told("init", words) for p in problems_of(error))) from None
     if data_dir is not None and name == Folder.name:
         return starter.of_folder(data_dir, machine)

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
 
     from cifar_exp.comparison.progress import CombinationProgress, Running, SweepProgress
     from cifar_exp.records import RunRecord
@@ -116,7 +118,7 @@ def _show(
     return found
 
 
-def _table(screen: Console, found: SweepProgress) -> object:
+def _table(screen: Console, found: SweepProgress) -> Table | Text:
     from cifar_exp.cli.table import fitting
 
     rows = [_cells(each) for each in found.combinations]

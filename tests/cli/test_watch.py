@@ -115,7 +115,7 @@ def terminal(width: int = 100) -> Console:
 
 def test_the_display_is_refreshed_until_the_sweep_ends(monkeypatch: pytest.MonkeyPatch) -> None:
     waited: list[float] = []
-    monkeypatch.setattr(watch.time, "sleep", waited.append)
+    monkeypatch.setattr("cifar_exp.cli.watch.time.sleep", waited.append)
     later = iter([found("RUNNING", 2, Running(epoch=1, epochs=4)), found("FINISHED", 3)])
     screen = terminal()
     last = watch._show(screen, found("RUNNING", 1), lambda: next(later), 2.5)
@@ -142,7 +142,7 @@ def test_ctrl_c_ends_the_display_and_not_the_sweep(
     def interrupt(_: float) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(watch.time, "sleep", interrupt)
+    monkeypatch.setattr("cifar_exp.cli.watch.time.sleep", interrupt)
     monkeypatch.setattr(console, "stdout", terminal)
     shown = cli("watch")
     assert (shown.code, shown.last) == (130, "interrupted; the sweep goes on")

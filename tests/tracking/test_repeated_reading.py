@@ -8,6 +8,7 @@ from mlflow.entities import Run as MlflowRun
 from cifar_exp.records import RunRecord
 from cifar_exp.tracking import Point, RepeatedReading, Run, Tracker, read_records
 from cifar_exp.tracking.store import repeated_reading
+from cifar_exp.tracking.store.records import record_of
 
 
 def begin(tracker: Tracker, number: int) -> Run:
@@ -42,11 +43,10 @@ def test_runs_that_have_ended_are_not_read_again(
     read: list[int | None] = []
 
     def counting(run: MlflowRun) -> RunRecord:
-        record = original(run)
+        record = record_of(run)
         read.append(record.number)
         return record
 
-    original = repeated_reading.record_of
     monkeypatch.setattr(repeated_reading, "record_of", counting)
     monkeypatch.setattr(repeated_reading, "MARGIN", 0)
     reading = RepeatedReading(tracker.client, "tiny")

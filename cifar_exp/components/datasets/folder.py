@@ -76,7 +76,7 @@ class Folder(WithDrawnValidation):
         "images of each class that is for testing, drawn once; for example 0.2.",
     )
 
-    def source(self) -> Source:
+    def source(self) -> FolderSource:
         """Return the source: the files that exist now.
 
         Raises:
