@@ -12,7 +12,7 @@ from benchmarks.loaders import LOADERS
 from benchmarks.notes_loop import BATCH_SIZE
 from benchmarks.race import Contestant, Speeds, race, ratio
 from cifar_exp.components.precision import Precision, resolve
-from cifar_exp.training.hardware import available_cores
+from cifar_exp.system.cores import available_cores
 
 NETWORK = "seed_cnn_relu"
 BATCH_SIZES = (BATCH_SIZE, 256)

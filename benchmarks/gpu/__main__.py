@@ -8,8 +8,9 @@ from benchmarks.gpu import command, equality, evaluation, speed
 from benchmarks.gpu.report import Report
 from benchmarks.gpu.section import Section
 from benchmarks.gpu.size import Size
+from cifar_exp.system.cores import available_cores
 from cifar_exp.training import hardware
-from cifar_exp.training.hardware import available_cores, prepare_process
+from cifar_exp.training.hardware import prepare_process
 
 NO_GPU = "There is no CUDA GPU here, so nothing is measured."
 

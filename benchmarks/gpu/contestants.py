@@ -12,8 +12,9 @@ from benchmarks.contestants import trial_config
 from benchmarks.gpu.size import Size
 from benchmarks.gpu.trainings import group_of, mixed
 from cifar_exp.experiment import TrialConfig
+from cifar_exp.system.cores import available_cores
 from cifar_exp.training import hardware, trainer
-from cifar_exp.training.hardware import available_cores, prepare_process
+from cifar_exp.training.hardware import prepare_process
 from cifar_exp.training.messages import Training
 
 

@@ -17,7 +17,7 @@ from rich.table import Table
 
 from benchmarks.figure import Figure, console_for_tables
 from benchmarks.gpu.section import Missing, Row, Section
-from cifar_exp.training.hardware import available_cores
+from cifar_exp.system.cores import available_cores
 
 JSON_VARIABLE = "BENCHMARK_JSON"
 """The environment variable with the path of the results file."""

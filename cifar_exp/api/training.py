@@ -15,8 +15,9 @@ from cifar_exp.experiment.single import as_arguments
 from cifar_exp.sweep.prepare import prepare
 from cifar_exp.sweep.single import Epochs, training_of
 from cifar_exp.system import paths, temporary
+from cifar_exp.system.cores import available_cores
 from cifar_exp.training import trainer
-from cifar_exp.training.hardware import available_cores, prepare_process
+from cifar_exp.training.hardware import prepare_process
 from cifar_exp.training.loop import EpochMetrics
 
 

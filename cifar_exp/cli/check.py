@@ -67,14 +67,10 @@ def _chosen(kind: str | None, name: str | None) -> Sequence[tuple[str, str]]:
     Raises:
         BadInput: There is none.
     """
-    from cifar_exp.components import components_of
     from cifar_exp.components.plugins import registry
-    from cifar_exp.components.validation import unknown
 
     if kind is not None and name is not None:
-        table = components_of(KIND_OF[kind])
-        if name not in table:
-            raise BadInput(unknown(WORDS[KIND_OF[kind]], name, table))
+        _check_known(KIND_OF[kind], name)
         return [(KIND_OF[kind], name)]
     found = [key for plugin in registry.loaded_plugins() for key in registry.components(plugin)]
     of_kind = [key for key in found if kind is None or key[0] == KIND_OF[kind]]
@@ -84,6 +80,24 @@ def _chosen(kind: str | None, name: str | None) -> Sequence[tuple[str, str]]:
             "name one, such as `cifar-exp check loss focal`"
         )
     return of_kind
+
+
+def _check_known(kind: str, name: str) -> None:
+    """Raise BadInput unless a component has this name; networks of libraries have a prefix."""
+    from cifar_exp.components import components_of
+    from cifar_exp.components.models.build import check_name
+    from cifar_exp.components.validation import unknown
+
+    table = components_of(kind)
+    if name in table:
+        return
+    if kind == "models":
+        try:
+            check_name(name)
+        except ValueError as error:
+            raise BadInput(str(error)) from None
+    else:
+        raise BadInput(unknown(WORDS[kind], name, table))
 
 
 def _results(kind: str, name: str, given: Sequence[str]) -> list[Result]:
@@ -118,11 +132,14 @@ def _component(kind: str, name: str, given: Sequence[str]) -> Any:
 
     from cifar_exp.cli import overrides
     from cifar_exp.components import components_of
+    from cifar_exp.components.models.build import with_settings
     from cifar_exp.components.validation import problems_of
 
-    component = components_of(kind)[name]
+    settings = overrides.values(given)
     try:
-        return component(**overrides.values(given))
+        if kind == "models":
+            return with_settings(name, settings)
+        return components_of(kind)[name](**settings)
     except ValidationError as error:
         problems = "\n".join(f"-s {problem}" for problem in problems_of(error))
         raise BadInput(problems) from None

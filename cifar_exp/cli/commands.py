@@ -13,6 +13,7 @@ import click
 
 from cifar_exp.cli.outcome import INCOMPLETE, exit_if_incomplete
 from cifar_exp.cli.parameters import (
+    ComponentName,
     Finite,
     MlflowName,
     cli,
@@ -24,18 +25,24 @@ from cifar_exp.cli.parameters import (
 from cifar_exp.components import KINDS
 from cifar_exp.display.delivery import print_undelivered
 
+EXPERIMENTS = "experiments"
+
 if TYPE_CHECKING:
     from cifar_exp.comparison.factors import Factor
 
 
 @cli.command()
-@click.option("--dataset", default="digits", show_default=True)
+@click.option("--dataset", type=ComponentName("datasets"), default="digits", show_default=True)
 @data_dir_option
 @plugin_option
-@click.option("--model", default="seed_cnn_relu", show_default=True)
-@click.option("--loss", default="cross_entropy", show_default=True)
-@click.option("--optimizer", default="sgd", show_default=True)
-@click.option("--schedule", help="Schedule of the learning rate.  [default: constant]")
+@click.option("--model", type=ComponentName("models"), default="seed_cnn_relu", show_default=True)
+@click.option("--loss", type=ComponentName("losses"), default="cross_entropy", show_default=True)
+@click.option("--optimizer", type=ComponentName("optimizers"), default="sgd", show_default=True)
+@click.option(
+    "--schedule",
+    type=ComponentName("schedules"),
+    help="Schedule of the learning rate.  [default: constant]",
+)
 @click.option("--lr", type=float, default=0.01, show_default=True, help="Learning rate.")
 @click.option("--batch-size", type=int, default=64, show_default=True)
 @click.option("--epochs", type=int, default=20, show_default=True)
@@ -43,6 +50,7 @@ if TYPE_CHECKING:
 @click.option("--precision", default="fp32", show_default=True, help="fp32, tf32, bf16 or auto.")
 @click.option(
     "--augment",
+    type=ComponentName("augmentations"),
     default="none",
     show_default=True,
     help="none, flip, crop_flip, deepobs, mixup, cutmix.",
@@ -92,7 +100,7 @@ def train(
     from cifar_exp.sweep.prepare import prepare
     from cifar_exp.sweep.single import Single
     from cifar_exp.sweep.single import run as run_single
-    from cifar_exp.training.hardware import available_cores
+    from cifar_exp.system.cores import available_cores
 
     single = Single(
         experiment=read,
@@ -114,7 +122,7 @@ def train(
 
 
 @cli.command()
-@click.argument("names", metavar="NAME...", nargs=-1, required=True)
+@click.argument("names", metavar="[NAME...]", nargs=-1)
 @click.option(
     "--format",
     "form",
@@ -170,12 +178,12 @@ def compare(
     tracking_uri: str | None,
     **options: Any,
 ) -> None:
-    """Print the ranking of experiment NAME, read from MLflow only.
+    """Print the ranking of experiment NAME, read from MLflow only; without a NAME of the newest.
 
     With several experiments, print which combinations keep their rank across them.
     """
     from cifar_exp.cli.compare import compare as compare_one
-    from cifar_exp.cli.compare import compare_by, compare_pair, compare_several
+    from cifar_exp.cli.compare import compare_by, compare_pair, compare_several, newest
     from cifar_exp.comparison import Method
 
     if pair and (len(names) > 1 or output):
@@ -183,6 +191,7 @@ def compare(
     if factor and (len(names) > 1 or output or pair):
         raise click.UsageError("--by compares within one experiment, on the screen, without --pair")
     method = Method(**options)
+    names = names or (newest(tracking_uri),)
     if factor:
         compare_by(names[0], factor, form=form, tracking_uri=tracking_uri, method=method)
     elif pair:
@@ -198,15 +207,20 @@ def compare(
 
 
 @cli.command("list", cls=click.Command)
-@click.argument("kind", type=click.Choice(KINDS))
+@click.argument("kind", type=click.Choice([*KINDS, EXPERIMENTS]))
 @plugin_option
 def list_(kind: str) -> None:
     """List the components that a definition can name, with settings and defaults.
 
-    Those of plug-ins are followed by the file or package that they come from.
+    Those of plug-ins are followed by the file or package that they come from. `experiments` are
+    the definitions that `run` and `plan` take by name.
     """
     from cifar_exp.components.plugins import registry
     from cifar_exp.display import console
+
+    if kind == EXPERIMENTS:
+        console.print_definitions(console.stdout())
+        return
 
     registry.load_installed()
 

@@ -31,6 +31,8 @@ from cifar_exp.report.text.marginal import (
 from cifar_exp.report.text.pair import pair_csv, pair_json, pair_latex, pair_markdown
 from cifar_exp.report.text.tidy import to_csv
 from cifar_exp.sweep.disk_space import FULL
+from cifar_exp.system import sqlite
+from cifar_exp.system.urls import without_credentials
 
 FORMATS = {"csv": to_csv, "json": to_json, "md": to_markdown, "latex": to_latex}
 ACROSS_FORMATS = {
@@ -174,6 +176,22 @@ def compare_several(
     if output is not None:
         _write(lambda folder: report.write_across(comparison, folder), output)
     return rankings
+
+
+def newest(tracking_uri: str | None) -> str:
+    """Return the name of the experiment whose sweep began last, and print it to stderr.
+
+    Raises:
+        BadInput: The store holds no sweep.
+    """
+    uri = tracking.resolve_uri(tracking_uri)
+    sqlite.require(uri)
+    sweeps = tracking.read_sweeps(tracking.connect_to_read(uri))
+    if not sweeps:
+        raise BadInput(f"the MLflow store {without_credentials(uri)} holds no sweep")
+    name = sweeps[-1].experiment
+    print(f"comparing {name}, whose sweep began last", file=sys.stderr)
+    return name
 
 
 def _write(write: Callable[[Path], Iterable[Path]], folder: Path) -> None:

@@ -7,44 +7,83 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from cifar_exp.components.validation import Options
 from cifar_exp.errors import BadInput
+from cifar_exp.experiment import Experiment, Override, definition_text, named, read
+from cifar_exp.experiment.override import options_of
+from cifar_exp.system.formatting import printable
 
-KEY_OF: Mapping[str, tuple[int | str, ...]] = {
+KEY_OF: Mapping[str, tuple[str, ...]] = {
     "trials": ("search", "trials"),
     "studies": ("search", "studies"),
     "epochs": ("epochs",),
     "seeds": ("confirm", "seeds"),
     "precision": ("precision",),
-    "dataset": ("dataset",),
+    "dataset": ("dataset", "type"),
     "data_dir": ("dataset", "path"),
 }
-"""Maps each option of `run` and `plan` to the key path that it sets in a definition."""
+"""Maps options of `run` and `plan` to the key path that each sets in a definition."""
 
 
 SETTINGS_OF = ("loss", "optimizer", "schedule", "dataset", "model", "augment", "data_changes")
 """What `train` takes settings of."""
 
 
-def changes(options: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the changes that options make to a definition, keyed like `search.trials`."""
-    given = {".".join(map(str, KEY_OF[name])): options[name] for name in _given(options)}
-    path = given.pop("dataset.path", None)
-    if "dataset" in given:
-        return {**given, "dataset": dataset(given["dataset"], path)}
-    return given if path is None else {**given, "dataset.path": str(path)}
+def read_definition(path: Path, options: Mapping[str, Any]) -> tuple[str, Experiment]:
+    """Read a definition file that options of `run` and `plan` change; return also its text.
+
+    Raises:
+        DefinitionError: The definition, or an option, is invalid.
+    """
+    overrides = overrides_of(options)
+    words = options_of(overrides)
+    if options["dataset"] is not None:
+        words = {("dataset", "path"): "--data-dir", **words}
+    text = definition_text(path, overrides)
+    return text, named.read(lambda: read(text, str(path), words))
 
 
-def words(options: Mapping[str, Any]) -> Options:
-    """Return the name of each given option by the key path that it sets."""
-    given = {KEY_OF[name]: f"--{name.replace('_', '-')}" for name in _given(options)}
-    if options["dataset"] is None:
-        return {**given}
-    return {**given, ("dataset", "type"): "--dataset", ("dataset", "path"): "--data-dir"}
+def overrides_of(options: Mapping[str, Any]) -> list[Override]:
+    """Return what options of `run` and `plan` set; another data set begins without settings."""
+    given = [name for name in KEY_OF if options[name] is not None]
+    return [
+        *([Override(("dataset",), {}, "--dataset")] if "dataset" in given else []),
+        *(
+            Override(KEY_OF[name], _in_toml(options[name]), f"--{name.replace('_', '-')}")
+            for name in given
+        ),
+        *map(override, options["overrides"]),
+    ]
 
 
-def _given(options: Mapping[str, Any]) -> list[str]:
-    return [name for name in KEY_OF if options[name] is not None]
+def _in_toml(value: int | str | Path) -> int | str:
+    return str(value) if isinstance(value, Path) else value
+
+
+def override(text: str) -> Override:
+    """Parse an override such as `search.trials=5` or `losses."a.b"={}`.
+
+    Raises:
+        BadInput: It has another form.
+    """
+    key, equals, value = text.partition("=")
+    option = f"-o {printable(key.strip())}"
+    path = _keys(key)
+    if not (equals and path):
+        raise BadInput(f"{option}: write KEY=VALUE, such as search.trials=5")
+    return Override(path, _value(value), option)
+
+
+def _keys(dotted: str) -> tuple[str, ...]:
+    """Parse a dotted key of TOML; empty if it is not one."""
+    keys: list[str] = []
+    try:
+        inner: Any = tomllib.loads(f"{dotted} = 0")
+        while isinstance(inner, dict):
+            [(key, inner)] = inner.items()
+            keys.append(key)
+    except (ValueError, RecursionError):
+        return ()
+    return tuple(keys)
 
 
 def dataset(name: str, path: Path | None) -> dict[str, str]:

@@ -4,19 +4,20 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
 import click
+from click.shell_completion import CompletionItem
 
+from cifar_exp.components import components_of
+from cifar_exp.components.plugins import VARIABLE
 from cifar_exp.system import paths
 from cifar_exp.system.names import is_utf8, readable
 
 Callback = Callable[..., None]
 
-PLUGINS_VARIABLE = "CIFAR_EXP_PLUGINS"
-"""Names files as `--plugin` does, separated by colons (on Windows by semicolons)."""
 MAX_THREADS = 1024
 """Larger than the number of cores, as another machine's results may need its number of threads.
 
@@ -61,6 +62,46 @@ class MlflowName(click.types.StringParamType):
         return text
 
 
+class ComponentName(click.types.StringParamType):
+    """The name of a component, which a shell can complete; it is checked with the settings."""
+
+    def __init__(self, kind: str) -> None:
+        self._kind = kind
+
+    def shell_complete(
+        self, ctx: click.Context, param: click.Parameter, incomplete: str
+    ) -> list[CompletionItem]:
+        """Return the names of this kind that begin like a text."""
+        del ctx, param
+        return _beginning(incomplete, components_of(self._kind))
+
+
+class DefinitionFile(click.Path):
+    """A definition file, or the name of a shipped definition."""
+
+    def __init__(self) -> None:
+        super().__init__(path_type=Path)
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Return the path of the file."""
+        from cifar_exp.experiment.shipped import find
+
+        return super().convert(find(os.fspath(value)), param, ctx)
+
+    def shell_complete(
+        self, ctx: click.Context, param: click.Parameter, incomplete: str
+    ) -> list[CompletionItem]:
+        """Return the names of shipped definitions that begin like a text, and files."""
+        from cifar_exp.experiment.shipped import shipped
+
+        files = super().shell_complete(ctx, param, incomplete)
+        return [*_beginning(incomplete, shipped()), *files]
+
+
+def _beginning(start: str, names: Iterable[str]) -> list[CompletionItem]:
+    return [CompletionItem(name) for name in names if name.startswith(start)]
+
+
 tracking_option = click.option(
     "--tracking-uri",
     envvar="MLFLOW_TRACKING_URI",
@@ -91,7 +132,7 @@ group_option = click.option(
 def _load_plugins(context: click.Context, option: click.Parameter, paths: tuple[Path, ...]) -> None:
     """Import the files that `--plugin` and CIFAR_EXP_PLUGINS name."""
     del context, option
-    if paths or os.environ.get(PLUGINS_VARIABLE):
+    if paths or os.environ.get(VARIABLE):
         from cifar_exp.components.plugins import registry
 
         registry.load(registry.files(paths))
@@ -114,14 +155,26 @@ data_dir_option = click.option(
 def definition_options(command: Callback) -> Callback:
     """Add the parameters of `run` and `plan`: a definition, its overrides, workers and threads."""
     options = [
-        click.argument("experiment", metavar="EXPERIMENT.toml", type=click.Path(path_type=Path)),
+        click.argument("experiment", metavar="EXPERIMENT.toml", type=DefinitionFile()),
         click.option("--trials", type=Whole(), help="Trials of each study, in total."),
         click.option("--studies", type=Whole(), help="Independent studies of each combination."),
         click.option("--epochs", type=Whole(), help="Epochs per training."),
         click.option("--seeds", type=Whole(), help="Confirmations of each study."),
         click.option("--precision", help="fp32, tf32, bf16 or auto."),
-        click.option("--dataset", help="Data set to use instead of the definition's."),
+        click.option(
+            "--dataset",
+            type=ComponentName("datasets"),
+            help="Data set to use instead of the definition's.",
+        ),
         data_dir_option,
+        click.option(
+            "-o",
+            "--override",
+            "overrides",
+            multiple=True,
+            metavar="KEY=VALUE",
+            help="Any value of the definition, such as search.trials=5.",
+        ),
         plugin_option,
         workers_option,
         threads_option,

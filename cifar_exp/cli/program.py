@@ -27,14 +27,15 @@ AFTER_INTERRUPTION: Mapping[str, str] = {
     **dict.fromkeys(("run", "doctor", "gc", "deliver"), RESUMES),
     "train": "`train` does not resume: the same command starts again at the first epoch",
 }
-"""What to do after the interruption of a command; the others record nothing."""
+"""What to do after the interruption of a command that records something."""
+READING: Mapping[str, str] = {"watch": "the sweep goes on"}
 
 
 def main() -> NoReturn:
     """Run the command line; a failure prints one sentence and sets the exit code."""
     output.protect_streams()
     command = _command(sys.argv[1:])
-    advice = AFTER_INTERRUPTION.get(command, "nothing was recorded")
+    advice = {**AFTER_INTERRUPTION, **READING}.get(command, "nothing was recorded")
     end_in_good_order(advice)
     atexit.register(gc.freeze)  # saves a second: no garbage collection at exit
     debug = "--debug" in sys.argv

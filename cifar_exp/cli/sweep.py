@@ -35,14 +35,13 @@ from cifar_exp.display.delivery import print_undelivered
 def run(experiment: Path, yes: bool, **options: Any) -> None:
     """Tune, confirm and rank every combination.
 
-    The same command resumes an interrupted run and repeats no finished training.
+    EXPERIMENT.toml is a file, or a name from `cifar-exp list experiments`. The same command resumes
+    an interrupted run and repeats no finished training.
     """
     from cifar_exp.cli import overrides
-    from cifar_exp.experiment import definition_text, named, read
     from cifar_exp.experiment.size import check_size
 
-    text = definition_text(experiment, overrides.changes(options))
-    definition = named.read(lambda: read(text, str(experiment), overrides.words(options)))
+    text, definition = overrides.read_definition(experiment, options)
     if not yes:
         check_size(definition, str(experiment), "--yes")
 
@@ -72,10 +71,8 @@ def plan(
 ) -> None:
     """Check a definition, count its trainings, and estimate their time and disk space."""
     from cifar_exp.cli import overrides
-    from cifar_exp.experiment import definition_text, named, read
 
-    text = definition_text(experiment, overrides.changes(options))
-    definition = named.read(lambda: read(text, str(experiment), overrides.words(options)))
+    _, definition = overrides.read_definition(experiment, options)
 
     from cifar_exp.display import console, progress
     from cifar_exp.display.data import print_data

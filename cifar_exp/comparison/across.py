@@ -48,6 +48,7 @@ class AcrossRow:
     combination: str
     loss: str
     optimizer: str
+    schedule: str
     mean_rank: float
     best_groups: int
     """Number of experiments in which it is in the best group."""
@@ -65,6 +66,8 @@ class Across:
 
     experiments: tuple[str, ...]
     combinations: tuple[AcrossRow, ...]
+    has_schedules: bool = False
+    """Whether some experiment has schedules."""
     left_out: tuple[str, ...] = ()
     """Combinations that are missing or incomplete in some experiment."""
     yardstick: str
@@ -108,6 +111,7 @@ def across(rankings: Sequence[Ranking]) -> Across:
     return Across(
         experiments=tuple(names),
         combinations=tuple(sorted(rows, key=lambda row: (row.mean_rank, row.combination))),
+        has_schedules=any(ranking.has_schedules for ranking in rankings),
         left_out=tuple(sorted(all_names - set(shared))),
         yardstick=rankings[0].yardstick,
         alpha=rankings[0].alpha,
@@ -147,6 +151,7 @@ def _row(row: Row, places: Sequence[Place]) -> AcrossRow:
         combination=row.combination,
         loss=row.loss,
         optimizer=row.optimizer,
+        schedule=row.schedule,
         mean_rank=sum(position.rank for position in places) / len(places),
         best_groups=sum(position.in_best_group is True for position in places),
         may_be_best=sum(position.may_be_best is True for position in places),

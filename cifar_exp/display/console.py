@@ -12,12 +12,14 @@ from typing import TYPE_CHECKING, Any
 from rich.console import Console, ConsoleDimensions
 
 from cifar_exp.components import components_of
+from cifar_exp.components.models.suggestion import LIBRARIES
 from cifar_exp.components.plugins.registry import origin
 from cifar_exp.display.line import print_line
 from cifar_exp.display.rerun import train_command
 from cifar_exp.display.search_space import num_trials, small_spaces
 from cifar_exp.display.table import print_table
 from cifar_exp.experiment import Design, Experiment
+from cifar_exp.experiment.shipped import shipped, summary
 from cifar_exp.system.formatting import counted, duration, size
 from cifar_exp.system.output import spelled
 from cifar_exp.system.urls import without_credentials
@@ -265,7 +267,14 @@ def print_components(console: Console, kind: str) -> None:
         for line in _setting_lines(component):
             print_line(console, f"    {line}")
     if kind == "models":
-        print_line(console, "torchvision:NAME: any classification network of torchvision.")
+        for library in LIBRARIES.values():
+            print_line(console, f"{library.prefix}NAME: {_summary(library)}")
+
+
+def print_definitions(console: Console) -> None:
+    """Print the shipped definitions, each with a sentence."""
+    for name, path in shipped().items():
+        print_line(console, f"{name}: {summary(path)}")
 
 
 def _place(kind: str, name: str) -> str:

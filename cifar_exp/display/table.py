@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import textwrap
 from collections.abc import Sequence
+from itertools import chain
 
 from rich.box import SIMPLE_HEAD
 from rich.cells import cell_len
 from rich.console import Console, JustifyMethod
 from rich.markup import escape
 from rich.table import Table
+from rich.text import Text
 
-from cifar_exp.display.line import print_line
 from cifar_exp.system.output import spelled
 
 Cells = Sequence[str]
@@ -20,13 +21,20 @@ Cells = Sequence[str]
 def print_table(
     console: Console, title: str, headers: Cells, rows: Sequence[Cells], *, left: str
 ) -> None:
-    """Print a table whose cells are never folded or cut.
+    """Print a table, see `fitting`."""
+    console.print(fitting(console, title, headers, rows, left=left), soft_wrap=True)
+
+
+def fitting(
+    console: Console, title: str, headers: Cells, rows: Sequence[Cells], *, left: str
+) -> Table | Text:
+    """Return a table whose cells are never folded or cut, to be printed.
 
     If it is too wide, each word of a header has its own line. If it is still too wide, each row is
     a paragraph instead.
 
     Args:
-        console: The console to print to.
+        console: The console that it is for.
         title: The title.
         headers: The headers of the columns.
         rows: The cells of each row.
@@ -38,9 +46,8 @@ def print_table(
     num_names = headers.index(left) + 1
     for heads in (headers, [header.replace(" ", "\n") for header in headers]):
         if _width([heads, *rows]) <= console.width:
-            console.print(_table(title, heads, rows, num_names - 1))
-            return
-    _print_paragraphs(console, title, headers, rows, num_names)
+            return _table(title, heads, rows, num_names - 1)
+    return _paragraphs(console.width, title, headers, rows, num_names)
 
 
 def _spelled(console: Console, cells: Cells) -> list[str]:
@@ -66,15 +73,13 @@ def _table(title: str, headers: Cells, rows: Sequence[Cells], left: int) -> Tabl
     return table
 
 
-def _print_paragraphs(
-    console: Console, title: str, headers: Cells, rows: Sequence[Cells], num_names: int
-) -> None:
-    paragraphs = []
+def _paragraphs(
+    width: int, title: str, headers: Cells, rows: Sequence[Cells], num_names: int
+) -> Text:
+    paragraphs = [title]
     for row in rows:
         pairs = zip(headers[num_names:], row[num_names:], strict=True)
         values = ", ".join(f"{header} {cell}" for header, cell in pairs)
         paragraphs.append(f"{' '.join(row[:num_names])}: {values}")
-    for text in (title, *paragraphs):
-        for line in textwrap.wrap(text, console.width, subsequent_indent="  "):
-            print_line(console, line)
-    console.print()
+    wrapped = (textwrap.wrap(text, width, subsequent_indent="  ") for text in paragraphs)
+    return Text("\n".join([*chain.from_iterable(wrapped), ""]))

@@ -9,6 +9,7 @@ from cifar_exp.experiment.combination import Combination, TrialConfig
 from cifar_exp.experiment.definition import Experiment
 from cifar_exp.experiment.design import Design
 from cifar_exp.experiment.file import definition_text, load, read, read_document
+from cifar_exp.experiment.override import Override
 from cifar_exp.experiment.single import single_definition
 from cifar_exp.experiment.space import Choices, Range, Space, num_settings
 from cifar_exp.experiment.variant import (
@@ -29,6 +30,7 @@ __all__ = [
     "Design",
     "Experiment",
     "OptimizerVariant",
+    "Override",
     "Range",
     "Space",
     "TrialConfig",

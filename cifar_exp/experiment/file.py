@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,7 @@ from cifar_exp.components.validation import (
 )
 from cifar_exp.experiment.definition import Experiment
 from cifar_exp.experiment.keys import problems_with_name
+from cifar_exp.experiment.override import Override, apply
 
 MAX_CHARACTERS = 2**18  # a hundred losses and a hundred optimizers need a tenth of it
 MAX_DOTS = 200
@@ -54,36 +55,22 @@ def read_document(
     )
 
 
-def definition_text(path: Path, changes: Mapping[str, Any]) -> str:
-    """Return the text of a definition file with changes applied, keyed like `search.trials`.
+def definition_text(path: Path, overrides: Sequence[Override]) -> str:
+    """Return the text of a definition file in which some values are overridden.
 
     Raises:
-        DefinitionError: The file cannot be read, or the text is not TOML.
+        DefinitionError: The file cannot be read, the text is not TOML, or lacks a table.
     """
     text = _file_text(path)
-    if not changes:
+    if not overrides:
         return text
     document = _parse(text, str(path))
-    for key, value in changes.items():
-        _change(document, key, value)
+    for override in overrides:
+        apply(override, document, str(path))
     try:
         return tomli_w.dumps(document)
     except (RecursionError, ValueError):
         raise DefinitionError(f"{path}: a value is nested too deeply, or too long") from None
-
-
-def _change(document: dict[str, Any], key: str, value: Any) -> None:
-    *tables, name = key.split(".")
-    table = document
-    for table_name in tables:
-        inner = table.get(table_name, {})
-        if table_name == "dataset" and isinstance(inner, str):
-            inner = {"type": inner}
-        if not isinstance(inner, dict):
-            return  # invalid; the models report it
-        table[table_name] = inner
-        table = inner
-    table[name] = value
 
 
 def load(path: Path) -> Experiment:

@@ -21,8 +21,10 @@ from cifar_exp.tracking.store.records import (
     experiments,
     files_of_deleted_runs,
     read_records,
+    read_sweeps,
     record_of,
 )
+from cifar_exp.tracking.store.repeated_reading import RepeatedReading
 from cifar_exp.tracking.store.server import StoreError, check_server, is_server
 from cifar_exp.tracking.store.stored_files import StoredModel, artifact_folder, stored_models
 from cifar_exp.tracking.tracker import Tracker, mlflow_experiment
@@ -35,6 +37,7 @@ __all__ = [
     "ExperimentRuns",
     "Outbox",
     "Point",
+    "RepeatedReading",
     "Run",
     "StoreError",
     "StoredModel",
@@ -63,6 +66,7 @@ __all__ = [
     "read_epochs",
     "read_predictions",
     "read_records",
+    "read_sweeps",
     "record_of",
     "relocate",
     "resolve_uri",

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import ctypes
-import os
 import sys
 
 import torch
 
 from cifar_exp.components.datasets import Split
 from cifar_exp.components.precision import Precision
+from cifar_exp.system.cores import available_cores
 
 # Constants of glibc's malloc.h
 M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3
@@ -44,13 +44,6 @@ def prepare_process(num_threads: int, number: int = 0) -> None:
     if torch.cuda.is_available():
         torch.cuda.set_device(number % torch.cuda.device_count())
         torch.backends.cudnn.benchmark = True  # choose the fastest kernel of each convolution
-
-
-def available_cores() -> int:
-    """Return the number of CPU cores that this process may use."""
-    if hasattr(os, "sched_getaffinity"):  # not on macOS and Windows
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
 
 
 def allotment(

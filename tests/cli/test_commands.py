@@ -242,6 +242,9 @@ def test_compare_several_experiments(cli: Cli, definition: Path, tmp_path: Path)
     assert content["concordance"] == 1.0
     assert f"written to {tmp_path / 'both'}: across.csv" in ran.err
     assert "mean rank" in cli("compare", "tiny", "tinier").out
+    newest = cli("compare", "--format", "csv")
+    assert newest.err == "comparing tinier, whose sweep began last\n"
+    assert newest.out == cli("compare", "tinier", "--format", "csv").out
 
 
 @IN_A_STORE
@@ -468,6 +471,7 @@ def test_version_and_help(cli: Cli) -> None:
         ("run", "missing.toml", "--trials", 0),
         ("plan", "missing.toml"),
         ("compare", "nothing"),
+        ("compare",),
         ("compare", "x", "--format", "pdf"),
         ("compare", "x", "--yardstick", "acc"),
         ("compare", "x", "--alpha", "1.5"),

@@ -67,6 +67,11 @@ def test_check_fails_with_a_sentence(cli: Cli, here: Path) -> None:
             ("check", "loss", "focal", "-s", "gama=1"),
             '-s gama: unknown name; did you mean "gamma"?',
         ),
+        (("check", "network", "resnet19"), 'unknown model "resnet19"; did you mean "resnet18"?'),
+        (
+            ("check", "network", "torchvision:resnet18", "-s", "type=1"),
+            "-s type: unknown name",
+        ),
         (("check", "loss", "focal", "-s", "gamma"), "-s gamma: write NAME=VALUE"),
         (
             ("check", "augmentation", "flip", "-s", "p=1"),

@@ -139,6 +139,43 @@ def test_the_list_of_losses(tmp_path: Path) -> None:
     assert done.loaded.isdisjoint(LARGE)
 
 
+@pytest.mark.parametrize("words", [["--version"], ["list", "experiments"]])
+def test_what_needs_no_component(tmp_path: Path, words: list[str]) -> None:
+    done = typed(tmp_path, *words)
+    assert (done.code, done.err) == (0, "")
+    assert done.loaded.isdisjoint(LARGE)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_starter_definition(tmp_path: Path, images: Path) -> None:
+    done = typed(tmp_path, "init", "mine.toml", "--data-dir", str(images))
+    assert (done.code, done.err) == (0, "")
+    assert done.loaded.isdisjoint({"torch", "mlflow", "optuna"})
+    assert [path.name for path in tmp_path.iterdir()] == ["mine.toml"]
+
+
+@pytest.mark.parametrize(
+    ("words", "name"),
+    [
+        ("run quick", "quickstart"),
+        ("plan long-", "long-tail"),
+        ("train --loss foc", "focal"),
+        ("init --dataset dig", "digits"),
+        ("wat", "watch"),
+    ],
+)
+def test_a_shell_completes_names(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, words: str, name: str
+) -> None:
+    monkeypatch.setenv("_CIFAR_EXP_COMPLETE", "bash_complete")
+    monkeypatch.setenv("COMP_WORDS", f"cifar-exp {words}")
+    monkeypatch.setenv("COMP_CWORD", str(len(words.split())))
+    done = typed(tmp_path)
+    assert (done.code, done.err) == (0, "")
+    assert f"plain,{name}" in done.out.splitlines()
+    assert done.loaded.isdisjoint(LARGE)
+
+
 def test_a_database_is_a_single_file_after_a_command(tmp_path: Path, store_template: Path) -> None:
     shutil.copy(store_template, tmp_path / "mlflow.db")
     done = typed(tmp_path, "doctor", "--tracking-uri", f"sqlite:///{tmp_path / 'mlflow.db'}")

@@ -194,3 +194,13 @@ def test_the_files_have_the_same_numbers(tmp_path: Path) -> None:
     again = {path: path.read_bytes() for path in files}
     write_across(found, tmp_path / "new")
     assert {path: path.read_bytes() for path in files} == again
+
+
+def test_schedules_have_a_column_if_an_experiment_has_some() -> None:
+    assert "schedule" not in across_csv(across(TURNED))
+    one, two = (replace(each, definition={"schedules": "cosine"}) for each in TURNED)
+    rows = tuple(replace(each, schedule="cosine") for each in one.combinations)
+    found = across([replace(one, combinations=rows), two])
+    [first, *_] = csv.DictReader(io.StringIO(across_csv(found)))
+    assert list(first)[:5] == ["combination", "loss", "optimizer", "schedule", "mean_rank"]
+    assert first["schedule"] == "cosine"

@@ -24,6 +24,7 @@ from cifar_exp.experiment import (
     Choices,
     Combination,
     Experiment,
+    Override,
     Range,
     definition_text,
     load,
@@ -221,9 +222,13 @@ def test_an_empty_file_lacks_all_required_keys(file: Path) -> None:
 # Options that change a definition.
 
 
+def override(key: str, value: Any) -> Override:
+    return Override(tuple(key.split(".")), value, f"--{key}")
+
+
 @every_shipped_one
 def test_without_changes_the_text_is_unchanged(path: Path) -> None:
-    assert definition_text(path, {}) == path.read_text(encoding="utf-8")
+    assert definition_text(path, []) == path.read_text(encoding="utf-8")
 
 
 @every_shipped_one
@@ -233,19 +238,19 @@ def test_changes_affect_only_the_named_keys(path: Path) -> None:
     expected["epochs"] = 7
     expected.setdefault("search", {})["trials"] = 3
     expected.setdefault("confirm", {})["seeds"] = 2
-    text = definition_text(path, changes)
+    text = definition_text(path, [override(key, value) for key, value in changes.items()])
     assert tomllib.loads(text) == expected
     assert read(text).search.trials == 3
 
 
 def test_a_change_creates_the_table_that_it_needs(file: Path) -> None:
-    assert read(definition_text(file, {"confirm.seeds": 1})).confirm.seeds == 1
+    assert read(definition_text(file, [override("confirm.seeds", 1)])).confirm.seeds == 1
 
 
 @pytest.mark.parametrize("dataset", ["cifar10", {"type": "cifar10"}])
 def test_a_path_can_be_given_to_a_dataset(file: Path, dataset: Any) -> None:
     file.write_text(tomli_w.dumps({**SMALL, "dataset": dataset}), encoding="utf-8")
-    document = tomllib.loads(definition_text(file, {"dataset.path": "here"}))
+    document = tomllib.loads(definition_text(file, [override("dataset.path", "here")]))
     assert document["dataset"] == {"type": "cifar10", "path": "here"}
 
 
@@ -253,8 +258,8 @@ def test_a_path_can_be_given_to_a_dataset(file: Path, dataset: Any) -> None:
 def test_a_change_inside_a_value_that_is_no_table_is_refused(file: Path, key: str) -> None:
     table = key.partition(".")[0]
     file.write_text(tomli_w.dumps({**SMALL, table: 3}), encoding="utf-8")
-    with pytest.raises(DefinitionError, match=f"{table}: should be"):
-        read(definition_text(file, {key: 1}))
+    with pytest.raises(DefinitionError, match=f"{table} is no table, as --{key} needs"):
+        definition_text(file, [override(key, 1)])
 
 
 # The content of a definition.

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from cifar_exp.components.models import read_model
 from cifar_exp.components.validation import DefinitionError
-from cifar_exp.experiment import Experiment, definition_text, read, read_document
+from cifar_exp.experiment import Experiment, Override, definition_text, read, read_document
 from tests.definitions import SHIPPED
 from tests.reading import SOURCE, nothing_touched, read_or_refused
 
@@ -175,7 +175,7 @@ def test_options_change_even_unusual_definitions(tmp_path: Any, ugly: str, key: 
 
     def reading() -> Experiment:
         try:
-            text = definition_text(file, {key: 3})
+            text = definition_text(file, [Override(tuple(key.split(".")), 3, "--key")])
         except DefinitionError as error:
             raise DefinitionError(str(error).replace(str(file), SOURCE)) from None
         return read(text, SOURCE)

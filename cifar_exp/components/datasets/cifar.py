@@ -23,6 +23,7 @@ from cifar_exp.components.datasets.source import (
     VALIDATION_FRACTION,
     Contents,
     DataError,
+    Extent,
     Place,
     Source,
     WithDrawnValidation,
@@ -88,6 +89,7 @@ class Cifar10(_Cifar):
     """
 
     name: ClassVar[str] = "cifar10"
+    extent = Extent(images=45_000, size=32)
     archive: ClassVar[Archive] = CIFAR10
 
 
@@ -98,6 +100,7 @@ class Cifar100(_Cifar):
     """
 
     name: ClassVar[str] = "cifar100"
+    extent = Extent(images=45_000, size=32)
     archive: ClassVar[Archive] = CIFAR100
 
 

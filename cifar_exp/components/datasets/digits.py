@@ -10,6 +10,7 @@ from pydantic import Field
 from cifar_exp.components.datasets.source import (
     VALIDATION_FRACTION,
     Contents,
+    Extent,
     Source,
     WithDrawnValidation,
     validation_key,
@@ -35,6 +36,7 @@ class Digits(WithDrawnValidation):
     """The 1,797 handwritten digits of scikit-learn, enlarged to 3 x 32 x 32; needs no download."""
 
     name: ClassVar[str] = "digits"
+    extent = Extent(images=1_259, size=32)
     fewest_validation: ClassVar[int] = 100  # it is for trying things out: 179 are no surprise
 
     validation: Annotated[float, Later()] = Field(

@@ -76,7 +76,7 @@ class Folder(WithDrawnValidation):
         "images of each class that is for testing, drawn once; for example 0.2.",
     )
 
-    def source(self) -> Source:
+    def source(self) -> FolderSource:
         """Return the source: the files that exist now.
 
         Raises:
@@ -145,7 +145,7 @@ class FolderSource(Source):
         digest = hashlib.sha256(f"folder, {VERSION}\0{how}\0".encode())
         digest.update(bytes(self.root.resolve()))
         start = len(str(self.root))
-        for file in _all(self.train) + _all(self.test):
+        for file in self.files():
             line = f"\0{file.path[start:]}\0{file.size}\0{file.modified}"
             digest.update(line.encode("utf-8", "surrogateescape"))
         return digest.hexdigest()
@@ -157,18 +157,34 @@ class FolderSource(Source):
         progress: Progress,
     ) -> Contents:
         """Decode the images, see `Source.read`."""
-        classes = tuple(self.train)
-        train_labels, test_labels = _labels(self.train, classes), _labels(self.test, classes)
-        labels = np.concatenate([train_labels, test_labels])
-        order = self._order(labels, (len(train_labels), 0, len(test_labels)), classes)
-        files = _all(self.train) + _all(self.test)
+        labels, order = self.labels(), self.order()
+        files = self.files()
         self._decode([files[row].path for row in order.rows], allocate, progress)
-        return Contents(classes=classes, labels=labels[order.rows], counts=order.counts)
+        return Contents(classes=self.classes, labels=labels[order.rows], counts=order.counts)
 
-    def _order(
-        self, labels: NDArray[np.int64], counts: tuple[int, int, int], classes: Sequence[str]
-    ) -> Order:
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """The name of each class."""
+        return tuple(self.train)
+
+    def files(self) -> list[ImageFile]:
+        """Return the training files and then the test files."""
+        return _all(self.train) + _all(self.test)
+
+    def labels(self) -> NDArray[np.int64]:
+        """Return the labels of `files`: int64, N."""
+        return np.concatenate([_labels(files, self.classes) for files in (self.train, self.test)])
+
+    def order(self) -> Order:
+        """Return the split into training, validation and test images.
+
+        Raises:
+            DataError: A class has too few images.
+        """
+        labels, classes = self.labels(), self.classes
         if self.holdout is None:
+            num_test = len(_all(self.test))
+            counts = (len(labels) - num_test, 0, num_test)
             return published_order(labels, counts, classes, self.validation)
         return drawn_order(
             labels, val=self.validation * (1 - self.holdout), test=self.holdout, classes=classes

@@ -6,7 +6,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, ClassVar
+from typing import TYPE_CHECKING, Annotated, ClassVar, NamedTuple
 
 from pydantic import AfterValidator, Field
 from pydantic_core import PydanticCustomError
@@ -108,12 +108,21 @@ Place = Annotated[Path, Field(strict=False), AfterValidator(_check_path)]
 """A file or folder in a definition; `~` is expanded to the user's home folder."""
 
 
+class Extent(NamedTuple):
+    """How many training images a data set has by default, to within a few, and their height."""
+
+    images: int
+    size: int
+
+
 class DatasetChoice(Settings, ABC):
     """A data set in a definition; its fields are the settings."""
 
     name: ClassVar[str]
     fewest_validation: ClassVar[int] = 0
     """Number of validation images below which a warning is given."""
+    extent: ClassVar[Extent | None] = None
+    """Its extent, for a data set that is always the same."""
 
     @abstractmethod
     def source(self) -> Source:

@@ -32,10 +32,15 @@ def read_model(raw: Any) -> Model:
         path = () if isinstance(raw, str) else ("type",)
         problem = Problem(path, str(error), unknown=("model", name))
         raise validation_error([problem]) from None
-    return _settings(name, given)
+    return with_settings(name, given)
 
 
-def _settings(name: str, given: Mapping[str, Any]) -> Model:
+def with_settings(name: str, given: Mapping[str, Any]) -> Model:
+    """Return the network of a known name with these settings.
+
+    Raises:
+        ValidationError: A setting is invalid.
+    """
     library = _library(name)
     if library is None:
         return MODELS[name].model_validate(given)

@@ -13,7 +13,7 @@ from types import ModuleType
 from typing import Any, TypeVar
 
 from cifar_exp.components import WORDS, components_of
-from cifar_exp.components.plugins import notes
+from cifar_exp.components.plugins import VARIABLE, notes
 from cifar_exp.components.plugins.discovery import Key, components_in, told_of
 from cifar_exp.components.plugins.marks import MARK
 from cifar_exp.components.plugins.plugin import (
@@ -28,7 +28,6 @@ from cifar_exp.components.plugins.plugin import (
 from cifar_exp.components.validation import DefinitionError
 from cifar_exp.system.formatting import printable
 
-VARIABLE = "CIFAR_EXP_PLUGINS"
 ENTRY_POINTS = "cifar_exp.components"
 Read = TypeVar("Read")
 

@@ -49,9 +49,11 @@ def across_csv(across: Across) -> str:
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     fields = ("rank", "mean", "rank_low", "rank_high", "in_best_group", "may_be_best")
-    writer.writerow(("combination", "loss", "optimizer", "mean_rank", "experiment", *fields))
+    schedule = ("schedule",) if across.has_schedules else ()
+    of_row = ("combination", "loss", "optimizer", *schedule, "mean_rank")
+    writer.writerow((*of_row, "experiment", *fields))
     for row in across.combinations:
-        known = (row.combination, row.loss, row.optimizer, row.mean_rank)
+        known = [getattr(row, field) for field in of_row]
         for name, position in zip(across.experiments, row.places, strict=True):
             writer.writerow((*known, name, *(getattr(position, field) for field in fields)))
     return text.getvalue()

@@ -23,15 +23,15 @@ def read_records(client: mlflow.MlflowClient, experiment: str, **tags: str) -> l
     filter_string = " and ".join(
         f"tags.`{key}` = {quoted(value)}" for key, value in conditions.items()
     )
-    found = [record_of(run) for run in _search(client, filter_string) if _is_ours(run)]
+    found = [record_of(run) for run in search_runs(client, filter_string) if is_ours(run)]
     return sorted(found, key=lambda record: (record.start_time, record.number or 0))
 
 
 def deleted_runs(client: mlflow.MlflowClient, experiment: str) -> Iterator[MlflowRun]:
     """Yield the deleted runs of an experiment; MLflow keeps them until its own gc."""
     condition = f"tags.experiment = {quoted(experiment)}"
-    found = _search(client, condition, run_view_type=ViewType.DELETED_ONLY)
-    return (run for run in found if _is_ours(run))
+    found = search_runs(client, condition, run_view_type=ViewType.DELETED_ONLY)
+    return (run for run in found if is_ours(run))
 
 
 def files_of_deleted_runs(client: mlflow.MlflowClient, experiment: str) -> Iterator[Files]:
@@ -41,8 +41,14 @@ def files_of_deleted_runs(client: mlflow.MlflowClient, experiment: str) -> Itera
 
 def experiments(client: mlflow.MlflowClient) -> set[str]:
     """Return the names of all experiments that have runs in a store."""
-    found = _search(client, "tags.experiment LIKE '%'")
-    return {run.data.tags["experiment"] for run in found if _is_ours(run)}
+    found = search_runs(client, "tags.experiment LIKE '%'")
+    return {run.data.tags["experiment"] for run in found if is_ours(run)}
+
+
+def read_sweeps(client: mlflow.MlflowClient) -> list[RunRecord]:
+    """Return the runs of the sweeps of all experiments; the one that began last is the last."""
+    found = search_runs(client, "tags.kind = 'sweep' and tags.experiment LIKE '%'")
+    return sorted(map(record_of, found), key=lambda record: record.start_time)
 
 
 def record_of(run: MlflowRun) -> RunRecord:
@@ -73,7 +79,10 @@ def record_of(run: MlflowRun) -> RunRecord:
     )
 
 
-def _search(client: mlflow.MlflowClient, filter_string: str, **options: Any) -> Iterator[MlflowRun]:
+def search_runs(
+    client: mlflow.MlflowClient, filter_string: str, **options: Any
+) -> Iterator[MlflowRun]:
+    """Yield the runs that match a filter, of all MLflow experiments."""
     everywhere = [e.experiment_id for e in pages(client.search_experiments)]
     return pages(
         client.search_runs,
@@ -84,7 +93,7 @@ def _search(client: mlflow.MlflowClient, filter_string: str, **options: Any) -> 
     )
 
 
-def _is_ours(run: MlflowRun) -> bool:
+def is_ours(run: MlflowRun) -> bool:
     """Return whether a run with an experiment's name was created by this program."""
     return run.data.tags.get("kind") in get_args(Kind)
 

@@ -72,7 +72,7 @@ def _colour(file: str | IO[bytes], name: str) -> Image.Image:
             scale_transparency(image)
             return to_rgb(_upright(image), scale)
     except Exception as error:  # Damaged files make Pillow raise many kinds.
-        raise UnreadableImage(name, _reason(error)) from error
+        raise UnreadableImage(name, reason_of(error)) from error
 
 
 def _upright(image: Image.Image) -> Image.Image:
@@ -85,7 +85,8 @@ def _upright(image: Image.Image) -> Image.Image:
         return image
 
 
-def _reason(error: Exception) -> str:
+def reason_of(error: Exception) -> str:
+    """Return why Pillow cannot read an image, for a message."""
     # The message of Pillow's most common error contains only the path.
     unknown = type(error).__name__ == "UnidentifiedImageError"
     return "not an image of a known format" if unknown else str(error) or type(error).__name__

@@ -58,12 +58,13 @@ def left_out_splits(
     return [
         f"{printable(str(root / name))} has folders of the same classes but is not read; "
         f"the validation images are {100 * validation:g} % of those in train"
-        for name in sorted(_folders(root) - set(read))
-        if not name.startswith(".") and len(names & _folders(root / name)) >= SHARED_CLASSES
+        for name in sorted(folders_in(root) - set(read))
+        if not name.startswith(".") and len(names & folders_in(root / name)) >= SHARED_CLASSES
     ]
 
 
-def _folders(folder: Path) -> set[str]:
+def folders_in(folder: Path) -> set[str]:
+    """Return the names of the folders in a folder; none if it cannot be read."""
     try:
         return {entry.name for entry in folder.iterdir() if entry.is_dir()}
     except OSError:  # without permission to list it

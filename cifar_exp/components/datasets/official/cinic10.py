@@ -11,6 +11,7 @@ from cifar_exp.components.datasets.images.decoding import decoded_image, pillow_
 from cifar_exp.components.datasets.official.archive_file import OfficialFile
 from cifar_exp.components.datasets.official.archived import Archived
 from cifar_exp.components.datasets.published import Published
+from cifar_exp.components.datasets.source import Extent
 from cifar_exp.system.lazy_import import np
 
 if TYPE_CHECKING:
@@ -33,6 +34,7 @@ class Cinic10(Archived):
     """
 
     name: ClassVar[str] = "cinic10"
+    extent = Extent(images=90_000, size=32)
     official: ClassVar[Mapping[str, OfficialFile]] = {
         "all": OfficialFile(
             url="https://datashare.ed.ac.uk/bitstream/handle/10283/3192/CINIC-10.tar.gz",

@@ -10,6 +10,7 @@ from pydantic import Field
 from cifar_exp.components.datasets.official.archive_file import OfficialFile
 from cifar_exp.components.datasets.official.archived import Archived
 from cifar_exp.components.datasets.published import Published, batches_of
+from cifar_exp.components.datasets.source import Extent
 from cifar_exp.system.lazy_import import np
 
 if TYPE_CHECKING:
@@ -75,6 +76,7 @@ class MedMnist(Archived):
     """
 
     name: ClassVar[str] = "medmnist"
+    extent = Extent(images=89_996, size=28)
     official: ClassVar[Mapping[str, OfficialFile]] = {
         subset: OfficialFile(url=f"{FOLDER}{subset}mnist.npz", md5=md5)
         for subset, md5 in _MD5.items()

@@ -13,7 +13,7 @@ from cifar_exp.components.datasets.official.archive_file import OfficialFile
 from cifar_exp.components.datasets.official.archived import Archived
 from cifar_exp.components.datasets.official.idx import read_idx
 from cifar_exp.components.datasets.published import Published, batches_of
-from cifar_exp.components.datasets.source import WithDrawnValidation
+from cifar_exp.components.datasets.source import Extent, WithDrawnValidation
 from cifar_exp.system.lazy_import import np
 
 if TYPE_CHECKING:
@@ -65,6 +65,7 @@ class Mnist(_FourFiles):
     """MNIST: 70,000 handwritten digits, 28 x 28 grey (train 54,000, val 6,000, test 10,000)."""
 
     name: ClassVar[str] = "mnist"
+    extent = Extent(images=54_000, size=28)
     classes: ClassVar[tuple[str, ...]] = tuple(string.digits)
     official: ClassVar[Mapping[str, OfficialFile]] = _files(
         "https://ossci-datasets.s3.amazonaws.com/mnist/",
@@ -79,6 +80,7 @@ class FashionMnist(_FourFiles):
     """Fashion-MNIST: 70,000 articles of clothing of 10 classes, 28 x 28 grey."""
 
     name: ClassVar[str] = "fashion_mnist"
+    extent = Extent(images=54_000, size=28)
     classes: ClassVar[tuple[str, ...]] = (
         *("T-shirt/top", "Trouser", "Pullover", "Dress", "Coat"),
         *("Sandal", "Shirt", "Sneaker", "Bag", "Ankle boot"),
@@ -96,6 +98,7 @@ class Kmnist(_FourFiles):
     """Kuzushiji-MNIST: 70,000 cursive Japanese characters of 10 classes, 28 x 28 grey."""
 
     name: ClassVar[str] = "kmnist"
+    extent = Extent(images=54_000, size=28)
     classes: ClassVar[tuple[str, ...]] = (
         *("o", "ki", "su", "tsu", "na", "ha", "ma", "ya", "re", "wo"),
     )
@@ -127,6 +130,7 @@ class Emnist(WithDrawnValidation, Archived):
     """EMNIST: handwritten letters and digits, 28 x 28 grey, in six splits of 10 to 62 classes."""
 
     name: ClassVar[str] = "emnist"
+    extent = Extent(images=101_520, size=28)
     official: ClassVar[Mapping[str, OfficialFile]] = {
         "all splits": OfficialFile(
             url="https://biometrics.nist.gov/cs_links/EMNIST/gzip.zip",

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, ClassVar
 from cifar_exp.components.datasets.official.archive_file import OfficialFile
 from cifar_exp.components.datasets.official.archived import Archived
 from cifar_exp.components.datasets.published import Published, batches_of
-from cifar_exp.components.datasets.source import WithDrawnValidation
+from cifar_exp.components.datasets.source import Extent, WithDrawnValidation
 from cifar_exp.system.lazy_import import np
 
 if TYPE_CHECKING:
@@ -25,6 +25,7 @@ class Stl10(WithDrawnValidation, Archived):
     """
 
     name: ClassVar[str] = "stl10"
+    extent = Extent(images=4_500, size=96)
     official: ClassVar[Mapping[str, OfficialFile]] = {
         "all": OfficialFile(
             url="http://ai.stanford.edu/~acoates/stl10/stl10_binary.tar.gz",

@@ -11,7 +11,7 @@ from pydantic import Field
 from cifar_exp.components.datasets.official.archive_file import OfficialFile
 from cifar_exp.components.datasets.official.archived import Archived
 from cifar_exp.components.datasets.published import Published, batches_of
-from cifar_exp.components.datasets.source import WithDrawnValidation
+from cifar_exp.components.datasets.source import Extent, WithDrawnValidation
 from cifar_exp.system.lazy_import import np
 
 if TYPE_CHECKING:
@@ -30,6 +30,7 @@ class Svhn(WithDrawnValidation, Archived):
     """
 
     name: ClassVar[str] = "svhn"
+    extent = Extent(images=65_931, size=32)
     official: ClassVar[Mapping[str, OfficialFile]] = {
         "training": OfficialFile(
             url=f"{FOLDER}train_32x32.mat", md5="e26dedcc434d2e4c54c9b2d4a06d8373"

@@ -11,7 +11,7 @@ from cifar_exp.components.datasets.images.decoding import decoded_image, pillow_
 from cifar_exp.components.datasets.official.archive_file import OfficialFile
 from cifar_exp.components.datasets.official.archived import Archived
 from cifar_exp.components.datasets.published import Published
-from cifar_exp.components.datasets.source import WithDrawnValidation
+from cifar_exp.components.datasets.source import Extent, WithDrawnValidation
 from cifar_exp.system.lazy_import import np
 
 if TYPE_CHECKING:
@@ -31,6 +31,7 @@ class TinyImagenet(WithDrawnValidation, Archived):
     """
 
     name: ClassVar[str] = "tiny_imagenet"
+    extent = Extent(images=90_000, size=64)
     official: ClassVar[Mapping[str, OfficialFile]] = {
         "all": OfficialFile(
             url="http://cs231n.stanford.edu/tiny-imagenet-200.zip",
