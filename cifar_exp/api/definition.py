@@ -8,7 +8,10 @@ from pathlib import Path
 from typing import Any
 
 from cifar_exp.components.plugins import registry
-from cifar_exp.experiment import Experiment, definition_text, named, read
+from cifar_exp.errors import BadInput
+from cifar_exp.experiment import Experiment, Override, definition_text, named, read
+from cifar_exp.experiment.override import keys_of
+from cifar_exp.experiment.shipped import find
 
 Changes = Mapping[str, Any]
 """Changes of a definition by key, such as `{"search.trials": 5}`."""
@@ -19,7 +22,8 @@ def load(path: str | PathLike[str], changes: Changes = NO_CHANGES) -> Experiment
     """Read a definition file.
 
     Args:
-        path: The TOML file.
+        path: The TOML file, or the name of a definition that comes with the package, such as
+            `quickstart`.
         changes: Values that replace those of the file, by key.
 
     Raises:
@@ -31,8 +35,15 @@ def load(path: str | PathLike[str], changes: Changes = NO_CHANGES) -> Experiment
         experiment = cifar_exp.load("mine.toml", {"search.trials": 3})
         ```
     """
-    text = definition_text(Path(path), changes)
-    return named.read(lambda: read(text, str(path)))
+    file = find(str(path))
+    text = definition_text(file, [_override(*change) for change in changes.items()])
+    return named.read(lambda: read(text, str(file)))
+
+
+def _override(key: str, value: Any) -> Override:
+    if path := keys_of(key):
+        return Override(path, value, f"the change of {key}")
+    raise BadInput(f"changes: {key!r} is no key, such as search.trials")
 
 
 def load_plugins(*files: str | PathLike[str]) -> None:

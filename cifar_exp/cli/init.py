@@ -98,7 +98,7 @@ def _folder_name(path: Path | None) -> str:
 
 def _name(text: str) -> str:
     """Return a name of an experiment that is like a text."""
-    from cifar_exp.experiment.file import SINGLE
+    from cifar_exp.experiment.keys import SINGLE
 
     plain = unicodedata.normalize("NFKD", text).encode("ascii", "ignore").decode()
     name = re.sub(r"[^A-Za-z0-9_.-]+", "-", plain).strip("-._")[:LONGEST_NAME]

@@ -9,7 +9,7 @@ from typing import Any
 
 from cifar_exp.errors import BadInput
 from cifar_exp.experiment import Experiment, Override, definition_text, named, read
-from cifar_exp.experiment.override import options_of
+from cifar_exp.experiment.override import keys_of, options_of
 from cifar_exp.system.formatting import printable
 
 KEY_OF: Mapping[str, tuple[str, ...]] = {
@@ -67,23 +67,10 @@ def override(text: str) -> Override:
     """
     key, equals, value = text.partition("=")
     option = f"-o {printable(key.strip())}"
-    path = _keys(key)
+    path = keys_of(key)
     if not (equals and path):
         raise BadInput(f"{option}: write KEY=VALUE, such as search.trials=5")
     return Override(path, _value(value), option)
-
-
-def _keys(dotted: str) -> tuple[str, ...]:
-    """Parse a dotted key of TOML; empty if it is not one."""
-    keys: list[str] = []
-    try:
-        inner: Any = tomllib.loads(f"{dotted} = 0")
-        while isinstance(inner, dict):
-            [(key, inner)] = inner.items()
-            keys.append(key)
-    except (ValueError, RecursionError):
-        return ()
-    return tuple(keys)
 
 
 def dataset(name: str, path: Path | None) -> dict[str, str]:

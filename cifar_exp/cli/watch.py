@@ -157,7 +157,7 @@ def _epochs(running: tuple[Running, ...]) -> str:
 
 def _print_end(screen: Console, found: SweepProgress, uri: str) -> None:
     """Print the first line of the ranking of a sweep that has ended."""
-    from cifar_exp.cli.compare import read_results
+    from cifar_exp.api.comparison import read_results
     from cifar_exp.display.line import print_line
     from cifar_exp.display.table import print_table
     from cifar_exp.report.text.table import LEFT, cells, headers

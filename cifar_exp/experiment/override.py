@@ -1,7 +1,8 @@
-"""Values that the command line sets in a definition."""
+"""Values that a command or a call sets in a definition."""
 
 from __future__ import annotations
 
+import tomllib
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
@@ -16,12 +17,25 @@ class Override:
     Attributes:
         path: The keys that lead to the value.
         value: The value, as in TOML.
-        option: The option that sets it, for messages, such as `--trials`.
+        option: What sets it, for messages, such as `--trials`.
     """
 
     path: tuple[str, ...]
     value: Any
     option: str
+
+
+def keys_of(dotted: str) -> tuple[str, ...]:
+    """Parse a dotted key of TOML; empty if it is not one."""
+    keys: list[str] = []
+    try:
+        inner: Any = tomllib.loads(f"{dotted} = 0")
+        while isinstance(inner, dict):
+            [(key, inner)] = inner.items()
+            keys.append(key)
+    except (ValueError, RecursionError):
+        return ()
+    return tuple(keys)
 
 
 def options_of(overrides: Iterable[Override]) -> Options:
