@@ -88,9 +88,9 @@ class Tracker(ExperimentRuns):
 
         Existing params are kept, as MLflow does not allow changes.
         """
+        self.client.update_run(run_id, name=name)
         existing = self.client.get_run(run_id)
         run = Run(self.client, existing.info)
-        self.client.update_run(run_id, name=name)
         run.set_tags({**self._identity(tags), **_code()})
         run.log_params({k: v for k, v in params.items() if k not in existing.data.params})
         return run
