@@ -14,6 +14,8 @@ from cifar_exp.records import Kind, RunRecord
 from cifar_exp.system.names import utf8
 from cifar_exp.tracking import provenance
 from cifar_exp.tracking.experiment_runs import ExperimentRuns
+from cifar_exp.tracking.outbox.outbox import is_outbox
+from cifar_exp.tracking.registry import register_champion
 from cifar_exp.tracking.run import Run, param_text
 from cifar_exp.tracking.store import artifact_root
 from cifar_exp.tracking.store.records import record_of
@@ -130,6 +132,13 @@ class Tracker(ExperimentRuns):
         run.log_params(texts)
         run.log_metrics(metrics)
         run.end()
+
+    def register_champion(self, sweep: Run) -> str | None:
+        """Register the champion of a sweep; return why it is not, as one sentence.
+
+        In an outbox nothing is registered; its push does so on the server.
+        """
+        return None if is_outbox(self.uri) else register_champion(self.client, sweep.run_id)
 
     def _replace(self, record: RunRecord, changed: Set[str]) -> Run:
         """Replace a combination's run by a new one with its tags and unchanged params."""

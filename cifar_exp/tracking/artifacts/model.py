@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import re
+from collections.abc import Mapping
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -28,7 +29,8 @@ from cifar_exp.tracking.store.artifact_root import local_uri
 logging.getLogger("mlflow.pytorch").setLevel(logging.ERROR)  # it warns about pickle at every call
 REFUSED = re.compile(r"""[/:.%"']""")
 """The characters that MLflow refuses in the name of a model."""
-SOFTMAX = "softmax"
+SOFTMAX: Mapping[str, object] = {"loss": "cross_entropy"}
+"""The map of all losses that use the softmax, whose names need not be known to compute it."""
 
 
 def log_model(
@@ -70,9 +72,9 @@ def model_name(run: str) -> str:
     return REFUSED.sub("_", run.replace("#", ""))
 
 
-def probability_map(loss: Loss) -> str | dict[str, object]:
-    """Return the map from logits to probabilities: "softmax", or the loss with its settings."""
-    return SOFTMAX if loss.is_softmax else {"loss": loss.name, **loss.model_dump(mode="json")}
+def probability_map(loss: Loss) -> dict[str, object]:
+    """Return a loss, by name and settings, whose map from logits to probabilities is the same."""
+    return dict(SOFTMAX) if loss.is_softmax else {"loss": loss.name, **loss.model_dump(mode="json")}
 
 
 def data_description(data: Dataset) -> dict[str, object]:
