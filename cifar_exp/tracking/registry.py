@@ -10,7 +10,6 @@ import json
 from collections.abc import Mapping
 
 import mlflow
-import sqlalchemy.exc
 from mlflow.entities import LoggedModel
 from mlflow.entities import Run as MlflowRun
 from mlflow.entities.model_registry import ModelVersion
@@ -20,13 +19,14 @@ from mlflow.utils.mlflow_tags import MLFLOW_MODEL_VERSIONS
 from cifar_exp.system import fault_injection
 from cifar_exp.system.formatting import first_line
 from cifar_exp.tracking.store.search import pages, quoted
-from cifar_exp.tracking.store.server import check_server
 from cifar_exp.tracking.store.stored_files import logged_model
 
 CHAMPION = "champion"
 """The alias of the registered version, and the tag of a sweep's run with the id of its run."""
 PREFIX = f"{CHAMPION}."
 """Begins the tags of a sweep's run that become tags of the registered version."""
+TEMPORARY = ("INTERNAL_ERROR", "TEMPORARILY_UNAVAILABLE", "REQUEST_LIMIT_EXCEEDED")
+"""Errors after which a request may succeed; MLflow uses the first also for a lost connection."""
 EXISTS = ("RESOURCE_ALREADY_EXISTS", "ALREADY_EXISTS")
 
 
@@ -42,10 +42,11 @@ def register_champion(client: mlflow.MlflowClient, sweep_run_id: str) -> str | N
     can be repeated after an interruption.
 
     Returns:
-        The reason why it is not registered, as one sentence; None if it is, or without a champion.
+        The reason why it cannot be registered, as one sentence; None if it is registered, or
+        without a champion.
 
     Raises:
-        StoreError: The server does not respond.
+        MlflowException: The store failed, and may succeed later.
     """
     sweep = client.get_run(sweep_run_id)
     run_id = sweep.data.tags.get(CHAMPION)
@@ -57,10 +58,16 @@ def register_champion(client: mlflow.MlflowClient, sweep_run_id: str) -> str | N
         if model is None:
             return f"the champion of {name} is not registered: its run {run_id} has no stored model"
         _register(client, name, model, _version_tags(sweep))
-    except (MlflowException, OSError, sqlalchemy.exc.SQLAlchemyError) as error:
-        check_server(client.tracking_uri)
-        return f"the champion of {name} is not registered: {first_line(error)}"
+    except MlflowException as error:
+        if error.error_code in TEMPORARY:
+            raise
+        return not_registered(name, error)
     return None
+
+
+def not_registered(name: str, error: Exception) -> str:
+    """Return the sentence that the champion of an experiment is not registered, and why."""
+    return f"the champion of {name} is not registered: {first_line(error)}"
 
 
 def model_of(client: mlflow.MlflowClient, run: MlflowRun) -> LoggedModel | None:

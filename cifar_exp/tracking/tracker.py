@@ -9,13 +9,14 @@ from typing import Any
 
 import mlflow
 from mlflow.exceptions import MlflowException
+from sqlalchemy.exc import SQLAlchemyError
 
 from cifar_exp.records import Kind, RunRecord
 from cifar_exp.system.names import utf8
 from cifar_exp.tracking import provenance
 from cifar_exp.tracking.experiment_runs import ExperimentRuns
 from cifar_exp.tracking.outbox.outbox import is_outbox
-from cifar_exp.tracking.registry import register_champion
+from cifar_exp.tracking.registry import not_registered, register_champion
 from cifar_exp.tracking.run import Run, param_text
 from cifar_exp.tracking.store import artifact_root
 from cifar_exp.tracking.store.records import record_of
@@ -138,7 +139,12 @@ class Tracker(ExperimentRuns):
 
         In an outbox nothing is registered; its push does so on the server.
         """
-        return None if is_outbox(self.uri) else register_champion(self.client, sweep.run_id)
+        if is_outbox(self.uri):
+            return None
+        try:
+            return register_champion(self.client, sweep.run_id)
+        except (MlflowException, OSError, SQLAlchemyError) as error:
+            return not_registered(self.experiment, error)
 
     def _replace(self, record: RunRecord, changed: Set[str]) -> Run:
         """Replace a combination's run by a new one with its tags and unchanged params."""
