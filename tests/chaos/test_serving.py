@@ -47,8 +47,8 @@ def test_the_champion_on_a_server_is_registered_once_and_serves(
         bench.run(tiny.definition(images, epochs="1", losses="mse = {}"))
     client = connect(server)
     [version] = client.search_model_versions("name = 'tiny'")
-    champion = client.get_run(client.get_model_version_by_alias("tiny", "champion").run_id)
-    assert version.run_id == champion.info.run_id
+    champion = client.get_run(str(version.run_id))
+    assert client.get_model_version_by_alias("tiny", "champion").version == version.version
     assert version.tags["combination"] == "mse+sgd"
 
     environment = {**os.environ, "MLFLOW_TRACKING_URI": server}

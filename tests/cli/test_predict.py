@@ -90,7 +90,7 @@ def test_each_problem_is_one_sentence(
     bench.run(tiny.definition(images, epochs="1", losses="mse = {}"))
     [sweep], [photo, *_] = bench.records("sweep"), photos
     (tmp_path / "text.jpg").write_text("no image")
-    problems = [
+    problems: list[tuple[list[object], int, str]] = [
         (["tiny"], 2, "there is no image: give NAME IMAGE..."),
         (["tiny", images], 2, f"{images} is a folder: name its images, such as {images}/*.jpg"),
         (["tiny", tmp_path / "none.jpg"], 2, f"there is no image {tmp_path / 'none.jpg'}"),

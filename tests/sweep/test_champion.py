@@ -65,8 +65,11 @@ def test_the_first_combination_is_registered_once_with_what_is_known_of_it(
 def test_another_champion_is_a_new_version_and_the_old_one_is_kept(
     bench: Bench, images: Path, data: Dataset
 ) -> None:
-    bench.run(small(images, epochs=1))
+    bench.run(small(images, epochs=1), group=2)
     before = logits_of(f"tiny/{VERSION}", data)
+    champion = bench.client.get_run(bench.records("sweep")[0].tags["champion"])
+    accuracy = (before.argmax(1) == data.test.labels.numpy()).mean()
+    assert accuracy == pytest.approx(champion.data.metrics["test_accuracy"], abs=1 / len(data.test))
     bench.run(small(images, epochs=2))
     assert versions(bench) == [VERSION, OTHER]
     model_gc.collect("tiny", bench.tracking_uri, dry_run=False)

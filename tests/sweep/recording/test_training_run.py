@@ -429,7 +429,7 @@ def test_the_stored_model_has_the_name_of_its_run_and_an_example(
 
 def test_a_loss_with_a_map_of_its_own_is_in_the_metadata() -> None:
     assert artifacts.probability_map(LOSSES["mse"]()) == {"loss": "cross_entropy"}  # the softmax
-    raw = LOSSES["mse"](compare="logits")
+    raw = LOSSES["mse"].model_validate({"compare": "logits"})
     described = artifacts.probability_map(raw)
     assert described == {"loss": "mse", "compare": "logits", "class_weights": "none"}
 

@@ -587,7 +587,7 @@ def registered(pair: Pair) -> list[str]:
     """The versions on the server; each has a model there."""
     found = pair.server.search_model_versions("name = 'tiny'")
     for version in found:
-        run = pair.server.get_run(version.run_id)
+        run = pair.server.get_run(str(version.run_id))
         assert run.outputs is not None
         model = pair.server.get_logged_model(run.outputs.model_outputs[0].model_id)
         assert version.source == model.artifact_location
