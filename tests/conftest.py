@@ -162,13 +162,15 @@ def swept(bench: Bench, finished_sweep: Path, tmp_path: Path) -> None:
     """Copy a finished sweep of `tiny.definition` to the stores of the bench."""
     del bench  # its empty stores are replaced
     shutil.copytree(finished_sweep, tmp_path, dirs_exist_ok=True)
-    columns = {
-        "experiments": "artifact_location",
-        "runs": "artifact_uri",
-        "logged_models": "artifact_location",
-    }
+    columns = [
+        ("experiments", "artifact_location"),
+        ("runs", "artifact_uri"),
+        ("logged_models", "artifact_location"),
+        ("model_versions", "source"),
+        ("model_versions", "storage_location"),
+    ]
     with closing(sqlite3.connect(tmp_path / "mlflow.db")) as database, database:
-        for table, column in columns.items():
+        for table, column in columns:
             database.execute(
                 f"UPDATE {table} SET {column} = replace({column}, ?, ?)",
                 (str(finished_sweep), str(tmp_path)),

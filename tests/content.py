@@ -57,6 +57,8 @@ def _run(
 ) -> dict[str, Any]:
     tags = {name: text for name, text in run.data.tags.items() if name not in OF_THE_COPY}
     parent = tags.pop(PARENT, None)
+    if champion := tags.get("champion"):
+        tags["champion"] = names.get(champion) or champion
     inputs = run.inputs.dataset_inputs if run.inputs else []
     clock = {"start": run.info.start_time, "end": run.info.end_time} if timed else {}
     return {

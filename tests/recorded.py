@@ -38,5 +38,5 @@ def train_recorded(
                 metrics = steps.send(not stop(metrics))
         except StopIteration as end:
             outcome: Outcome = end.value
-        training_run.end(run, outcome, data, keep_model=keep_model)
+        training_run.end(run, outcome, data, config.loss_settings, keep_model=keep_model)
     return outcome

@@ -1,4 +1,4 @@
-"""The commands `train`, `compare` and `list`.
+"""The commands `train`, `compare`, `predict` and `list`.
 
 Imports are inside the commands: torch and MLflow take seconds to load, and `--help` must be fast.
 """
@@ -16,6 +16,7 @@ from cifar_exp.cli.parameters import (
     ComponentName,
     Finite,
     MlflowName,
+    Whole,
     cli,
     data_dir_option,
     plugin_option,
@@ -204,6 +205,37 @@ def compare(
         )
     else:
         compare_several(names, form=form, output=output, tracking_uri=tracking_uri, method=method)
+
+
+@cli.command()
+@click.argument("words", metavar="[NAME] IMAGE...", nargs=-1, required=True)
+@click.option("--run", "run_id", metavar="ID", help="Use the model of this run; without NAME.")
+@click.option("--top", type=Whole(), default=3, show_default=True, help="Classes of each image.")
+@click.option("--format", "form", type=click.Choice(["table", "csv", "json"]), default="table")
+@plugin_option
+@tracking_option
+def predict(
+    words: tuple[str, ...], run_id: str | None, top: int, form: str, tracking_uri: str | None
+) -> None:
+    """Print the classes and probabilities of images by the champion of experiment NAME.
+
+    Images are read and resized as in training. A model is code that runs when it is loaded: use
+    stores that you trust.
+    """
+    experiment, images = (None, words) if run_id else (words[0], words[1:])
+    if not images:
+        raise click.UsageError("there is no image: give NAME IMAGE..., or --run ID IMAGE...")
+
+    from cifar_exp.cli.predict import predict as predict_images
+
+    predict_images(
+        [Path(image) for image in images],
+        experiment=experiment,
+        run_id=run_id,
+        tracking_uri=tracking_uri,
+        form=form,
+        top=top,
+    )
 
 
 @cli.command("list", cls=click.Command)

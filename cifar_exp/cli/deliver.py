@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+
 from cifar_exp import tracking
 from cifar_exp.errors import BadInput
 from cifar_exp.system.formatting import counted
@@ -40,6 +42,8 @@ def _outboxes(tracking_uri: str | None) -> list[Outbox]:
 
 def _send(outbox: Outbox) -> str:
     sent = tracking.deliver(outbox)
+    for warning in sent.warnings:
+        print(f"warning: {warning}", file=sys.stderr)
     if sent.left:
         raise StoreError(f"{outbox.server} refuses {counted(sent.left, 'run')}: {sent.problem}")
     runs, points = counted(sent.runs, "run"), counted(sent.points, "point")

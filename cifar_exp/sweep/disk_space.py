@@ -17,7 +17,7 @@ from cifar_exp.records import RunRecord
 from cifar_exp.system.formatting import size
 
 BYTES_PER_PREDICTION = 10  # uncompressed; two bytes more with over 256 classes
-BYTES_PER_MODEL = 10_000  # what MLflow writes beside a network
+BYTES_PER_MODEL = 30_000  # what MLflow writes beside a network
 BYTES_PER_RUN = 30_000  # rows in the two databases
 FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 FULL_SQLITE = {sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR_WRITE, sqlite3.SQLITE_IOERR_SHMSIZE}

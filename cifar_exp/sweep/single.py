@@ -54,7 +54,8 @@ def _run(
             run_.log_dataset(data)
             run_.log_plugins(plugins_used(single.experiment))
             outcome = _record(train(training, data, folder), run_, after_epoch)
-            training_run.end(run_, outcome, data, keep_model=True)
+            loss = training.config.loss_settings
+            training_run.end(run_, outcome, data, loss, keep_model=True)
     except BaseException:
         run_.end("KILLED")
         raise

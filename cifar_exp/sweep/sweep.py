@@ -20,7 +20,7 @@ from cifar_exp.maintenance import doctor
 from cifar_exp.records import RunRecord
 from cifar_exp.sweep import disk_space
 from cifar_exp.sweep.earlier_results import not_counted
-from cifar_exp.sweep.events import Watch
+from cifar_exp.sweep.events import Notice, Watch
 from cifar_exp.sweep.executors import Executor
 from cifar_exp.sweep.executors.local import LocalExecutor
 from cifar_exp.sweep.prepare import model_bytes
@@ -120,6 +120,8 @@ def _run(
         parents = runs.open_combinations(sweep.experiment, data, tracker, run_)
         _train_all(sweep, data, tracker, parents, watch, new_executor)
         ranking = runs.close(tracker, run_, parents)
+        if problem := tracker.register_champion(run_):
+            watch(Notice(sentence=problem))
     except BaseException:
         with suppress(Exception):  # the store may be what failed; raise the first error
             tracker.close_running()

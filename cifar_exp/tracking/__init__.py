@@ -6,6 +6,7 @@ from cifar_exp.tracking.experiment_runs import ExperimentRuns
 from cifar_exp.tracking.outbox.outbox import Outbox, every_outbox, outbox_of, store_of
 from cifar_exp.tracking.outbox.relay import address, deliver, delivering, undelivered
 from cifar_exp.tracking.project_run import inherited_run
+from cifar_exp.tracking.registry import CHAMPION, champion_tags, register_champion
 from cifar_exp.tracking.run import STATUS_OF, Point, Run
 from cifar_exp.tracking.store.connect import (
     Client,
@@ -31,6 +32,7 @@ from cifar_exp.tracking.tracker import Tracker, mlflow_experiment
 from cifar_exp.tracking.ui import colour_runs, describe_experiment, save_views
 
 __all__ = [
+    "CHAMPION",
     "DEFINITION_FILE",
     "STATUS_OF",
     "Client",
@@ -44,6 +46,7 @@ __all__ = [
     "Tracker",
     "address",
     "artifact_folder",
+    "champion_tags",
     "check_server",
     "colour_runs",
     "connect",
@@ -68,6 +71,7 @@ __all__ = [
     "read_records",
     "read_sweeps",
     "record_of",
+    "register_champion",
     "relocate",
     "resolve_uri",
     "save_views",

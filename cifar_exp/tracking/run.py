@@ -16,6 +16,7 @@ from mlflow.entities import Metric, Param, RunInfo, RunTag
 from mlflow.exceptions import MlflowException
 
 from cifar_exp.components.datasets import Dataset
+from cifar_exp.components.losses import Loss
 from cifar_exp.components.metrics.predictions import Predictions
 from cifar_exp.components.plugins.plugin import Plugin
 from cifar_exp.records import STATE, TrialState
@@ -114,9 +115,9 @@ class Run:
         tags = [RunTag(name, text[:LONGEST_TAG]) for name, text in data.described.items()]
         self.client.log_batch(self.run_id, params=[classes], tags=tags)
 
-    def log_model(self, network: Path, data: Dataset) -> None:
+    def log_model(self, network: Path, data: Dataset, loss: Loss) -> None:
         """Store the network in a file as the run's model; it maps uint8 images to logits."""
-        artifacts.log_model(self.client, self.info, network, data)
+        artifacts.log_model(self.client, self.info, network, data, loss)
 
     def log_predictions(self, predictions: Predictions) -> None:
         """Store the predictions of the network on the test set."""

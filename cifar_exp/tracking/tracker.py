@@ -9,11 +9,14 @@ from typing import Any
 
 import mlflow
 from mlflow.exceptions import MlflowException
+from sqlalchemy.exc import SQLAlchemyError
 
 from cifar_exp.records import Kind, RunRecord
 from cifar_exp.system.names import utf8
 from cifar_exp.tracking import provenance
 from cifar_exp.tracking.experiment_runs import ExperimentRuns
+from cifar_exp.tracking.outbox.outbox import is_outbox
+from cifar_exp.tracking.registry import not_registered, register_champion
 from cifar_exp.tracking.run import Run, param_text
 from cifar_exp.tracking.store import artifact_root
 from cifar_exp.tracking.store.records import record_of
@@ -88,9 +91,9 @@ class Tracker(ExperimentRuns):
 
         Existing params are kept, as MLflow does not allow changes.
         """
+        self.client.update_run(run_id, name=name)
         existing = self.client.get_run(run_id)
         run = Run(self.client, existing.info)
-        self.client.update_run(run_id, name=name)
         run.set_tags({**self._identity(tags), **_code()})
         run.log_params({k: v for k, v in params.items() if k not in existing.data.params})
         return run
@@ -130,6 +133,18 @@ class Tracker(ExperimentRuns):
         run.log_params(texts)
         run.log_metrics(metrics)
         run.end()
+
+    def register_champion(self, sweep: Run) -> str | None:
+        """Register the champion of a sweep; return why it is not, as one sentence.
+
+        In an outbox nothing is registered; its push does so on the server.
+        """
+        if is_outbox(self.uri):
+            return None
+        try:
+            return register_champion(self.client, sweep.run_id)
+        except (MlflowException, OSError, SQLAlchemyError) as error:
+            return not_registered(self.experiment, error)
 
     def _replace(self, record: RunRecord, changed: Set[str]) -> Run:
         """Replace a combination's run by a new one with its tags and unchanged params."""

@@ -73,7 +73,7 @@ def test_a_file_is_loaded_with_changes(tmp_path: Path) -> None:
     assert cifar_exp.load(str(path), {"search.trials": 3}).search.trials == 3
     with pytest.raises(cifar_exp.BadInput, match=rf"^{path}: search.trials: should be at least 1"):
         cifar_exp.load(path, {"search.trials": 0})
-    with pytest.raises(cifar_exp.BadInput, match="^changes: 'search trials' is no key"):
+    with pytest.raises(cifar_exp.BadInput, match=r"^changes: 'search trials' is no key"):
         cifar_exp.load(path, {"search trials": 3})
     assert cifar_exp.load("quickstart").name == "quickstart"
 

@@ -26,7 +26,7 @@ def ranking_bytes(bench: Bench) -> str:
 
 
 def with_models(bench: Bench) -> set[str]:
-    """The runs with a stored model and its files."""
+    """The runs with a stored model and its files, without registered models."""
     client = connect(bench.tracking_uri)
     found = set()
     for record in bench.records():
@@ -59,10 +59,11 @@ def test_only_models_of_the_ranking_are_kept(bench: Bench, images: Path, tmp_pat
     assert folder_bytes(files) == stored
     done = model_gc.collect("tiny", bench.tracking_uri, dry_run=False)
     assert done == dry
-    # 2 sweeps x 2 combinations x 5 trainings, of which 2 x (1 trial + 2 confirmations) are kept
-    assert (done.models, done.runs) == (20 - 6, 1)
+    # 2 sweeps x 2 combinations x 5 trainings, of which 2 x (1 trial + 2 confirmations) are kept,
+    # and the registered champion of the older sweep
+    assert (done.models, done.runs) == (20 - 6 - 1, 1)
     assert stored - folder_bytes(files) == done.num_bytes
-    assert done.num_bytes > 14 * 10_000
+    assert done.num_bytes > 13 * 10_000
     assert rows.exists()
 
     newest = [r for r in bench.records() if r.params.get("epochs") == "1"]
@@ -73,7 +74,9 @@ def test_only_models_of_the_ranking_are_kept(bench: Bench, images: Path, tmp_pat
         for c in confirmations
         if r.kind == "trial" and (r.combination, r.number) == (c.combination, c.confirms)
     }
-    assert with_models(bench) == best | {r.run_id for r in confirmations}
+    champions = {r.tags["champion"] for r in bench.records("sweep")}
+    assert with_models(bench) == best | {r.run_id for r in confirmations} - champions
+    assert mlflow.pytorch.load_model("models:/tiny/1") is not None
     assert ranking_bytes(bench) == before
     assert list(map(written, bench.records())) == runs_before
     nothing = Collected(models=0, runs=0, num_bytes=0)

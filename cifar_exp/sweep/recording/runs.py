@@ -9,6 +9,7 @@ from pathlib import Path
 
 from cifar_exp import report, tracking
 from cifar_exp.comparison import Ranking, Row
+from cifar_exp.comparison.champion import champion, description
 from cifar_exp.components.datasets import Dataset
 from cifar_exp.experiment import Combination, Experiment, Range, Space, num_settings
 from cifar_exp.experiment.identity import definition_hash
@@ -117,6 +118,8 @@ def close(tracker: Tracker, run_: Run, parents: Mapping[str, str]) -> Ranking:
         report.write(ranking, Path(folder), results.evidence())
         run_.log_folder(folder, "comparison")
     _update_ui(tracker, ranking)
+    if best := champion(ranking, results.trainings):
+        run_.set_tags(tracking.champion_tags(best.run_id, description(ranking)))
     run_.end()
     return ranking
 

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from cifar_exp.components.datasets import Dataset
+from cifar_exp.components.losses import Loss
 from cifar_exp.components.settings import Settings
 from cifar_exp.experiment import TrialConfig
 from cifar_exp.tracking import Run
@@ -79,7 +80,7 @@ def is_of_epochs(metric: str) -> bool:
     return metric in OF_TRAINING or metric.startswith(OF_VALIDATION)
 
 
-def end(run: Run, outcome: Outcome, data: Dataset, *, keep_model: bool) -> None:
+def end(run: Run, outcome: Outcome, data: Dataset, loss: Loss, *, keep_model: bool) -> None:
     """Write the outcome of a training to its run and close the run; files are written first.
 
     The file of the trained network is deleted.
@@ -88,7 +89,7 @@ def end(run: Run, outcome: Outcome, data: Dataset, *, keep_model: bool) -> None:
         run.log_predictions(outcome.tested.predictions)
     if outcome.network is not None:
         if keep_model:
-            run.log_model(outcome.network, data)
+            run.log_model(outcome.network, data, loss)
         outcome.network.unlink()
     run.end_training(outcome.state, outcome.metrics(), _tags(outcome))
 

@@ -164,7 +164,8 @@ class Records:
         task = entry.task
         run = self._runs.pop(task.key)
         fault_injection.point("before_end", training=task.name)
-        training_run.end(run, entry.outcome, self._data, keep_model=entry.keep_model)
+        loss = task.config.loss_settings
+        training_run.end(run, entry.outcome, self._data, loss, keep_model=entry.keep_model)
         checkpoint.remove(task.checkpoint(self._tracker.uri))
         fault_injection.point("before_tell", training=task.name)
         if entry.result is not None:

@@ -68,6 +68,11 @@ def store_of(uri: str) -> str:
     return outbox_of(uri).uri if is_server(uri) else uri
 
 
+def is_outbox(uri: str) -> bool:
+    """Return whether a store is in an outbox."""
+    return any(outbox.uri == uri for outbox in every_outbox())
+
+
 def every_outbox() -> Iterator[Outbox]:
     """Yield the outboxes of this user."""
     for address in sorted(outboxes().glob(f"*/{ADDRESS}")):

@@ -16,7 +16,7 @@ from mlflow.exceptions import MlflowException
 from cifar_exp.records import STATE, TRAININGS
 from cifar_exp.tracking.outbox.changes import RUNS_PER_PAGE, TAKEN_FROM, describe
 from cifar_exp.tracking.outbox.outbox import Outbox
-from cifar_exp.tracking.outbox.push import METRICS_PER_BATCH, OTHERS_PER_BATCH, PARENT, chunks
+from cifar_exp.tracking.outbox.push import METRICS_PER_BATCH, OTHERS_PER_BATCH, RUN_IDS, chunks
 from cifar_exp.tracking.outbox.push import ORIGIN as SENT_FROM
 from cifar_exp.tracking.outbox.sync_state import SyncState
 from cifar_exp.tracking.project_run import require_new
@@ -145,8 +145,8 @@ class Pull:
     def _copy_records(self, run: MlflowRun, local: str, ids: Mapping[str, str]) -> None:
         """Write everything but the metrics of a run to its copy, and mark it as complete."""
         tags = {name: text for name, text in run.data.tags.items() if name != SENT_FROM}
-        if PARENT in tags:
-            tags[PARENT] = ids.get(tags[PARENT], tags[PARENT])
+        for name in tags.keys() & set(RUN_IDS):
+            tags[name] = ids.get(tags[name], tags[name])
         for group in chunks([Param(*item) for item in run.data.params.items()], OTHERS_PER_BATCH):
             self.outbox.log_batch(local, params=group)
         for batch in chunks([RunTag(*item) for item in tags.items()], OTHERS_PER_BATCH):

@@ -17,6 +17,7 @@ from cifar_exp.system.formatting import first_line
 from cifar_exp.tracking.outbox.changes import TAKEN_FROM, Change, changes
 from cifar_exp.tracking.outbox.push_files import FilePush
 from cifar_exp.tracking.outbox.sync_state import SyncState
+from cifar_exp.tracking.registry import CHAMPION, register_champion
 from cifar_exp.tracking.store.deletion import delete_run
 from cifar_exp.tracking.store.history import read_points
 from cifar_exp.tracking.store.server import check_server
@@ -25,6 +26,8 @@ from cifar_exp.tracking.ui import NOTE, OURS
 ORIGIN = "outbox_run_id"
 """Tag of a run on the server: the id of the run in the outbox."""
 PARENT = "mlflow.parentRunId"
+RUN_IDS = (PARENT, CHAMPION)
+"""Tags whose text is the id of another run."""
 METRICS_PER_BATCH, OTHERS_PER_BATCH = (
     800,
     100,
@@ -44,6 +47,8 @@ class Sent:
     """Number of runs that the server refused."""
     problem: str = ""
     """The error message of the first refused run."""
+    warnings: tuple[str, ...] = ()
+    """Why champions are not registered on the server."""
 
 
 class Push:
@@ -67,6 +72,7 @@ class Push:
         self._files = FilePush(outbox, server, sync_state)
         self._points: dict[str, Points] = {}
         self._num_points = 0
+        self._warnings: list[str] = []
 
     def round(self) -> Sent:
         """Send all changes.
@@ -75,8 +81,9 @@ class Push:
             StoreError: The server does not respond.
         """
         check_server(self.server.tracking_uri)
-        found = changes(self.outbox, self.sync_state)
+        found = sorted(changes(self.outbox, self.sync_state), key=_names_champion)
         points_before, problems = self._num_points, []
+        self._warnings = []
         for step in (self._find_or_create, self._send):  # parents need an id before their children
             for change in found:
                 problems += self._attempt(step, change)
@@ -88,6 +95,7 @@ class Push:
             points=self._num_points - points_before,
             left=left,
             problem=problems[0] if problems else "",
+            warnings=tuple(self._warnings),
         )
 
     def _attempt(self, step: Callable[..., None], subject: Any) -> list[str]:
@@ -121,25 +129,32 @@ class Push:
         server_id = self.sync_state.server_id(change.run_id)
         if change.deleted:
             self._delete(change)
-        elif server_id is None or self._waits_for_parent(change.run):
+        elif server_id is None or self._waits(change):
             return  # retried in another round
         elif self._is_active(change, server_id):
             self._send_records(change.run, server_id)
             if change.ended:
                 self._files.send(change, server_id)
             self._send_status(change, server_id)
+            if change.ended and (warning := register_champion(self.server, server_id)):
+                self._warnings.append(warning)
         self.sync_state.mark(change.run_id, change.state)
 
-    def _waits_for_parent(self, run: MlflowRun) -> bool:
-        """Return whether an active parent of the run is not on the server yet."""
-        parent = run.data.tags.get(PARENT)
-        if parent is None or self.sync_state.server_id(parent):
-            return False
+    def _waits(self, change: Change) -> bool:
+        """Return whether the parent of a run, or the model of its champion, is not sent yet."""
+        parent, champion = map(change.run.data.tags.get, (PARENT, CHAMPION))
+        if parent and not self.sync_state.server_id(parent) and self._active(parent):
+            return True
+        run = self._active(champion) if champion and change.ended else None
+        return run is not None and not self._files.has_sent_models(run)
+
+    def _active(self, run_id: str) -> MlflowRun | None:
+        """Return an active run of the outbox; None if it is deleted, or was never there."""
         try:
-            found = self.outbox.get_run(parent)
+            found = self.outbox.get_run(run_id)
         except MlflowException:
-            return False  # not in the outbox, or permanently deleted
-        return bool(found.info.lifecycle_stage == "active")
+            return None
+        return found if found.info.lifecycle_stage == "active" else None
 
     def _send_records(self, run: MlflowRun, server_id: str) -> None:
         points = self._new_points(run)
@@ -213,8 +228,8 @@ class Push:
         excluded = (TAKEN_FROM, STATE)
         tags = {name: text for name, text in run.data.tags.items() if name not in excluded}
         tags[ORIGIN] = run.info.run_id
-        if PARENT in tags:
-            tags[PARENT] = self.sync_state.server_id(tags[PARENT]) or tags[PARENT]
+        for name in tags.keys() & set(RUN_IDS):
+            tags[name] = self.sync_state.server_id(tags[name]) or tags[name]
         return tags
 
     def _experiment_id(self, run: MlflowRun) -> str:
@@ -239,6 +254,11 @@ class Push:
             if name != NOTE or not note or note.startswith(OURS):
                 self.server.set_experiment_tag(server_id, name, text)
         self.sync_state.mark(local, state)
+
+
+def _names_champion(change: Change) -> bool:
+    """Return whether a run names a champion: it is sent last, after the model to register."""
+    return CHAMPION in change.run.data.tags
 
 
 def chunks(items: Sequence[Any], size: int) -> Iterator[Sequence[Any]]:

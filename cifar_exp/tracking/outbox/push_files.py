@@ -8,12 +8,13 @@ from pathlib import Path
 
 import mlflow
 from mlflow.entities import LoggedModel
+from mlflow.entities import Run as MlflowRun
 from mlflow.utils.file_utils import local_file_uri_to_path
 
 from cifar_exp.tracking.outbox import copy_model
 from cifar_exp.tracking.outbox.changes import Change
 from cifar_exp.tracking.outbox.sync_state import SyncState
-from cifar_exp.tracking.store.stored_files import Files, stored_model
+from cifar_exp.tracking.store.stored_files import Files, logged_model, stored_model
 
 READY, DELETED = "ready", "deleted"
 
@@ -48,6 +49,12 @@ class FilePush:
                 self._send_model(existing[model_id], server_id, step)
             else:
                 self._delete_model(model_id)
+
+    def has_sent_models(self, run: MlflowRun) -> bool:
+        """Return whether every model that a run has in the outbox is on the server."""
+        outputs = run.outputs.model_outputs if run.outputs else []
+        unsent = [o.model_id for o in outputs if self.sync_state.state(o.model_id) is None]
+        return not any(logged_model(self.outbox, model_id) for model_id in unsent)
 
     def _send_artifacts(self, folder: Path, run_id: str, server_id: str) -> None:
         contents = _contents(folder)

@@ -204,6 +204,8 @@ class Round:
         if self.away:
             _print_line(f"{self.outbox.server} answers again")
         self.away = False
+        for warning in sent.warnings:
+            _print_line(warning)
         if sent.runs or sent.points:
             self.last_arrival = time.monotonic()
         return sent.left == 0

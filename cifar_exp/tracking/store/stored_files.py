@@ -73,14 +73,14 @@ class StoredModel:
 
 def stored_model(client: mlflow.MlflowClient, model_id: str) -> StoredModel | None:
     """Return a model; None if it is deleted."""
-    model = _logged_model(client, model_id)
+    model = logged_model(client, model_id)
     return None if model is None else StoredModel(client, model_id, model.artifact_location)
 
 
 def stored_models(client: mlflow.MlflowClient, run: MlflowRun) -> list[StoredModel]:
     """Return the models of a run, except those in MLflow's registry, which a user has chosen."""
     outputs = run.outputs.model_outputs if run.outputs else []
-    found = [_logged_model(client, output.model_id) for output in outputs]
+    found = [logged_model(client, output.model_id) for output in outputs]
     return [
         StoredModel(client, model.model_id, model.artifact_location)
         for model in found
@@ -94,7 +94,8 @@ def artifact_folder(client: mlflow.MlflowClient, mlflow_experiment_id: str) -> P
     return Path(local_file_uri_to_path(location)) if is_local_uri(location) else None
 
 
-def _logged_model(client: mlflow.MlflowClient, model_id: str) -> mlflow.entities.LoggedModel | None:
+def logged_model(client: mlflow.MlflowClient, model_id: str) -> mlflow.entities.LoggedModel | None:
+    """Return what MLflow knows of a model; None if it is deleted."""
     try:
         return client.get_logged_model(model_id)
     except MlflowException as error:

@@ -20,6 +20,7 @@ from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
 
 from cifar_exp.components.augmentations import AUGMENTATIONS
 from cifar_exp.components.datasets import Dataset
+from cifar_exp.components.losses import LOSSES
 from cifar_exp.components.losses.likelihood import CrossEntropy
 from cifar_exp.components.metrics.scores import Evaluation
 from cifar_exp.components.models import read_model
@@ -35,6 +36,7 @@ from cifar_exp.tracking import (
     read_predictions,
     stored_models,
 )
+from cifar_exp.tracking.artifacts import model as artifacts
 from cifar_exp.training import checkpoint, evaluation, learner, loop, untrained
 from cifar_exp.training.checkpoint import Checkpoint, CheckpointFile, key_of
 from cifar_exp.training.loop import EpochMetrics
@@ -347,11 +349,11 @@ def test_the_file_of_a_network_is_stored_or_not_and_then_removed(
     kept: bool,
 ) -> None:
     given: list[Path] = []
-    monkeypatch.setattr(Run, "log_model", lambda _, network, __: given.append(network))
+    monkeypatch.setattr(Run, "log_model", lambda _, network, *__: given.append(network))
     network = tmp_path / "it.pth"
     network.touch()
     outcome = Outcome(state="COMPLETE", epochs=2, val_accuracy=0.5, network=network)
-    training_run.end(open_run(config), outcome, data, keep_model=kept)
+    training_run.end(open_run(config), outcome, data, config.loss_settings, keep_model=kept)
     assert given == ([network] if kept else [])
     assert not network.exists()
 
@@ -359,13 +361,11 @@ def test_the_file_of_a_network_is_stored_or_not_and_then_removed(
 LOAD = """
 import json, sys
 sys.modules["cifar_exp"] = None  # the artifact must load where the package is not installed
-import mlflow, numpy as np, torch
+import mlflow, numpy as np
 images, labels, *model_ids = sys.argv[1:]
 for model_id in model_ids:
-    model = mlflow.pytorch.load_model(f"models:/{model_id}")
-    with torch.no_grad():
-        logits = model(torch.from_numpy(np.load(images)))
-    print(json.dumps((logits.argmax(1).numpy() == np.load(labels)).mean()))
+    logits = mlflow.pyfunc.load_model(f"models:/{model_id}").predict(np.load(images))
+    print(json.dumps((logits.argmax(1) == np.load(labels)).mean()))
 """
 
 
@@ -374,8 +374,9 @@ def test_stored_models_reproduce_their_validation_accuracy_in_a_fresh_process(
 ) -> None:
     data = tiny.dataset(tiny.write_images(tmp_path / "images", size=32))
     accuracies = {}
-    for model in ("seed_cnn_relu", "torchvision:squeezenet1_1"):
-        chosen = config.model_copy(update={"model": read_model(model), "epochs": 1})
+    cosine = {"type": "seed_cnn", "head": "cosine"}
+    for model in ("seed_cnn_relu", "torchvision:squeezenet1_1", cosine):
+        chosen = config.model_copy(update={"model": read_model(model), "epochs": 1, "ema": 0.9})
         run = open_run(chosen)
         outcome = train_recorded(chosen, data, run)
         outputs = tracker.client.get_run(run.run_id).outputs
@@ -409,7 +410,28 @@ def test_the_stored_model_says_what_it_takes_and_needs(
         "dataset": "folder",
         "dataset.path": data.settings["path"],
         "classes": ["blue", "green", "red"],
+        "probabilities": {"loss": "cross_entropy"},
     }
+
+
+def test_the_stored_model_has_the_name_of_its_run_and_an_example(
+    config: TrialConfig, data: Dataset, tracker: Tracker
+) -> None:
+    import mlflow
+
+    named = {"a.b+sgd #3": "a_b+sgd 3", "a+b study 2 seed 1": "a+b study 2 seed 1"}
+    for name, expected in named.items():
+        run = tracker.new_run("trial", name, tags={}, params={})
+        train_recorded(config, data, run)
+        model = mlflow.pyfunc.load_model(f"runs:/{run.run_id}/{expected}")
+        assert model.predict(model.input_example).shape == (1, 3)
+
+
+def test_a_loss_with_a_map_of_its_own_is_in_the_metadata() -> None:
+    assert artifacts.probability_map(LOSSES["mse"]()) == {"loss": "cross_entropy"}  # the softmax
+    raw = LOSSES["mse"].model_validate({"compare": "logits"})
+    described = artifacts.probability_map(raw)
+    assert described == {"loss": "mse", "compare": "logits", "class_weights": "none"}
 
 
 def test_a_run_has_the_names_of_the_classes_and_the_folder(

@@ -23,6 +23,7 @@ from mlflow.entities import (
 )
 from mlflow.exceptions import MlflowException
 from mlflow.models import Model
+from mlflow.protos.databricks_pb2 import PERMISSION_DENIED
 
 from cifar_exp.tracking import StoreError, Tracker, connect, mlflow_experiment, outbox_of
 from cifar_exp.tracking.outbox import relay
@@ -565,3 +566,94 @@ def test_mlflow_experiments_are_still_found_by_name(pair: Pair) -> None:
 
 def test_an_outbox_can_be_read_by_its_user_only(pair: Pair) -> None:
     assert pair.place.folder.stat().st_mode & 0o777 == 0o700
+
+
+def with_champion(pair: Pair) -> str:
+    """Write a sweep that names the champion; return the id of its model in the outbox."""
+    sweep = pair.run("sweep", kind="sweep")
+    best = pair.run("a+b seed 1", kind="confirmation", **{PARENT: sweep})
+    pair.add_model(best)
+    pair.outbox.set_tag(best, "trial_state", "COMPLETE")
+    pair.outbox.set_terminated(best)
+    pair.outbox.set_tag(sweep, "champion", best)
+    pair.outbox.set_tag(sweep, "champion.combination", "a+b")
+    pair.outbox.set_terminated(sweep)
+    outputs = pair.outbox.get_run(best).outputs
+    assert outputs is not None
+    return str(outputs.model_outputs[0].model_id)
+
+
+def registered(pair: Pair) -> list[str]:
+    """The versions on the server; each has a model there."""
+    found = pair.server.search_model_versions("name = 'tiny'")
+    for version in found:
+        run = pair.server.get_run(str(version.run_id))
+        assert run.outputs is not None
+        model = pair.server.get_logged_model(run.outputs.model_outputs[0].model_id)
+        assert version.source == model.artifact_location
+        assert (Path(model.artifact_location) / "data" / "weights").exists()
+        assert "mlflow.modelVersions" in model.tags
+    return [str(version.version) for version in found]
+
+
+def test_the_champion_is_registered_on_the_server_after_its_model(pair: Pair) -> None:
+    with_champion(pair)
+    assert pair.deliver().warnings == ()
+    assert registered(pair) == ["1"]
+    version = pair.server.get_model_version_by_alias("tiny", "champion")
+    on_server = {run.info.run_name: run for run in pair.server.search_runs(["1"])}
+    assert version.run_id == on_server["a+b seed 1"].info.run_id
+    assert on_server["sweep"].data.tags["champion"] == version.run_id
+    assert version.tags == {"combination": "a+b", "sweep": on_server["sweep"].info.run_id}
+    assert pair.outbox.search_model_versions("name = 'tiny'") == []
+    assert pair.deliver() == Sent(runs=0, points=0, left=0)
+
+
+@pytest.mark.parametrize("call", [14, 16, 17, 18, 19, 20, 21, 22, 23])
+@pytest.mark.parametrize("taken", [True, False])
+def test_after_a_lost_request_or_response_the_champion_is_registered_once(
+    pair: Pair, call: int, taken: bool
+) -> None:
+    with_champion(pair)
+    failing = Failing(pair.server, {call: taken})
+    for _ in range(2):
+        pair.deliver(failing)
+    assert failing.calls > call
+    assert pair.left() == 0
+    assert registered(pair) == ["1"]
+    assert pair.server.get_model_version_by_alias("tiny", "champion").tags["combination"] == "a+b"
+
+
+class WithoutRegistry(Failing):
+    """A client of a server without a registry."""
+
+    def create_registered_model(self, *_: Any) -> None:
+        raise MlflowException("403: not permitted", PERMISSION_DENIED)
+
+
+def test_a_server_that_refuses_the_champion_gets_everything_else(pair: Pair) -> None:
+    with_champion(pair)
+    sent = pair.deliver(WithoutRegistry(pair.server, {}))
+    assert (sent.runs, sent.left) == (2, 0)
+    assert sent.warnings == ("the champion of tiny is not registered: 403: not permitted",)
+    assert registered(pair) == []
+
+
+def test_a_champion_that_was_sent_by_another_machine_is_registered(
+    pair: Pair, tmp_path: Path, store_template: Path
+) -> None:
+    """Its model is on the server only."""
+    with_champion(pair)
+    pair.deliver(WithoutRegistry(pair.server, {}))
+    other = Pair.__new__(Pair)
+    other.place = Outbox("http://server", tmp_path / "other")
+    other.place.open()
+    shutil.copy(store_template, other.place.folder / "mlflow.db")
+    other.outbox, other.server = connect(other.place.uri), pair.server
+    other.pull()
+    [sweep] = [run for run in other.outbox.search_runs(["1"]) if run.info.run_name == "sweep"]
+    champion = other.outbox.get_run(sweep.data.tags["champion"])
+    assert champion.info.run_name == "a+b seed 1"
+    other.outbox.set_tag(sweep.info.run_id, "resumed", "1")  # the sweep is repeated
+    assert other.deliver().warnings == ()
+    assert registered(pair) == ["1"]

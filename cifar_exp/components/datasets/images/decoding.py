@@ -34,21 +34,23 @@ class UnreadableImage(Exception):  # noqa: N818
         self.reason = reason
 
 
-def decoded(path: str, size: int | None) -> NDArray[np.uint8]:
+def decoded(path: str, size: int | None, *, grey: bool = False) -> NDArray[np.uint8]:
     """Return the image in a file as uint8, H x W x 3 (RGB), resized to `size` x `size` if given.
 
-    The orientation in the EXIF data is applied. What is transparent is laid on white. Of several
-    frames or pages, the first one is read.
+    It is H x W x 1 if `grey`, with the luma of ITU-R 601. The orientation in the EXIF data is
+    applied. What is transparent is laid on white. Of several frames or pages, the first is read.
 
     Raises:
         UnreadableImage: The file cannot be read as an image.
     """
     from PIL import Image  # noqa: PLC0415
 
-    colour = _colour(path, path)
-    if size is not None and colour.size != (size, size):
-        colour = colour.resize((size, size), Image.Resampling.BILINEAR)
-    return np.asarray(colour)
+    image = _colour(path, path)
+    if grey:
+        image = image.convert("L")
+    if size is not None and image.size != (size, size):
+        image = image.resize((size, size), Image.Resampling.BILINEAR)
+    return np.atleast_3d(np.asarray(image))
 
 
 def decoded_image(file: IO[bytes], name: str) -> NDArray[np.uint8]:
