@@ -14,14 +14,14 @@ import torch
 from numpy.typing import NDArray
 
 from cifar_exp import tracking
-from cifar_exp.cli import console
-from cifar_exp.cli.table import print_table
 from cifar_exp.components.datasets.images.decoding import (
     UnreadableImage,
     decoded,
     pillow_silenced,
     unreadable,
 )
+from cifar_exp.display import console
+from cifar_exp.display.table import print_table
 from cifar_exp.errors import BadInput
 from cifar_exp.system import sqlite
 from cifar_exp.system.formatting import printable
