@@ -26,7 +26,9 @@ from cifar_exp.tracking.store.records import (
 from cifar_exp.tracking.store.server import StoreError, check_server, is_server
 from cifar_exp.tracking.store.stored_files import StoredModel, artifact_folder, stored_models
 from cifar_exp.tracking.tracker import Tracker, mlflow_experiment
-from cifar_exp.tracking.ui import colour_runs, describe_experiment, save_views
+from cifar_exp.tracking.ui.experiment import describe_experiment, ranked_experiments
+from cifar_exp.tracking.ui.runs import describe_runs
+from cifar_exp.tracking.ui.views import save_views
 
 __all__ = [
     "DEFINITION_FILE",
@@ -42,13 +44,13 @@ __all__ = [
     "address",
     "artifact_folder",
     "check_server",
-    "colour_runs",
     "connect",
     "connect_to_read",
     "deleted_runs",
     "deliver",
     "delivering",
     "describe_experiment",
+    "describe_runs",
     "every_outbox",
     "exists",
     "experiments",
@@ -57,6 +59,7 @@ __all__ = [
     "is_server",
     "mlflow_experiment",
     "outbox_of",
+    "ranked_experiments",
     "read_accuracies",
     "read_curves",
     "read_definition",
