@@ -37,6 +37,12 @@ if TYPE_CHECKING:
     metavar="SECONDS",
     help="Time limit of each training; a longer one fails.  [default: no limit]",
 )
+@click.option(
+    "--system-metrics",
+    is_flag=True,
+    envvar="MLFLOW_ENABLE_SYSTEM_METRICS_LOGGING",
+    help="Record the load of this machine during confirmations.",
+)
 @tracking_option
 @storage_option
 @click.option("--yes", is_flag=True, help="Skip the check of the number of trainings.")
@@ -84,6 +90,7 @@ def _sweep(definition: Experiment, text: str, options: Mapping[str, Any]) -> Swe
         workers=workers,
         threads=threads,
         time_limit=options["time_limit"],
+        system_metrics=options["system_metrics"],
     )
 
 

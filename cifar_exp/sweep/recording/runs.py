@@ -151,7 +151,7 @@ def _close_combination(tracker: Tracker, run_id: str, row: Row) -> None:
         "seeds": row.seeds,
         "trials": row.trials,
         "diverged": row.diverged,
-        "seconds": round(row.seconds, 1),
+        "seconds": round(row.seconds, 2),
         **_accuracies(row),
         **({} if row.rank is None else {"rank": row.rank}),
     }
