@@ -1,5 +1,5 @@
 # make run    the quickstart: installs into .venv, then `mlflow run .`
-# make ui     MLflow's UI for the runs in this folder, at http://127.0.0.1:5000; PORT=5001 uses another port
+# make ui     MLflow's UI for the runs in this folder; prints the addresses of the newest rankings; PORT=5001 uses another port
 # make test   the test suite without most of tests/chaos
 # make chaos  kills sweeps at every step and compares the results; CHAOS_SEED=1 repeats the random times
 # make check  lint, format, types, import layers
@@ -22,6 +22,7 @@ run: $(VENV)/.installed
 ui: $(VENV)/.installed
 	@$(BIN)/python -c 'import socket; socket.create_server(("127.0.0.1", $(PORT))).close()' 2>/dev/null \
 		|| { echo "port $(PORT) is taken: make ui PORT=5001 uses another one"; exit 1; }
+	@$(BIN)/python scripts/rankings_in_mlflow.py http://127.0.0.1:$(PORT) || true
 	MLFLOW_SERVER_ENABLE_JOB_EXECUTION=false $(BIN)/mlflow ui --workers 1 --port $(PORT)
 
 test: $(VENV)/.installed-test

@@ -40,7 +40,7 @@ def results(client: mlflow.MlflowClient, trainings: Iterable[RunRecord]) -> dict
             "points": {
                 name: _points(client, record.run_id, name, ["step", "value"])
                 for name in sorted(record.metrics)
-                if not _is_by_clock(name)
+                if not _is_measured(name)
             },
         }
         for record in trainings
@@ -82,11 +82,12 @@ def _run(
 def _fields_of_a_point(metric: str, timed: bool) -> list[str]:
     if timed:
         return ["step", "value", "timestamp"]
-    return ["step"] if _is_by_clock(metric) else ["step", "value"]
+    return ["step"] if _is_measured(metric) else ["step", "value"]
 
 
-def _is_by_clock(metric: str) -> bool:
-    return "second" in metric
+def _is_measured(metric: str) -> bool:
+    """Return whether the values of a metric depend on the machine and its load."""
+    return "second" in metric or metric.startswith("peak_")
 
 
 def _points(

@@ -31,6 +31,7 @@ def run(
     time_limit: float | None = None,
     tracking_uri: str | None = None,
     storage: str | None = None,
+    system_metrics: bool = False,
     yes: bool = False,
     show: bool = True,
 ) -> Ranking:
@@ -48,6 +49,7 @@ def run(
         time_limit: Time limit of each training in seconds; a longer one fails.
         tracking_uri: The MLflow store; default: MLFLOW_TRACKING_URI, or `mlflow.db` in this folder.
         storage: The Optuna storage; default: OPTUNA_STORAGE, or `optuna.db` in this folder.
+        system_metrics: Whether to record the load of this machine during confirmations.
         yes: Skip the check of the number of trainings.
         show: Whether to print data, workers and progress.
 
@@ -78,6 +80,7 @@ def run(
         time_limit=time_limit,
         tracking_uri=tracking_uri,
         storage=storage,
+        system_metrics=system_metrics,
     )
     ranking, _ = execute(request, screen, group)
     print_undelivered(request.tracking_uri)
@@ -100,6 +103,7 @@ def request_of(
     time_limit: float | None,
     tracking_uri: str | None,
     storage: str | None,
+    system_metrics: bool,
 ) -> Sweep:
     """Combine a definition with the options that do not change it."""
     workers, threads = prepare.allotment(definition, workers, threads)
@@ -111,6 +115,7 @@ def request_of(
         workers=workers,
         threads=threads,
         time_limit=time_limit,
+        system_metrics=system_metrics,
     )
 
 

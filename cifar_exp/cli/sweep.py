@@ -29,6 +29,12 @@ from cifar_exp.display.delivery import print_undelivered
     metavar="SECONDS",
     help="Time limit of each training; a longer one fails.  [default: no limit]",
 )
+@click.option(
+    "--system-metrics",
+    is_flag=True,
+    envvar="MLFLOW_ENABLE_SYSTEM_METRICS_LOGGING",
+    help="Record the load of this machine during confirmations.",
+)
 @tracking_option
 @storage_option
 @click.option("--yes", is_flag=True, help="Skip the check of the number of trainings.")
@@ -53,7 +59,7 @@ def run(experiment: Path, yes: bool, **options: Any) -> None:
     from cifar_exp import tracking
     from cifar_exp.api.sweep import execute, request_of
 
-    names = ("workers", "threads", "time_limit", "tracking_uri", "storage")
+    names = ("workers", "threads", "time_limit", "tracking_uri", "storage", "system_metrics")
     request = request_of(definition, text, **{name: options[name] for name in names})
     ranking, page = execute(request, screen, options["group"])
     console.print_ranking(screen, ranking)

@@ -35,6 +35,8 @@ if TYPE_CHECKING:
 
 PLAIN_WIDTH = 160
 TEXT_WIDTH = 100
+RANKING_VIEW = "?viewStateShareKey=ranking"
+"""Selects the saved view of the ranking on the page of an experiment in MLflow's UI."""
 
 
 def stdout() -> Console:
@@ -159,14 +161,31 @@ def print_locations(console: Console, tracking_uri: str, locations: Mapping[str,
         store = shlex.quote(without_credentials(tracking_uri))
         print_line(console, f"All runs: mlflow ui --workers 1 --backend-store-uri {store}")
     for label, path in locations.items():
-        separator = "&" if "?" in path else "?"
-        print_line(console, f"{label}: {server}/#{path}{separator}workflowType=machine_learning")
+        print_line(console, f"{label}: {_address(server, path)}")
+
+
+def print_rankings(console: Console, server: str, experiments: Mapping[str, str]) -> None:
+    """Print the address of the ranking of each MLflow experiment.
+
+    Args:
+        console: The console to print to.
+        server: The address of MLflow's UI.
+        experiments: Names, and for each the path of its runs in MLflow's UI.
+    """
+    for name, path in experiments.items():
+        print_line(console, f"Ranking of {name}: {_address(server, path + RANKING_VIEW)}")
+
+
+def _address(server: str, path: str) -> str:
+    """Return the address of a page in the part of MLflow's UI that shows runs."""
+    separator = "&" if "?" in path else "?"
+    return f"{server}/#{path}{separator}workflowType=machine_learning"
 
 
 def print_next_steps(
     console: Console, experiment: Experiment, ranking: Ranking, tracking_uri: str, path: str
 ) -> None:
-    """Print the addresses of the runs, and the best setting as a command.
+    """Print the addresses of the ranking and its report, and the best setting as a command.
 
     Args:
         console: The console to print to.
@@ -176,9 +195,8 @@ def print_next_steps(
         path: The part of the sweep's address in MLflow's pages after the `#`.
     """
     locations = {
-        "This sweep": path,
-        "Its report": f"{path}/artifacts/comparison/report.html",
-        "Its ranking": f"{path.rpartition('/')[0]}?viewStateShareKey=ranking",
+        "Ranking": path.rpartition("/")[0] + RANKING_VIEW,
+        "Report": f"{path}/artifacts/comparison/report.html",
     }
     print_locations(console, tracking_uri, locations)
     best = ranking.combinations[0]

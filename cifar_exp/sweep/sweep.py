@@ -61,6 +61,8 @@ class Sweep:
     """The largest number of networks that a trainer trains together."""
     time_limit: float | None = None
     """The longest time of a training in seconds; None for no limit."""
+    system_metrics: bool = False
+    """Whether to record the load of this machine during confirmations."""
 
     @property
     def stores(self) -> tuple[str, str]:
@@ -208,6 +210,7 @@ def _train_all(
             parents=parents,
             records=all_records,
             studies=studies,
+            system_metrics=sweep.system_metrics,
         )
     )
     with (

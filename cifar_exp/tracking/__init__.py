@@ -29,7 +29,9 @@ from cifar_exp.tracking.store.repeated_reading import RepeatedReading
 from cifar_exp.tracking.store.server import StoreError, check_server, is_server
 from cifar_exp.tracking.store.stored_files import StoredModel, artifact_folder, stored_models
 from cifar_exp.tracking.tracker import Tracker, mlflow_experiment
-from cifar_exp.tracking.ui import colour_runs, describe_experiment, save_views
+from cifar_exp.tracking.ui.experiment import describe_experiment, ranked_experiments
+from cifar_exp.tracking.ui.runs import describe_runs
+from cifar_exp.tracking.ui.views import save_views
 
 __all__ = [
     "CHAMPION",
@@ -48,13 +50,13 @@ __all__ = [
     "artifact_folder",
     "champion_tags",
     "check_server",
-    "colour_runs",
     "connect",
     "connect_to_read",
     "deleted_runs",
     "deliver",
     "delivering",
     "describe_experiment",
+    "describe_runs",
     "every_outbox",
     "exists",
     "experiments",
@@ -63,6 +65,7 @@ __all__ = [
     "is_server",
     "mlflow_experiment",
     "outbox_of",
+    "ranked_experiments",
     "read_accuracies",
     "read_curves",
     "read_definition",

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import mlflow
 from mlflow.entities import Metric, Param, RunInfo, RunTag
 from mlflow.exceptions import MlflowException
+from mlflow.system_metrics.system_metrics_monitor import SystemMetricsMonitor
 
 from cifar_exp.components.datasets import Dataset
 from cifar_exp.components.losses import Loss
@@ -65,6 +66,7 @@ class Run:
         self.logged = logged
         """The metrics that were written before an interruption."""
         self.logged_epochs = logged_epochs
+        self._monitor: SystemMetricsMonitor | None = None
 
     @property
     def page(self) -> str:
@@ -94,6 +96,17 @@ class Run:
         ]
         for start in range(0, len(entities), METRICS_PER_BATCH):
             self.client.log_batch(self.run_id, metrics=entities[start : start + METRICS_PER_BATCH])
+
+    def monitor_system(self) -> None:
+        """Record the load of this machine in the background until the run is closed.
+
+        These are MLflow's system metrics, of all processes. A thread writes them, and a failed
+        write ends it, not the training.
+        """
+        self._monitor = SystemMetricsMonitor(
+            self.run_id, resume_logging=True, tracking_uri=self.client.tracking_uri
+        )
+        self._monitor.start()
 
     def log_dataset(self, data: Dataset) -> None:
         """Record the data set as the run's input, by name and fingerprint."""
@@ -160,6 +173,8 @@ class Run:
 
     def end(self, status: Status = "FINISHED") -> None:
         """Close the run."""
+        if self._monitor is not None:
+            self._monitor.finish()
         self.client.set_terminated(self.run_id, status)
 
 

@@ -32,6 +32,12 @@ def keep_freed_memory() -> None:
         mallopt(M_TRIM_THRESHOLD, 2 * ONE_GIB - 1)
 
 
+def release_freed_memory() -> None:
+    """Return the memory kept by `keep_freed_memory` to the system; without glibc do nothing."""
+    if sys.platform == "linux" and (trim := getattr(ctypes.CDLL(None), "malloc_trim", None)):
+        trim(0)
+
+
 def prepare_process(num_threads: int, number: int = 0) -> None:
     """Set up this process for training.
 

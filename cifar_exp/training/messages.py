@@ -60,6 +60,9 @@ class Outcome:
     """The accuracy on the test split by frequency of the class, if the classes are imbalanced."""
     tested_ema: Evaluation | None = None
     """The same of the average of the weights, if there is one."""
+    memory: Mapping[str, float] = field(default_factory=dict)
+    """The peak memory of its group's trainer in MiB, see `PeakMemory`; after an interruption, of
+    the last attempt."""
     network: Path | None = None
     """The file of the trained network; None unless the training is complete."""
 
@@ -69,8 +72,8 @@ class Outcome:
         scores = {} if self.tested is None else self.tested.named("test_")
         scores |= {f"test_{name}": value for name, value in self.by_frequency.items()}
         average = {} if self.tested_ema is None else self.tested_ema.named("test_ema_")
-        measured = {**scores, **average}
-        return {**accuracy, "epochs_trained": self.epochs, **measured, "seconds": self.seconds}
+        cost = {"seconds": self.seconds, **self.memory}
+        return {**accuracy, "epochs_trained": self.epochs, **scores, **average, **cost}
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)

@@ -8,6 +8,7 @@ and be replaced. It writes only checkpoints and the files of trained networks.
 from __future__ import annotations
 
 from collections.abc import Callable, Generator, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -29,6 +30,7 @@ from cifar_exp.training.learner import Alone, Learner
 from cifar_exp.training.loop import EpochMetrics
 from cifar_exp.training.messages import Group, Outcome, Step, Training
 from cifar_exp.training.network_file import save_network
+from cifar_exp.training.peak_memory import PeakMemory
 
 Steps = Generator[EpochMetrics, bool, Outcome]
 """Yields the metrics of each epoch, receives whether to continue, and returns the outcome."""
@@ -51,7 +53,7 @@ def train_group(group: Group, data: Dataset) -> Generator[Step, Mapping[int, boo
         TooWide: The memory does not suffice for so many networks.
         OSError: A trained network cannot be written.
     """
-    pace = Pace()
+    memory, pace = PeakMemory(), Pace()
     running = {
         index: _train(training, learner, data, group.folder, pace)
         for index, (training, learner) in enumerate(
@@ -62,9 +64,13 @@ def train_group(group: Group, data: Dataset) -> Generator[Step, Mapping[int, boo
     while running:
         _, ended = _advance(running, decisions)
         epochs, ended_later = _advance(running, {})
+        peaks = memory.metrics()
         decisions = yield Step(
             epochs={index: metrics for index, metrics in epochs.items() if metrics is not None},
-            outcomes=ended | ended_later,
+            outcomes={
+                index: replace(outcome, memory=peaks)
+                for index, outcome in (ended | ended_later).items()
+            },
         )
 
 
@@ -90,6 +96,7 @@ def train(training: Training, data: Dataset, folder: Path) -> Steps:
     Raises:
         OSError: The trained network cannot be written.
     """
+    memory = PeakMemory()
     [learner] = _learners([training], data)
     steps = _train(training, learner, data, folder, Pace())
     decision = None
@@ -97,7 +104,7 @@ def train(training: Training, data: Dataset, folder: Path) -> Steps:
         try:
             metrics = steps.send(decision)
         except StopIteration as end:
-            outcome: Outcome = end.value
+            outcome: Outcome = replace(end.value, memory=memory.metrics())
             return outcome
         decision = None if metrics is None else (yield metrics)
 

@@ -200,7 +200,7 @@ def test_a_server_frozen_and_then_killed_loses_nothing(
     assert len(warnings(sweep)) == 4
     assert not [line for line in sweep.seen if "not delivered" in line]
     assert_delivered(served, plain, images)
-    assert f"This sweep: {served.server.uri}/#/experiments/1/runs/" in "\n".join(sweep.seen)
+    assert f"Report: {served.server.uri}/#/experiments/1/runs/" in "\n".join(sweep.seen)
 
 
 def test_a_frozen_server_delays_no_end(served: ServedSweep) -> None:

@@ -23,7 +23,7 @@ from cifar_exp.components.models.networks import MODELS
 from cifar_exp.components.optimizers import OPTIMIZERS
 from cifar_exp.errors import BadInput, Unavailable
 from cifar_exp.system.signals import Terminated
-from cifar_exp.tracking import connect, mlflow_experiment, read_records
+from cifar_exp.tracking import Run, connect, mlflow_experiment, read_records
 from tests import tiny
 from tests.command import Cli
 from tests.definitions import RANGE, changed
@@ -41,6 +41,17 @@ def definition(tmp_path: Path, images: Path) -> Path:
 
 
 # A sweep and later commands.
+
+
+@pytest.mark.usefixtures("tracking_uri", "no_pictures")
+def test_system_metrics_are_recorded_for_confirmations(
+    cli: Cli, definition: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monitored: list[str] = []
+    monkeypatch.setattr(Run, "monitor_system", lambda run: monitored.append(run.info.run_name))
+    options = ("--trials", 1, "--seeds", 1, "--workers", 1)
+    assert cli("run", definition, *options, "--system-metrics").code == 0
+    assert sorted(monitored) == ["cross_entropy+sgd seed 1", "mse+sgd seed 1"]
 
 
 def test_run_compare_and_train_the_best_again(

@@ -124,21 +124,19 @@ def test_a_narrow_terminal_cuts_and_folds_no_cell(width: int, encoding: str) -> 
             "sqlite:////a b/mlflow.db",
             [
                 "All runs: mlflow ui --workers 1 --backend-store-uri 'sqlite:////a b/mlflow.db'",
-                "This sweep: http://127.0.0.1:5000/#/x/runs/1?workflowType=machine_learning",
-                "Its report: http://127.0.0.1:5000/#/x/runs/1/artifacts/comparison/report.html"
-                "?workflowType=machine_learning",
-                "Its ranking: http://127.0.0.1:5000/#/x/runs?viewStateShareKey=ranking"
+                "Ranking: http://127.0.0.1:5000/#/x/runs?viewStateShareKey=ranking"
                 "&workflowType=machine_learning",
+                "Report: http://127.0.0.1:5000/#/x/runs/1/artifacts/comparison/report.html"
+                "?workflowType=machine_learning",
             ],
         ),
         (
             "https://host:8080/",
             [
-                "This sweep: https://host:8080/#/x/runs/1?workflowType=machine_learning",
-                "Its report: https://host:8080/#/x/runs/1/artifacts/comparison/report.html"
-                "?workflowType=machine_learning",
-                "Its ranking: https://host:8080/#/x/runs?viewStateShareKey=ranking"
+                "Ranking: https://host:8080/#/x/runs?viewStateShareKey=ranking"
                 "&workflowType=machine_learning",
+                "Report: https://host:8080/#/x/runs/1/artifacts/comparison/report.html"
+                "?workflowType=machine_learning",
             ],
         ),
     ],

@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Page
 
 from cifar_exp.comparison import Ranking
 from cifar_exp.report import write
+from tests import chromium
 from tests.rankings import ranking, row
 
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("chrome")
-OPTIONS = ("--no-sandbox", "--disable-gpu", "--disable-background-networking")
 WIDTHS = {"desktop": 1280, "phone": 390}
 GIVEN = {
     "one combination": ranking(row(1, "mse+sgd")),
@@ -32,15 +30,13 @@ GIVEN = {
     "none with a result": ranking(row(None, "mse+sgd")),
 }
 
-pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="there is no Chromium on this machine")
+pytestmark = chromium.NEEDED
 
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    with sync_playwright() as playwright:
-        started = playwright.chromium.launch(executable_path=CHROMIUM, args=list(OPTIONS))
+    with chromium.chromium() as started:
         yield started
-        started.close()
 
 
 @pytest.fixture(scope="module", params=GIVEN)

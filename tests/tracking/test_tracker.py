@@ -1,14 +1,11 @@
 from __future__ import annotations
 
-import base64
 import itertools
-import json
 import multiprocessing
 import os
 import socket
 import threading
 import time
-import zlib
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -31,9 +28,7 @@ from cifar_exp.tracking import (
     Run,
     StoreError,
     Tracker,
-    colour_runs,
     connect,
-    describe_experiment,
     inherited_run,
     mlflow_experiment,
     provenance,
@@ -41,9 +36,9 @@ from cifar_exp.tracking import (
     read_predictions,
     read_records,
     resolve_uri,
-    save_views,
 )
 from cifar_exp.tracking.store.connect import configure
+from tests.waiting import wait_until
 
 Open = Callable[..., Run]
 
@@ -529,45 +524,19 @@ def test_a_server_returns_the_curves_that_were_written(tmp_path: Path) -> None:
     assert [p.accuracy for p in curve] == pytest.approx([0.1, 0.2, 0.3])
 
 
-def test_runs_get_the_colour_of_their_combination(tracker: Tracker, open_trial: Open) -> None:
-    open_trial(0)
-    colour_runs(tracker.client, tracker.records(), {"a+b": "#0072b2"})
-    assert [r.tags["mlflow.runColor"] for r in tracker.records()] == ["#0072b2"]
-
-
-def test_saved_views_have_the_format_of_mlflow(tracker: Tracker) -> None:
-    def tags() -> dict[str, str]:
-        return dict(tracker.client.get_experiment(tracker.mlflow_experiment_id).tags)
-
-    save_views(tracker.client, tracker.mlflow_experiment_id)
-    before = tags()
-    for key, name, kind, order, ascending in (
-        ("ranking", "Ranking", "combination", "rank", True),
-        ("trials-by-combination", "Trials by combination", "trial", "val_accuracy", False),
-    ):
-        saved = json.loads(before[f"mlflow.sharedViewState.{key}"])
-        assert saved["name"] == name
-        packed = saved["state"].removeprefix("deflate;")
-        view = json.loads(zlib.decompress(base64.b64decode(packed)))
-        assert view["searchFilter"] == f"tags.kind = '{kind}'"
-        assert (view["orderByKey"], view["orderByAsc"]) == (f"metrics.`{order}`", ascending)
-    save_views(tracker.client, tracker.mlflow_experiment_id)
-    assert tags() == before
-
-
-def test_a_description_that_is_too_long_or_the_users_own_is_not_changed(tracker: Tracker) -> None:
-    def note() -> str:
-        experiment = tracker.client.get_experiment(tracker.mlflow_experiment_id)
-        return str(experiment.tags["mlflow.note.content"])
-
-    for text in ("first", "second"):
-        describe_experiment(tracker.client, tracker.mlflow_experiment_id, text)
-        assert note().endswith(text)
-    describe_experiment(tracker.client, tracker.mlflow_experiment_id, "x" * 20_000)
-    assert note().endswith("second")
-    tracker.client.set_experiment_tag(tracker.mlflow_experiment_id, "mlflow.note.content", "mine")
-    describe_experiment(tracker.client, tracker.mlflow_experiment_id, "third")
-    assert note() == "mine"
+def test_system_metrics_are_recorded_until_a_run_is_closed(
+    open_trial: Open, tracker: Tracker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MLFLOW_SYSTEM_METRICS_SAMPLING_INTERVAL", "0.01")
+    threads = set(threading.enumerate())
+    run = open_trial(0)
+    run.monitor_system()
+    name = "system/cpu_utilization_percentage"
+    wait_until(lambda: len(tracker.client.get_metric_history(run.run_id, name)) > 1, 60)
+    run.end()
+    assert set(threading.enumerate()) <= threads
+    steps = [point.step for point in tracker.client.get_metric_history(run.run_id, name)]
+    assert steps == list(range(len(steps)))
 
 
 @pytest.mark.parametrize(

@@ -114,6 +114,7 @@ def close(tracker: Tracker, run_: Run, parents: Mapping[str, str]) -> Ranking:
             "seconds": sum(row.seconds for row in ranking.combinations),
         }
     )
+    _log_best(run_, ranking.combinations[0])
     with tempfile.TemporaryDirectory() as folder:
         report.write(ranking, Path(folder), results.evidence())
         run_.log_folder(folder, "comparison")
@@ -124,27 +125,42 @@ def close(tracker: Tracker, run_: Run, parents: Mapping[str, str]) -> Ranking:
     return ranking
 
 
+def _log_best(run_: Run, best: Row) -> None:
+    """Record the first combination of a ranking in the run of its sweep, if it has a rank."""
+    if best.rank is not None:
+        run_.log_metrics(_accuracies(best))
+        run_.set_tags({"best_combination": best.combination})
+
+
+def _accuracies(row: Row) -> dict[str, float]:
+    """Return the mean and the spread of the test accuracy, rounded as MLflow shows all digits."""
+    values = {
+        "test_accuracy_mean": row.test_accuracy_mean,
+        "test_accuracy_std": row.test_accuracy_std,
+    }
+    return {name: round(value, 6) for name, value in values.items() if value is not None}
+
+
 def _update_ui(tracker: Tracker, ranking: Ranking) -> None:
     """Show the ranking in MLflow's UI, with the colours of the report for the combinations."""
     colours = report.colours(row.combination for row in ranking.combinations)
-    tracking.colour_runs(tracker.client, tracker.records(), colours)
+    tracking.describe_runs(tracker.client, tracker.records(), colours)
     tracking.describe_experiment(tracker.client, tracker.mlflow_experiment_id, to_markdown(ranking))
     tracking.save_views(tracker.client, tracker.mlflow_experiment_id)
 
 
 def _close_combination(tracker: Tracker, run_id: str, row: Row) -> None:
     metrics = {
-        "rank": row.rank,
-        "test_accuracy_mean": row.test_accuracy_mean,
-        "test_accuracy_std": row.test_accuracy_std,
         "seeds": row.seeds,
         "trials": row.trials,
         "diverged": row.diverged,
-        "seconds": row.seconds,
+        "seconds": round(row.seconds, 2),
+        **_accuracies(row),
+        **({} if row.rank is None else {"rank": row.rank}),
     }
     best = {"lr": row.lr, "batch_size": row.batch_size}
     tracker.close_combination(
         run_id,
         params={name: value for name, value in best.items() if value is not None},
-        metrics={name: value for name, value in metrics.items() if value is not None},
+        metrics=metrics,
     )

@@ -85,6 +85,7 @@ class Records:
         parents: The run id of each combination by its name.
         records: The existing runs of all combinations.
         studies: The stored studies by their labels.
+        system_metrics: Whether to record the load of this machine during confirmations.
     """
 
     def __init__(
@@ -96,6 +97,7 @@ class Records:
         parents: Mapping[str, str],
         records: Sequence[RunRecord],
         studies: Mapping[str, StoredStudy],
+        system_metrics: bool = False,
     ) -> None:
         self._tracker = tracker
         self._data = data
@@ -103,6 +105,7 @@ class Records:
         self._parents = parents
         self._records = [record for record in records if not record.finished]
         self._studies = studies
+        self._system_metrics = system_metrics
         self._runs: dict[Key, Run] = {}
         self._run_ids = {
             (study_label(r.combination or "", r.study), "trial", r.number or 0): r.run_id
@@ -147,6 +150,8 @@ class Records:
             known=self._records,
         )
         run.log_dataset(self._data)
+        if self._system_metrics and task.kind == "confirmation":
+            run.monitor_system()
         self._runs[task.key] = run
         self._run_ids[task.key] = run.run_id
 

@@ -21,7 +21,7 @@ from cifar_exp.tracking.registry import CHAMPION, register_champion
 from cifar_exp.tracking.store.deletion import delete_run
 from cifar_exp.tracking.store.history import read_points
 from cifar_exp.tracking.store.server import check_server
-from cifar_exp.tracking.ui import NOTE, OURS
+from cifar_exp.tracking.ui.experiment import is_users
 
 ORIGIN = "outbox_run_id"
 """Tag of a run on the server: the id of the run in the outbox."""
@@ -244,14 +244,14 @@ class Push:
         return known
 
     def _describe(self, experiment: Experiment) -> None:
-        """Send the tags of an experiment; a description written by a user is kept."""
+        """Send the tags of an experiment; a description or a view of a user is kept."""
         local = f"experiment/{experiment.experiment_id}"
         server_id, state = self.sync_state.server_id(local), str(sorted(experiment.tags.items()))
         if server_id is None or self.sync_state.state(local) == state:
             return
-        note = self.server.get_experiment(server_id).tags.get(NOTE, "")
+        present = self.server.get_experiment(server_id).tags
         for name, text in experiment.tags.items():
-            if name != NOTE or not note or note.startswith(OURS):
+            if not is_users(name, present.get(name, "")):
                 self.server.set_experiment_tag(server_id, name, text)
         self.sync_state.mark(local, state)
 

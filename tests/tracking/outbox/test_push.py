@@ -25,7 +25,14 @@ from mlflow.exceptions import MlflowException
 from mlflow.models import Model
 from mlflow.protos.databricks_pb2 import PERMISSION_DENIED
 
-from cifar_exp.tracking import StoreError, Tracker, connect, mlflow_experiment, outbox_of
+from cifar_exp.tracking import (
+    StoreError,
+    Tracker,
+    connect,
+    mlflow_experiment,
+    outbox_of,
+    save_views,
+)
 from cifar_exp.tracking.outbox import relay
 from cifar_exp.tracking.outbox.changes import changes
 from cifar_exp.tracking.outbox.outbox import Outbox
@@ -542,6 +549,18 @@ def test_a_description_that_a_user_wrote_on_the_server_is_not_changed(pair: Pair
     pair.outbox.set_experiment_tag(pair.experiment, note, "**Ranking of the sweep**\n\nthird")
     pair.deliver()
     assert pair.server.get_experiment("1").tags[note] == "mine"
+
+
+def test_a_view_that_a_user_has_changed_on_the_server_is_kept(pair: Pair) -> None:
+    ranking = "mlflow.sharedViewState.ranking"
+    pair.run("it")
+    save_views(pair.outbox, pair.experiment)
+    pair.deliver()
+    assert "deflate;" in pair.server.get_experiment("1").tags[ranking]
+    pair.server.set_experiment_tag("1", ranking, "mine")
+    pair.outbox.set_experiment_tag(pair.experiment, "mlflow.note.content", "a change")
+    pair.deliver()
+    assert pair.server.get_experiment("1").tags[ranking] == "mine"
 
 
 def test_each_server_has_an_outbox_of_its_own() -> None:

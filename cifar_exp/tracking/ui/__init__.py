@@ -1,0 +1,1 @@
+"""What a sweep looks like in MLflow's UI."""
