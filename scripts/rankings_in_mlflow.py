@@ -4,7 +4,7 @@ import sys
 from itertools import islice
 
 from cifar_exp import tracking
-from cifar_exp.cli import console
+from cifar_exp.display import console
 
 MOST = 5
 
