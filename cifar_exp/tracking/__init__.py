@@ -7,6 +7,7 @@ from cifar_exp.tracking.outbox.outbox import Outbox, every_outbox, outbox_of, st
 from cifar_exp.tracking.outbox.relay import address, deliver, delivering, undelivered
 from cifar_exp.tracking.project_run import inherited_run
 from cifar_exp.tracking.run import STATUS_OF, Point, Run
+from cifar_exp.tracking.runs_page import runs_page
 from cifar_exp.tracking.store.connect import (
     Client,
     connect,
@@ -65,6 +66,7 @@ __all__ = [
     "record_of",
     "relocate",
     "resolve_uri",
+    "runs_page",
     "save_views",
     "store_of",
     "stored_models",
