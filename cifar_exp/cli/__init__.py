@@ -1,7 +1,7 @@
 """Command line interface: each command parses its options, calls one function and prints."""
 
-from cifar_exp.cli import check, commands, maintenance, sweep
+from cifar_exp.cli import check, commands, export, maintenance, sweep
 from cifar_exp.cli.parameters import cli
 from cifar_exp.cli.program import main
 
-__all__ = ["check", "cli", "commands", "main", "maintenance", "sweep"]
+__all__ = ["check", "cli", "commands", "export", "main", "maintenance", "sweep"]

@@ -1,12 +1,13 @@
 """Everything that uses MLflow: the store, the runs written to it, and the records read from it."""
 
+from cifar_exp.records import Point
 from cifar_exp.tracking.artifacts.definition import DEFINITION_FILE, read_definition
 from cifar_exp.tracking.artifacts.predictions import read_predictions
 from cifar_exp.tracking.experiment_runs import ExperimentRuns
 from cifar_exp.tracking.outbox.outbox import Outbox, every_outbox, outbox_of, store_of
 from cifar_exp.tracking.outbox.relay import address, deliver, delivering, undelivered
 from cifar_exp.tracking.project_run import inherited_run
-from cifar_exp.tracking.run import STATUS_OF, Point, Run
+from cifar_exp.tracking.run import STATUS_OF, Run
 from cifar_exp.tracking.runs_page import runs_page
 from cifar_exp.tracking.store.connect import (
     Client,
@@ -16,6 +17,7 @@ from cifar_exp.tracking.store.connect import (
     relocate,
     resolve_uri,
 )
+from cifar_exp.tracking.store.epochs import read_epochs
 from cifar_exp.tracking.store.history import read_accuracies, read_curves
 from cifar_exp.tracking.store.records import (
     deleted_runs,
@@ -61,6 +63,7 @@ __all__ = [
     "read_accuracies",
     "read_curves",
     "read_definition",
+    "read_epochs",
     "read_predictions",
     "read_records",
     "record_of",
