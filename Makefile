@@ -1,5 +1,6 @@
 # make run    the quickstart: installs into .venv, then `mlflow run .`
 # make ui     MLflow's UI for the runs in this folder; prints the addresses of the newest rankings; PORT=5001 uses another port
+# make dashboard  optuna-dashboard for the studies in this folder, at http://127.0.0.1:8080; PORT=8081 uses another port
 # make test   the test suite without most of tests/chaos
 # make chaos  kills sweeps at every step and compares the results; CHAOS_SEED=1 repeats the random times
 # make check  lint, format, types, import layers
@@ -13,7 +14,7 @@ INSTALL = $(BIN)/pip install --quiet --constraint constraints.txt --editable
 # It is relative, as the path of this folder may have letters that URLs encode.
 export MLFLOW_TRACKING_URI ?= sqlite:///mlflow.db
 
-.PHONY: run ui test chaos check bench format generate clean
+.PHONY: run ui dashboard test chaos check bench format generate clean
 
 run: $(VENV)/.installed
 	env -u MLFLOW_EXPERIMENT_ID -u MLFLOW_EXPERIMENT_NAME PATH="$(CURDIR)/$(BIN):$$PATH" mlflow run . --env-manager=local --experiment-name quickstart
@@ -24,6 +25,14 @@ ui: $(VENV)/.installed
 		|| { echo "port $(PORT) is taken: make ui PORT=5001 uses another one"; exit 1; }
 	@$(BIN)/python scripts/rankings_in_mlflow.py http://127.0.0.1:$(PORT) || true
 	MLFLOW_SERVER_ENABLE_JOB_EXECUTION=false $(BIN)/mlflow ui --workers 1 --port $(PORT)
+
+dashboard: PORT = 8080
+dashboard: $(VENV)/.installed-dashboard
+	@[ -n "$(OPTUNA_STORAGE)" ] || [ -f optuna.db ] \
+		|| { echo "there is no optuna.db in this folder: the first sweep creates it"; exit 1; }
+	@$(BIN)/python -c 'import socket; socket.create_server(("127.0.0.1", $(PORT))).close()' 2>/dev/null \
+		|| { echo "port $(PORT) is taken: make dashboard PORT=8081 uses another one"; exit 1; }
+	@$(BIN)/optuna-dashboard --port $(PORT) "$(or $(OPTUNA_STORAGE),sqlite:///optuna.db)"
 
 test: $(VENV)/.installed-test
 	$(BIN)/pytest -m "not chaos or chaos_short" --numprocesses auto --dist worksteal
@@ -55,6 +64,10 @@ clean:
 $(VENV)/.installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
 	$(INSTALL) .
+	touch $@
+
+$(VENV)/.installed-dashboard: $(VENV)/.installed
+	$(INSTALL) '.[dashboard]'
 	touch $@
 
 $(VENV)/.installed-test: $(VENV)/.installed

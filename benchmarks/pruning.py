@@ -23,7 +23,7 @@ from cifar_exp import experiment, tracking
 from cifar_exp.comparison import best_trial, rank
 from cifar_exp.experiment import Combination, Experiment
 from cifar_exp.records import RunRecord
-from cifar_exp.study import TrialResult, Tuning, study_name
+from cifar_exp.study import TrialResult, Tuning, tuning_name
 
 PRUNERS = ("median", "hyperband")
 INDEPENDENT_SAMPLERS = ("random", "qmc")
@@ -105,7 +105,7 @@ def replay(swept: Swept, combination: Combination, pruner: str) -> Replay:
     search = swept.definition.search.model_copy(update={"pruner": pruner})
     definition = swept.definition.model_copy(update={"search": search})
     identity = definition.identity(combination, swept.fingerprint)
-    name = study_name(definition.name, combination.name, identity)
+    name = tuning_name(definition.name, combination.name, identity)
     tuning = Tuning(definition, combination, name, definition.seed)
     ended: list[RunRecord] = []
     epochs = 0

@@ -1,4 +1,4 @@
-"""The record of one MLflow run as frozen data, the only input of the comparison."""
+"""The record of one MLflow run as frozen data, the only input of the comparison; its epochs."""
 
 from __future__ import annotations
 
@@ -64,3 +64,13 @@ class RunRecord:
         """Settings of loss, optimizer and schedule of a training, named as in MLflow."""
         names = sorted(name for name in self.params if name.startswith(OF_COMPONENTS))
         return {name: self.params[name] for name in names}
+
+
+@dataclass(frozen=True, slots=True)
+class Point:
+    """The metrics of an epoch."""
+
+    epoch: int
+    timestamp: int
+    """Milliseconds since 1970."""
+    metrics: Mapping[str, float]

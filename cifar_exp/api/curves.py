@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
 import pandas as pd
@@ -11,7 +10,6 @@ from cifar_exp import tracking
 from cifar_exp.api.comparison import read_results
 from cifar_exp.comparison.counted import members_of, sweep_of
 from cifar_exp.records import TRAININGS, RunRecord
-from cifar_exp.sweep.recording.training_run import is_of_epochs
 
 RUN = "run_id"
 ORDER = ("combination", "study", "kind", "number")
@@ -44,21 +42,14 @@ def read_curves(name: str, *, tracking_uri: str | None = None) -> pd.DataFrame:
     members = members_of(results.records, sweep_of(results.records, results.sweep_run_id))
     ids = {member.combination_id for member in members}
     trainings = [r for r in results.records if r.kind in TRAININGS and r.combination_id in ids]
-    metrics = sorted({name for r in trainings for name in r.metrics if is_of_epochs(name)})
-    run_ids = [training.run_id for training in trainings]
-    values = tracking.read_epochs(results.client, run_ids, metrics)
-    epochs = pd.DataFrame({metric: _column(by_run) for metric, by_run in values.items()})
-    epochs = epochs.rename_axis([RUN, "epoch"]).reset_index()
+    epochs = pd.DataFrame(
+        {RUN: run, "epoch": point.epoch, **point.metrics}
+        for run, points in tracking.read_epochs(results.client, trainings).items()
+        for point in points
+    )
     described = pd.DataFrame(map(_described, trainings), columns=COLUMNS)
     found = described.merge(epochs, on=RUN)
     return found.sort_values([*ORDER, "epoch"], ignore_index=True)
-
-
-def _column(by_run: Mapping[str, Mapping[int, float]]) -> pd.Series[float]:
-    """Return the values of a metric by run and epoch."""
-    values = {(run, epoch): v for run, of_run in by_run.items() for epoch, v in of_run.items()}
-    index = pd.MultiIndex.from_tuples(values, names=[RUN, "epoch"])
-    return pd.Series(list(values.values()), index=index, dtype=float)
 
 
 def _described(training: RunRecord) -> tuple[Any, ...]:

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from cifar_exp.records import TRAININGS, RunRecord, study_label
-from cifar_exp.study import StudyState, identity_and_number
+from cifar_exp.study import StudyState
 from cifar_exp.tracking import STATUS_OF, ExperimentRuns
 
 
@@ -138,7 +138,7 @@ def _inconsistent_studies(
         different = [
             f"#{number}"
             for number, state in enumerate(study.states)
-            if recorded.get((*identity_and_number(study.name), number)) != state
+            if recorded.get((study.key.combination_id, study.key.study, number)) != state
         ]
         if different:
             yield Finding(

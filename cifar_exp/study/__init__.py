@@ -1,27 +1,31 @@
 """Everything that uses Optuna: storage, samplers, pruners and the tuning of a combination."""
 
+from cifar_exp.study.names import StudyKey, StudyNames
+from cifar_exp.study.note import note, save_note
 from cifar_exp.study.storage import StudyError, connect, resolve_url
 from cifar_exp.study.stored import StoredStudy, StudyState, read_states
 from cifar_exp.study.tuning import (
     TrialResult,
     Tuning,
     block_size,
-    identity_and_number,
-    study_name,
     trials_per_block,
+    tuning_name,
 )
 
 __all__ = [
     "StoredStudy",
     "StudyError",
+    "StudyKey",
+    "StudyNames",
     "StudyState",
     "TrialResult",
     "Tuning",
     "block_size",
     "connect",
-    "identity_and_number",
+    "note",
     "read_states",
     "resolve_url",
-    "study_name",
+    "save_note",
     "trials_per_block",
+    "tuning_name",
 ]

@@ -12,8 +12,12 @@ from optuna.exceptions import ExperimentalWarning
 from optuna.storages import BaseStorage
 from optuna.trial import TrialState
 
+from cifar_exp.study.names import StudyKey, key_of
+from cifar_exp.study.note import save_note
 from cifar_exp.study.storage import connect
 from cifar_exp.study.tuning import TrialResult
+
+OBJECTIVE = "validation accuracy"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -21,6 +25,7 @@ class StudyState:
     """The states of the trials of a study in the storage."""
 
     name: str
+    key: StudyKey
     states: tuple[str, ...]
     """Optuna's name of the state of each trial."""
 
@@ -32,18 +37,17 @@ def read_states(storage_url: str, experiment: str) -> list[StudyState]:
         StudyError: The storage cannot be used.
     """
     storage = connect(storage_url)
-    names = [n for n in optuna.get_all_study_names(storage) if n.startswith(f"{experiment}/")]
     return [
         StudyState(
-            name=name,
+            name=study.study_name,
+            key=key,
             states=tuple(
                 trial.state.name
-                for trial in storage.get_all_trials(
-                    storage.get_study_id_from_name(name), deepcopy=False
-                )
+                for trial in storage.get_all_trials(study._study_id, deepcopy=False)
             ),
         )
-        for name in names
+        for study in storage.get_all_studies()
+        if (key := key_of(study)) is not None and key.experiment == experiment
     ]
 
 
@@ -58,15 +62,24 @@ class StoredStudy:
     Args:
         storage: The Optuna storage.
         name: The name of the study.
+        key: Which tuning it holds.
         space: The search space.
+        note: Its note in Markdown.
     """
 
     def __init__(
-        self, storage: BaseStorage, name: str, space: Mapping[str, BaseDistribution]
+        self,
+        storage: BaseStorage,
+        name: str,
+        key: StudyKey,
+        space: Mapping[str, BaseDistribution],
+        note: str,
     ) -> None:
         self._storage = storage
         self._name = name
+        self._key = key
         self._space = dict(space)
+        self._note = note
         self._waiting: dict[int, tuple[TrialResult, str]] = {}
         self._study: optuna.Study | None = None
         self._states: list[str] = []
@@ -113,7 +126,12 @@ class StoredStudy:
             direction="maximize",
             load_if_exists=True,
         )
+        stored = study.user_attrs
+        for name, value in self._key.attributes.items():
+            if stored.get(name) != value:
+                study.set_user_attr(name, value)
         with warnings.catch_warnings(category=ExperimentalWarning, action="ignore"):
             if study.metric_names is None:
-                study.set_metric_names(["val_accuracy"])
+                study.set_metric_names([OBJECTIVE])
+        save_note(self._storage, self._name, self._note)
         return study

@@ -47,7 +47,7 @@ class Tuning:
     Args:
         experiment: The definition.
         combination: The combination.
-        name: From `study_name`; Hyperband derives the bracket of a trial from it.
+        name: From `tuning_name`; Hyperband derives the bracket of a trial from it.
         seed: The seed of the study.
     """
 
@@ -207,8 +207,8 @@ def trials_per_block(experiment: Experiment, combination: Combination) -> int:
     return int(min(experiment.trials_of(combination), block_size(experiment)))
 
 
-def study_name(experiment: str, label: str, identity: str) -> str:
-    """Return the name of a study in the Optuna storage.
+def tuning_name(experiment: str, label: str, identity: str) -> str:
+    """Return the name of a tuning, by which older versions stored its study.
 
     Args:
         experiment: The name of the experiment.
@@ -216,12 +216,6 @@ def study_name(experiment: str, label: str, identity: str) -> str:
         identity: The identity of its combination.
     """
     return f"{experiment}/{label} {identity}"
-
-
-def identity_and_number(name: str) -> tuple[str, int]:
-    """Return the identity of a study's combination and the number of the study, from its name."""
-    _, *number, identity = name.split(" ")
-    return identity, int(number[-1]) if number else 1
 
 
 def _value(result: TrialResult) -> float | None:

@@ -189,7 +189,7 @@ def _train_all(
     ended = trial_results(experiment, records, tracker)
     works = works_of(experiment, data, records, ended)
     replication = Replication(experiment.design, works, len(data.test))
-    studies = stored_studies(sweep.storage_url, works, ended, records)
+    studies = stored_studies(sweep.storage_url, experiment, works, ended, records, tracker)
     for notice in (replication.repeated(), replication.update()):
         if notice:
             watch(notice)

@@ -1,5 +1,6 @@
 """Everything that uses MLflow: the store, the runs written to it, and the records read from it."""
 
+from cifar_exp.records import Point
 from cifar_exp.tracking.artifacts.definition import DEFINITION_FILE, read_definition
 from cifar_exp.tracking.artifacts.predictions import read_predictions
 from cifar_exp.tracking.experiment_runs import ExperimentRuns
@@ -7,7 +8,8 @@ from cifar_exp.tracking.outbox.outbox import Outbox, every_outbox, outbox_of, st
 from cifar_exp.tracking.outbox.relay import address, deliver, delivering, undelivered
 from cifar_exp.tracking.project_run import inherited_run
 from cifar_exp.tracking.registry import CHAMPION, champion_tags, register_champion
-from cifar_exp.tracking.run import STATUS_OF, Point, Run
+from cifar_exp.tracking.run import STATUS_OF, Run
+from cifar_exp.tracking.runs_page import runs_page
 from cifar_exp.tracking.store.connect import (
     Client,
     connect,
@@ -16,7 +18,8 @@ from cifar_exp.tracking.store.connect import (
     relocate,
     resolve_uri,
 )
-from cifar_exp.tracking.store.history import read_accuracies, read_curves, read_epochs
+from cifar_exp.tracking.store.epochs import read_epochs
+from cifar_exp.tracking.store.history import read_accuracies, read_curves
 from cifar_exp.tracking.store.records import (
     deleted_runs,
     experiments,
@@ -77,6 +80,7 @@ __all__ = [
     "register_champion",
     "relocate",
     "resolve_uri",
+    "runs_page",
     "save_views",
     "store_of",
     "stored_models",

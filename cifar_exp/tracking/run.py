@@ -6,7 +6,6 @@ import hashlib
 import tempfile
 import time
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Literal
@@ -20,7 +19,7 @@ from cifar_exp.components.datasets import Dataset
 from cifar_exp.components.losses import Loss
 from cifar_exp.components.metrics.predictions import Predictions
 from cifar_exp.components.plugins.plugin import Plugin
-from cifar_exp.records import STATE, TrialState
+from cifar_exp.records import STATE, Point, TrialState
 from cifar_exp.system.lazy_import import LazyModule
 from cifar_exp.tracking.artifacts.predictions import log_predictions
 
@@ -38,16 +37,6 @@ METRICS_PER_BATCH = 1000
 LONGEST_PARAM = 6000
 LONGEST_TAG = 5000
 EMPTY: Mapping[str, float] = MappingProxyType({})
-
-
-@dataclass(frozen=True, slots=True)
-class Point:
-    """The metrics of an epoch."""
-
-    epoch: int
-    timestamp: int
-    """Milliseconds since 1970."""
-    metrics: Mapping[str, float]
 
 
 class Run:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import torch
 
-from cifar_exp.training import loop
+from cifar_exp.training import hardware
 from cifar_exp.training.hardware import release_freed_memory
 
 CLEAR_REFS = Path("/proc/self/clear_refs")  # see proc(5)
@@ -27,7 +27,7 @@ class PeakMemory:
     def __init__(self) -> None:
         release_freed_memory()  # else the memory of earlier trainings would count
         self._resets = _reset()
-        if loop.device().type == "cuda":
+        if hardware.device().type == "cuda":
             torch.cuda.reset_peak_memory_stats()
 
     def metrics(self) -> dict[str, float]:
@@ -38,7 +38,7 @@ class PeakMemory:
         peaks = {}
         if self._resets and (peak := _peak()):
             peaks["peak_memory"] = peak
-        if loop.device().type == "cuda":
+        if hardware.device().type == "cuda":
             peaks["peak_gpu_memory"] = round(torch.cuda.max_memory_allocated() / MIB, 1)
         return peaks
 

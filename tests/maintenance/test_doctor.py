@@ -10,8 +10,8 @@ import pytest
 from cifar_exp.errors import BadInput
 from cifar_exp.maintenance import doctor
 from cifar_exp.maintenance.findings import Finding, diagnose
-from cifar_exp.records import RunRecord
-from cifar_exp.study import StudyState
+from cifar_exp.records import RunRecord, study_label
+from cifar_exp.study import StudyKey, StudyState
 from cifar_exp.system import locks, paths
 from cifar_exp.tracking import Tracker, connect, mlflow_experiment
 from tests import records, tiny
@@ -50,8 +50,9 @@ def test_the_effects_of_a_crash_are_repaired_once_and_the_ranking_is_unchanged(
     [name] = optuna.get_all_study_names(bench.storage_url)
     original = optuna.load_study(study_name=name, storage=bench.storage_url).trials
     optuna.delete_study(study_name=name, storage=bench.storage_url)
+    name = f"tiny/mse+sgd {trial.combination_id}"  # of an older version
     study = optuna.create_study(study_name=name, storage=bench.storage_url, direction="maximize")
-    study.ask()  # like an older version
+    study.ask()
     paths.checkpoints().mkdir(parents=True, exist_ok=True)
     ended = paths.checkpoint_name(bench.tracking_uri, trial.combination_id, "trial", 1, None)
     open_ = paths.checkpoint_name(bench.tracking_uri, trial.combination_id, "trial", 7, None)
@@ -158,6 +159,11 @@ def trial(number: int, accuracy: float | None = 0.5, **changes: object) -> RunRe
     return records.trial("a+b", number, accuracy, combination_id="x", **changes)
 
 
+def stored(number: int, states: tuple[str, ...]) -> StudyState:
+    key = StudyKey(experiment="small", combination_id="x", study=number)
+    return StudyState(name=f"small/{study_label('a+b', number)}", key=key, states=states)
+
+
 def sentences(
     found: list[RunRecord], *studies: StudyState, in_use: set[str] | None = None
 ) -> list[str]:
@@ -219,8 +225,8 @@ def test_confirmations_of_different_settings_are_not_duplicates() -> None:
     ],
 )
 def test_a_study_with_other_trials_is_named(states: tuple[str, ...], others: str | None) -> None:
-    study = StudyState(name="small/a+b x", states=states)
-    expected = f"study 'small/a+b x' differs from MLflow in {others}: the next sweep rebuilds it"
+    study = stored(1, states)
+    expected = f"study 'small/a+b' differs from MLflow in {others}: the next sweep rebuilds it"
     assert sentences(runs(trial(0), trial(1, None)), study) == (
         [] if others is None else [expected]
     )
@@ -244,11 +250,8 @@ def test_trainings_of_two_studies_are_not_duplicates() -> None:
 
 def test_a_stored_study_is_compared_with_the_trials_of_its_number() -> None:
     found = runs(trial(0), trial(0, None, run_id="second", study=2))
-    first, second = "small/a+b x", "small/a+b study 2 x"
-    agreeing = [
-        StudyState(name=first, states=("COMPLETE",)),
-        StudyState(name=second, states=("FAIL",)),
-    ]
+    agreeing = [stored(1, ("COMPLETE",)), stored(2, ("FAIL",))]
+    first, second = (study.name for study in agreeing)
     assert sentences(found, *agreeing) == []
     swapped = [replace(study, states=("FAIL", "COMPLETE")) for study in agreeing]
     assert sentences(found, *swapped) == [

@@ -1,14 +1,24 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import optuna
 import pytest
 from optuna.distributions import FloatDistribution
 from optuna.trial import TrialState
 
-from cifar_exp.study import StoredStudy, StudyState, TrialResult, connect, read_states
+from cifar_exp.study import (
+    StoredStudy,
+    StudyKey,
+    StudyState,
+    TrialResult,
+    connect,
+    read_states,
+)
 
 SPACE = {"lr": FloatDistribution(1e-3, 1.0, log=True)}
-NAME = "tiny/mse+sgd id"
+NAME = "tiny/mse+sgd"
+KEY = StudyKey(experiment="tiny", combination_id="id", study=1)
 
 
 def result(number: int, state: str = "COMPLETE") -> TrialResult:
@@ -23,7 +33,7 @@ def result(number: int, state: str = "COMPLETE") -> TrialResult:
 
 
 def open_study(storage_url: str) -> StoredStudy:
-    return StoredStudy(connect(storage_url), NAME, SPACE)
+    return StoredStudy(connect(storage_url), NAME, KEY, SPACE, "")
 
 
 def load(storage_url: str) -> optuna.Study:
@@ -35,7 +45,7 @@ def test_each_trial_is_stored_with_all_its_data(storage_url: str) -> None:
     for number, state in enumerate(("COMPLETE", "PRUNED", "FAIL")):
         stored.add(result(number, state), f"run {number}")
     study = load(storage_url)
-    assert study.metric_names == ["val_accuracy"]
+    assert study.metric_names == ["validation accuracy"]
     assert study.direction == optuna.study.StudyDirection.MAXIMIZE
     assert [trial.state.name for trial in study.trials] == ["COMPLETE", "PRUNED", "FAIL"]
     assert [trial.params for trial in study.trials] == [{"lr": lr} for lr in (0.01, 0.02, 0.03)]
@@ -80,8 +90,9 @@ def test_a_study_with_other_trials_is_created_again(storage_url: str, state: Tri
 
 def test_the_states_of_an_experiments_studies_are_read(storage_url: str) -> None:
     open_study(storage_url).follow([result(0), result(1, "FAIL")], {0: "run", 1: "run"})
-    StoredStudy(connect(storage_url), "tiny2/mse+sgd id", SPACE).follow([], {})
-    expected = StudyState(name=NAME, states=("COMPLETE", "FAIL"))
+    key = replace(KEY, experiment="tiny2")
+    StoredStudy(connect(storage_url), "tiny2/mse+sgd", key, SPACE, "").follow([], {})
+    expected = StudyState(name=NAME, key=KEY, states=("COMPLETE", "FAIL"))
     assert read_states(storage_url, "tiny") == [expected]
 
 

@@ -2,16 +2,11 @@
 
 from __future__ import annotations
 
-import csv
-import io
-from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import fields
-from typing import Any
 
 from cifar_exp.comparison.ranking import Ranking
 from cifar_exp.comparison.row import ConfirmationResult, Row, TrialResult
-
-Line = Mapping[str, Any]
+from cifar_exp.report.text.csv_table import Line, csv_table
 
 # In every table as `test_..._mean` and `_std`, whichever metric is the yardstick.
 DOUBLED = ("mean", "std")
@@ -27,12 +22,12 @@ NESTED = (
 def to_csv(ranking: Ranking) -> str:
     """Return one row per combination; metrics and settings have a column each."""
     names = _names(ranking)
-    return _table([_of_combination(ranking, row) for row in ranking.combinations], names)
+    return csv_table([_of_combination(ranking, row) for row in ranking.combinations], names)
 
 
 def seeds_csv(ranking: Ranking) -> str:
     """Return one row per confirmation."""
-    return _table(
+    return csv_table(
         [
             {**_of_training(ranking, row, result), **result.metrics}
             for row in ranking.combinations
@@ -44,7 +39,7 @@ def seeds_csv(ranking: Ranking) -> str:
 
 def trials_csv(ranking: Ranking) -> str:
     """Return one row per trial."""
-    return _table(
+    return csv_table(
         [
             {**_of_training(ranking, row, result), "diverged": result.diverged}
             for row in ranking.combinations
@@ -83,17 +78,3 @@ def _of_row(ranking: Ranking) -> tuple[str, ...]:
     """Return the columns of confirmations and trials that name their combination."""
     names = ("combination", "loss", "optimizer")
     return (*names, "schedule") if ranking.has_schedules else names
-
-
-def _table(lines: Sequence[Line], first: Iterable[str]) -> str:
-    """Return lines as CSV; a column that a line does not have is empty in it.
-
-    Settings, whose names have a dot, come last, in alphabetical order.
-    """
-    names = dict.fromkeys((*first, *(name for line in lines for name in line)))
-    ordered = [n for n in names if "." not in n] + sorted(n for n in names if "." in n)
-    text = io.StringIO()
-    writer = csv.DictWriter(text, ordered, restval="", lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(lines)
-    return text.getvalue()

@@ -14,10 +14,6 @@ from cifar_exp.training import hardware
 from cifar_exp.training.loop import EpochMetrics
 from cifar_exp.training.messages import Outcome
 
-OF_TRAINING = ("train/loss", "epoch_seconds", "images_per_second")
-VAL, VAL_EMA = OF_VALIDATION = ("val/", "val_ema/")
-"""Begin the names of the metrics on the validation split."""
-
 
 def params(config: TrialConfig, data: Dataset, threads: int) -> dict[str, Any]:
     """Return the params of a training: everything that it depends on, including default settings.
@@ -68,16 +64,11 @@ def epoch_metrics(metrics: EpochMetrics) -> dict[str, float]:
     """Return the metrics of an epoch by the names under which they are logged."""
     return {
         "train/loss": metrics.train_loss,
-        **metrics.val.named(VAL),
-        **({} if metrics.val_ema is None else metrics.val_ema.named(VAL_EMA)),
+        **metrics.val.named("val/"),
+        **({} if metrics.val_ema is None else metrics.val_ema.named("val_ema/")),
         "epoch_seconds": metrics.seconds,
         "images_per_second": metrics.images_per_second,
     }
-
-
-def is_of_epochs(metric: str) -> bool:
-    """Return whether a metric is one of `epoch_metrics`."""
-    return metric in OF_TRAINING or metric.startswith(OF_VALIDATION)
 
 
 def end(run: Run, outcome: Outcome, data: Dataset, loss: Loss, *, keep_model: bool) -> None:

@@ -8,7 +8,7 @@ from cifar_exp import study, tracking
 from cifar_exp.components.datasets import Dataset
 from cifar_exp.experiment import Combination, Experiment
 from cifar_exp.records import RunRecord, study_label
-from cifar_exp.study import StoredStudy, TrialResult, Tuning, study_name
+from cifar_exp.study import StoredStudy, StudyKey, StudyNames, TrialResult, Tuning, tuning_name
 from cifar_exp.sweep.schedule.model_retention import MODEL_RETENTION, ModelRetention
 from cifar_exp.sweep.schedule.work import Work
 from cifar_exp.tracking import Tracker
@@ -75,7 +75,7 @@ def _work(
     ended: Sequence[TrialResult],
 ) -> Work:
     identity = experiment.identity(combination, data.fingerprint)
-    name = study_name(experiment.name, study_label(combination.key, number), identity)
+    name = tuning_name(experiment.name, study_label(combination.key, number), identity)
     tuning = Tuning(experiment, combination, name, experiment.study_seed(number))
     work = Work(experiment, combination, number, identity, tuning, records)
     if not work.tuned:
@@ -85,20 +85,32 @@ def _work(
 
 def stored_studies(
     storage_url: str,
+    experiment: Experiment,
     works: Iterable[Work],
     ended: Mapping[str, Sequence[TrialResult]],
     records: Mapping[str, Sequence[RunRecord]],
+    tracker: Tracker,
 ) -> dict[str, StoredStudy]:
     """Return the stored study of each work; those that are needed now are updated to MLflow."""
     storage = study.connect(storage_url)
+    names = StudyNames(storage)
     studies = {}
     for work in works:
         label = work.label
         run_ids = {r.number: r.run_id for r in records[label] if r.kind == "trial" and r.finished}
-        stored = studies[label] = StoredStudy(storage, work.tuning.name, work.tuning.space)
+        key = StudyKey(experiment=experiment.name, combination_id=work.identity, study=work.study)
+        name = names.name(key, study_label(work.combination.key, work.study))
+        note = study.note(experiment, work.combination, key, _runs_page(tracker, key))
+        stored = studies[label] = StoredStudy(storage, name, key, work.tuning.space, note)
         if work.num_seeds or ended[label]:
             stored.follow(ended[label], run_ids)
     return studies
+
+
+def _runs_page(tracker: Tracker, key: StudyKey) -> str | None:
+    """Return the address of the runs of a combination in MLflow's UI."""
+    condition = f"tags.combination_id = '{key.combination_id}'"
+    return tracking.runs_page(tracker.uri, tracker.mlflow_experiment_id, condition)
 
 
 def model_retention(

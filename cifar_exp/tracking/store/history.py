@@ -86,20 +86,6 @@ def read_accuracies(client: mlflow.MlflowClient, run_ids: Sequence[str]) -> dict
         raise StoreError(f"the epochs of the runs cannot be read: {error.message}") from error
 
 
-def read_epochs(
-    client: mlflow.MlflowClient, run_ids: Sequence[str], metrics: Iterable[str]
-) -> Mapping[str, Mapping[str, History]]:
-    """Read these metrics of every epoch of runs; by metric, run and epoch.
-
-    Raises:
-        StoreError: The store cannot be read.
-    """
-    try:
-        return {metric: _histories(client, run_ids, metric) for metric in metrics}
-    except MlflowException as error:
-        raise StoreError(f"the epochs of the runs cannot be read: {error.message}") from error
-
-
 def _curve(accuracies: History, seconds: History) -> tuple[Point, ...]:
     spent, points = 0.0, []
     for epoch, accuracy in sorted(accuracies.items()):
