@@ -6,6 +6,7 @@ import os
 import re
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -59,6 +60,13 @@ def test_every_page_leads_to_every_other(site: Path) -> None:
         paths = set(re.findall(r'<a [^>]*href="([^":#]+)[#"]', text))
         assert pages - {name} <= paths
         assert all((site / path).is_file() for path in paths)
+
+
+def test_the_citation_names_the_version() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
+    citation = (ROOT / "CITATION.cff").read_text("utf-8").splitlines()
+    for key in ("version", "license"):
+        assert f"{key}: {project[key]}" in citation
 
 
 def test_nothing_is_loaded_from_elsewhere(site: Path) -> None:
