@@ -5,16 +5,22 @@
 # make chaos  kills sweeps at every step and compares the results; CHAOS_SEED=1 repeats the random times
 # make check  lint, format, types, import layers
 # make bench  the benchmarks, see benchmarks/README.md
+# make docs   the documentation as a site, in build/site: open build/site/index.html
+# TORCH=cpu after any of these installs torch without its GPU libraries; an installed torch is kept
 
 PYTHON ?= python3
 PORT ?= 5000
+TORCH ?=
+TORCH_INDEX ?= https://download.pytorch.org/whl/$(TORCH)
 VENV := .venv
 BIN := $(VENV)/bin
 INSTALL = $(BIN)/pip install --quiet --constraint constraints.txt --editable
+# Without what torch needs, as its index has other versions of that than constraints.txt.
+TORCH_INSTALL = $(BIN)/pip install --quiet --retries 1 --constraint constraints.txt --no-deps --index-url "$(TORCH_INDEX)"
 # It is relative, as the path of this folder may have letters that URLs encode.
 export MLFLOW_TRACKING_URI ?= sqlite:///mlflow.db
 
-.PHONY: run ui dashboard test chaos check bench format generate clean
+.PHONY: run ui dashboard test chaos check bench docs format generate clean
 
 run: $(VENV)/.installed
 	env -u MLFLOW_EXPERIMENT_ID -u MLFLOW_EXPERIMENT_NAME PATH="$(CURDIR)/$(BIN):$$PATH" mlflow run . --env-manager=local --experiment-name quickstart
@@ -49,6 +55,10 @@ check: $(VENV)/.installed-test
 bench: $(VENV)/.installed-test
 	$(BIN)/python -m benchmarks
 
+docs: $(VENV)/.installed-docs
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
+	@echo "The documentation: $(CURDIR)/build/site/index.html"
+
 format: $(VENV)/.installed-test
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
@@ -63,6 +73,8 @@ clean:
 
 $(VENV)/.installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
+	@test -z "$(TORCH)" || $(TORCH_INSTALL) torch torchvision \
+		|| { echo "no torch $(TORCH) at $(TORCH_INDEX): name another index by TORCH_INDEX=URL, or leave out TORCH"; exit 1; }
 	$(INSTALL) .
 	touch $@
 
@@ -72,4 +84,8 @@ $(VENV)/.installed-dashboard: $(VENV)/.installed
 
 $(VENV)/.installed-test: $(VENV)/.installed
 	$(INSTALL) '.[test]'
+	touch $@
+
+$(VENV)/.installed-docs: $(VENV)/.installed
+	$(INSTALL) '.[docs]'
 	touch $@

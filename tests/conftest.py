@@ -23,6 +23,8 @@ from tests.command import Cli, Shown
 from tests.once import once
 
 if TYPE_CHECKING:
+    from playwright.sync_api import Browser
+
     from cifar_exp.tracking import Tracker
     from tests.bench import Bench
 
@@ -212,3 +214,12 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.chdir(folder)
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
     return folder
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    """Chromium, for the tests of one file: while it runs, its thread has an event loop."""
+    from tests.browser import started
+
+    with started() as found:
+        yield found

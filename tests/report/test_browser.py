@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, Page
+from playwright.sync_api import Browser
 
 from cifar_exp.comparison import Ranking
 from cifar_exp.report import write
-from tests import chromium
+from tests.browser import opened
 from tests.rankings import ranking, row
 
 WIDTHS = {"desktop": 1280, "phone": 390}
@@ -30,14 +29,6 @@ GIVEN = {
     "none with a result": ranking(row(None, "mse+sgd")),
 }
 
-pytestmark = chromium.NEEDED
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with chromium.chromium() as started:
-        yield started
-
 
 @pytest.fixture(scope="module", params=GIVEN)
 def report(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
@@ -45,18 +36,6 @@ def report(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
     folder = tmp_path_factory.mktemp("report")
     write(given, folder)
     return folder / "report.html"
-
-
-def opened(browser: Browser, path: Path, width: int) -> tuple[Page, list[str], list[str]]:
-    """Open a page; return it with what it complained of, and what it asked for."""
-    page = browser.new_page(viewport={"width": width, "height": 900})
-    complaints: list[str] = []
-    requests: list[str] = []
-    page.on("console", lambda message: complaints.append(message.text))
-    page.on("pageerror", lambda error: complaints.append(str(error)))
-    page.on("request", lambda request: requests.append(request.url))
-    page.goto(path.as_uri(), wait_until="load")
-    return page, complaints, requests
 
 
 @pytest.mark.parametrize("width", WIDTHS.values(), ids=WIDTHS.keys())

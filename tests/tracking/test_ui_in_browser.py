@@ -8,14 +8,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Browser, Page, expect
 
 from benchmarks.server import tracking_server
 from cifar_exp.tracking import connect, read_records
-from tests import chromium, tiny
+from tests import tiny
 from tests.command import Cli
 
-pytestmark = [pytest.mark.chaos, chromium.NEEDED, pytest.mark.usefixtures("no_pictures")]
+pytestmark = [pytest.mark.chaos, pytest.mark.usefixtures("no_pictures")]
 
 SIZE = {"width": 1440, "height": 900}
 PATIENCE = 60_000  # milliseconds
@@ -54,7 +54,12 @@ class Opened:
 
 @pytest.fixture
 def opened(
-    cli: Cli, images: Path, tmp_path: Path, store_template: Path, monkeypatch: pytest.MonkeyPatch
+    browser: Browser,
+    cli: Cli,
+    images: Path,
+    tmp_path: Path,
+    store_template: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> Iterator[Opened]:
     shutil.copy(store_template, tmp_path / "server.db")
     store = f"sqlite:///{tmp_path / 'server.db'}"
@@ -63,10 +68,11 @@ def opened(
     Path("tiny.toml").write_text(tiny.definition(images))
     ran = cli("run", "tiny.toml", "--workers", 1)
     assert ran.code == 0, ran.err
-    with tracking_server(tmp_path) as server, chromium.chromium() as browser:
+    with tracking_server(tmp_path) as server:
         page = browser.new_page(viewport=SIZE)  # type: ignore[arg-type]
         page.set_default_timeout(PATIENCE)
         yield Opened(page, ran.out, store, server)
+        page.close()
 
 
 def column(page: Page, name: str) -> list[str]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,8 +11,9 @@ from cifar_exp.components.plugins import registry
 from cifar_exp.testing import check_dataset, check_loss, check_network, check_optimizer
 from tests import plugins
 from tests.bench import Bench
+from tests.docs.pages import ROOT, blocks
 
-PAGE = Path(__file__).parents[1] / "docs" / "plugins.md"
+PAGE = ROOT / "docs" / "plugins.md"
 CHECKS = {
     "losses": check_loss,
     "optimizers": check_optimizer,
@@ -28,12 +28,8 @@ def _none_left() -> Iterator[None]:
         yield
 
 
-def blocks(language: str) -> list[str]:
-    return re.findall(rf"```{language}\n(.*?)```", PAGE.read_text(encoding="utf-8"), re.DOTALL)
-
-
 def test_every_example_has_less_than_20_lines_and_passes_its_checks(tmp_path: Path) -> None:
-    sources = blocks("python")
+    sources = blocks(PAGE, "python")
     assert all(len(source.splitlines()) < 20 for source in sources)
     paths = [tmp_path / f"{number}.py" for number in range(len(sources))]
     for path, source in zip(paths, sources, strict=True):
@@ -47,9 +43,9 @@ def test_every_example_has_less_than_20_lines_and_passes_its_checks(tmp_path: Pa
 
 def test_the_definition_runs_with_the_examples_in_one_file(bench: Bench, tmp_path: Path) -> None:
     path = tmp_path / "my.py"
-    path.write_text("\n".join(blocks("python")), encoding="utf-8")
+    path.write_text("\n".join(blocks(PAGE, "python")), encoding="utf-8")
     plugins.load(path)
-    [definition] = blocks("toml")
+    [definition] = blocks(PAGE, "toml")
     ranking = bench.run(definition)
     names = {row.combination for row in ranking.combinations}
     assert names == {"cross_entropy+NormalizedSGD", "tempered+NormalizedSGD"}
