@@ -14,7 +14,7 @@ DEFAULT_ADDRESS = "http://127.0.0.1:5000"
 
 
 def runs_page(uri: str, experiment_id: str, condition: str) -> str | None:
-    """Return the address of the page with the runs of an MLflow experiment that match a condition.
+    """Return the address of the page with the runs that match a condition, the most accurate first.
 
     It is that of the server if the store is an outbox; None if the experiment is not delivered yet.
 
@@ -32,5 +32,10 @@ def runs_page(uri: str, experiment_id: str, condition: str) -> str | None:
 
 
 def _page(address: str, experiment_id: str, condition: str) -> str:
-    query = urlencode({"searchFilter": condition, "workflowType": "machine_learning"})
-    return f"{address}/#/experiments/{experiment_id}/runs?{query}"
+    options = {
+        "searchFilter": condition,
+        "orderByKey": "metrics.`val_accuracy`",  # in order of time, it shows the sweep's run only
+        "orderByAsc": "false",
+        "workflowType": "machine_learning",
+    }
+    return f"{address}/#/experiments/{experiment_id}/runs?{urlencode(options)}"

@@ -29,8 +29,11 @@ def training(
         Point(epoch, START + 1000 * epoch, {"val/accuracy": accuracy})
         for epoch, accuracy in enumerate(accuracies, start=1)
     ]
+    last = epochs[-1].metrics if epochs else {}
     return ExportedTraining(
-        record=replace(record, start_time=START), epochs=tuple(epochs), counted=counted
+        record=replace(record, start_time=START, metrics={**record.metrics, **last}),
+        epochs=tuple(epochs),
+        counted=counted,
     )
 
 
@@ -142,6 +145,9 @@ def test_tensorboard_shows_each_training_once_with_its_settings_and_status(logs:
     assert [status.removeprefix("STATUS_") for status in statuses] == [
         *("SUCCESS", "SUCCESS", "FAILURE", "RUNNING", "SUCCESS"),
     ]
+    assert hparams["a+b/trial-0"]["loss.gamma"] == 1.5
+    columns = [metric["name"]["tag"] for metric in groups["a+b/trial-0"]["metricValues"]]
+    assert columns == ["val/accuracy", "val_accuracy", "seconds"]
     last = {m["name"]["tag"]: m["value"] for m in groups["a+b/seed-1"]["metricValues"]}
     assert (last["val/accuracy"], last["test_accuracy"]) == (0.625, 0.75)
 

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import optuna
 import pytest
-from optuna.distributions import FloatDistribution
+from optuna.distributions import BaseDistribution, FloatDistribution
 from optuna.trial import TrialState
 
 from cifar_exp.study import (
@@ -16,7 +16,7 @@ from cifar_exp.study import (
     read_states,
 )
 
-SPACE = {"lr": FloatDistribution(1e-3, 1.0, log=True)}
+SPACE: dict[str, BaseDistribution] = {"lr": FloatDistribution(1e-3, 1.0, log=True)}
 NAME = "tiny/mse+sgd"
 KEY = StudyKey(experiment="tiny", combination_id="id", study=1)
 
