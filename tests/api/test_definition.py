@@ -10,6 +10,7 @@ import pytest
 import cifar_exp
 from cifar_exp.experiment import Experiment, load, read, read_document
 from cifar_exp.experiment.document import document
+from cifar_exp.experiment.keys import problems_with_name
 from tests import plugins
 from tests.definitions import SMALL, Wrong, changed, every_shipped_one, every_wrong_one
 
@@ -53,7 +54,7 @@ def test_every_key_is_written(changes: dict[str, Any]) -> None:
 def test_a_wrong_experiment_gets_the_sentences_of_a_file(wrong: Wrong) -> None:
     keys = changed(wrong.changes)
     with pytest.raises(cifar_exp.BadInput) as of_file:
-        read_document(keys, "FILE")
+        read_document(keys, "FILE", known_problems=problems_with_name(keys))
     with pytest.raises(cifar_exp.BadInput) as of_call:
         cifar_exp.Experiment(**keys)
     assert str(of_call.value) == "\n".join(
