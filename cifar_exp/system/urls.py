@@ -7,6 +7,9 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from urllib.parse import unquote
 
+LOCAL_UI = "http://127.0.0.1:5000"
+"""The address at which `mlflow ui` serves a store of this machine."""
+
 HIDDEN = "***"
 SECRET_NAME = re.compile(r"passw(or)?d|secret|token|api_?key|access_?key", re.IGNORECASE)
 SHORTEST_PIECE = 4  # characters; shorter ones occur in ordinary words

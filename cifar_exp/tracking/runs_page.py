@@ -5,12 +5,9 @@ from __future__ import annotations
 from contextlib import closing
 from urllib.parse import urlencode
 
-from cifar_exp.system.urls import without_credentials
+from cifar_exp.system.urls import LOCAL_UI, without_credentials
 from cifar_exp.tracking.outbox.outbox import every_outbox
 from cifar_exp.tracking.outbox.sync_state import SyncState
-
-DEFAULT_ADDRESS = "http://127.0.0.1:5000"
-"""Of MLflow's UI on this machine."""
 
 
 def runs_page(uri: str, experiment_id: str, condition: str) -> str | None:
@@ -25,7 +22,7 @@ def runs_page(uri: str, experiment_id: str, condition: str) -> str | None:
     """
     outbox = next((each for each in every_outbox() if each.uri == uri), None)
     if outbox is None:
-        return _page(DEFAULT_ADDRESS, experiment_id, condition)
+        return _page(LOCAL_UI, experiment_id, condition)
     with closing(SyncState(outbox.sync_state_file)) as sync_state:
         on_server = sync_state.server_id(f"experiment/{experiment_id}")
     return on_server and _page(without_credentials(outbox.server), on_server, condition)
