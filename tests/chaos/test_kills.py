@@ -39,6 +39,8 @@ GOES_ON = "run the same command again to resume"
 def assert_as_undisturbed(bench: ProcessBench, undisturbed: Outcome) -> None:
     bench.check()
     assert bench.outcome() == undisturbed
+    [version] = bench.client.search_model_versions("name = 'tiny'")
+    assert bench.client.get_model_version_by_alias("tiny", "champion").version == version.version
 
 
 @pytest.mark.chaos_short
@@ -91,8 +93,10 @@ STEPS: list[dict[str, Any]] = [
     {"point": "before_outcome", "training": f"{CE} #1"},
     {"point": "before_tell", "training": f"{CE} #1"},
     {"point": "before_end", "training": f"{CE} seed 1"},
+    {"point": "before_version"},
+    {"point": "before_alias"},
 ]
-"""All fault injection points, in the order of the trainings of a combination."""
+"""All fault injection points, in the order of the trainings of a combination and of the end."""
 
 
 @pytest.mark.parametrize(
