@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import signal
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from html.parser import HTMLParser
 from pathlib import Path
@@ -60,7 +61,9 @@ def test_a_run_is_that_of_the_command_and_continues_it(
 
     experiment = cifar_exp.load(tmp_path / "tiny.toml", {"confirm.seeds": 2})
     handlers = {each: signal.getsignal(each) for each in signals.ENDING}
-    ranking = cifar_exp.run(experiment, workers=1, storage=storage_url, show=False)
+    with ThreadPoolExecutor(1) as thread:  # as in a server
+        run = thread.submit(cifar_exp.run, experiment, workers=1, storage=storage_url, show=False)
+        ranking = run.result()
     assert {each: signal.getsignal(each) for each in signals.ENDING} == handlers
     assert len(bench.records("trial")) == 6
     assert len(bench.records("confirmation")) == 4
