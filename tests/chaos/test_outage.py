@@ -152,6 +152,8 @@ def assert_delivered(served: ServedSweep, plain: list[dict[str, Any]], images: P
         assert run == expected
     trainings = [run for run in stored if run["tags"]["kind"] in ("trial", "confirmation")]
     assert len(trainings) == TRAININGS
+    [version] = mlflow.MlflowClient(served.server.uri).search_model_versions("name = 'tiny'")
+    assert version.tags["combination"] in {run["tags"]["combination"] for run in trainings}
     assert_a_model_loads(served.server.uri, images)
 
 
@@ -165,7 +167,7 @@ def assert_a_model_loads(uri: str, images: Path) -> None:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("MLFLOW_TRACKING_URI", uri)
         by_id = mlflow.pytorch.load_model(f"models:/{output.model_id}")
-        by_run = mlflow.pytorch.load_model(f"runs:/{run.info.run_id}/model")
+        by_run = mlflow.pytorch.load_model(f"runs:/{run.info.run_id}/{run.info.run_name}")
     assert by_id(test).shape == (len(test), 3)
     assert torch.equal(by_id(test), by_run(test))
 
