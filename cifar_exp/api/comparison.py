@@ -97,14 +97,14 @@ def by_one_yardstick(results: Sequence[Results], method: Method | None) -> list[
     return [result.ranking(replace(method, yardstick=raw)) for result in results]
 
 
-def read_results(name: str, uri: str) -> Results:
-    """Read the results of an experiment's latest sweep from an MLflow store."""
+def read_results(name: str, uri: str, sweep_run_id: str | None = None) -> Results:
+    """Read the results of a sweep of an experiment from an MLflow store; default: the latest."""
     paths.require_home()
     sqlite.require(uri)
     client = tracking.connect_to_read(uri)
     records = tracking.read_records(client, name)
     try:
-        return Results(client, records)
+        return Results(client, records, sweep_run_id)
     except ValueError:
         store = without_credentials(uri)
         raise BadInput(f"the MLflow store {store} holds no sweep of experiment {name!r}") from None

@@ -41,12 +41,17 @@ def read_curves(name: str, *, tracking_uri: str | None = None) -> pd.DataFrame:
     results = read_results(name, tracking.resolve_uri(tracking_uri))
     members = members_of(results.records, sweep_of(results.records, results.sweep_run_id))
     ids = {member.combination_id for member in members}
-    trainings = [r for r in results.records if r.kind in TRAININGS and r.combination_id in ids]
-    epochs = pd.DataFrame(
+    trainings = [
+        r
+        for r in results.records
+        if r.kind in TRAININGS and r.combination_id in ids and r.params  # none after a crash
+    ]
+    rows = [
         {RUN: run, "epoch": point.epoch, **point.metrics}
         for run, points in tracking.read_epochs(results.client, trainings).items()
         for point in points
-    )
+    ]
+    epochs = pd.DataFrame(rows, columns=None if rows else [RUN, "epoch"])
     described = pd.DataFrame(map(_described, trainings), columns=COLUMNS)
     found = described.merge(epochs, on=RUN)
     return found.sort_values([*ORDER, "epoch"], ignore_index=True)

@@ -47,7 +47,10 @@ class Ranking:
 
     @property
     def best(self) -> Row:
-        """The first combination: name, best learning rate and batch size, results, as fields."""
+        """The first combination: name, best learning rate and batch size, results, as fields.
+
+        Its `rank` is None if no combination has a result.
+        """
         return self._ranking.combinations[0]
 
     @property

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
 from dataclasses import replace
 
 from rich.console import Console
 
 from cifar_exp import comparison, study, tracking
 from cifar_exp.api.comparison import read_results
+from cifar_exp.api.counts import check_counts
 from cifar_exp.api.ranking import Ranking
 from cifar_exp.display import console, progress
 from cifar_exp.display.data import print_data
@@ -63,9 +63,9 @@ def run(
         ranking = cifar_exp.run(cifar_exp.load("mine.toml"), workers=2)
         ```
     """
-    _check_positive(
-        {"workers": workers, "threads": threads, "group": group, "time_limit": time_limit}
-    )
+    check_counts(workers=workers, threads=threads, group=group)
+    if time_limit is not None and not 0 < time_limit < math.inf:
+        raise BadInput("time_limit: should be a number of seconds above 0")
     text = experiment.to_toml()
     definition = named.read(lambda: read(text, ""))  # of the plug-ins that are loaded now
     if not yes:
@@ -82,16 +82,11 @@ def run(
         storage=storage,
         system_metrics=system_metrics,
     )
-    ranking, _ = execute(request, screen, group)
+    ranking, page = execute(request, screen, group)
+    sweep_run_id = page.rpartition("/")[2]
     print_undelivered(request.tracking_uri)
     store = tracking.store_of(request.tracking_uri)
-    return Ranking(ranking, lambda: read_results(definition.name, store))
-
-
-def _check_positive(numbers: Mapping[str, float | None]) -> None:
-    for name, number in numbers.items():
-        if number is not None and not 0 < number < math.inf:
-            raise BadInput(f"{name}: should be a number above 0")
+    return Ranking(ranking, lambda: read_results(definition.name, store, sweep_run_id))
 
 
 def request_of(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from cifar_exp.api.counts import check_counts
 from cifar_exp.components.datasets import Dataset
 from cifar_exp.components.plugins.registry import with_installed
 from cifar_exp.components.validation import quoted
@@ -73,6 +74,7 @@ def train(
             print(epoch.epoch, epoch.train_loss, epoch.val.accuracy)
         ```
     """
+    check_counts(threads=threads)
     components = {"loss": loss, "optimizer": optimizer, "schedule": schedule}
     split = {kind: _split(kind, component) for kind, component in components.items()}
     options = {

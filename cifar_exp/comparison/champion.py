@@ -31,19 +31,21 @@ def champion(ranking: Ranking, trainings: Mapping[str, Sequence[RunRecord]]) -> 
 
 
 def description(ranking: Ranking) -> dict[str, str]:
-    """Return what is known of the first combination as short texts; empty without a result."""
+    """Return what is known of the first combination as short texts; empty without a result.
+
+    What is not known is "", so that it replaces what was known of an earlier ranking.
+    """
     first = _first(ranking)
     if first is None:
         return {}
     interval = (first.interval_low, first.interval_high)
-    known = {
+    return {
         "combination": first.combination,
         "test_accuracy": _shown(first.test_accuracy_mean),
         "test_accuracy_interval": " to ".join(filter(None, map(_shown, interval))),
         "seeds": str(first.seeds),
         "studies": str(first.studies) if first.studies > 1 else "",
     }
-    return {name: text for name, text in known.items() if text}
 
 
 def _first(ranking: Ranking) -> Row | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 
@@ -30,7 +31,7 @@ class Method:
     target; by default it is the accuracy that the median combination reaches.
 
     Raises:
-        BadInput: The yardstick is unknown.
+        BadInput: The yardstick is unknown, or a number is out of its range.
     """
 
     yardstick: str = "test_accuracy"
@@ -42,6 +43,12 @@ class Method:
         if self.yardstick not in YARDSTICKS and self.yardstick not in AS_TRAINED:
             known = ", ".join([*AS_TRAINED, *YARDSTICKS])
             raise BadInput(f"unknown yardstick {quoted(self.yardstick)}; there are {known}")
+        if not 0 < self.alpha <= 0.5:
+            raise BadInput(f"alpha: should be above 0 and at most 0.5, not {self.alpha}")
+        if not 0 <= self.rope < math.inf:
+            raise BadInput(f"rope: should be at least 0, not {self.rope}")
+        if self.target is not None and not 0 < self.target <= 100:
+            raise BadInput(f"target: should be above 0 and at most 100, not {self.target}")
 
     @property
     def measure(self) -> Metric:

@@ -141,7 +141,9 @@ def test_an_unknown_experiment(tracking_uri: str) -> None:
 
 def test_wrong_arguments_start_nothing(here: Path, images: Path) -> None:
     experiment = tiny.experiment(images)
-    with pytest.raises(cifar_exp.BadInput, match=r"^workers: should be a number above 0"):
+    with pytest.raises(
+        cifar_exp.BadInput, match=r"^workers: should be a whole number of at least 1"
+    ):
         cifar_exp.run(experiment, workers=0)
     many = tiny.experiment(images, seeds="100000")
     with pytest.raises(cifar_exp.BadInput, match=r"run: 200006 trainings, .* need yes=True"):

@@ -81,7 +81,7 @@ class Push:
             StoreError: The server does not respond.
         """
         check_server(self.server.tracking_uri)
-        found = sorted(changes(self.outbox, self.sync_state), key=_names_champion)
+        found = sorted(changes(self.outbox, self.sync_state), key=_order)
         points_before, problems = self._num_points, []
         self._warnings = []
         for step in (self._find_or_create, self._send):  # parents need an id before their children
@@ -136,9 +136,14 @@ class Push:
             if change.ended:
                 self._files.send(change, server_id)
             self._send_status(change, server_id)
-            if change.ended and (warning := register_champion(self.server, server_id)):
-                self._warnings.append(warning)
+            self._register_champion(change, server_id)
         self.sync_state.mark(change.run_id, change.state)
+
+    def _register_champion(self, change: Change, server_id: str) -> None:
+        """Register the champion of a sweep that has finished; an interrupted one may be older."""
+        finished = change.run.info.status == "FINISHED"
+        if finished and (warning := register_champion(self.server, server_id)):
+            self._warnings.append(warning)
 
     def _waits(self, change: Change) -> bool:
         """Return whether the parent of a run, or the model of its champion, is not sent yet."""
@@ -256,9 +261,13 @@ class Push:
         self.sync_state.mark(local, state)
 
 
-def _names_champion(change: Change) -> bool:
-    """Return whether a run names a champion: it is sent last, after the model to register."""
-    return CHAMPION in change.run.data.tags
+def _order(change: Change) -> tuple[bool, int]:
+    """Return the place of a run: those that name a champion come last, after the model to register.
+
+    Of several, the sweep that ended last has the alias.
+    """
+    names_champion = CHAMPION in change.run.data.tags
+    return names_champion, (change.run.info.end_time or 0) if names_champion else 0
 
 
 def chunks(items: Sequence[Any], size: int) -> Iterator[Sequence[Any]]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any, cast, get_args
 
 import mlflow
@@ -15,6 +15,8 @@ from cifar_exp.tracking.store.search import pages, quoted
 from cifar_exp.tracking.store.stored_files import Files
 
 RUNS_PER_PAGE = 1000
+OF_THE_SYSTEM = "system/"
+"""Begins the metrics that MLflow samples from the machine; their steps are not epochs."""
 
 
 def read_records(client: mlflow.MlflowClient, experiment: str, **tags: str) -> list[RunRecord]:
@@ -74,7 +76,7 @@ def record_of(run: MlflowRun) -> RunRecord:
         test_images=_in_profile(dataset, "test"),
         num_classes=_in_profile(dataset, "classes"),
         params=run.data.params,
-        metrics=run.data.metrics,
+        metrics=_of_training(run.data.metrics),
         tags=tags,
     )
 
@@ -115,3 +117,8 @@ def _in_profile(dataset: Dataset | None, name: str) -> int | None:
 def _number(text: str | None) -> int | None:
     """Return the number in a tag; None for other text, which this program did not write."""
     return int(text) if text is not None and text.isdecimal() else None
+
+
+def _of_training(metrics: Mapping[str, float]) -> dict[str, float]:
+    """Return metrics without those that MLflow samples from the machine."""
+    return {name: value for name, value in metrics.items() if not name.startswith(OF_THE_SYSTEM)}

@@ -72,20 +72,18 @@ class StoredModel:
 
 
 def stored_model(client: mlflow.MlflowClient, model_id: str) -> StoredModel | None:
-    """Return a model; None if it is deleted."""
+    """Return a model; None if it is deleted, or in MLflow's registry: a user has chosen it."""
     model = logged_model(client, model_id)
-    return None if model is None else StoredModel(client, model_id, model.artifact_location)
+    if model is None or MLFLOW_MODEL_VERSIONS in model.tags:
+        return None
+    return StoredModel(client, model_id, model.artifact_location)
 
 
 def stored_models(client: mlflow.MlflowClient, run: MlflowRun) -> list[StoredModel]:
-    """Return the models of a run, except those in MLflow's registry, which a user has chosen."""
+    """Return the models of a run, except those in MLflow's registry."""
     outputs = run.outputs.model_outputs if run.outputs else []
-    found = [logged_model(client, output.model_id) for output in outputs]
-    return [
-        StoredModel(client, model.model_id, model.artifact_location)
-        for model in found
-        if model is not None and MLFLOW_MODEL_VERSIONS not in model.tags
-    ]
+    found = [stored_model(client, output.model_id) for output in outputs]
+    return [model for model in found if model is not None]
 
 
 def artifact_folder(client: mlflow.MlflowClient, mlflow_experiment_id: str) -> Path | None:

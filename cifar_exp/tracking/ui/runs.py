@@ -28,11 +28,11 @@ def describe_runs(
     """
     for combination, colour in colours.items():
         group = [record for record in records if record.combination == combination]
-        trials = [record for record in group if record.kind == "trial"]
+        trials = [r for r in group if r.kind == "trial" and r.params]  # none after a crash
         settings = _settings(trials)
         for record in group:
             tags = {COLOUR: colour, **settings.get(record.run_id, {})}
-            metrics = _log10_lr(record) if record.kind == "trial" else {}
+            metrics = _log10_lr(record) if record in trials else {}
             _write(client, record, tags, metrics)
 
 
