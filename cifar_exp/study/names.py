@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
+from typing import Any
 
 from optuna.storages import BaseStorage
 from optuna.study._frozen import FrozenStudy
@@ -38,7 +39,7 @@ class StudyKey:
 
 def key_of(study: FrozenStudy) -> StudyKey | None:
     """Return which tuning a stored study holds; None if another program created it."""
-    return _key(study.user_attrs) or _key(_in_old_name(study.study_name))
+    return key_in(study.user_attrs) or key_in(_in_old_name(study.study_name))
 
 
 def _in_old_name(name: str) -> dict[str, str | int]:
@@ -46,7 +47,8 @@ def _in_old_name(name: str) -> dict[str, str | int]:
     return {} if found is None else {**found.groupdict(), "study": int(found["study"] or 1)}
 
 
-def _key(attributes: Mapping[str, str | int]) -> StudyKey | None:
+def key_in(attributes: Mapping[str, Any]) -> StudyKey | None:
+    """Return the tuning that the attributes of a study name; None if they name none."""
     match attributes:
         case {"experiment": str(name), "combination_id": str(identity), "study": int(number)}:
             return StudyKey(experiment=name, combination_id=identity, study=number)

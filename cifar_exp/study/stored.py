@@ -12,9 +12,9 @@ from optuna.exceptions import ExperimentalWarning
 from optuna.storages import BaseStorage
 from optuna.trial import TrialState
 
-from cifar_exp.study.names import StudyKey, key_of
+from cifar_exp.study.names import StudyKey, key_in, key_of
 from cifar_exp.study.note import save_note
-from cifar_exp.study.storage import connect
+from cifar_exp.study.storage import StudyError, connect
 from cifar_exp.study.tuning import TrialResult
 
 OBJECTIVE = "validation accuracy"
@@ -127,6 +127,10 @@ class StoredStudy:
             load_if_exists=True,
         )
         stored = study.user_attrs
+        if not stored.keys().isdisjoint(self._key.attributes) and self._key != key_in(stored):
+            raise StudyError(
+                f"another sweep has just created the study {self._name}; run the same command again"
+            )
         for name, value in self._key.attributes.items():
             if stored.get(name) != value:
                 study.set_user_attr(name, value)

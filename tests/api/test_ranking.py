@@ -17,6 +17,7 @@ from matplotlib.figure import Figure
 import cifar_exp
 from cifar_exp.sweep import sweep
 from cifar_exp.system import signals
+from cifar_exp.tracking import Run, Tracker
 from tests import tiny
 from tests.bench import Bench
 from tests.command import Cli
@@ -130,6 +131,32 @@ def test_several_experiments(bench: Bench, cli: Cli, images: Path) -> None:
     assert Cells(both._repr_html_()).rows[0][:4] == ["mean rank", "combination", "tiny", "other"]
     assert len(both.figure().axes[0].get_lines()) >= 2
     assert repr(both) == "RanksAcross('tiny', 'other')"
+
+
+@pytest.mark.usefixtures("inline", "no_pictures", "here")
+def test_a_ranking_keeps_the_figures_of_its_own_sweep(images: Path) -> None:
+    first, second = (
+        cifar_exp.run(tiny.experiment(images, losses="mse = {}", epochs=epochs), show=False)
+        for epochs in ("1", "2")
+    )
+    for ranking, epochs in ((first, 1), (second, 2)):
+        lines = ranking.figure("learning curves").axes[0].get_lines()
+        assert max(np.max(line.get_xdata()) for line in lines) == epochs
+
+
+def test_curves_without_an_epoch_are_an_empty_table(bench: Bench, images: Path) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Run, "log_epochs", lambda *_: None)
+        bench.run(tiny.definition(images, losses="mse = {}"))
+    [sweep_] = bench.records("sweep")
+    [parent] = bench.records("combination")
+    tags = {"combination": "mse+sgd", "combination_id": parent.tags["combination_id"]}
+    mlflow_experiment = bench.client.get_run(sweep_.run_id).info.experiment_id
+    tracker = Tracker(bench.client, "tiny", mlflow_experiment)
+    tracker.open_run("trial", "left by a crash", parent=parent.run_id, tags=tags, params={})
+    curves = cifar_exp.read_curves("tiny")
+    assert curves.empty
+    assert "lr" in curves
 
 
 def test_an_unknown_experiment(tracking_uri: str) -> None:

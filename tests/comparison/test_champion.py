@@ -60,4 +60,5 @@ def test_its_description_is_that_of_the_combination() -> None:
     assert first.interval_low is not None
     known = description(ranking)
     assert known.pop("test_accuracy_interval").startswith(f"{first.interval_low:.4f} to ")
-    assert known == {"combination": "a+b", "test_accuracy": "0.7500", "seeds": "2"}
+    expected = {"combination": "a+b", "test_accuracy": "0.7500", "seeds": "2", "studies": ""}
+    assert known == expected

@@ -3,8 +3,9 @@ from __future__ import annotations
 from dataclasses import replace
 
 import optuna
+import pytest
 
-from cifar_exp.study import StoredStudy, StudyKey, StudyNames, connect, read_states
+from cifar_exp.study import StoredStudy, StudyError, StudyKey, StudyNames, connect, read_states
 from tests.study.test_stored import SPACE, result
 
 KEY = StudyKey(experiment="tiny", combination_id="0123456789abcdef", study=1)
@@ -66,3 +67,12 @@ def test_a_study_of_another_program_is_left_alone(storage_url: str) -> None:
 def test_a_study_that_a_crash_left_without_attributes_is_used(storage_url: str) -> None:
     optuna.create_study(study_name="tiny/mse+sgd", storage=storage_url, direction="maximize")
     assert name_of(storage_url, KEY) == "tiny/mse+sgd"
+
+
+def test_a_study_that_another_sweep_has_just_created_is_not_taken(storage_url: str) -> None:
+    ours, theirs = name_of(storage_url, EDITED), name_of(storage_url, KEY)
+    assert ours == theirs  # both sweeps have read the storage before either creates a study
+    follow(storage_url, theirs, KEY, 1)
+    with pytest.raises(StudyError, match="another sweep has just created the study tiny/mse"):
+        follow(storage_url, ours, EDITED, 1)
+    assert {s.key: len(s.states) for s in read_states(storage_url, "tiny")} == {KEY: 1}

@@ -56,6 +56,7 @@ def test_the_first_combination_is_registered_once_with_what_is_known_of_it(
         "combination": first.combination,
         "test_accuracy": f"{first.test_accuracy_mean:.4f}",
         "seeds": "2",
+        "studies": "",
         "sweep": sweep.run_id,
     }
     correct = logits_of("tiny@champion", data).argmax(1) == data.test.labels.numpy()
@@ -79,6 +80,14 @@ def test_another_champion_is_a_new_version_and_the_old_one_is_kept(
     bench.run(small(images, epochs=1))  # the first definition again
     assert versions(bench) == [VERSION, OTHER]
     assert (logits_of("tiny@champion", data) == before).all()
+
+
+def test_the_tags_of_a_version_are_those_of_the_last_ranking(bench: Bench, images: Path) -> None:
+    for seeds, has_interval in (("2", True), ("1", False)):
+        bench.run(tiny.definition(images, seeds=seeds, losses="mse = {}"))
+        found = bench.client.get_model_version_by_alias("tiny", "champion")
+        assert found.tags["seeds"] == seeds
+        assert bool(found.tags["test_accuracy_interval"]) == has_interval
 
 
 class Killed(BaseException):

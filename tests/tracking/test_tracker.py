@@ -537,6 +537,8 @@ def test_system_metrics_are_recorded_until_a_run_is_closed(
     assert set(threading.enumerate()) <= threads
     steps = [point.step for point in tracker.client.get_metric_history(run.run_id, name)]
     assert steps == list(range(len(steps)))
+    [record] = tracker.records()
+    assert record.metrics == {}  # their steps are not epochs
 
 
 @pytest.mark.parametrize(

@@ -96,8 +96,11 @@ def test_trials_get_the_colour_of_their_combination_and_their_setting(tracker: T
             },
         )
     tracker.open_run("trial", "c+d #0", tags={"combination": "c+d", "number": "0"}, params={})
+    tracker.open_run("trial", "a+b #2", tags={"combination": "a+b", "number": "2"}, params={})
     describe_runs(tracker.client, tracker.records(), {"a+b": "#0072b2"})
-    first, second, other = tracker.records()
+    first, second, other, left_by_a_crash = tracker.records()
+    assert left_by_a_crash.tags[COLOUR] == "#0072b2"
+    assert "setting" not in left_by_a_crash.tags
     assert first.tags[COLOUR] == second.tags[COLOUR] == "#0072b2"
     assert first.tags["setting"] == "lr 0.00123, batch_size 8, optimizer.weight_decay 0.25"
     assert second.tags["setting"] == "lr 0.00123, batch_size 16, optimizer.weight_decay 1e-05"
