@@ -108,6 +108,25 @@ def test_the_image_gets_what_the_package_is_built_from(tmp_path: Path) -> None:
         assert "cifar_exp/experiments/quickstart.toml" in archive.namelist()
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="the script is for sh")
+def test_another_index_gives_torch_without_what_it_needs(tmp_path: Path) -> None:
+    log, venv, python = tmp_path / "log", tmp_path / "venv", tmp_path / "bin" / "python3"
+    (venv / "bin").mkdir(parents=True)
+    python.parent.mkdir()
+    for program, script in ((python, ""), (venv / "bin" / "pip", f'echo "$@" >> "{log}"\n')):
+        program.write_text(f"#!/bin/sh\n{script}")
+        program.chmod(0o755)
+    subprocess.run(
+        [DOCKER / "install.sh", venv, "https://index.example/cpu"],
+        env={**os.environ, "PATH": f"{python.parent}{os.pathsep}{os.environ['PATH']}"},
+        check=True,
+    )
+    of_torch, of_package = (line.split() for line in log.read_text().splitlines())
+    assert {"--no-deps", "constraints.txt"} < set(of_torch)
+    assert of_torch[-4:] == ["--index-url", "https://index.example/cpu", "torch", "torchvision"]
+    assert not {"--no-deps", "--index-url"} & set(of_package)
+
+
 class Machine:
     """This machine as a container: the image's files and variables, other addresses."""
 
