@@ -8,6 +8,7 @@ index=${2:-}
 cd "$(dirname "$0")/.."
 python3 -m venv "$venv"
 if [ -n "$index" ]; then
-    "$venv/bin/pip" install --no-cache-dir --constraint constraints.txt --index-url "$index" torch torchvision
+    # Without what torch needs, as the index has other versions of that than constraints.txt.
+    "$venv/bin/pip" install --no-cache-dir --constraint constraints.txt --no-deps --index-url "$index" torch torchvision
 fi
 "$venv/bin/pip" install --no-cache-dir --constraint constraints.txt '.[postgresql]'

@@ -10,6 +10,7 @@ import sys
 import sysconfig
 import urllib.error
 import urllib.request
+import zipfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -89,12 +90,41 @@ def test_the_password_is_in_no_file_and_must_be_set() -> None:
 
 def build_context(folder: Path) -> Path:
     """Copy what .dockerignore lets into the image."""
+    folder.mkdir()
     for line in (DOCKER / "Dockerfile.dockerignore").read_text().splitlines():
         if line.startswith("!"):
             source, copy = ROOT / line[1:], folder / line[1:]
             copy_all = shutil.copytree if source.is_dir() else shutil.copy
             copy_all(source, copy)
     return folder
+
+
+def test_the_image_gets_what_the_package_is_built_from(tmp_path: Path) -> None:
+    source = build_context(tmp_path / "source")
+    build = [sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "--no-build-isolation"]
+    subprocess.run([*build, "--wheel-dir", tmp_path, source], check=True)
+    [wheel] = tmp_path.glob("*.whl")
+    with zipfile.ZipFile(wheel) as archive:
+        assert "cifar_exp/experiments/quickstart.toml" in archive.namelist()
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="the script is for sh")
+def test_another_index_gives_torch_without_what_it_needs(tmp_path: Path) -> None:
+    log, venv, python = tmp_path / "log", tmp_path / "venv", tmp_path / "bin" / "python3"
+    (venv / "bin").mkdir(parents=True)
+    python.parent.mkdir()
+    for program, script in ((python, ""), (venv / "bin" / "pip", f'echo "$@" >> "{log}"\n')):
+        program.write_text(f"#!/bin/sh\n{script}")
+        program.chmod(0o755)
+    subprocess.run(
+        [DOCKER / "install.sh", venv, "https://index.example/cpu"],
+        env={**os.environ, "PATH": f"{python.parent}{os.pathsep}{os.environ['PATH']}"},
+        check=True,
+    )
+    of_torch, of_package = (line.split() for line in log.read_text().splitlines())
+    assert {"--no-deps", "constraints.txt"} < set(of_torch)
+    assert of_torch[-4:] == ["--index-url", "https://index.example/cpu", "torch", "torchvision"]
+    assert not {"--no-deps", "--index-url"} & set(of_package)
 
 
 class Machine:

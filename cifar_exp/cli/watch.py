@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from cifar_exp.tracking import Client
 
 COMBINATION = "combination"
+SILENCE = 300
+"""Seconds without anything new after which the title says so."""
 HEADERS = (COMBINATION, "trials", "best val accuracy", "confirmations", "running", "epoch")
 
 
@@ -99,7 +101,8 @@ def _reading(client: Client, sweep: RunRecord) -> Callable[[], SweepProgress]:
 
     def read() -> SweepProgress:
         records = reading.records()
-        return progress(records, sweep_of(records, sweep.run_id), reading.epochs())
+        of_sweep = sweep_of(records, sweep.run_id)
+        return progress(records, of_sweep, reading.epochs(), reading.newest)
 
     return read
 
@@ -122,16 +125,26 @@ def _table(screen: Console, found: SweepProgress) -> Table | Text:
     from cifar_exp.display.table import fitting
 
     rows = [_cells(each) for each in found.combinations]
-    return fitting(screen, _title(found), HEADERS, rows, left=COMBINATION)
+    return fitting(screen, _title(found, time.time()), HEADERS, rows, left=COMBINATION)
 
 
-def _title(found: SweepProgress) -> str:
+def _title(found: SweepProgress, now: float) -> str:
+    """Return the first line; `now` is in seconds since 1970."""
     parts = [
         f"{found.ended} of {counted(found.total, 'training')}",
         *([f"{found.running} running"] if found.running else []),
-        *([] if found.seconds_left is None else [f"about {duration(found.seconds_left)} left"]),
+        *_time(found, now),
     ]
     return f"{found.experiment}: {', '.join(parts)}"
+
+
+def _time(found: SweepProgress, now: float) -> list[str]:
+    """Return the time left, or for how long nothing has happened: the sweep may be killed."""
+    silence = now - found.newest / 1000
+    if found.status == "RUNNING" and silence > SILENCE:
+        resumed = "if it was killed, the same command resumes it"
+        return [f"nothing new for {duration(silence)}; {resumed}"]
+    return [] if found.seconds_left is None else [f"about {duration(found.seconds_left)} left"]
 
 
 def _cells(found: CombinationProgress) -> tuple[str, ...]:

@@ -55,6 +55,8 @@ class SweepProgress:
     combinations: tuple[CombinationProgress, ...]
     seconds_left: float | None
     """The time until the last training ends; None if no training runs, or none has ended."""
+    newest: int
+    """When the newest thing happened, in milliseconds since 1970."""
 
     @property
     def ended(self) -> int:
@@ -73,7 +75,7 @@ class SweepProgress:
 
 
 def progress(
-    records: Sequence[RunRecord], sweep: RunRecord, epochs: Mapping[str, int]
+    records: Sequence[RunRecord], sweep: RunRecord, epochs: Mapping[str, int], newest: int
 ) -> SweepProgress:
     """Return how far a sweep is.
 
@@ -81,6 +83,7 @@ def progress(
         records: The runs of its experiment.
         sweep: Its run.
         epochs: The finished epochs of trainings that run, by the ids of their runs.
+        newest: When the newest thing happened, in milliseconds since 1970.
     """
     design = Design.of(sweep.params)
     ended, decision = counted(records, sweep)
@@ -103,6 +106,7 @@ def progress(
         status=sweep.status,
         combinations=tuple(combinations),
         seconds_left=_seconds_left(combinations, [r for runs in ended.values() for r in runs]),
+        newest=newest,
     )
 
 

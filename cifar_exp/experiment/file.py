@@ -65,7 +65,8 @@ def definition_text(path: Path, overrides: Sequence[Override]) -> str:
     if not overrides:
         return text
     document = _parse(text, str(path))
-    for override in overrides:
+    # A table is set before the values inside of it, which it would remove.
+    for override in sorted(overrides, key=lambda override: len(override.path)):
         apply(override, document, str(path))
     try:
         return tomli_w.dumps(document)

@@ -18,7 +18,7 @@ def shipped() -> dict[str, Path]:
 
 
 def find(text: str) -> Path:
-    """Return the definition file that a text names: a file, or a shipped definition.
+    """Return the definition file that a text names: a path, `TEXT.toml` here, or a shipped one.
 
     Raises:
         DefinitionError: The text is neither a path nor the name of a shipped definition.
@@ -27,6 +27,9 @@ def find(text: str) -> Path:
     named = path.name == text and not text.endswith(SUFFIX)
     if path.is_file() or not named:
         return path
+    local = Path(f"{text}{SUFFIX}")
+    if local.is_file():
+        return local
     definitions = shipped()
     if text not in definitions:
         missing = (

@@ -86,6 +86,13 @@ def test_another_data_set_begins_without_the_settings_of_the_first(file: Path) -
     assert tomllib.loads(text)["dataset"] == {"type": "folder", "path": "x", "size": 8}
 
 
+@pytest.mark.parametrize("order", [1, -1])
+def test_a_table_keeps_the_values_that_are_set_inside_of_it(file: Path, order: int) -> None:
+    given = ('search={sampler="random", trials=9}', "search.batch_size=[8]")
+    text, _ = read_definition(file, options(*given[::order], trials=2))
+    assert tomllib.loads(text)["search"] == {"sampler": "random", "trials": 2, "batch_size": [8]}
+
+
 @pytest.mark.parametrize(
     ("given", "sentence"),
     [

@@ -95,7 +95,8 @@ def test_where_no_sweep_runs(cli: Cli, tracker: Tracker, tracking_uri: str) -> N
     )
 
 
-def found(status: str, trials: int, *running: Running) -> SweepProgress:
+def found(status: str, trials: int, *running: Running, left: float | None = None) -> SweepProgress:
+    """Return how far a sweep is that has written something 1000 s after 1970."""
     combination = CombinationProgress(
         name="mse+sgd",
         trials=trials,
@@ -106,8 +107,29 @@ def found(status: str, trials: int, *running: Running) -> SweepProgress:
         running=running,
     )
     return SweepProgress(
-        experiment="tiny", status=status, combinations=(combination,), seconds_left=None
+        experiment="tiny",
+        status=status,
+        combinations=(combination,),
+        seconds_left=left,
+        newest=1_000_000,
     )
+
+
+@pytest.mark.parametrize(
+    ("status", "now", "end"),
+    [
+        ("RUNNING", 1240, ", about 40 s left"),
+        ("RUNNING", 940, ", about 40 s left"),  # the clock of another machine
+        ("FINISHED", 1720, ", about 40 s left"),
+        (
+            *("RUNNING", 1720),
+            ", nothing new for 12 min; if it was killed, the same command resumes it",
+        ),
+    ],
+)
+def test_a_sweep_that_writes_nothing_may_be_killed(status: str, now: float, end: str) -> None:
+    sweep = found(status, 2, Running(epoch=1, epochs=4), left=40)
+    assert watch._title(sweep, now) == f"tiny: 2 of 5 trainings, 1 running{end}"
 
 
 def terminal(width: int = 100) -> Console:

@@ -25,7 +25,7 @@ def test_trainings_are_counted_by_combination() -> None:
         trial("mse+adam", 1, None, **running),
     ]
     epochs = {"mse+sgd seed 2 of 1": 5, "mse+adam #0": 2}
-    found = progress(records, SWEEP, epochs)
+    found = progress(records, SWEEP, epochs, newest=7)
     assert found.combinations == (
         CombinationProgress(
             name="mse+sgd",
@@ -47,6 +47,7 @@ def test_trainings_are_counted_by_combination() -> None:
         ),
     )
     assert (found.ended, found.total, found.running) == (4, 10, 3)
+    assert found.newest == 7
     # Three trials of 10 s and a confirmation of 40 s: 17.5 s each. 6 - 0.7 trainings are left,
     # and 3 run at once.
     assert found.seconds_left == pytest.approx(5.3 * 17.5 / 3)
@@ -54,13 +55,13 @@ def test_trainings_are_counted_by_combination() -> None:
 
 def test_no_time_is_left_where_nothing_runs() -> None:
     records = [SWEEP, combination("mse+sgd"), trial("mse+sgd", 0, 0.5)]
-    assert progress(records, SWEEP, {}).seconds_left is None
-    assert progress([SWEEP], SWEEP, {}).combinations == ()
+    assert progress(records, SWEEP, {}, 0).seconds_left is None
+    assert progress([SWEEP], SWEEP, {}, 0).combinations == ()
 
 
 def test_a_small_search_space_has_fewer_trials() -> None:
     small = replace(combination("mse+sgd"), params={"space_size": "2"})
-    [found] = progress([SWEEP, small], SWEEP, {}).combinations
+    [found] = progress([SWEEP, small], SWEEP, {}, 0).combinations
     assert found.all_trials == 2
 
 
@@ -72,5 +73,5 @@ def test_several_studies_are_counted_together() -> None:
         trial("mse+sgd", 0, 0.5),
         trial("mse+sgd", 0, 0.6, study=2, run_id="second"),
     ]
-    [found] = progress(records, several, {}).combinations
+    [found] = progress(records, several, {}, 0).combinations
     assert (found.trials, found.all_trials, found.all_confirmations) == (2, 12, 4)

@@ -31,6 +31,8 @@ def test_an_installed_package_has_its_own(tmp_path: Path, monkeypatch: pytest.Mo
 
 def test_a_file_wins_over_a_name(here: Path) -> None:
     assert find("quickstart") == ROOT / "experiments" / "quickstart.toml"
+    Path(here, "quickstart.toml").touch()
+    assert find("quickstart") == Path("quickstart.toml")
     Path(here, "quickstart").touch()
     assert find("quickstart") == Path("quickstart")
 

@@ -6,7 +6,7 @@ import csv
 import sys
 from collections.abc import Iterable
 from dataclasses import replace
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 import pytest
@@ -100,6 +100,18 @@ def test_folders_are_different_on_every_file_system() -> None:
     assert sorted(found) == sorted(
         [*FOLDERS, "a+b/trial-0-01234567", "A+b/trial-0-abcdef01", "a+x-y/98765432"]
     )
+
+
+@pytest.mark.parametrize(
+    ("name", "folder"),
+    [("..", "run"), (".", "run"), ("../x.", "-x"), ("x" * 300, "x" * 200)],
+)
+def test_a_folder_has_a_safe_name_inside(name: str, folder: str) -> None:
+    record = replace(records.trial("a+b", 0, 0.5), combination=name)
+    others = [replace(record, run_id=f"{number}" * 32) for number in (1, 2)]
+    found = folders(training(each) for each in [record, *others]).values()
+    assert {path.parent for path in found} == {PurePosixPath(folder)}
+    assert len(set(found)) == 3
 
 
 @pytest.fixture

@@ -72,3 +72,18 @@ def test_the_finished_epochs_of_runs(tracker: Tracker) -> None:
     first.end_training("COMPLETE", {}, {})
     reading.records()
     assert reading.epochs() == {second.run_id: 1}
+
+
+def test_the_newest_thing_is_a_start_a_metric_or_an_end(tracker: Tracker) -> None:
+    reading = RepeatedReading(tracker.client, "tiny")
+    assert (reading.records(), reading.newest) == ([], 0)
+    run = begin(tracker, 0)
+    [record] = reading.records()
+    assert reading.newest == record.start_time
+    later = record.start_time + 3_600_000
+    run.log_epochs([Point(1, later, {"val/accuracy": 0.1})])
+    reading.records()
+    assert reading.newest == later
+    tracker.client.set_terminated(run.run_id, end_time=later + 5)
+    reading.records()
+    assert reading.newest == later + 5

@@ -11,6 +11,8 @@ from cifar_exp.records import Point, RunRecord
 
 UNSAFE = re.compile(r"[^A-Za-z0-9_.+-]")
 """What some file system does not allow in a name."""
+LONGEST = 200
+"""Characters of a name; file systems allow 255 bytes."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -56,6 +58,11 @@ def folders(trainings: Iterable[ExportedTraining]) -> dict[str, PurePosixPath]:
 
 def _folder(training: ExportedTraining) -> PurePosixPath:
     record = training.record
-    combination = UNSAFE.sub("-", record.combination or record.name)
+    combination = _name(record.combination or record.name)
     study = [] if record.study == 1 else [f"study-{record.study}"]
     return PurePosixPath(combination, *study, training.number)
+
+
+def _name(text: str) -> str:
+    """Return a name of a folder like a text; not `..`, nor one with a dot at an end."""
+    return UNSAFE.sub("-", text)[:LONGEST].strip(".") or "run"

@@ -29,6 +29,15 @@ class RepeatedReading:
         self._runs = f"tags.experiment = {quoted(experiment)}"
         self._records: dict[str, RunRecord] = {}
         self._newest_end = 0
+        self._newest = 0
+
+    @property
+    def newest(self) -> int:
+        """When the newest thing happened that was read: a start, an end or a metric of a run.
+
+        In milliseconds since 1970.
+        """
+        return self._newest
 
     def records(self) -> list[RunRecord]:
         """Return the runs of the experiment as they are now, the oldest first."""
@@ -48,4 +57,8 @@ class RepeatedReading:
         runs = [r for r in search_runs(self._client, f"{self._runs} and {condition}") if is_ours(r)]
         ends = (run.info.end_time or 0 for run in runs)
         self._newest_end = max(self._newest_end, *ends, 0)
-        return {run.info.run_id: record_of(run) for run in runs}
+        found = {run.info.run_id: record_of(run) for run in runs}
+        starts = (record.start_time for record in found.values())
+        metrics = (metric.timestamp for run in runs for metric in run.data._metric_objs)
+        self._newest = max(self._newest, self._newest_end, *starts, *metrics)
+        return found
