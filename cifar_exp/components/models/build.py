@@ -103,20 +103,31 @@ def build(
         except (TypeError, RuntimeError, AssertionError) as error:
             reason = str(error).partition("\n")[0]
             raise ValueError(f"model {settings.type} cannot be built: {reason}") from error
-    if settings.head == "cosine":
-        from cifar_exp.components.models.heads import with_cosine_head  # noqa: PLC0415 - as above
-
-        network = with_cosine_head(network)
-    if settings.weights is not None:
-        from cifar_exp.components.models import pretrained  # noqa: PLC0415 - imports torch
-
-        pretrained.load_weights(network, settings.weights)
-        if settings.frozen:
-            pretrained.freeze(network)
     layers = OrderedDict(standardize=Standardize(mean, std), network=network)
     model = torch.nn.Sequential(layers)
     check_input(settings.type, model, channels=channels, size=size, num_classes=num_classes)
+    if settings.head == "cosine" or settings.weights is not None:
+        try:
+            _adapt(network, settings, torch.zeros(2, channels, size, size))
+        except ValueError as error:
+            raise ValueError(f"model {settings.type}: {error}") from error
     return model
+
+
+def _adapt(network: torch.nn.Module, settings: Model, images: torch.Tensor) -> None:
+    """Change the head of a network, load its pretrained weights and freeze them, as settings say.
+
+    Raises:
+        ValueError: The network has no suitable last layer, or the weights are not of it.
+    """
+    from cifar_exp.components.models import heads, pretrained  # noqa: PLC0415 - imports torch
+
+    if settings.head == "cosine":
+        heads.use_cosine_head(network, images)
+    if settings.weights is not None:
+        pretrained.load_weights(network, settings.weights, images)
+        if settings.frozen:
+            pretrained.freeze(network, images)
 
 
 def check_input(

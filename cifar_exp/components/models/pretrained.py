@@ -7,31 +7,44 @@ from pathlib import Path
 
 import torch
 
-from cifar_exp.components.models.heads import last_layer
+from cifar_exp.components.models.last_layer import last_layer
 
 
-def load_weights(network: torch.nn.Module, path: Path) -> None:
+def load_weights(network: torch.nn.Module, path: Path, images: torch.Tensor) -> None:
     """Load weights into a network; its last layer is loaded only if the file has one that fits.
+
+    Args:
+        network: The network.
+        path: The file.
+        images: A few standardised images, see `last_layer`.
 
     Raises:
         ValueError: The file cannot be read, or is not of this network.
     """
     weights, own = _read(path), network.state_dict()
-    last = last_layer(network)
     fit = {name for name in own.keys() & weights.keys() if own[name].shape == weights[name].shape}
-    wrong = (own.keys() | weights.keys()) - fit
-    others = sorted(name for name in wrong if name.rpartition(".")[0] != last)
-    if others:
-        raise ValueError(
-            f"weights {path} are not of this network: "
-            f"{_reason(others[0], own, weights)} ({len(fit)} of {len(own)} tensors fit)"
-        )
+    if wrong := (own.keys() | weights.keys()) - fit:
+        last = last_layer(network, images)
+        others = sorted(name for name in wrong if name.rpartition(".")[0] != last)
+        if others:
+            raise ValueError(
+                f"weights {path} are not of this network: "
+                f"{_reason(others[0], own, weights)} ({len(fit)} of {len(own)} tensors fit)"
+            )
     network.load_state_dict({name: weights[name] for name in fit}, strict=False)
 
 
-def freeze(network: torch.nn.Module) -> None:
-    """Let only the last layer be trained; statistics of BatchNorm still follow the batches."""
-    last = last_layer(network)
+def freeze(network: torch.nn.Module, images: torch.Tensor) -> None:
+    """Let only the last layer be trained; statistics of BatchNorm still follow the batches.
+
+    Args:
+        network: The network.
+        images: A few standardised images, see `last_layer`.
+
+    Raises:
+        ValueError: It has no last layer.
+    """
+    last = last_layer(network, images)
     for name, parameter in network.named_parameters():
         parameter.requires_grad = name.rpartition(".")[0] == last
 

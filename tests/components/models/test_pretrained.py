@@ -10,6 +10,9 @@ import torch
 from pydantic import ValidationError
 
 from cifar_exp.components.models import build, read_model
+from cifar_exp.components.models.heads import use_cosine_head
+from cifar_exp.components.models.last_layer import last_layer
+from cifar_exp.components.models.pretrained import freeze
 from cifar_exp.training.group.stackable import is_stackable
 
 save_file = pytest.importorskip("safetensors.torch").save_file
@@ -48,6 +51,45 @@ def test_a_frozen_network_trains_its_last_layer_only(file: Path) -> None:
     network = built({"type": "lenet", "weights": str(file), "frozen": True}, 4)
     trained = [parameter for parameter in network.parameters() if parameter.requires_grad]
     assert [tuple(parameter.shape) for parameter in trained] == [(4, 84), (4,)]
+
+
+class OtherOrder(torch.nn.Module):
+    """The classifier is registered before the convolution, and its outputs are scaled."""
+
+    def __init__(self, heads: int = 1) -> None:
+        super().__init__()
+        self.classify = torch.nn.ModuleList(torch.nn.Linear(4, 10) for _ in range(heads))
+        self.features = torch.nn.Conv2d(3, 4, 3)
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        features = torch.relu(self.features(images)).mean((2, 3))
+        outputs: torch.Tensor = sum(head(features) for head in self.classify)
+        return 0.1 * outputs
+
+
+def test_the_last_layer_is_that_of_the_outputs_in_any_order() -> None:
+    network, images = OtherOrder(), torch.rand(2, 3, 8, 8)
+    freeze(network, images)
+    trained = [name for name, p in network.named_parameters() if p.requires_grad]
+    assert trained == ["classify.0.weight", "classify.0.bias"]
+    use_cosine_head(network, images)
+    assert network(images).abs().max() <= 0.1
+    assert all(module.training and not module._forward_hooks for module in network.modules())
+
+
+@pytest.mark.parametrize("change", [freeze, use_cosine_head, last_layer])
+def test_a_network_with_two_heads_is_refused_where_one_is_needed(change: Any) -> None:
+    with pytest.raises(ValueError, match=r"are: classify\.0, classify\.1$"):
+        change(OtherOrder(heads=2), torch.rand(2, 3, 8, 8))
+
+
+def test_two_heads_of_timm_are_loaded_whole_and_not_frozen(tmp_path: Path) -> None:
+    raw = {"type": "timm:deit_tiny_distilled_patch16_224"}
+    path = tmp_path / "deit.safetensors"
+    save_file(built(raw, seed=5).state_dict(), path)
+    assert torch.equal(built({**raw, "weights": path}).head.bias, built(raw, seed=5).head.bias)
+    with pytest.raises(ValueError, match=r"model timm:deit_\S+: .* are: head, head_dist$"):
+        built({**raw, "weights": path, "frozen": True})
 
 
 def test_the_identity_has_the_content_of_the_file(file: Path, tmp_path: Path) -> None:
