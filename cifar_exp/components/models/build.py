@@ -125,7 +125,8 @@ def _adapt(network: torch.nn.Module, settings: Model, images: torch.Tensor) -> N
     if settings.head == "cosine":
         heads.use_cosine_head(network, images)
     if settings.weights is not None:
-        pretrained.load_weights(network, settings.weights, images)
+        digest = settings.weights_digest
+        pretrained.load_weights(network, settings.weights, images, digest=digest)
         if settings.frozen:
             pretrained.freeze(network, images)
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
+import pickle
+import re
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +16,9 @@ from cifar_exp.components.models import build, read_model
 from cifar_exp.components.models.heads import use_cosine_head
 from cifar_exp.components.models.last_layer import last_layer
 from cifar_exp.components.models.pretrained import freeze
+from cifar_exp.experiment import read
 from cifar_exp.training.group.stackable import is_stackable
+from tests import tiny
 
 save_file = pytest.importorskip("safetensors.torch").save_file
 timm = pytest.importorskip("timm")
@@ -98,8 +103,26 @@ def test_the_identity_has_the_content_of_the_file(file: Path, tmp_path: Path) ->
     models = [read_model({"type": "lenet", "weights": str(path)}) for path in (file, other)]
     assert models[0].identity() == models[1].identity() != read_model("lenet").identity()
     save_file(built("lenet", seed=6).state_dict(), other)
-    assert models[0].identity() != models[1].identity()
+    assert models[0].identity() != read_model({"type": "lenet", "weights": str(other)}).identity()
     assert read_model("lenet").identity() == "lenet"
+
+
+def test_a_training_refuses_weights_that_are_not_those_of_the_identity(file: Path) -> None:
+    model = read_model({"type": "lenet", "weights": str(file)})
+    before = model.identity()
+    sent = pickle.loads(pickle.dumps(model))
+    content = file.read_bytes()
+    save_file(built("lenet", seed=6).state_dict(), file)
+    assert sent.identity() == before
+    with pytest.raises(ValueError, match=r"lenet\.safetensors have changed since"):
+        built(sent)
+    file.write_bytes(content)
+    assert len(built(sent).state_dict()) == len(built(model).state_dict())
+
+
+def test_weights_in_a_folder_are_one_sentence(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match=r"cannot be read: Is a directory$"):
+        built({"type": "lenet", "weights": str(tmp_path)})
 
 
 @pytest.mark.parametrize(
@@ -162,3 +185,14 @@ def test_a_setting_that_a_network_of_timm_lacks_is_one_sentence() -> None:
 def test_a_network_of_timm_trains_alone_or_stacked_as_it_computes() -> None:
     assert is_stackable(read_model("timm:resnet18"), 3, 16, 5)
     assert not is_stackable(read_model("timm:vit_tiny_patch16_224"), 3, 16, 5)
+
+
+def test_a_training_has_the_network_of_the_definition(file: Path, tmp_path: Path) -> None:
+    text = tiny.definition(tmp_path)
+    table = f'model = {{ type = "lenet", weights = "{file}" }}'
+    experiment = read(re.sub("(?m)^model = .*$", table, text))
+    combination, *_ = experiment.combinations()
+    experiment.identity(combination, "data")
+    params = {name: value.low for name, value in experiment.space(combination).items() if name == 'lr'}
+    config = experiment.trial(combination, {**params, "batch_size": 16}, seed=0)
+    assert config.model.weights_digest == hashlib.sha256(file.read_bytes()).hexdigest()
