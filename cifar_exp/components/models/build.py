@@ -11,7 +11,9 @@ from pydantic_core import PydanticCustomError
 from cifar_exp.components.models.networks import MODELS
 from cifar_exp.components.models.networks.base import LibraryModel, Model
 from cifar_exp.components.models.suggestion import LIBRARIES, unknown_model
+from cifar_exp.components.plugins.registry import place_in_plugin
 from cifar_exp.components.validation import Problem, name_and_settings, validation_error
+from cifar_exp.system.formatting import first_line
 from cifar_exp.system.lazy_import import torch
 
 
@@ -90,7 +92,7 @@ def build(
         A Sequential of `standardize` and `network`: N x C x H x W uint8 to N x num_classes.
 
     Raises:
-        ValueError: The network cannot take images of this shape.
+        ValueError: The network cannot be built, or cannot take images of this shape.
     """
     from cifar_exp.components.models.standardize import Standardize  # noqa: PLC0415 - imports torch
 
@@ -100,9 +102,10 @@ def build(
         torch.default_generator.manual_seed(seed)
         try:
             network = settings.network(channels=channels, size=size, num_classes=num_classes)
-        except (TypeError, RuntimeError, AssertionError) as error:
-            reason = str(error).partition("\n")[0]
-            raise ValueError(f"model {settings.type} cannot be built: {reason}") from error
+        except (Exception, SystemExit) as error:
+            if isinstance(error, ValueError) and place_in_plugin(error) is None:
+                raise
+            raise ValueError(f"model {settings.type} cannot be built: {_told(error)}") from error
     layers = OrderedDict(standardize=Standardize(mean, std), network=network)
     model = torch.nn.Sequential(layers)
     check_input(settings.type, model, channels=channels, size=size, num_classes=num_classes)
@@ -139,13 +142,22 @@ def check_input(
     training = model.training
     try:
         with torch.no_grad():
-            shape = tuple(model.eval()(images).shape)
-    except (RuntimeError, ValueError, AssertionError) as error:
-        reason = str(error).partition("\n")[0]
+            outputs = model.eval()(images)
+    except (Exception, SystemExit) as error:
         raise ValueError(
-            f"model {name} cannot take {channels} x {size} x {size} images: {reason}"
+            f"model {name} cannot take {channels} x {size} x {size} images: {_told(error)}"
         ) from error
     finally:
         model.train(training)
+    if not isinstance(outputs, torch.Tensor):
+        raise ValueError(f"model {name} returns {type(outputs).__name__}, not a tensor of logits")
+    shape = tuple(outputs.shape)
     if shape != (2, num_classes):
         raise ValueError(f"model {name} has outputs of shape {shape}, not {(2, num_classes)}")
+
+
+def _told(error: BaseException) -> str:
+    """Return the first line of an error, and its type and place if it is of a plug-in."""
+    place = place_in_plugin(error)
+    reason = first_line(error)
+    return reason if place is None else f"{type(error).__name__}: {reason} ({place})"

@@ -193,6 +193,8 @@ def test_a_training_has_the_network_of_the_definition(file: Path, tmp_path: Path
     experiment = read(re.sub("(?m)^model = .*$", table, text))
     combination, *_ = experiment.combinations()
     experiment.identity(combination, "data")
-    params = {name: value.low for name, value in experiment.space(combination).items() if name == 'lr'}
+    params = {
+        name: value.low for name, value in experiment.space(combination).items() if name == "lr"
+    }
     config = experiment.trial(combination, {**params, "batch_size": 16}, seed=0)
     assert config.model.weights_digest == hashlib.sha256(file.read_bytes()).hexdigest()

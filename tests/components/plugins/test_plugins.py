@@ -22,6 +22,8 @@ from cifar_exp.components.plugins import registry
 from cifar_exp.components.plugins.plugin import PluginError
 from cifar_exp.components.validation import DefinitionError
 from cifar_exp.experiment import Experiment, named, read
+from cifar_exp.testing import check_loss, check_network
+from cifar_exp.testing.contract import ContractError
 from tests import plugins, tiny
 from tests.plugins import LOSS, NETWORK, OPTIMIZER, write, write_package
 
@@ -143,6 +145,41 @@ def test_classes_as_the_built_in_ones(tmp_path: Path) -> None:
     assert AUGMENTATIONS["dark"]()(torch.full((1, 3, 2, 2), 9), {}).max() == 4
     assert registry.origin("losses", "half") is not None
     assert registry.origin("losses", "focal") is None
+
+
+@pytest.mark.parametrize(
+    ("statement", "problem"),
+    [
+        ("raise KeyError('no')", "cannot be built: KeyError: 'no' (my.py, line 13)"),
+        ("raise SystemExit(0)", "cannot be built: SystemExit: 0 (my.py, line 13)"),
+        ("raise ValueError('no')", "cannot be built: ValueError: no (my.py, line 13)"),
+        ("self.forward = lambda images: (images, 1)", "returns tuple, not a tensor of logits"),
+        ("self.forward = lambda images: exit(0)", "SystemExit: 0 (my.py, line 13)"),
+        ("self.forward = lambda images: {}['no']", "KeyError: 'no' (my.py, line 13)"),
+    ],
+)
+def test_an_error_in_a_network_has_its_place(tmp_path: Path, statement: str, problem: str) -> None:
+    plugins.load(
+        write(tmp_path, NETWORK.replace("super().__init__()", f"super().__init__(); {statement}"))
+    )
+    with pytest.raises(ValueError, match=r"^model Colours ") as caught:
+        build(read_model("Colours"), mean=[0.5], std=[0.5], size=8, num_classes=3, seed=0)
+    assert str(caught.value).endswith(problem)
+    with pytest.raises(ContractError, match=r"line 13|returns tuple"):
+        check_network("Colours")
+
+
+@pytest.mark.parametrize("error", ["SystemExit(0)", "KeyError('no')"])
+def test_an_error_in_a_data_set_has_its_place(tmp_path: Path, error: str) -> None:
+    plugins.load(write(tmp_path, DATA.replace("images = np", f"raise {error}; images = np")))
+    with pytest.raises(DataError, match=r"^data set grey: \w+: .* \(my\.py, line 7\)$"):
+        load(DATASETS["grey"]())
+
+
+def test_a_loss_that_ends_the_program_does_not_hold(tmp_path: Path) -> None:
+    plugins.load(write(tmp_path, LOSS.replace("return", "raise SystemExit(0)\n    return")))
+    with pytest.raises(ContractError, match=r"SystemExit: 0 \(my\.py, line 8\)"):
+        check_loss("tempered")
 
 
 TWICE = """
