@@ -201,6 +201,7 @@ BAD = {
     LOSS.replace("temperature: float", "temperature"): "`temperature` needs a type",
     LOSS.replace("temperature", "class_weights"): "`class_weights` has a name that a setting",
     LOSS.replace("temperature", "given"): "`given` has a name that a setting cannot have",
+    LOSS + LOSS: "line 13: loss tempered: line 5 has another one of this name; rename it",
     TWICE: "the file has another one of this name",
     LOSS.replace("float = 2.0", "list"): "`temperature` needs a default",
     LOSS.replace("float = 2.0", "float = 'x'"): "default of a parameter is invalid: temperature",
