@@ -100,6 +100,24 @@ def test_a_function_is_a_data_set_that_is_made_again_if_the_file_changes(tmp_pat
     assert set(load(DATASETS["grey"]()).train.images.flatten().tolist()) == {5}
 
 
+def test_files_beside_a_plugin_are_found_by_its_path_and_not_imported(tmp_path: Path) -> None:
+    (tmp_path / "level.txt").write_text("9", encoding="utf-8")
+    beside = "int((pathlib.Path(__file__).parent / 'level.txt').read_text())"
+    plugins.load(write(tmp_path, "import pathlib", DATA.replace("level, np", f"{beside}, np")))
+    assert set(load(DATASETS["grey"]()).train.images.flatten().tolist()) == {9}
+    (tmp_path / "beside_it.py").touch()
+    with pytest.raises(PluginError, match="No module named 'beside_it'"):
+        plugins.load(write(tmp_path, "import beside_it", DATA))
+
+
+def test_a_parameter_with_the_default_none_is_no_setting(tmp_path: Path) -> None:
+    source = LOSS.replace(
+        "temperature: float = 2.0", "temperature: float = 2.0, t: float | None = None"
+    )
+    plugins.load(write(tmp_path, source))
+    assert "t" not in LOSSES["tempered"].model_fields
+
+
 @pytest.mark.parametrize(
     ("old", "new", "problem"),
     [
