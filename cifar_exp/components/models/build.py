@@ -109,6 +109,8 @@ def build(
     layers = OrderedDict(standardize=Standardize(mean, std), network=network)
     model = torch.nn.Sequential(layers)
     check_input(settings.type, model, channels=channels, size=size, num_classes=num_classes)
+    if not any(True for _ in network.parameters()):
+        raise ValueError(f"model {settings.type} has no parameters that can be trained")
     if settings.head == "cosine" or settings.weights is not None:
         try:
             _adapt(network, settings, torch.zeros(2, channels, size, size))

@@ -187,6 +187,13 @@ def test_an_error_in_a_network_has_its_place(tmp_path: Path, statement: str, pro
         check_network("Colours")
 
 
+def test_a_network_without_parameters_is_one_sentence(tmp_path: Path) -> None:
+    source = NETWORK.replace(", torch.nn.Linear(channels, num_classes)", "")
+    plugins.load(write(tmp_path, source))
+    with pytest.raises(ValueError, match=r"^model Colours has no parameters that can be trained$"):
+        build(read_model("Colours"), mean=[0.5] * 3, std=[0.5] * 3, size=8, num_classes=3, seed=0)
+
+
 @pytest.mark.parametrize("error", ["SystemExit(0)", "KeyError('no')"])
 def test_an_error_in_a_data_set_has_its_place(tmp_path: Path, error: str) -> None:
     plugins.load(write(tmp_path, DATA.replace("images = np", f"raise {error}; images = np")))
