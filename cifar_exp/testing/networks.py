@@ -177,8 +177,9 @@ def _group(model: Model) -> str:
 
 
 def _last(model: Model) -> str:
+    network = _build(model).get_submodule("network")
     try:
-        return last_layer(_build(model).get_submodule("network"), _images().float())
+        return last_layer(network, _images().float())
     except ValueError as error:
         return f"not known: {error}"
 

@@ -162,4 +162,7 @@ def _told(error: BaseException) -> str:
     """Return the first line of an error, and its type and place if it is of a plug-in."""
     place = place_in_plugin(error)
     reason = first_line(error)
-    return reason if place is None else f"{type(error).__name__}: {reason} ({place})"
+    if place is None:
+        return reason
+    kind = type(error).__name__
+    return f"{kind}: {reason} ({place})" if reason else f"{kind} ({place})"
