@@ -68,7 +68,7 @@ def _result(what: str, check: Callable[[Checked], str], component: Checked) -> R
         return Result(what, check(component))
     except AssertionError as error:
         problem = first_line(error)
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         place = place_in_plugin(error)
         problem = f"{type(error).__name__}: {first_line(error)}"
         problem += f" ({place})" if place else ""

@@ -11,6 +11,7 @@ from typing import Any
 import torch
 
 from cifar_exp.components.models import Model, build
+from cifar_exp.components.models.last_layer import last_layer
 from cifar_exp.components.plugins import registry
 from cifar_exp.testing.contract import Checks, Result, hold, run, with_settings
 from cifar_exp.training.group.stackable import is_stackable
@@ -175,6 +176,14 @@ def _group(model: Model) -> str:
     return "no form for groups: networks train one by one"
 
 
+def _last(model: Model) -> str:
+    network = _build(model).get_submodule("network")
+    try:
+        return last_layer(network, _images().float())
+    except ValueError as error:
+        return f"not known: {error}"
+
+
 CHECKS: Checks[Model] = {
     "logits": _logits,
     "initial weights": _seed,
@@ -182,5 +191,6 @@ CHECKS: Checks[Model] = {
     "images by themselves": _alone,
     "falls": _falls,
     "stored": _stored,
+    "last layer": _last,
     "group": _group,
 }

@@ -8,7 +8,14 @@ from pathlib import Path
 import pytest
 
 from cifar_exp.components.plugins import registry
-from cifar_exp.testing import check_dataset, check_loss, check_network, check_optimizer
+from cifar_exp.testing import (
+    check_augmentation,
+    check_dataset,
+    check_loss,
+    check_network,
+    check_optimizer,
+    check_schedule,
+)
 from tests import plugins
 from tests.bench import Bench
 from tests.docs.pages import ROOT, blocks
@@ -19,6 +26,8 @@ CHECKS = {
     "optimizers": check_optimizer,
     "models": check_network,
     "datasets": check_dataset,
+    "augmentations": check_augmentation,
+    "schedules": check_schedule,
 }
 
 

@@ -11,7 +11,9 @@ from pydantic_core import PydanticCustomError
 from cifar_exp.components.models.networks import MODELS
 from cifar_exp.components.models.networks.base import LibraryModel, Model
 from cifar_exp.components.models.suggestion import LIBRARIES, unknown_model
+from cifar_exp.components.plugins.registry import place_in_plugin
 from cifar_exp.components.validation import Problem, name_and_settings, validation_error
+from cifar_exp.system.formatting import first_line
 from cifar_exp.system.lazy_import import torch
 
 
@@ -90,7 +92,7 @@ def build(
         A Sequential of `standardize` and `network`: N x C x H x W uint8 to N x num_classes.
 
     Raises:
-        ValueError: The network cannot take images of this shape.
+        ValueError: The network cannot be built, or cannot take images of this shape.
     """
     from cifar_exp.components.models.standardize import Standardize  # noqa: PLC0415 - imports torch
 
@@ -100,23 +102,38 @@ def build(
         torch.default_generator.manual_seed(seed)
         try:
             network = settings.network(channels=channels, size=size, num_classes=num_classes)
-        except (TypeError, RuntimeError, AssertionError) as error:
-            reason = str(error).partition("\n")[0]
-            raise ValueError(f"model {settings.type} cannot be built: {reason}") from error
-    if settings.head == "cosine":
-        from cifar_exp.components.models.heads import with_cosine_head  # noqa: PLC0415 - as above
-
-        network = with_cosine_head(network)
-    if settings.weights is not None:
-        from cifar_exp.components.models import pretrained  # noqa: PLC0415 - imports torch
-
-        pretrained.load_weights(network, settings.weights)
-        if settings.frozen:
-            pretrained.freeze(network)
+        except (Exception, SystemExit) as error:
+            if isinstance(error, ValueError) and place_in_plugin(error) is None:
+                raise
+            raise ValueError(f"model {settings.type} cannot be built: {_told(error)}") from error
     layers = OrderedDict(standardize=Standardize(mean, std), network=network)
     model = torch.nn.Sequential(layers)
     check_input(settings.type, model, channels=channels, size=size, num_classes=num_classes)
+    if not any(True for _ in network.parameters()):
+        raise ValueError(f"model {settings.type} has no parameters that can be trained")
+    if settings.head == "cosine" or settings.weights is not None:
+        try:
+            _adapt(network, settings, torch.zeros(2, channels, size, size))
+        except ValueError as error:
+            raise ValueError(f"model {settings.type}: {error}") from error
     return model
+
+
+def _adapt(network: torch.nn.Module, settings: Model, images: torch.Tensor) -> None:
+    """Change the head of a network, load its pretrained weights and freeze them, as settings say.
+
+    Raises:
+        ValueError: The network has no suitable last layer, or the weights are not of it.
+    """
+    from cifar_exp.components.models import heads, pretrained  # noqa: PLC0415 - imports torch
+
+    if settings.head == "cosine":
+        heads.use_cosine_head(network, images)
+    if settings.weights is not None:
+        digest = settings.weights_digest
+        pretrained.load_weights(network, settings.weights, images, digest=digest)
+        if settings.frozen:
+            pretrained.freeze(network, images)
 
 
 def check_input(
@@ -127,13 +144,25 @@ def check_input(
     training = model.training
     try:
         with torch.no_grad():
-            shape = tuple(model.eval()(images).shape)
-    except (RuntimeError, ValueError, AssertionError) as error:
-        reason = str(error).partition("\n")[0]
+            outputs = model.eval()(images)
+    except (Exception, SystemExit) as error:
         raise ValueError(
-            f"model {name} cannot take {channels} x {size} x {size} images: {reason}"
+            f"model {name} cannot take {channels} x {size} x {size} images: {_told(error)}"
         ) from error
     finally:
         model.train(training)
+    if not isinstance(outputs, torch.Tensor):
+        raise ValueError(f"model {name} returns {type(outputs).__name__}, not a tensor of logits")
+    shape = tuple(outputs.shape)
     if shape != (2, num_classes):
         raise ValueError(f"model {name} has outputs of shape {shape}, not {(2, num_classes)}")
+
+
+def _told(error: BaseException) -> str:
+    """Return the first line of an error, and its type and place if it is of a plug-in."""
+    place = place_in_plugin(error)
+    reason = first_line(error)
+    if place is None:
+        return reason
+    kind = type(error).__name__
+    return f"{kind}: {reason} ({place})" if reason else f"{kind} ({place})"

@@ -1,7 +1,9 @@
-"""The last layer of a network, which computes the outputs of the classes."""
+"""The heads that a network can have in place of its own last layer."""
 
 import torch
 from torch import nn
+
+from cifar_exp.components.models.last_layer import last_layer
 
 
 class CosineLinear(nn.Module):
@@ -21,21 +23,18 @@ class CosineLinear(nn.Module):
         return nn.functional.linear(normalize(features), normalize(self.weight))
 
 
-def with_cosine_head(network: nn.Module) -> nn.Module:
-    """Replace the last layer of a network, in place, by one of cosines.
+def use_cosine_head(network: nn.Module, images: torch.Tensor) -> None:
+    """Replace the last layer of a network by one of cosines.
+
+    Args:
+        network: The network.
+        images: A few standardised images.
 
     Raises:
-        ValueError: The last layer is not linear.
+        ValueError: It has no last layer, or one that is not linear.
     """
-    name = last_layer(network)
+    name = last_layer(network, images)
     last = network.get_submodule(name)
     if not isinstance(last, nn.Linear):
         raise ValueError(f'head = "cosine" needs a linear last layer, not {type(last).__name__}')
     network.set_submodule(name, CosineLinear(last))
-    return network
-
-
-def last_layer(network: nn.Module) -> str:
-    """Return the name of the last layer with parameters."""
-    *_, name = (name for name, _ in network.named_parameters())
-    return name.rpartition(".")[0]

@@ -10,7 +10,7 @@ from types import ModuleType
 from typing import Any
 
 from cifar_exp.components import BASES, WORDS
-from cifar_exp.components.plugins.marks import MARK
+from cifar_exp.components.plugins.marks import LINES, MARK
 from cifar_exp.components.plugins.plugin import Plugin, PluginError
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
@@ -28,6 +28,7 @@ def components_in(plugin: Plugin, module: ModuleType) -> dict[Key, Any]:
     Raises:
         PluginError: There is none, or one is unsuitable.
     """
+    _check_marks(plugin, module)
     named = getattr(plugin, "attribute", "")
     found: dict[Key, Any] = {}
     values: dict[Key, Any] = {}
@@ -51,6 +52,21 @@ def components_in(plugin: Plugin, module: ModuleType) -> dict[Key, Any]:
             "@cifar_exp.loss, .optimizer, .network or .dataset, or give a subclass of Loss a name"
         )
     return found
+
+
+def _check_marks(plugin: Plugin, module: ModuleType) -> None:
+    """Check that no two components that a module marks have the same kind and name.
+
+    Raises:
+        PluginError: The second one has replaced the first.
+    """
+    for (kind, name), lines in vars(module).get(LINES, {}).items():
+        first, *others = dict.fromkeys(lines)
+        if others:
+            raise PluginError(
+                f"plug-in {plugin.place}, line {others[0]}: {WORDS[kind]} {name}: line {first} "
+                "has another one of this name; rename it"
+            )
 
 
 def _kind_and_name(value: Any, module: ModuleType) -> Key | None:

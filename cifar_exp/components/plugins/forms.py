@@ -14,6 +14,7 @@ from cifar_exp.components.models import Model
 from cifar_exp.components.optimizers import Optimizer
 from cifar_exp.components.optimizers.base import Group
 from cifar_exp.components.plugins.plugin import PluginError
+from cifar_exp.components.plugins.registry import place_in_plugin
 from cifar_exp.components.plugins.signature import model_of, parameters_of, require, settings_of
 from cifar_exp.system.lazy_import import np, torch
 
@@ -109,8 +110,10 @@ class FunctionSource(Source):
             parts = _arrays(name, type(self._choice).function(**self._choice.arguments()))
         except DataError:
             raise
-        except Exception as error:
-            raise DataError(f"data set {name}: {type(error).__name__}: {error}") from error
+        except (Exception, SystemExit) as error:
+            place = place_in_plugin(error)
+            reason = f"{type(error).__name__}: {error}" + (f" ({place})" if place else "")
+            raise DataError(f"data set {name}: {reason}") from error
         images, labels = (np.concatenate(arrays) for arrays in (parts[::2], parts[1::2]))
         classes = tuple(str(label) for label in range(int(labels.max()) + 1))
         if len(parts) == 2:

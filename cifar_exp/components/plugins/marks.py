@@ -1,12 +1,16 @@
-"""Decorators that mark the components of a plug-in. They import nothing and change nothing."""
+"""Decorators that mark the components of a plug-in. They import nothing of this package."""
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from typing import Any, TypeVar
 
 MARK = "__cifar_exp_kind__"
 """The attribute that holds the kind of a marked function or class."""
+
+LINES = "__cifar_exp_lines__"
+"""The variable of a module that holds the lines of its marks, by kind and name."""
 
 Marked = TypeVar("Marked", bound=Callable[..., Any])
 
@@ -50,4 +54,8 @@ def dataset(function: Marked) -> Marked:
 
 def _marked(component: Marked, kind: str) -> Marked:
     setattr(component, MARK, kind)
+    # A second definition replaces the first in the module, but not its line here.
+    caller = sys._getframe(2)
+    lines = caller.f_globals.setdefault(LINES, {})
+    lines.setdefault((kind, component.__name__), []).append(caller.f_lineno)
     return component

@@ -22,6 +22,8 @@ from cifar_exp.components.plugins import registry
 from cifar_exp.components.plugins.plugin import PluginError
 from cifar_exp.components.validation import DefinitionError
 from cifar_exp.experiment import Experiment, named, read
+from cifar_exp.testing import check_loss, check_network
+from cifar_exp.testing.contract import ContractError
 from tests import plugins, tiny
 from tests.plugins import LOSS, NETWORK, OPTIMIZER, write, write_package
 
@@ -98,6 +100,24 @@ def test_a_function_is_a_data_set_that_is_made_again_if_the_file_changes(tmp_pat
     assert set(load(DATASETS["grey"]()).train.images.flatten().tolist()) == {5}
 
 
+def test_files_beside_a_plugin_are_found_by_its_path_and_not_imported(tmp_path: Path) -> None:
+    (tmp_path / "level.txt").write_text("9", encoding="utf-8")
+    beside = "int((pathlib.Path(__file__).parent / 'level.txt').read_text())"
+    plugins.load(write(tmp_path, "import pathlib", DATA.replace("level, np", f"{beside}, np")))
+    assert set(load(DATASETS["grey"]()).train.images.flatten().tolist()) == {9}
+    (tmp_path / "beside_it.py").touch()
+    with pytest.raises(PluginError, match="No module named 'beside_it'"):
+        plugins.load(write(tmp_path, "import beside_it", DATA))
+
+
+def test_a_parameter_with_the_default_none_is_no_setting(tmp_path: Path) -> None:
+    source = LOSS.replace(
+        "temperature: float = 2.0", "temperature: float = 2.0, t: float | None = None"
+    )
+    plugins.load(write(tmp_path, source))
+    assert "t" not in LOSSES["tempered"].model_fields
+
+
 @pytest.mark.parametrize(
     ("old", "new", "problem"),
     [
@@ -145,6 +165,48 @@ def test_classes_as_the_built_in_ones(tmp_path: Path) -> None:
     assert registry.origin("losses", "focal") is None
 
 
+@pytest.mark.parametrize(
+    ("statement", "problem"),
+    [
+        ("raise KeyError('no')", "cannot be built: KeyError: 'no' (my.py, line 13)"),
+        ("raise SystemExit(0)", "cannot be built: SystemExit: 0 (my.py, line 13)"),
+        ("raise ValueError('no')", "cannot be built: ValueError: no (my.py, line 13)"),
+        ("self.forward = lambda images: (images, 1)", "returns tuple, not a tensor of logits"),
+        ("self.forward = lambda images: exit(0)", "SystemExit: 0 (my.py, line 13)"),
+        ("self.forward = lambda images: {}['no']", "KeyError: 'no' (my.py, line 13)"),
+    ],
+)
+def test_an_error_in_a_network_has_its_place(tmp_path: Path, statement: str, problem: str) -> None:
+    plugins.load(
+        write(tmp_path, NETWORK.replace("super().__init__()", f"super().__init__(); {statement}"))
+    )
+    with pytest.raises(ValueError, match=r"^model Colours ") as caught:
+        build(read_model("Colours"), mean=[0.5], std=[0.5], size=8, num_classes=3, seed=0)
+    assert str(caught.value).endswith(problem)
+    with pytest.raises(ContractError, match=r"line 13|returns tuple"):
+        check_network("Colours")
+
+
+def test_a_network_without_parameters_is_one_sentence(tmp_path: Path) -> None:
+    source = NETWORK.replace(", torch.nn.Linear(channels, num_classes)", "")
+    plugins.load(write(tmp_path, source))
+    with pytest.raises(ValueError, match=r"^model Colours has no parameters that can be trained$"):
+        build(read_model("Colours"), mean=[0.5] * 3, std=[0.5] * 3, size=8, num_classes=3, seed=0)
+
+
+@pytest.mark.parametrize("error", ["SystemExit(0)", "KeyError('no')"])
+def test_an_error_in_a_data_set_has_its_place(tmp_path: Path, error: str) -> None:
+    plugins.load(write(tmp_path, DATA.replace("images = np", f"raise {error}; images = np")))
+    with pytest.raises(DataError, match=r"^data set grey: \w+: .* \(my\.py, line 7\)$"):
+        load(DATASETS["grey"]())
+
+
+def test_a_loss_that_ends_the_program_does_not_hold(tmp_path: Path) -> None:
+    plugins.load(write(tmp_path, LOSS.replace("return", "raise SystemExit(0)\n    return")))
+    with pytest.raises(ContractError, match=r"SystemExit: 0 \(my\.py, line 8\)"):
+        check_loss("tempered")
+
+
 TWICE = """
 from cifar_exp.components.augmentations import Augmentation
 
@@ -164,6 +226,7 @@ BAD = {
     LOSS.replace("temperature: float", "temperature"): "`temperature` needs a type",
     LOSS.replace("temperature", "class_weights"): "`class_weights` has a name that a setting",
     LOSS.replace("temperature", "given"): "`given` has a name that a setting cannot have",
+    LOSS + LOSS: "line 13: loss tempered: line 5 has another one of this name; rename it",
     TWICE: "the file has another one of this name",
     LOSS.replace("float = 2.0", "list"): "`temperature` needs a default",
     LOSS.replace("float = 2.0", "float = 'x'"): "default of a parameter is invalid: temperature",

@@ -6,7 +6,7 @@ import hashlib
 from abc import abstractmethod
 from typing import Any, ClassVar, Literal, Self
 
-from pydantic import Field, model_serializer, model_validator
+from pydantic import Field, PrivateAttr, model_serializer, model_validator
 
 from cifar_exp.components.datasets.source import Place
 from cifar_exp.components.settings import Settings
@@ -31,6 +31,8 @@ class Model(Settings, Component):
     frozen: bool = Field(
         default=False, description="train only the last layer, on pretrained weights"
     )
+
+    _weights_digest: str | None = PrivateAttr(default=None)
 
     @model_validator(mode="after")
     def _frozen_has_weights(self) -> Self:
@@ -77,10 +79,21 @@ class Model(Settings, Component):
             OSError: The file cannot be read.
         """
         dumped: str | dict[str, Any] = self.model_dump(mode="json")
-        if isinstance(dumped, str) or self.weights is None:
-            return dumped
-        with self.weights.expanduser().open("rb") as file:
-            return {**dumped, "weights": hashlib.file_digest(file, "sha256").hexdigest()}
+        return dumped if isinstance(dumped, str) else {**dumped, **self._counted_weights()}
+
+    def _counted_weights(self) -> dict[str, str]:
+        """Return the hash of the file of weights, as it was at the first call."""
+        if self.weights is None:
+            return {}
+        if self._weights_digest is None:
+            with self.weights.expanduser().open("rb") as file:
+                self._weights_digest = hashlib.file_digest(file, "sha256").hexdigest()
+        return {"weights": self._weights_digest}
+
+    @property
+    def weights_digest(self) -> str | None:
+        """The hash of the file of weights in the identity; None if that was not computed yet."""
+        return self._weights_digest
 
     @model_serializer
     def _written(self) -> str | dict[str, Any]:
