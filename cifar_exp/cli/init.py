@@ -5,6 +5,7 @@ Imports are inside the command: the components take a moment to load, and `--hel
 
 from __future__ import annotations
 
+import os
 import re
 import shlex
 import shutil
@@ -41,10 +42,13 @@ def init(file: Path | None, data_dir: Path | None, dataset: str | None) -> None:
     from cifar_exp.experiment import named, read
     from cifar_exp.experiment.starter import starter
 
-    machine = _machine()
-    start = _start(data_dir, dataset, machine)
+    if dataset is None and data_dir is None:
+        raise BadInput("name a folder of images with --data-dir, or a data set with --dataset")
     name = _name(file.stem if file else dataset or _folder_name(data_dir))
     path = file or Path(f"{name}.toml")
+    _check_new(path)  # before the images are read, which may take minutes
+    machine = _machine()
+    start = _start(data_dir, dataset, machine)
     text = starter(name, start, machine, shlex.quote(str(path)))
     named.read(lambda: read(text, str(path)))
     _write(path, text)
@@ -68,7 +72,7 @@ def _start(data_dir: Path | None, dataset: str | None, machine: Machine) -> Star
     """Read the data that the options name.
 
     Raises:
-        BadInput: They name none, or an unknown or unsuitable one.
+        BadInput: They name an unknown or unsuitable one.
         DataError: A folder is not one of images.
     """
     from pydantic import ValidationError
@@ -78,8 +82,6 @@ def _start(data_dir: Path | None, dataset: str | None, machine: Machine) -> Star
     from cifar_exp.experiment import starter
     from cifar_exp.experiment.variant import read_dataset
 
-    if dataset is None and data_dir is None:
-        raise BadInput("name a folder of images with --data-dir, or a data set with --dataset")
     name = dataset or Folder.name
     path = {} if data_dir is None else {"path": str(data_dir)}
     try:
@@ -105,6 +107,23 @@ def _name(text: str) -> str:
     return name if name not in ("", SINGLE) else "images"
 
 
+def _check_new(path: Path) -> None:
+    """Check that a file does not exist, and its folder does.
+
+    Raises:
+        BadInput: The file exists, or the folder does not.
+    """
+    if os.path.lexists(path):
+        raise _exists(path)
+    if not os.path.isdir(path.parent):  # noqa: PTH112 (`Path.is_dir` fails for a name too long)
+        folder = readable(str(path.parent))
+        raise BadInput(f"{readable(str(path))} cannot be written: there is no folder {folder}")
+
+
+def _exists(path: Path) -> BadInput:
+    return BadInput(f"{readable(str(path))} exists; name another file")
+
+
 def _write(path: Path, text: str) -> None:
     """Write a new file.
 
@@ -115,6 +134,6 @@ def _write(path: Path, text: str) -> None:
         with path.open("x", encoding="utf-8") as file:
             file.write(text)
     except FileExistsError:
-        raise BadInput(f"{readable(str(path))} exists; name another file") from None
+        raise _exists(path) from None
     except OSError as error:
         raise BadInput(f"{readable(str(path))} cannot be written: {error.strerror}") from None

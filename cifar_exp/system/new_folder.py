@@ -28,7 +28,8 @@ def new_folder(folder: Path) -> Iterator[Path]:
         folder: Created if missing.
     """
     folder.parent.mkdir(parents=True, exist_ok=True)
-    place = folder.resolve().parent
+    # An existing folder may be mounted: files cannot be moved into it from outside.
+    place = folder if folder.exists() else folder.resolve().parent
     with TemporaryDirectory(prefix=f".{folder.name}-", dir=place) as temporary:
         yield Path(temporary)
         folder.mkdir(exist_ok=True)

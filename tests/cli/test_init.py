@@ -137,7 +137,7 @@ def test_the_file_has_the_name_of_the_folder(cli: Cli, here: Path, folder: str, 
 
 def test_a_file_is_never_overwritten(cli: Cli, here: Path) -> None:
     (here / "mine.toml").write_text("precious")
-    shown = cli("init", "mine.toml", "--dataset", "digits")
+    shown = cli("init", "mine.toml", "--data-dir", "not-read")
     assert (shown.code, shown.err) == (2, "mine.toml exists; name another file\n")
     assert (here / "mine.toml").read_text() == "precious"
 
@@ -149,7 +149,8 @@ def test_a_file_is_never_overwritten(cli: Cli, here: Path) -> None:
         (("--dataset", "digts"), 2, '--dataset: unknown dataset "digts"; did you mean "digits"?'),
         (("--dataset", "folder"), 2, "--data-dir: is missing"),
         (("--dataset", "digits", "--data-dir", "x"), 2, "--data-dir: the data set 'digits' brings"),
-        (("no/a.toml", "--dataset", "digits"), 2, "no/a.toml cannot be written: No such file"),
+        (("no/a.toml", "--data-dir", "none"), 2, "no/a.toml cannot be written: there is no folder"),
+        (("a" * 300, "--dataset", "digits"), 2, " cannot be written: File name too long"),
         (("--data-dir", "none"), 3, "Cannot read the folder "),
         (("--data-dir", os.fsdecode(b"\xe9")), 2, "--data-dir: should be a path in UTF-8"),
         (("--data-dir", "empty"), 3, "contains no folders: add one folder of images per class."),
