@@ -47,11 +47,12 @@ def results(optimizer: Optimizer) -> list[Result]:
 def _network(seed: int = 0) -> torch.nn.Sequential:
     network = torch.nn.Sequential(
         torch.nn.Conv2d(1, 4, 3),
+        torch.nn.Conv2d(4, 4, 3, padding=1),
         torch.nn.BatchNorm2d(4),
         torch.nn.ReLU(),
         torch.nn.Flatten(),
         torch.nn.Linear(64, CLASSES),
-    )
+    ).to(memory_format=torch.channels_last)  # as convolutions of a training
     random = torch.Generator().manual_seed(seed)
     with torch.no_grad():
         for parameter in network.parameters():
@@ -62,7 +63,8 @@ def _network(seed: int = 0) -> torch.nn.Sequential:
 def _set_gradients(network: torch.nn.Module, seed: int) -> None:
     random = torch.Generator().manual_seed(seed)
     for parameter in network.parameters():
-        parameter.grad = torch.randn(parameter.shape, generator=random)
+        gradient = torch.randn(parameter.shape, generator=random)
+        parameter.grad = torch.empty_like(parameter).copy_(gradient)  # in the same layout
 
 
 def _weights(network: torch.nn.Module) -> torch.Tensor:

@@ -6,12 +6,14 @@ when to stop. Images stay uint8 until a batch enters the network.
 
 from __future__ import annotations
 
+import random
 import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import cast
 
+import numpy as np
 import torch
 
 from cifar_exp import seeds
@@ -92,7 +94,7 @@ def train(
     )
     for epoch in range(epochs_done + 1, config.epochs + 1):
         started = time.perf_counter()
-        torch.manual_seed(seeds.derive("epoch", config.seed, epoch))  # dropout's draws
+        _seed_global_generators(config.seed, epoch)
         batches_of_epoch = batches(
             train_split, config.augment, config.batch_size, config.seed, epoch, data.num_classes
         )
@@ -120,6 +122,14 @@ def train(
             images_per_second=len(data.train) / (trained - started),
             val_ema=val_ema,
         )
+
+
+def _seed_global_generators(seed: int, epoch: int) -> None:
+    """Seed the generators of dropout, and those that optimizers of libraries and plug-ins use."""
+    derived = seeds.derive("epoch", seed, epoch)
+    torch.manual_seed(derived)
+    random.seed(derived)
+    np.random.seed(derived)
 
 
 def warm_up(config: TrialConfig, data: Dataset) -> None:

@@ -2,12 +2,14 @@ from __future__ import annotations
 
 import copy
 import math
+import random
 import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from sklearn.metrics import accuracy_score, log_loss
@@ -159,6 +161,31 @@ def test_the_random_numbers_of_an_epoch_depend_on_its_number(
         torch.manual_seed(9)  # the random state of another process
     trained = loop.train(model, config, data, None, epochs_done)
     assert [e.train_loss for e in trained] == pytest.approx(expected[epochs_done:], rel=1e-4)
+
+
+class Draws(torch.optim.SGD):
+    """It keeps a number of each global generator at every step, as some libraries draw them."""
+
+    def step(self, closure: Any = None) -> Any:
+        self.drawn = [*getattr(self, "drawn", []), (random.random(), np.random.random())]
+        return super().step(closure)
+
+
+def test_global_generators_depend_on_the_seed_and_the_epoch(
+    config: TrialConfig, data: Dataset
+) -> None:
+    found = []
+    for epochs_done in (0, 1):  # the second is resumed after the first epoch
+        random.seed(epochs_done)
+        np.random.seed(epochs_done)
+        model = untrained.build_model(config, data)
+        optimizer = Draws(model.parameters(), lr=0.01)
+        list(loop.train(model, config, data, optimizer, epochs_done))
+        found.append(optimizer.drawn)
+    whole, resumed = found
+    first_epoch = whole[: len(whole) // config.epochs]
+    assert whole == first_epoch + resumed
+    assert set(first_epoch).isdisjoint(resumed)
 
 
 def test_epochs_are_numbered_and_timed(config: TrialConfig, data: Dataset) -> None:

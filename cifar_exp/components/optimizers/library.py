@@ -36,6 +36,8 @@ CLOSURE = "needs a closure that computes the loss again"
 MODEL = "needs the network, not its parameters"
 MUON = "needs the groups of parameters that Muon updates; there is `muon`"
 OWN_RATE = "does not use the learning rate"
+LOW_RANK = "needs groups of low rank; without them its steps are those of Adam"
+LAYOUT = "needs contiguous weights; those of convolutions are stored channels last"
 CUDA = "needs a package for CUDA alone (bitsandbytes or apex)"
 
 UNSUITABLE: Mapping[str, str] = {
@@ -51,13 +53,15 @@ UNSUITABLE: Mapping[str, str] = {
     "pytorch_optimizer:ranger21": "needs the number of steps",
     "pytorch_optimizer:demo": "needs several processes, and the package einops",
     **dict.fromkeys(("pytorch_optimizer:a2grad", "pytorch_optimizer:adafactor"), OWN_RATE),
+    **{f"pytorch_optimizer:{name}": LOW_RANK for name in ("apollo", "fira", "galore")},
+    **{f"pytorch_optimizer:{name}": LAYOUT for name in ("adamp", "nero", "sgdp", "swats")},
     "pytorch_optimizer:lorarite": "updates pairs of matrices of a low rank",
     "pytorch_optimizer:spectralsphere": "updates weights of two dimensions alone",
 }
 """The optimizers that need what this training does not give them, and why."""
 
-NOT_FREE = ("pytorch_optimizer:fromage", "pytorch_optimizer:nero")
-"""The optimizers whose licence, CC BY-NC-SA, excludes commercial use."""
+NOT_FREE = ("pytorch_optimizer:fromage",)
+"""The usable optimizers whose licence, CC BY-NC-SA, excludes commercial use."""
 
 
 class LibraryOptimizer(Optimizer):

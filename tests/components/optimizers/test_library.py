@@ -9,7 +9,13 @@ import pytest
 import torch
 
 from cifar_exp.components.optimizers import OPTIMIZERS, Optimizer
-from cifar_exp.components.optimizers.library import LIBRARIES, OWN_RATE, UNSUITABLE, check_name
+from cifar_exp.components.optimizers.library import (
+    LIBRARIES,
+    LOW_RANK,
+    OWN_RATE,
+    UNSUITABLE,
+    check_name,
+)
 from cifar_exp.components.validation import DefinitionError
 from cifar_exp.experiment import read_document
 from tests.definitions import changed
@@ -19,7 +25,7 @@ pytest.importorskip("pytorch_optimizer")
 
 FEW = (
     *("timm:adamw", "timm:lion", "timm:sgd", "timm:lamb", "timm:nesterov", "timm:cadamw"),
-    *(f"pytorch_optimizer:{name}" for name in ("adabelief", "lion", "sgdp", "schedulefreeadamw")),
+    *(f"pytorch_optimizer:{name}" for name in ("adabelief", "lion", "sgdw", "schedulefreeadamw")),
 )
 
 
@@ -27,7 +33,8 @@ def network() -> torch.nn.Sequential:
     torch.manual_seed(0)
     convolution = torch.nn.Conv2d(3, 4, 3, bias=False)  # a bias has no gradient but rounding
     features = convolution, torch.nn.BatchNorm2d(4), torch.nn.ReLU()
-    return torch.nn.Sequential(*features, torch.nn.Flatten(), torch.nn.Linear(64, 3))
+    layers = torch.nn.Sequential(*features, torch.nn.Flatten(), torch.nn.Linear(64, 3))
+    return layers.to(memory_format=torch.channels_last)  # as in a training
 
 
 def make(name: str, **settings: Any) -> Optimizer:
@@ -108,6 +115,8 @@ def test_weight_decay_can_leave_out_biases() -> None:
         ("pytorch_optimizer:lomo", "pytorch_optimizer:lomo needs the network"),
         ("timm:adahessian", "timm:adahessian needs the graph of the gradient"),
         ("timm:bnbadam", "timm:bnbadam needs a package for CUDA alone"),
+        ("pytorch_optimizer:galore", "pytorch_optimizer:galore needs groups of low rank"),
+        ("pytorch_optimizer:sgdp", "pytorch_optimizer:sgdp needs contiguous weights"),
         ("torch:adam", 'unknown optimizer "torch:adam"'),
     ],
 )
@@ -128,6 +137,7 @@ def test_settings_are_checked_against_the_signature() -> None:
         read_document(document, "a.toml")
 
 
+FAILING = [name for name, reason in UNSUITABLE.items() if reason not in (LOW_RANK, OWN_RATE)]
 LONG = 15
 """Steps after which every optimizer moves: adashift keeps ten gradients first."""
 
@@ -154,7 +164,7 @@ def test_all_others_can_be_used(prefix: str) -> None:
 
 
 @pytest.mark.chaos
-@pytest.mark.parametrize("name", [name for name in UNSUITABLE if UNSUITABLE[name] != OWN_RATE])
+@pytest.mark.parametrize("name", FAILING)
 def test_those_with_a_reason_cannot(name: str) -> None:
     with pytest.raises(Exception, match=r"."):
         step(class_of(name))
@@ -168,6 +178,17 @@ def test_those_without_a_learning_rate_have_none(name: str) -> None:
         model = network()
         after.append(stepped(model, class_of(name)(model.parameters(), lr=lr), LONG).parameters())
     assert all(map(torch.equal, *after))
+
+
+@pytest.mark.parametrize("name", [name for name in UNSUITABLE if UNSUITABLE[name] == LOW_RANK])
+def test_without_groups_of_low_rank_the_steps_are_those_of_adam(name: str) -> None:
+    after = []
+    for torch_class in (class_of(name), class_of("pytorch_optimizer:adam")):
+        model = network()
+        optimizer = torch_class(model.parameters(), lr=0.01, eps=1e-12)
+        after.append(stepped(model, optimizer, 20).parameters())
+    for found, expected in zip(*after, strict=True):
+        torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-6)
 
 
 def class_of(name: str) -> Any:
