@@ -127,6 +127,11 @@ class Experiment(Settings):
             raise validation_error([Problem(("confirm", "most"), message)])
         return self
 
+    @field_validator("data_changes")
+    @classmethod
+    def _without_changes_is_absent(cls, changes: DataChanges | None) -> DataChanges | None:
+        return changes if changes and changes.counted() else None
+
     @model_validator(mode="after")
     def _noise_fits_the_data_set(self) -> Self:
         noise = self.data_changes and self.data_changes.noise

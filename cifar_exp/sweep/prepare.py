@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
 from urllib.parse import parse_qsl
 
 from cifar_exp import tracking
@@ -13,14 +14,18 @@ from cifar_exp.components.precision import resolve
 from cifar_exp.components.validation import DefinitionError
 from cifar_exp.errors import BadInput
 from cifar_exp.experiment import Experiment
+from cifar_exp.experiment.ends import config_at
 from cifar_exp.sweep.schedule.scheduler import max_workers, num_side_by_side
 from cifar_exp.system import sqlite
-from cifar_exp.system.formatting import counted
+from cifar_exp.system.formatting import counted, first_line
 from cifar_exp.system.urls import store_name, without_credentials
 from cifar_exp.training import hardware
 from cifar_exp.training.group.stackable import is_stackable
 from cifar_exp.training.hardware import device
 from cifar_exp.training.untrained import initial_model
+
+if TYPE_CHECKING:
+    import torch
 
 GPU_WIDTH = 64
 """Networks in a group on a GPU; more of them do not train faster."""
@@ -83,10 +88,26 @@ def check_fit(experiment: Experiment, data: Dataset) -> None:
             needed = 'a network whose last layer computes cosines: head = "cosine" in its table'
             raise DefinitionError(f"losses.{variant.name}: {variant.type} needs {needed}")
     try:
-        initial_model(experiment.model, data, experiment.seed)
+        network = initial_model(experiment.model, data, experiment.seed)
     except ValueError as error:
         raise DefinitionError(f"model: {error}") from None
+    _check_optimizers(experiment, network)
     _check_class_weights(experiment, data)
+
+
+def _check_optimizers(experiment: Experiment, network: torch.nn.Module) -> None:
+    """Check that each optimizer can be made, at both ends of what is searched.
+
+    The classes of libraries and plug-ins check their settings only when they are made.
+    """
+    batch_size = experiment.search.batch_size[0]
+    for name, combination in {c.optimizer.name: c for c in experiment.combinations()}.items():
+        for end in ("low", "high"):
+            config = config_at(end, experiment, combination, batch_size)
+            try:
+                config.optimizer_settings.build(network, config.lr)
+            except Exception as error:
+                raise DefinitionError(f"optimizers.{name}: {first_line(error)}") from error
 
 
 def _check_class_weights(experiment: Experiment, data: Dataset) -> None:

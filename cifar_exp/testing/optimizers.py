@@ -207,9 +207,32 @@ def _finite_at(optimizer: Optimizer) -> None:
     assert _weights(network).isfinite().all(), "a weight is not finite there"
 
 
+def _rate(optimizer: Optimizer) -> str:
+    """Compare steps at two learning rates, set before the first step or later."""
+    steps = [_steps_at(optimizer, *rates) for rates in ((LR, LR), (LR / 10, LR / 10), (LR, 0.0))]
+    assert not torch.equal(steps[0], steps[1]), "a step is the same at any learning rate"
+    if not optimizer.schedulable:
+        return "used at the first step only: without schedules"
+    assert not torch.equal(steps[0], steps[2]), "a rate in `param_groups` is not used: no schedules"
+    return "used at every step"
+
+
+def _steps_at(optimizer: Optimizer, first: float, second: float) -> torch.Tensor:
+    """Return the weights after two steps, each at a learning rate."""
+    network = _network()
+    built = optimizer.build(network, first)
+    for number, rate in enumerate((first, second)):
+        for group in built.param_groups:
+            group["lr"] = rate
+        _set_gradients(network, number)
+        built.step()
+    return _weights(network)
+
+
 CHECKS: Checks[Optimizer] = {
     "falls": _falls,
     "weights": _every_parameter,
+    "learning rate": _rate,
     "no gradient": _without_gradient,
     "finite": _finite,
     "resumed": _resumed,

@@ -121,6 +121,7 @@ NOT_COUNTED = [
     ("confirm.most", 30),
     ("confirm.indifferent", 0.5),
     ("losses.another", {"type": "mse"}),
+    ("data_changes", {}),
     ("schedules", {"constant": {}}),
     ("schedules", {"none": {"type": "constant", "warmup": 0.0}}),
     ("losses.soft", {"type": "cross_entropy", "label_smoothing": 0.10}),

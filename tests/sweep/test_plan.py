@@ -10,13 +10,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cifar_exp.components.datasets import Dataset
+from cifar_exp.components.validation import DefinitionError
 from cifar_exp.sweep.disk_space import BYTES_PER_MODEL, BYTES_PER_PREDICTION, BYTES_PER_RUN
 from cifar_exp.sweep.plan import groups, plan
 from cifar_exp.sweep.plan import speed as measuring
 from cifar_exp.sweep.plan.groups import Round, round_of
 from cifar_exp.sweep.plan.makespan import Block, makespan
 from cifar_exp.sweep.plan.speed import Speed
-from cifar_exp.training import loop
+from cifar_exp.training import evaluation, loop
 from tests import tiny
 
 Seconds = st.floats(0.1, 100)
@@ -247,6 +248,17 @@ def test_a_step_is_measured_on_a_full_batch(
     monkeypatch.setattr(loop, "train", train)
     assert measuring._steps(tiny.trial_config(images, batch_size=8), data, num_steps) == 0.02
     assert given == [num_images]
+
+
+def test_a_training_that_diverges_at_once_is_named(
+    images: Path, data: Dataset, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def diverge(*_: object) -> None:
+        raise evaluation.Diverged(evaluation.LOSS_NOT_FINITE)
+
+    monkeypatch.setattr(loop, "train", diverge)
+    with pytest.raises(DefinitionError, match=r"sgd at lr 0.05, batch size 8: the training loss"):
+        measuring._steps(tiny.trial_config(images, batch_size=8), data, 1)
 
 
 def test_slow_steps_are_measured_once(

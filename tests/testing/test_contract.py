@@ -111,6 +111,7 @@ BAD_STEPS = {
         "differ after an interruption",
     ),
     "none": ("weight.sub_(lr)", "do not lower"),
+    "fixed rate": ("weight.sub_(weight.grad, alpha=0.05)", "is the same at any learning rate"),
 }
 
 

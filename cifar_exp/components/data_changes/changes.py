@@ -108,7 +108,7 @@ def changed(
         val_labels=_labels(clean, VALIDATION, np.arange(len(data.val)), changes),
         class_counts=_counts(clean, rows) if changes.imbalance is not None else None,
     )
-    notes = described(clean, change, data.classes)
+    notes = described(clean, change, data.classes, changes.noise)
     return replace(derived(data, change, progress), changes=changes.params(), notes=notes)
 
 

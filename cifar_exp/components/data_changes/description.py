@@ -15,12 +15,15 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from cifar_exp.components.data_changes.clean import CleanLabels
+    from cifar_exp.components.data_changes.noise import LabelNoise
     from cifar_exp.components.datasets.derived import Change
 
 CLASSES_NAMED = 12
 
 
-def described(clean: CleanLabels, change: Change, classes: Sequence[str]) -> tuple[str, ...]:
+def described(
+    clean: CleanLabels, change: Change, classes: Sequence[str], noise: LabelNoise | None
+) -> tuple[str, ...]:
     """Return sentences with the numbers of images that were left out and of changed labels."""
     train, val = clean.of_split[TRAINING], clean.of_split[VALIDATION]
     found = []
@@ -29,9 +32,11 @@ def described(clean: CleanLabels, change: Change, classes: Sequence[str]) -> tup
         found.append(_by_class(train[change.rows], classes))
     if change.class_counts is not None:
         found.append(_by_frequency(np.array(change.class_counts)))
-    found.append(_wrong(TRAINING, train[change.rows], change.train_labels))
-    found.append(_wrong(VALIDATION, val, change.val_labels))
-    return tuple(sentence for sentence in found if sentence)
+    if noise is not None:
+        found.append(_wrong(TRAINING, train[change.rows], change.train_labels))
+        if noise.in_validation:
+            found.append(_wrong(VALIDATION, val, change.val_labels))
+    return tuple(found)
 
 
 def _by_class(labels: NDArray[np.int64], classes: Sequence[str]) -> str:
@@ -51,7 +56,5 @@ def _by_frequency(counts: NDArray[np.int64]) -> str:
 
 def _wrong(split: str, before: NDArray[np.int64], after: NDArray[np.int64]) -> str:
     number = int((before != after).sum())
-    if not number:
-        return ""
     share = 100 * number / len(before)
     return f"{number} of {counted(len(before), f'{split} label')} are wrong ({share:.1f} %)"

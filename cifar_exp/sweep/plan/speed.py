@@ -12,7 +12,9 @@ from pathlib import Path
 from cifar_exp.components.datasets import Dataset, open_dataset
 from cifar_exp.components.plugins import registry
 from cifar_exp.components.plugins.plugin import Plugin
-from cifar_exp.experiment import Combination, Experiment, Range, TrialConfig
+from cifar_exp.components.validation import DefinitionError
+from cifar_exp.experiment import Combination, Experiment, TrialConfig
+from cifar_exp.experiment.ends import config_at
 from cifar_exp.sweep.executors import fork_server
 from cifar_exp.training import evaluation, loop, untrained
 from cifar_exp.training.hardware import prepare_process
@@ -93,7 +95,11 @@ def _steps(config: TrialConfig, data: Dataset, num_steps: int) -> float:
     """Return the mean seconds of `num_steps` training steps, or of as many as the data allows."""
     num_images = min(len(data.train), num_steps * config.batch_size)
     subset = replace(data, train=data.train.first(num_images), val=data.val.first(1))
-    [epoch] = loop.train(untrained.build_model(config, subset), config, subset)
+    try:
+        [epoch] = loop.train(untrained.build_model(config, subset), config, subset)
+    except evaluation.Diverged as error:
+        name = f"{config.loss}+{config.optimizer} at lr {config.lr:g}"
+        raise DefinitionError(f"{name}, batch size {config.batch_size}: {error}") from None
     return config.batch_size / epoch.images_per_second
 
 
@@ -110,10 +116,5 @@ def _evaluation_seconds(experiment: Experiment, data: Dataset) -> float:
 
 def low_config(experiment: Experiment, combination: Combination, batch_size: int) -> TrialConfig:
     """Return a training with the low end of every searched range, which does not affect speed."""
-    low = {
-        name: values.low
-        for name, values in experiment.space(combination).items()
-        if isinstance(values, Range)
-    }
-    config = experiment.trial(combination, {**low, "batch_size": batch_size}, experiment.seed)
+    config = config_at("low", experiment, combination, batch_size)
     return config.model_copy(update={"epochs": 1})

@@ -198,6 +198,11 @@ def test_validation_labels_are_changed_on_request_only(digits: Dataset) -> None:
     assert int((data.val.labels != digits.val.labels).sum()) == sum(int(0.4 * n) for n in counts)
 
 
+def test_noise_that_changes_no_label_is_told(digits: Dataset) -> None:
+    data = after(digits, noise={**SYMMETRIC, "rate": 0.005})
+    assert data.notes == (f"0 of {len(digits.train)} training labels are wrong (0.0 %)",)
+
+
 def test_noise_alone_writes_no_images(digits: Dataset) -> None:
     data = after(digits, noise=SYMMETRIC)
     assert {path.name for path in data.path.iterdir()} == {"labels.npy", "meta.json"}
