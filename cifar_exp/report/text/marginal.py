@@ -31,8 +31,8 @@ def marginal_sentences(found: Marginal) -> list[str]:
     number = len(found.blocks)
     within = _within(found)
     sentences = [
-        f"{first.name} has the best mean over the same {within} ({listed(found.blocks)}), and is the "
-        f"best in {first.best_in} of {number}.",
+        f"{first.name} has the best mean over the same {within} ({listed(found.blocks)}), and is "
+        f"the best in {first.best_in} of {number}.",
         f"worse by: difference to {first.name}, paired by {within}, with "
         f"{100 * (1 - found.alpha):g} % t intervals that hold for all pairs of "
         f"{plural(found.factor)} together (Bonferroni). The {number} are taken as a sample: the "
