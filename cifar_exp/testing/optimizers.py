@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -209,7 +210,8 @@ def _finite_at(optimizer: Optimizer) -> None:
 
 def _rate(optimizer: Optimizer) -> str:
     """Compare steps at two learning rates, set before the first step or later."""
-    steps = [_steps_at(optimizer, *rates) for rates in ((LR, LR), (LR / 10, LR / 10), (LR, 0.0))]
+    rates = ([LR] * 3, [LR / 10] * 3, [LR, 0.0, 0.0])  # three, as asgd uses a rate one step later
+    steps = [_steps_at(optimizer, each) for each in rates]
     assert not torch.equal(steps[0], steps[1]), "a step is the same at any learning rate"
     if not optimizer.schedulable:
         return "used at the first step only: without schedules"
@@ -217,11 +219,11 @@ def _rate(optimizer: Optimizer) -> str:
     return "used at every step"
 
 
-def _steps_at(optimizer: Optimizer, first: float, second: float) -> torch.Tensor:
-    """Return the weights after two steps, each at a learning rate."""
+def _steps_at(optimizer: Optimizer, rates: Sequence[float]) -> torch.Tensor:
+    """Return the weights after steps at these learning rates."""
     network = _network()
-    built = optimizer.build(network, first)
-    for number, rate in enumerate((first, second)):
+    built = optimizer.build(network, rates[0])
+    for number, rate in enumerate(rates):
         for group in built.param_groups:
             group["lr"] = rate
         _set_gradients(network, number)
