@@ -13,7 +13,7 @@ from cifar_exp.comparison import Ranking as Ranked
 from cifar_exp.comparison.method import RAW_OF
 from cifar_exp.errors import BadInput
 from cifar_exp.sweep.results import Results
-from cifar_exp.system import paths, sqlite
+from cifar_exp.system import paths
 from cifar_exp.system.urls import without_credentials
 
 
@@ -100,7 +100,6 @@ def by_one_yardstick(results: Sequence[Results], method: Method | None) -> list[
 def read_results(name: str, uri: str, sweep_run_id: str | None = None) -> Results:
     """Read the results of a sweep of an experiment from an MLflow store; default: the latest."""
     paths.require_home()
-    sqlite.require(uri)
     client = tracking.connect_to_read(uri)
     records = tracking.read_records(client, name)
     try:

@@ -31,7 +31,6 @@ from cifar_exp.report.text.marginal import (
 from cifar_exp.report.text.pair import pair_csv, pair_json, pair_latex, pair_markdown
 from cifar_exp.report.text.tidy import to_csv
 from cifar_exp.sweep.disk_space import FULL
-from cifar_exp.system import sqlite
 from cifar_exp.system.urls import without_credentials
 
 FORMATS = {"csv": to_csv, "json": to_json, "md": to_markdown, "latex": to_latex}
@@ -185,7 +184,6 @@ def newest(tracking_uri: str | None) -> str:
         BadInput: The store holds no sweep.
     """
     uri = tracking.resolve_uri(tracking_uri)
-    sqlite.require(uri)
     sweeps = tracking.read_sweeps(tracking.connect_to_read(uri))
     if not sweeps:
         raise BadInput(f"the MLflow store {without_credentials(uri)} holds no sweep")

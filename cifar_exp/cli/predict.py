@@ -23,7 +23,6 @@ from cifar_exp.components.datasets.images.decoding import (
 from cifar_exp.display import console
 from cifar_exp.display.table import print_table
 from cifar_exp.errors import BadInput
-from cifar_exp.system import sqlite
 from cifar_exp.system.formatting import printable
 from cifar_exp.tracking.artifacts.stored_network import (
     StoredNetwork,
@@ -78,7 +77,6 @@ def predict(
     """
     _check_files(images)
     uri = tracking.resolve_uri(tracking_uri)
-    sqlite.require(uri)
     client = tracking.connect_to_read(uri)
     if run_id is None:
         stored = read_champion(client, str(experiment))

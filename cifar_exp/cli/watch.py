@@ -51,10 +51,8 @@ def watch(name: str | None, tracking_uri: str | None, *, interval: float, once: 
     """
     from cifar_exp import tracking
     from cifar_exp.display import console
-    from cifar_exp.system import sqlite
 
     uri = tracking.resolve_uri(tracking_uri)
-    sqlite.require(uri)
     client = tracking.connect_to_read(uri)
     sweep = _sweep(client, name, uri)
     screen = console.stdout()

@@ -22,7 +22,7 @@ from cifar_exp.experiment import Design, Experiment
 from cifar_exp.experiment.shipped import shipped, summary
 from cifar_exp.system.formatting import counted, duration, size
 from cifar_exp.system.output import spelled
-from cifar_exp.system.urls import LOCAL_UI, without_credentials
+from cifar_exp.system.urls import is_server, ui_of, without_credentials
 
 if TYPE_CHECKING:
     from cifar_exp.comparison import Ranking
@@ -155,9 +155,8 @@ def print_locations(console: Console, tracking_uri: str, locations: Mapping[str,
         tracking_uri: The MLflow store.
         locations: Labels, and for each the part of its address after the `#`.
     """
-    local = not tracking_uri.startswith(("http://", "https://"))
-    server = LOCAL_UI if local else without_credentials(tracking_uri).rstrip("/")
-    if local:
+    server = ui_of(tracking_uri)
+    if not is_server(tracking_uri):
         store = shlex.quote(without_credentials(tracking_uri))
         print_line(console, f"All runs: mlflow ui --workers 1 --backend-store-uri {store}")
     for label, path in locations.items():

@@ -9,7 +9,6 @@ from cifar_exp.comparison import counted_trainings
 from cifar_exp.errors import BadInput
 from cifar_exp.records import TRAININGS, RunRecord
 from cifar_exp.report.export.training import ExportedTraining
-from cifar_exp.system import sqlite
 from cifar_exp.system.urls import without_credentials
 
 
@@ -24,7 +23,6 @@ def read_trainings(name: str, tracking_uri: str) -> list[ExportedTraining]:
         BadInput: There is no such store, or it has no training of that name.
         StoreError: The store cannot be read.
     """
-    sqlite.require(tracking_uri)
     client = tracking.connect_to_read(tracking_uri)
     records = tracking.read_records(client, name)
     trainings = [record for record in records if record.kind in (*TRAININGS, "train")]

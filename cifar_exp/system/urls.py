@@ -16,6 +16,18 @@ SHORTEST_PIECE = 4  # characters; shorter ones occur in ordinary words
 SHORTEST_VALUE = 6  # characters; excludes variables such as USE_TOKENS=true
 
 
+def is_server(tracking_uri: str) -> bool:
+    """Return whether an MLflow store is a server, and not a database or folder."""
+    return tracking_uri.startswith(("http://", "https://"))
+
+
+def ui_of(tracking_uri: str) -> str:
+    """Return the address of MLflow's UI for a store: that of a server, else the local one."""
+    if is_server(tracking_uri):
+        return without_credentials(tracking_uri).rstrip("/")
+    return LOCAL_UI
+
+
 def hide(text: str, secrets: Iterable[str]) -> str:
     """Return a text with every secret replaced by `***`."""
     for secret in sorted(secrets, key=len, reverse=True):

@@ -1,6 +1,7 @@
 """Everything that uses MLflow: the store, the runs written to it, and the records read from it."""
 
 from cifar_exp.records import Point
+from cifar_exp.system.urls import is_server
 from cifar_exp.tracking.artifacts.definition import DEFINITION_FILE, read_definition
 from cifar_exp.tracking.artifacts.predictions import read_predictions
 from cifar_exp.tracking.experiment_runs import ExperimentRuns
@@ -29,7 +30,7 @@ from cifar_exp.tracking.store.records import (
     record_of,
 )
 from cifar_exp.tracking.store.repeated_reading import RepeatedReading
-from cifar_exp.tracking.store.server import StoreError, check_server, is_server
+from cifar_exp.tracking.store.server import StoreError, check_server
 from cifar_exp.tracking.store.stored_files import StoredModel, artifact_folder, stored_models
 from cifar_exp.tracking.tracker import Tracker, mlflow_experiment
 from cifar_exp.tracking.ui.experiment import describe_experiment, ranked_experiments

@@ -5,7 +5,7 @@ from __future__ import annotations
 from contextlib import closing
 from urllib.parse import urlencode
 
-from cifar_exp.system.urls import LOCAL_UI, without_credentials
+from cifar_exp.system.urls import ui_of
 from cifar_exp.tracking.outbox.outbox import every_outbox
 from cifar_exp.tracking.outbox.sync_state import SyncState
 
@@ -22,10 +22,10 @@ def runs_page(uri: str, experiment_id: str, condition: str) -> str | None:
     """
     outbox = next((each for each in every_outbox() if each.uri == uri), None)
     if outbox is None:
-        return _page(LOCAL_UI, experiment_id, condition)
+        return _page(ui_of(uri), experiment_id, condition)
     with closing(SyncState(outbox.sync_state_file)) as sync_state:
         on_server = sync_state.server_id(f"experiment/{experiment_id}")
-    return on_server and _page(without_credentials(outbox.server), on_server, condition)
+    return on_server and _page(ui_of(outbox.server), on_server, condition)
 
 
 def _page(address: str, experiment_id: str, condition: str) -> str:

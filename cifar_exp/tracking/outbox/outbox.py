@@ -12,8 +12,8 @@ from filelock import FileLock
 
 from cifar_exp.system import sqlite
 from cifar_exp.system.paths import outboxes
+from cifar_exp.system.urls import is_server
 from cifar_exp.tracking.store.artifact_root import local_uri
-from cifar_exp.tracking.store.server import is_server
 
 ADDRESS = "server.txt"
 

@@ -21,6 +21,7 @@ from mlflow.exceptions import MlflowException
 
 from cifar_exp.system import signals
 from cifar_exp.system.formatting import first_line
+from cifar_exp.system.urls import is_server
 from cifar_exp.tracking.outbox.changes import changes
 from cifar_exp.tracking.outbox.outbox import Outbox, outbox_of
 from cifar_exp.tracking.outbox.pull import Pull
@@ -28,7 +29,7 @@ from cifar_exp.tracking.outbox.push import Push, Sent
 from cifar_exp.tracking.outbox.sync_state import SyncState
 from cifar_exp.tracking.project_run import VARIABLE
 from cifar_exp.tracking.store.connect import connect
-from cifar_exp.tracking.store.server import StoreError, is_server
+from cifar_exp.tracking.store.server import StoreError
 
 SECONDS_BETWEEN_ROUNDS = 2.0
 SHARE_OF_TIME = 0.1

@@ -23,9 +23,9 @@ from sqlalchemy.engine import make_url
 from cifar_exp.system import sqlite
 from cifar_exp.system.formatting import first_line
 from cifar_exp.system.paths import lock_file
-from cifar_exp.system.urls import hide, secrets_in, store_name, without_credentials
+from cifar_exp.system.urls import hide, is_server, secrets_in, store_name, without_credentials
 from cifar_exp.tracking.store import artifact_root, relocation
-from cifar_exp.tracking.store.server import StoreError, check_server, is_server, move_credentials
+from cifar_exp.tracking.store.server import StoreError, check_server, move_credentials
 
 QUIET = {
     "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",  # one bar per file
@@ -81,8 +81,10 @@ def connect_to_read(uri: str) -> mlflow.MlflowClient:
     """Return a client of the store at `uri` that is not changed; the store must exist.
 
     Raises:
+        BadInput: There is no such database.
         StoreError: The server does not respond, or the database cannot be opened.
     """
+    sqlite.require(uri)
     return _connect(uri, lambda _: None)
 
 

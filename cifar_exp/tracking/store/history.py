@@ -10,7 +10,8 @@ from mlflow.exceptions import MlflowException
 from mlflow.utils.rest_utils import http_request, verify_rest_response
 
 from cifar_exp.comparison.statistics.survival import Point
-from cifar_exp.tracking.store.server import StoreError, is_server
+from cifar_exp.system.urls import is_server
+from cifar_exp.tracking.store.server import StoreError
 
 RUNS_PER_REQUEST = 100  # this and the next are limits of MLflow
 EPOCHS_PER_RUN = 2500

@@ -11,7 +11,7 @@ from mlflow.utils.credentials import get_default_host_creds
 from mlflow.utils.rest_utils import http_request
 
 from cifar_exp.errors import Unavailable
-from cifar_exp.system.urls import without_credentials
+from cifar_exp.system.urls import is_server, without_credentials
 
 SECONDS_TO_ANSWER = 5
 OK = 200
@@ -19,11 +19,6 @@ OK = 200
 
 class StoreError(Unavailable):
     """The tracking store cannot be reached, read or written."""
-
-
-def is_server(uri: str) -> bool:
-    """Return whether a tracking URI is the address of a server."""
-    return uri.startswith(("http://", "https://"))
 
 
 def move_credentials(uri: str) -> str:

@@ -32,7 +32,7 @@ def describe_runs(
         settings = _settings(trials)
         for record in group:
             tags = {COLOUR: colour, **settings.get(record.run_id, {})}
-            metrics = _log10_lr(record) if record in trials else {}
+            metrics = _log10_lr(record) if record.run_id in settings else {}
             _write(client, record, tags, metrics)
 
 
